@@ -1,0 +1,109 @@
+//! The channel-neutral message that every notifier renders.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Fingerprint, Labels};
+
+/// What is told to one receiver: the state of a group of alerts, frozen when it was queued.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// The receiver it was queued for.
+    pub receiver: String,
+    /// Firing while any of its alerts fires.
+    pub status: Status,
+    /// Why it is told now.
+    pub reason: Reason,
+    /// Identity of the group: the same for every message about it, across restarts.
+    pub group_key: String,
+    /// The labels that make the group.
+    pub group_labels: Labels,
+    /// Labels that all alerts share.
+    pub common_labels: Labels,
+    /// Annotations that all alerts share.
+    pub common_annotations: Labels,
+    /// The alerts, firing ones first; never empty.
+    pub alerts: Vec<MessageAlert>,
+    /// How many alerts were left out by a bound.
+    pub truncated_alerts: usize,
+    /// Where links point (`server.external_url`), without trailing slash; empty when not configured.
+    pub external_url: String,
+    /// When it was queued.
+    pub created_at: Timestamp,
+    /// The receiver that could not be reached in time, when this is its fallback's copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_for: Option<String>,
+}
+
+/// One alert within a [`Message`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageAlert {
+    /// Identity.
+    pub fingerprint: Fingerprint,
+    /// Firing or resolved; an expired alert that is told counts as resolved.
+    pub status: Status,
+    /// Labels.
+    pub labels: Labels,
+    /// Annotations.
+    pub annotations: Labels,
+    /// When the problem began.
+    pub starts_at: Timestamp,
+    /// When it ended, or will end by itself.
+    pub ends_at: Timestamp,
+    /// Allow-listed snapshot of the last event that touched it (see [`crate::event::Event::snapshot`]).
+    pub event: Value,
+}
+
+/// Whether the problem is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is.
+    Firing,
+    /// It was.
+    Resolved,
+}
+
+impl Status {
+    /// Alertmanager's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// Why a message is told now; the words are Alertmanager's, verbatim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// Nothing was told of this group before.
+    #[serde(rename = "first notification")]
+    First,
+    /// An alert joined the group, or fires again.
+    #[serde(rename = "new alerts added")]
+    NewAlerts,
+    /// Some alerts ended, others still fire.
+    #[serde(rename = "some alerts resolved")]
+    SomeResolved,
+    /// All ended.
+    #[serde(rename = "all alerts resolved")]
+    AllResolved,
+    /// Nothing changed for `repeat_interval`.
+    #[serde(rename = "repeat interval elapsed")]
+    Repeat,
+}
+
+impl Reason {
+    /// The words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first notification",
+            Self::NewAlerts => "new alerts added",
+            Self::SomeResolved => "some alerts resolved",
+            Self::AllResolved => "all alerts resolved",
+            Self::Repeat => "repeat interval elapsed",
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What is wrong right now, and who is to hear of it.
+//!
+//! Pure: an alert's life is `(state, input, now) -> (state, changes)`. Knows no clock, no store, no network.
+//! The words are Alertmanager's.
+
+mod lifecycle;
+mod matcher;
+mod message;
+mod route;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use lifecycle::{Ended, Firing, Transition, end_by_time, fire, resolve};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use message::{Message, MessageAlert, Reason, Status};
+pub use route::{Route, RouteMatch};
+
+/// Label or annotation names and values; sorted, so that everything made from them is stable.
+pub type Labels = BTreeMap<String, String>;
+
+/// Identity of an alert: a hash of its labels. Annotations never identify.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The fingerprint of a label set: 16 hexadecimal digits of a SHA-256 over length-prefixed names and values.
+    pub fn of(labels: &Labels) -> Self {
+        let mut hash = Sha256::new();
+        for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+        Self(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Fingerprint {
+    fn from(digits: String) -> Self {
+        Self(digits)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// The problem is there.
+    Firing,
+    /// Something said that the problem is over.
+    Resolved,
+    /// `active_for` passed without word; silent unless the rule has `notify_expired`.
+    Expired,
+}
+
+impl AlertState {
+    /// The word used in the store, metrics and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// One alert: a label set with a life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Identity.
+    pub fingerprint: Fingerprint,
+    /// Name of the rule that made it: `group/alert`.
+    pub rule: String,
+    /// Labels, `alertname` and `account` among them.
+    pub labels: Labels,
+    /// Annotations as rendered at the last judgement that touched the alert.
+    pub annotations: Labels,
+    /// Where it stands.
+    pub state: AlertState,
+    /// When the problem began.
+    pub starts_at: Timestamp,
+    /// When it ended, or will end by itself if nothing happens.
+    pub ends_at: Timestamp,
+    /// When an event last touched it.
+    pub updated_at: Timestamp,
+    /// Whether an end by `active_for` is told.
+    pub notify_expired: bool,
+    /// Allow-listed snapshot of the last event that touched it, for templates.
+    pub event: Value,
+}

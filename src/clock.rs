@@ -1,0 +1,117 @@
+//! The one source of time.
+//!
+//! Decisions take `now` as an argument; workers take a [`Clock`]. Tests move a manual clock and wake the
+//! sleepers that are due, so no test waits for real time to pass. Socket deadlines stay on tokio's clock.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// Wall-clock time, real or moved by a test. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    System,
+    Manual(Arc<Manual>),
+}
+
+#[derive(Debug)]
+struct Manual {
+    now: Mutex<Timestamp>,
+    moved: watch::Sender<()>,
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands at `start` until [`Clock::advance`] moves it.
+    pub fn manual(start: Timestamp) -> Self {
+        let (moved, _) = watch::channel(());
+        Self(Source::Manual(Arc::new(Manual { now: Mutex::new(start), moved })))
+    }
+
+    /// The time now.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => Timestamp::now(),
+            Source::Manual(manual) => *manual.now.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Moves a manual clock forward and wakes whoever sleeps on it; a system clock ignores it.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(manual) = &self.0 {
+            let mut now = manual.now.lock().unwrap_or_else(PoisonError::into_inner);
+            *now = add(*now, by);
+            drop(now);
+            manual.moved.send_replace(());
+        }
+    }
+
+    /// Sleeps until the clock shows `deadline`.
+    pub async fn sleep_until(&self, deadline: Timestamp) {
+        match &self.0 {
+            Source::System => {
+                let wait = until(self.now(), deadline);
+                tokio::time::sleep(wait).await;
+            }
+            Source::Manual(manual) => {
+                let mut moved = manual.moved.subscribe();
+                while self.now() < deadline {
+                    // The sender lives as long as `manual`, which we hold.
+                    if moved.changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `at + by`, stopping at the end of representable time.
+pub fn add(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// `at - by`, stopping at the start of representable time.
+pub fn sub(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// How long from `now` to `deadline`; zero when it is past.
+pub fn until(now: Timestamp, deadline: Timestamp) -> Duration {
+    Duration::try_from(deadline.duration_since(now)).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manual_clock_wakes_sleepers_when_it_passes_their_deadline() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let deadline = add(clock.now(), Duration::from_secs(10));
+        let mut sleep = std::pin::pin!(clock.sleep_until(deadline));
+        assert!(futures_util::poll!(&mut sleep).is_pending());
+        clock.advance(Duration::from_secs(9));
+        assert!(futures_util::poll!(&mut sleep).is_pending());
+        clock.advance(Duration::from_secs(1));
+        sleep.await;
+        assert_eq!(clock.now(), deadline);
+    }
+
+    #[test]
+    fn until_is_zero_for_the_past() {
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(until(now, sub(now, Duration::from_secs(1))), Duration::ZERO);
+        assert_eq!(until(now, add(now, Duration::from_secs(1))), Duration::from_secs(1));
+    }
+}

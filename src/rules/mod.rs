@@ -1,0 +1,118 @@
+//! What an event means: which alert it fires, resolves or leaves alone.
+//!
+//! Receives checked rules and events; promises to judge an event in time that grows with the rules that name
+//! its kind, never to panic and never to run long. Pure: no clock, no store, no network.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::alerts::Labels;
+use crate::problem::At;
+
+/// One event rule as written, scalars with their places; made by `config`, compiled by [`RuleSet::compile`].
+#[derive(Debug, Clone)]
+pub struct RuleSpec {
+    /// Name of the group it stands in.
+    pub group: String,
+    /// Name of the alert.
+    pub alert: At<String>,
+    /// Kinds with `*` globs; `*` crosses dots.
+    pub on: Vec<At<String>>,
+    /// CEL, bool; absent means always.
+    pub when: Option<At<String>>,
+    /// Label name to CEL; a missing value is the empty label.
+    pub by: Vec<(At<String>, At<String>)>,
+    /// How long the alert lasts after the last match.
+    pub active_for: Duration,
+    /// Whether an end by `active_for` is told.
+    pub notify_expired: bool,
+    /// What ends the alert before that.
+    pub resolve_on: Option<ResolveSpec>,
+    /// Fixed labels.
+    pub labels: Vec<(At<String>, At<String>)>,
+    /// Templates, rendered at judgement.
+    pub annotations: Vec<(At<String>, At<String>)>,
+}
+
+/// The `resolve_on` of a [`RuleSpec`].
+#[derive(Debug, Clone)]
+pub struct ResolveSpec {
+    /// Kinds with `*` globs.
+    pub on: Vec<At<String>>,
+    /// CEL, bool; absent means always.
+    pub when: Option<At<String>>,
+}
+
+/// What one rule says of one event. Rules whose `on` does not name the kind say nothing at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// `group/alert`.
+    pub rule: String,
+    /// What it says.
+    pub finding: Finding,
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// `when` holds: the alert with these labels fires.
+    Fire(Firing),
+    /// `resolve_on` holds: the alert with these labels ends.
+    Resolve {
+        /// All labels of the alert, the same as when it fired.
+        labels: Labels,
+    },
+    /// `when` does not hold.
+    NoMatch,
+    /// `when` or `by` ended in an error; the rule does not match.
+    Failed(Failure),
+}
+
+/// A match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Firing {
+    /// `alertname`, `account`, the account's labels, `by` and `labels`.
+    pub labels: Labels,
+    /// Rendered annotations; one that cannot render holds its error's plain words (see `template_errors`).
+    pub annotations: Labels,
+    /// From the rule.
+    pub active_for: Duration,
+    /// From the rule.
+    pub notify_expired: bool,
+    /// Names of the annotations that could not be rendered.
+    pub template_errors: Vec<String>,
+    /// When the event happened: the start of the alert.
+    pub at: Timestamp,
+}
+
+/// Why an expression gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Bounded words for metrics.
+    pub reason: FailureReason,
+    /// One line for people: which expression and what; holds no payload value.
+    pub detail: String,
+}
+
+/// The kinds of [`Failure`], as metric label values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureReason {
+    /// A field that is not there, or null.
+    MissingField,
+    /// Operands or a result of the wrong type.
+    Type,
+    /// Anything else.
+    Other,
+}
+
+impl FailureReason {
+    /// The metric label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingField => "missing_field",
+            Self::Type => "type",
+            Self::Other => "other",
+        }
+    }
+}
