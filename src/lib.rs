@@ -11,7 +11,7 @@
 //! 6. [`notify`] renders a message and speaks SMTP or HTTP with the outside world.
 //!
 //! Beside the journey: [`metrics`], [`admin`] (the private listener), [`config`], [`app`] (puts all of it
-//! together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`template`], [`tasks`].
+//! together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`secret`], [`template`], [`tasks`].
 
 pub mod intake;
 pub mod event;
@@ -30,5 +30,6 @@ pub mod cli;
 
 pub mod clock;
 pub mod problem;
+pub mod secret;
 pub mod template;
 pub mod tasks;

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Fingerprint, Labels};
+use super::Fingerprint;
+use crate::rules::Labels;
 
 /// What is told to one receiver: the state of a group of alerts, frozen when it was queued.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

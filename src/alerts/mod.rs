@@ -8,7 +8,6 @@ mod matcher;
 mod message;
 mod route;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -16,13 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use lifecycle::{Ended, Firing, Transition, end_by_time, fire, resolve};
+pub use lifecycle::{Transition, expire, fire, resolve};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use message::{Message, MessageAlert, Reason, Status};
-pub use route::{Route, RouteMatch};
+pub use route::Route;
 
-/// Label or annotation names and values; sorted, so that everything made from them is stable.
-pub type Labels = BTreeMap<String, String>;
+use crate::rules::Labels;
 
 /// Identity of an alert: a hash of its labels. Annotations never identify.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

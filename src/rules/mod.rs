@@ -3,12 +3,15 @@
 //! Receives checked rules and events; promises to judge an event in time that grows with the rules that name
 //! its kind, never to panic and never to run long. Pure: no clock, no store, no network.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::alerts::Labels;
 use crate::problem::At;
+
+/// Label or annotation names and values; sorted, so that everything made from them is stable.
+pub type Labels = BTreeMap<String, String>;
 
 /// One event rule as written, scalars with their places; made by `config`, compiled by [`RuleSet::compile`].
 #[derive(Debug, Clone)]

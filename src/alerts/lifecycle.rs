@@ -1,0 +1,140 @@
+//! The life of an event alert: fires, is extended by further matches, ends by word or by time.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Alert, AlertState, Fingerprint};
+use crate::clock;
+use crate::rules::Firing;
+
+/// What happened to an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transition {
+    /// It was not there, or had ended, and fires now.
+    Fired,
+    /// It fired already: its end moved, its annotations are fresh. Nobody is told.
+    Extended,
+    /// The match is so old that the alert was over before it began: told once, as ended.
+    FiredAndEnded,
+    /// Something said that it is over.
+    Resolved,
+    /// `active_for` passed.
+    Expired,
+}
+
+/// A match: what the alert is now. `current` is the alert of the same fingerprint, if one is kept.
+///
+/// The alert lasts `active_for` from when the event happened, not from when we heard of it.
+pub fn fire(
+    current: Option<&Alert>,
+    rule: &str,
+    firing: &Firing,
+    event: Value,
+    now: Timestamp,
+) -> (Alert, Transition) {
+    let starts_at = firing.at.min(now);
+    let ends_at = clock::add(starts_at, firing.active_for);
+    let active = current.filter(|alert| alert.state == AlertState::Firing && alert.ends_at > now);
+    let over = ends_at <= now;
+    let mut alert = Alert {
+        fingerprint: Fingerprint::of(&firing.labels),
+        rule: rule.to_owned(),
+        labels: firing.labels.clone(),
+        annotations: firing.annotations.clone(),
+        state: if over { AlertState::Expired } else { AlertState::Firing },
+        starts_at,
+        ends_at,
+        updated_at: now,
+        notify_expired: firing.notify_expired,
+        event,
+    };
+    match active {
+        Some(active) => {
+            alert.state = AlertState::Firing;
+            alert.starts_at = active.starts_at.min(starts_at);
+            alert.ends_at = active.ends_at.max(ends_at);
+            (alert, Transition::Extended)
+        }
+        None if over => (alert, Transition::FiredAndEnded),
+        None => (alert, Transition::Fired),
+    }
+}
+
+/// A match of `resolve_on`: the ended alert, or `None` when it does not fire.
+pub fn resolve(current: &Alert, event: Value, now: Timestamp) -> Option<(Alert, Transition)> {
+    (current.state == AlertState::Firing).then(|| {
+        let ended = Alert {
+            state: AlertState::Resolved,
+            ends_at: now,
+            updated_at: now,
+            event,
+            ..current.clone()
+        };
+        (ended, Transition::Resolved)
+    })
+}
+
+/// The passing of time: the expired alert, or `None` when it lasts.
+pub fn expire(current: &Alert, now: Timestamp) -> Option<(Alert, Transition)> {
+    (current.state == AlertState::Firing && current.ends_at <= now)
+        .then(|| (Alert { state: AlertState::Expired, ..current.clone() }, Transition::Expired))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minutes * 60).expect("in range")
+    }
+
+    fn firing(at: Timestamp) -> Firing {
+        Firing {
+            labels: [("alertname".to_owned(), "X".to_owned())].into(),
+            annotations: [("summary".to_owned(), at.to_string())].into(),
+            active_for: HOUR,
+            notify_expired: false,
+            template_errors: vec![],
+            at,
+        }
+    }
+
+    #[test]
+    fn a_further_match_extends_and_tells_nobody() {
+        let (first, transition) = fire(None, "g/X", &firing(at(0)), Value::Null, at(1));
+        assert_eq!((transition, first.ends_at), (Transition::Fired, at(60)));
+        let (second, transition) = fire(Some(&first), "g/X", &firing(at(30)), Value::Null, at(30));
+        assert_eq!((transition, second.ends_at), (Transition::Extended, at(90)));
+        assert_eq!(
+            (second.starts_at, &second.annotations["summary"]),
+            (at(0), &at(30).to_string())
+        );
+        // An older event that comes late does not shorten it.
+        let (third, transition) = fire(Some(&second), "g/X", &firing(at(10)), Value::Null, at(31));
+        assert_eq!((transition, third.ends_at), (Transition::Extended, at(90)));
+    }
+
+    #[test]
+    fn it_ends_by_word_or_by_time_and_fires_again() {
+        let (alert, _) = fire(None, "g/X", &firing(at(0)), Value::Null, at(0));
+        assert_eq!(expire(&alert, at(59)), None);
+        let (expired, _) = expire(&alert, at(60)).expect("over");
+        assert_eq!(expired.state, AlertState::Expired);
+        assert_eq!(resolve(&expired, Value::Null, at(61)), None);
+        let (resolved, _) = resolve(&alert, Value::Null, at(5)).expect("fires");
+        assert_eq!((resolved.state, resolved.ends_at), (AlertState::Resolved, at(5)));
+        let (again, transition) = fire(Some(&resolved), "g/X", &firing(at(6)), Value::Null, at(6));
+        assert_eq!((transition, again.starts_at), (Transition::Fired, at(6)));
+    }
+
+    #[test]
+    fn an_event_older_than_its_alert_would_last_is_told_once_as_ended() {
+        let (alert, transition) = fire(None, "g/X", &firing(at(0)), Value::Null, at(90));
+        assert_eq!((transition, alert.state), (Transition::FiredAndEnded, AlertState::Expired));
+        assert_eq!(alert.ends_at, at(60));
+    }
+}

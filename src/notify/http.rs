@@ -1,0 +1,1 @@
+//! The HTTP client of all notifiers: deadlines, no redirects.
