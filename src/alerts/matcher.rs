@@ -147,16 +147,12 @@ fn unquote(text: &str) -> Result<String, &'static str> {
         match chars.next().ok_or("the closing quote is missing")? {
             '"' if chars.as_str().is_empty() => return Ok(value),
             '"' => return Err("text after the closing quote"),
-            '\\' => value.push(match chars.next() {
-                Some('n') => '\n',
-                Some(c @ ('"' | '\\')) => c,
+            '\\' => match chars.next().ok_or("the closing quote is missing")? {
+                'n' => value.push('\n'),
+                c @ ('"' | '\\') => value.push(c),
                 // A pattern such as "\d+" is what people write.
-                Some(c) => {
-                    value.push('\\');
-                    c
-                }
-                None => return Err("the closing quote is missing"),
-            }),
+                c => value.extend(['\\', c]),
+            },
             c => value.push(c),
         }
     }
