@@ -58,7 +58,8 @@ impl Matcher {
     /// Reads `name op value`; the value may stand in double quotes, with `\"`, `\\` and `\n` inside.
     pub fn parse(text: &str) -> Result<Self, MatcherError> {
         let error = |at: usize, message: &str| MatcherError {
-            column: text.chars().take(at).count() as u32 + 1,
+            column: u32::try_from(text.get(..at).unwrap_or(text).chars().count())
+                .map_or(u32::MAX, |chars| chars.saturating_add(1)),
             message: message.to_owned(),
         };
         let op_at = text

@@ -8,7 +8,7 @@ mod matcher;
 mod message;
 mod route;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ impl Fingerprint {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }
-        Self(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(&hash.finalize(), 8))
     }
 
     /// The hexadecimal digits.
@@ -101,4 +101,12 @@ pub struct Alert {
     pub notify_expired: bool,
     /// Allow-listed snapshot of the last event that touched it, for templates.
     pub event: Value,
+}
+
+/// The first `bytes` bytes of a hash in hexadecimal.
+fn hex(hash: &[u8], bytes: usize) -> String {
+    hash.iter().take(bytes).fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
 }

@@ -56,7 +56,7 @@ impl Route {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }
-        hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        super::hex(&hash.finalize(), 6)
     }
 
     /// The routes that take an alert, in order: the deepest matching ones; a later sibling only after `continue`.

@@ -92,9 +92,9 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            max_age: Duration::from_secs(24 * 3600),
+            max_age: Duration::from_hours(24),
             initial_backoff: Duration::from_secs(1),
-            max_backoff: Duration::from_secs(300),
+            max_backoff: Duration::from_mins(5),
         }
     }
 }
