@@ -2,6 +2,7 @@
 //!
 //! One [`Templates`] holds many named templates and the filters that all of them share.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
@@ -35,8 +36,9 @@ impl Templates {
         let mut env = Environment::new();
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_fuel(Some(FUEL));
-        env.set_auto_escape_callback(|name| {
-            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+        env.set_auto_escape_callback(|name| match name.rsplit_once('.') {
+            Some((_, "html")) => AutoEscape::Html,
+            _ => AutoEscape::None,
         });
         env.add_filter("money", money);
         Self { env }
@@ -89,9 +91,12 @@ pub fn value(json: &serde_json::Value) -> Value {
         },
         serde_json::Value::String(text) => Value::from(text.as_str()),
         serde_json::Value::Array(items) => items.iter().map(value).collect(),
-        serde_json::Value::Object(fields) => {
-            fields.iter().map(|(name, field)| (name.as_str(), value(field))).collect()
-        }
+        serde_json::Value::Object(fields) => Value::from(
+            fields
+                .iter()
+                .map(|(name, field)| (name.clone(), value(field)))
+                .collect::<BTreeMap<_, _>>(),
+        ),
     }
 }
 
