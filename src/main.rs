@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! tollbell: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tollbell::cli::run()
+}

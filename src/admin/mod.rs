@@ -1,1 +1,95 @@
-//! .
+//! The private listener: metrics and health. Never reachable by the public address.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::http::header::ContentType;
+use actix_web::{App, HttpResponse, HttpServer, web};
+
+use crate::clock::{self, Clock};
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreError};
+
+/// How long the store may take to answer a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections to the private listener at most.
+const CONNECTIONS_MAX: usize = 256;
+
+/// What the private listener needs.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// Asked for its health and its counts.
+    pub store: Store,
+    /// What a scrape shows.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Clock,
+    /// Set when shutdown begins: `/readyz` then says no.
+    pub stopping: Arc<AtomicBool>,
+}
+
+/// Serves until stopped by its handle.
+pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(deps.clone()))
+            .route("/metrics", web::get().to(metrics))
+            .route("/livez", web::get().to(async || HttpResponse::Ok().body("ok\n")))
+            .route("/readyz", web::get().to(readyz))
+    })
+    .workers(1)
+    .max_connections(CONNECTIONS_MAX)
+    .shutdown_timeout(1)
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+async fn metrics(deps: web::Data<Deps>) -> HttpResponse {
+    if let Err(error) = refresh(&deps).await {
+        // The counters of this process are still true and worth having.
+        tracing::warn!(%error, "a scrape could not read the store");
+    }
+    match deps.metrics.render() {
+        Ok(text) => {
+            HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+        }
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be rendered");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+/// Reads the gauges that the store knows.
+async fn refresh(deps: &Deps) -> Result<(), StoreError> {
+    let stats = deps.store.stats().await?;
+    let now = deps.clock.now();
+    let age = stats.oldest_waiting.map_or(Duration::ZERO, |oldest| clock::until(oldest, now));
+    deps.metrics.inbox_lag(stats.inbox_lag_events, age);
+    for (state, count) in &stats.deliveries {
+        deps.metrics.deliveries_are(state.as_str(), *count);
+    }
+    deps.metrics.alerts_are(
+        stats.alerts.iter().map(|(alertname, state, count)| (alertname.as_str(), *state, *count)),
+    );
+    Ok(())
+}
+
+async fn readyz(deps: web::Data<Deps>) -> HttpResponse {
+    let not_ready = |why: String| {
+        HttpResponse::ServiceUnavailable()
+            .content_type(ContentType::plaintext())
+            .body(format!("not ready: {why}\n"))
+    };
+    if deps.stopping.load(Ordering::Relaxed) {
+        return not_ready("shutting down".to_owned());
+    }
+    match tokio::time::timeout(PROBE_TIMEOUT, deps.store.probe()).await {
+        Ok(Ok(())) => HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n"),
+        Ok(Err(error)) => not_ready(error.to_string()),
+        Err(_elapsed) => not_ready("the store does not answer".to_owned()),
+    }
+}

@@ -1,1 +1,99 @@
-//! .
+//! The command line: one file for each subcommand. Only here may text go to the terminal.
+//!
+//! Exit codes: 0 ok, 1 failed, 2 usage or configuration.
+
+mod check;
+mod demo;
+mod deliveries;
+mod events;
+mod healthcheck;
+mod log;
+mod output;
+mod send;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Rings the right people before Telnyx service stops.
+#[derive(Debug, Parser)]
+#[command(name = "tollbell", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take webhooks, judge them, ring
+    Serve(serve::Args),
+    /// Check a configuration and its rules: all problems at once
+    Check(check::Args),
+    /// Sign a sample event, or a file, and post it: for trying out
+    Send(send::Args),
+    /// Show the whole path on this machine: throw-away key, local sinks, sample events
+    Demo(demo::Args),
+    /// Look at deliveries and try dead ones again
+    Deliveries(deliveries::Args),
+    /// Look at the events that were kept, and what the rules said of them
+    Events(events::Args),
+    /// Ask a running tollbell whether it is ready (exit code 0 or 1)
+    Healthcheck(healthcheck::Args),
+    /// Print the JSON Schema of the configuration and of rule files
+    Schema,
+}
+
+/// The configuration file, for the commands that need one.
+#[derive(Debug, clap::Args)]
+struct ConfigArg {
+    /// The configuration file
+    #[arg(short, long, env = "TOLLBELL_CONFIG", default_value = "config/tollbell.yaml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What a command ended with.
+enum Exit {
+    Ok,
+    Failed,
+    Usage,
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Send(args) => send::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Deliveries(args) => deliveries::run(args),
+        Command::Events(args) => events::run(args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::Schema => check::schema(),
+    };
+    match outcome {
+        Ok(Exit::Ok) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Ok(Exit::Usage) => ExitCode::from(2),
+        Err(error) => {
+            output::error(&format!("{error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// The runtime of the commands that need one.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -26,6 +26,8 @@ macro_rules! declare {
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
+            /// Configured alert names, whose series always exist.
+            alertnames: Vec<String>,
             $( #[doc = $help] $field: $kind, )*
         }
 
@@ -35,7 +37,7 @@ macro_rules! declare {
                     let $field = declare!(@make $kind, concat!("tollbell_", $name), $help $(, [$($label),*])? $(; $buckets)?);
                     registry.register(Box::new($field.clone()))?;
                 )*
-                Ok(Self { registry, $($field,)* })
+                Ok(Self { registry, alertnames: Vec::new(), $($field,)* })
             }
         }
     };
@@ -126,7 +128,9 @@ const OUTCOMES: [&str; 7] =
 impl Metrics {
     /// All series, with those of configured names at zero.
     pub fn new(names: &Names<'_>) -> Self {
-        let metrics = Self::declare(Registry::new()).expect("the declarations above are valid");
+        let mut metrics =
+            Self::declare(Registry::new()).expect("the declarations above are valid");
+        metrics.alertnames = names.alerts.iter().map(|&alert| alert.to_owned()).collect();
         #[cfg(target_os = "linux")]
         metrics
             .registry
@@ -154,11 +158,7 @@ impl Metrics {
                 self.rule_evaluations.with_label_values(&[*rule, outcome]);
             }
         }
-        for alert in &names.alerts {
-            for state in ["firing", "resolved", "expired"] {
-                self.alerts.with_label_values(&[*alert, state]);
-            }
-        }
+        self.alerts_are(std::iter::empty());
         for &(kind, receiver) in &names.integrations {
             self.notifications.with_label_values(&[kind, receiver]);
             self.notifications_resent.with_label_values(&[kind, receiver]);
@@ -222,14 +222,22 @@ impl Metrics {
         self.inbox_lag_seconds.set(oldest.as_secs_f64());
     }
 
-    /// A rule judged an event; `outcome` is one of `fired`, `extended`, `resolved`, `no_match`, or the failure.
-    pub fn rule_evaluated(&self, rule: &str, outcome: &'static str) {
-        self.rule_evaluations.with_label_values(&[rule, outcome]).inc();
+    /// A rule judged events; `outcome` is one of `fired`, `extended`, `resolved`, `no_match`, or the failure.
+    pub fn rules_evaluated(&self, rule: &str, outcome: &'static str, count: u64) {
+        self.rule_evaluations.with_label_values(&[rule, outcome]).inc_by(count);
     }
 
-    /// How many alerts of a name are in a state.
-    pub fn alerts_are(&self, alertname: &str, state: &str, count: i64) {
-        self.alerts.with_label_values(&[alertname, state]).set(count);
+    /// How many alerts of each name are in each state; what is not named is zero.
+    pub fn alerts_are<'a>(&self, counts: impl Iterator<Item = (&'a str, &'static str, i64)>) {
+        self.alerts.reset();
+        for alertname in &self.alertnames {
+            for state in ["firing", "resolved", "expired"] {
+                self.alerts.with_label_values(&[alertname, state]);
+            }
+        }
+        for (alertname, state, count) in counts {
+            self.alerts.with_label_values(&[alertname, state]).set(count);
+        }
     }
 
     /// An attempt ended; `failed` says why it did, if it did.

@@ -1,0 +1,59 @@
+//! `tollbell check` and `tollbell schema`
+
+use serde::Serialize;
+
+use super::{ConfigArg, Exit, Format, output};
+use crate::config;
+use crate::problem::{Problem, Severity};
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// How problems are printed
+    #[arg(long, default_value = "text", value_enum)]
+    format: Format,
+}
+
+/// What `check --format json` prints.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    ok: bool,
+    errors: usize,
+    warnings: usize,
+    problems: &'a [Problem],
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let loaded = config::load(&args.config.config, &config::system_env);
+    let count = |severity| loaded.problems.iter().filter(|p| p.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let ok = loaded.config.is_some();
+    match args.format {
+        Format::Json => output::json(&Report { ok, errors, warnings, problems: &loaded.problems })?,
+        Format::Text => {
+            output::problems(&loaded);
+            match &loaded.config {
+                Some(config) => output::line(&format!(
+                    "{}: ok: {} accounts, {} rules, {} receivers, {warnings} warnings",
+                    args.config.config.display(),
+                    config.accounts.len(),
+                    config.rules.names().count(),
+                    config.receivers.len(),
+                )),
+                None => output::line(&format!(
+                    "{}: {errors} errors, {warnings} warnings",
+                    args.config.config.display()
+                )),
+            }
+        }
+    }
+    Ok(if ok { Exit::Ok } else { Exit::Usage })
+}
+
+/// Prints the JSON Schema.
+pub(super) fn schema() -> anyhow::Result<Exit> {
+    output::json(&config::schema())?;
+    Ok(Exit::Ok)
+}

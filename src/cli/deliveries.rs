@@ -1,0 +1,193 @@
+//! `tollbell deliveries`
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{ConfigArg, Exit, Format, output, runtime};
+use crate::clock::Clock;
+use crate::config;
+use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retry, Settings, Store};
+
+/// Arguments of `deliveries`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List deliveries, newest first
+    List(List),
+    /// Show one delivery: its attempts and its message
+    Show(Show),
+    /// Try dead deliveries again
+    Retry(RetryArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Only those in this state: pending, sending, delivered, superseded, dead
+    #[arg(long, value_parser = parse_state)]
+    state: Option<DeliveryState>,
+    /// Only those of this receiver
+    #[arg(long)]
+    receiver: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// How they are printed
+    #[arg(long, default_value = "text", value_enum)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+struct Show {
+    /// The delivery's id, or its first eight characters or more
+    id: String,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// How it is printed
+    #[arg(long, default_value = "text", value_enum)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+struct RetryArgs {
+    /// The delivery's id, or its first eight characters or more
+    #[arg(required_unless_present_any = ["all", "receiver"], conflicts_with_all = ["all", "receiver"])]
+    id: Option<String>,
+    /// All dead deliveries
+    #[arg(long)]
+    all: bool,
+    /// All dead deliveries of this receiver
+    #[arg(long)]
+    receiver: Option<String>,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+fn parse_state(word: &str) -> Result<DeliveryState, String> {
+    let known = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
+    DeliveryState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| format!("expected one of {known}"))
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        match args.command {
+            Command::List(args) => list(args).await,
+            Command::Show(args) => show(args).await,
+            Command::Retry(args) => retry(args).await,
+        }
+    })
+}
+
+/// Opens the store of a configuration beside a running `serve`. `None` when the configuration has errors.
+pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> {
+    let loaded = config::load(&config.config, &config::system_env);
+    let Some(config) = &loaded.config else {
+        output::problems(&loaded);
+        return Ok(None);
+    };
+    let settings = Settings {
+        path: config.store.path.clone(),
+        retention: config.store.retention,
+        payload: config.store.payload,
+    };
+    let store = Store::attach(&settings).await;
+    Ok(Some(store.with_context(|| format!("cannot open the store {}", settings.path.display()))?))
+}
+
+async fn list(args: List) -> anyhow::Result<Exit> {
+    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let filter = DeliveryFilter { state: args.state, receiver: args.receiver, limit: args.limit };
+    let deliveries = store.deliveries(filter).await?;
+    match args.format {
+        Format::Json => output::json(&deliveries)?,
+        Format::Text => output::table(
+            &["ID", "STATE", "TRIES", "QUEUED", "INTEGRATION", "TARGET", "ALERT", "PROBLEM"],
+            &deliveries.iter().map(row).collect::<Vec<_>>(),
+        ),
+    }
+    Ok(Exit::Ok)
+}
+
+fn row(delivery: &Delivery) -> Vec<String> {
+    let labels = &delivery.message.common_labels;
+    vec![
+        delivery.id.clone(),
+        delivery.state.as_str().to_owned(),
+        delivery.attempts.to_string(),
+        format!("{:.0}", delivery.created_at),
+        delivery.integration.clone(),
+        if delivery.target.is_empty() { "-".to_owned() } else { delivery.target.clone() },
+        format!(
+            "{} {}",
+            labels.get("alertname").map_or("-", String::as_str),
+            delivery.message.status.as_str()
+        ),
+        [delivery.reason.as_str(), delivery.detail.as_str()].join(" ").trim().to_owned(),
+    ]
+}
+
+async fn show(args: Show) -> anyhow::Result<Exit> {
+    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let Some((delivery, attempts)) = store.delivery(&args.id).await? else {
+        bail!("no delivery has the id {}", args.id);
+    };
+    if args.format == Format::Json {
+        output::json(&json!({"delivery": delivery, "attempts": attempts}))?;
+        return Ok(Exit::Ok);
+    }
+    let heading = ["ID", "STATE", "TRIES", "QUEUED", "INTEGRATION", "TARGET", "ALERT", "PROBLEM"];
+    for (name, value) in heading.iter().zip(row(&delivery)) {
+        output::line(&format!("{:12} {value}", name.to_lowercase()));
+    }
+    if let Some(of) = &delivery.fallback_of {
+        output::line(&format!("{:12} {of}", "fallback of"));
+    }
+    output::line(&format!("{:12} {}", "why", delivery.message.reason.as_str()));
+    for alert in &delivery.message.alerts {
+        for (name, value) in &alert.annotations {
+            output::line(&format!("{name:12} {value}"));
+        }
+    }
+    output::line("");
+    let rows: Vec<Vec<String>> = attempts
+        .iter()
+        .map(|attempt| {
+            vec![
+                attempt.number.to_string(),
+                format!("{:.3}", attempt.finished_at),
+                attempt.outcome.clone(),
+                attempt.reason.clone(),
+                attempt.detail.clone(),
+            ]
+        })
+        .collect();
+    output::table(&["TRY", "ENDED", "OUTCOME", "REASON", "DETAIL"], &rows);
+    Ok(Exit::Ok)
+}
+
+async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
+    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let selection = match (args.id, args.receiver) {
+        (Some(id), _) => Retry::One(id),
+        (None, Some(receiver)) => Retry::Receiver(receiver),
+        (None, None) => Retry::All,
+    };
+    let one = matches!(selection, Retry::One(_));
+    let count = store.retry(selection, Clock::system().now()).await?;
+    store.close().await;
+    if one && count == 0 {
+        bail!("no dead delivery has that id");
+    }
+    output::line(&format!("{count} deliveries will be tried again"));
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,240 @@
+//! `tollbell demo`: `serve` with a throw-away key, local sinks and sample events, shown on the terminal.
+//!
+//! Nothing here is simulated but the outside world: the events go through the real endpoint over HTTP, and
+//! what is shown is what arrived at a mail server and at a Slack over TCP.
+
+mod sinks;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::SigningKey;
+use mail_parser::MessageParser;
+use tokio::sync::mpsc;
+
+use self::sinks::Taken;
+use super::log::{self, LogArgs};
+use super::send::{Signed, client, random_key};
+use super::{Exit, output, runtime};
+use crate::app::{App, Listeners};
+use crate::clock::Clock;
+use crate::config;
+use crate::event;
+use crate::store::DeliveryState;
+use crate::tasks::Tasks;
+
+/// How long the notifications of the samples may take.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often it is looked whether they are done.
+const SETTLE_POLL: Duration = Duration::from_millis(20);
+/// The rules of the demo: the ones tollbell ships.
+const RULES: &str = include_str!("../../../config/rules/limits.yaml");
+/// What is sent, in this order.
+const SAMPLES: [&str; 4] =
+    ["call.cost", "messaging-profile.spend-limit-reached", "fax.failed", "verify.delivered"];
+/// Metrics worth a look at the end.
+const SHOWN_METRICS: [&str; 4] = [
+    "tollbell_webhooks_received_total",
+    "tollbell_webhooks_rejected_total",
+    "tollbell_notifications_total",
+    "tollbell_alerts{",
+];
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Keep running until Ctrl-C, so that you can send more yourself
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+pub(super) fn run(mut args: Args) -> anyhow::Result<Exit> {
+    args.log.quiet_unless_asked();
+    log::start(&args.log)?;
+    let dir = tempfile::tempdir()?;
+    runtime()?.block_on(demo(&args, dir.path()))
+}
+
+async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
+    let key = random_key()?;
+    let sink_tasks = Tasks::new();
+    let (taken, mut arrived) = mpsc::channel(sinks::TAKEN_MAX);
+    let (mail, slack) = sinks::start(taken, &sink_tasks).await?;
+    let app = start(dir, &key, mail, slack).await?;
+    let url = format!("http://{}/webhooks/telnyx", app.public_addr);
+    output::line("tollbell demo: the whole path on this machine, with a throw-away key\n");
+    for (name, place) in [
+        ("webhooks", url.clone()),
+        ("metrics", format!("http://{}/metrics", app.private_addr)),
+        ("mail sink", format!("smtp://{mail}")),
+        ("slack sink", format!("http://{slack}")),
+    ] {
+        output::line(&format!("  {name:10} {place}"));
+    }
+
+    output::line("\n1. Sent over HTTP, signed as Telnyx signs\n");
+    send_samples(&key, &url).await?;
+    settle(&app).await?;
+    output::line("\n2. What rang\n");
+    let rang = show_arrivals(&mut arrived);
+    output::line("\n3. What Prometheus scrapes\n");
+    show_metrics(app.private_addr).await?;
+    if args.keep {
+        keep(dir, &key, &url, &mut arrived).await?;
+    }
+    let clean = app.shutdown().await;
+    sink_tasks.drain(Duration::from_secs(1)).await;
+    Ok(if clean && rang { Exit::Ok } else { Exit::Failed })
+}
+
+async fn start(dir: &Path, key: &SigningKey, mail: SocketAddr, slack: SocketAddr) -> anyhow::Result<App> {
+    let public_key = STANDARD.encode(key.verifying_key().to_bytes());
+    std::fs::write(dir.join("rules.yaml"), RULES)?;
+    let text = format!(
+        r#"
+accounts:
+  - name: default
+    public_keys: ["{public_key}"]
+    labels: {{team: voice}}
+    currency: USD
+store:
+  url: "sqlite:{store}"
+rule_files: [rules.yaml]
+route:
+  receiver: ops
+  routes:
+    - matchers: ['severity="critical"']
+      receiver: oncall
+      continue: true
+    - matchers: ['alertname=~".+"']
+      receiver: ops
+receivers:
+  - name: ops
+    slack_configs:
+      - api_url: http://{slack}/services/demo
+  - name: oncall
+    email_configs:
+      - to: [oncall@example.com]
+        from: tollbell@example.com
+        smarthost: {mail}
+        tls: none
+"#,
+        store = dir.join("tollbell.db").display(),
+    );
+    let loaded = config::parse("demo.yaml", &text, dir, &|_name| None);
+    let Some(config) = loaded.config else {
+        output::problems(&loaded);
+        bail!("the demo's own configuration is wrong");
+    };
+    let local = || TcpListener::bind("127.0.0.1:0").context("cannot listen on this machine");
+    let listeners = Listeners { public: local()?, private: local()? };
+    App::start(config, listeners, Clock::system()).await
+}
+
+async fn send_samples(key: &SigningKey, url: &str) -> anyhow::Result<()> {
+    let client = client()?;
+    let mut last = None;
+    for name in SAMPLES {
+        let (_, content_type, body) = event::samples()
+            .find(|(sample, ..)| *sample == name)
+            .with_context(|| format!("no sample is called {name}"))?;
+        let signed = Signed::new(key, content_type, body, false);
+        say_status(name, signed.post(&client, url).await?.0);
+        last = Some(signed);
+    }
+    if let Some(again) = last {
+        say_status("the last one again: kept once, judged once", again.post(&client, url).await?.0);
+    }
+    let forged = Signed::new(&random_key()?, "application/json", b"{}", true);
+    say_status("one signed with another key: refused, not even parsed", forged.post(&client, url).await?.0);
+    Ok(())
+}
+
+fn say_status(what: &str, status: u16) {
+    output::line(&format!("  {status}  {what}"));
+}
+
+/// Waits until all that was kept is judged and all that was queued is sent.
+async fn settle(app: &App) -> anyhow::Result<()> {
+    let settled = async {
+        loop {
+            let stats = app.store.stats().await?;
+            let open = stats.deliveries.iter().any(|(state, count)| {
+                *count > 0 && matches!(state, DeliveryState::Pending | DeliveryState::Sending)
+            });
+            if stats.inbox_lag_events == 0 && !open {
+                return anyhow::Ok(());
+            }
+            tokio::time::sleep(SETTLE_POLL).await;
+        }
+    };
+    tokio::time::timeout(SETTLE_TIMEOUT, settled).await.context("the notifications did not arrive")?
+}
+
+/// Shows what the sinks took; false when nothing did.
+fn show_arrivals(arrived: &mut mpsc::Receiver<Taken>) -> bool {
+    let mut any = false;
+    while let Ok(taken) = arrived.try_recv() {
+        any = true;
+        show_arrival(&taken);
+    }
+    any
+}
+
+fn show_arrival(taken: &Taken) {
+    let (heading, text) = match taken {
+        Taken::Mail { to, raw } => {
+            let mail = MessageParser::default().parse(raw);
+            let subject = mail.as_ref().and_then(|mail| mail.subject()).unwrap_or("(no subject)");
+            let text = mail.as_ref().and_then(|mail| mail.body_text(0)).unwrap_or_default();
+            (format!("mail to {to}: {subject}"), text.into_owned())
+        }
+        Taken::Slack { body } => {
+            let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+            let text = json.get("text").and_then(serde_json::Value::as_str).unwrap_or(body);
+            ("slack".to_owned(), text.to_owned())
+        }
+    };
+    output::line(&format!("  {heading}"));
+    for line in text.trim_end().lines() {
+        output::line(&format!("    | {line}"));
+    }
+    output::line("");
+}
+
+async fn show_metrics(private: SocketAddr) -> anyhow::Result<()> {
+    let text = client()?.get(format!("http://{private}/metrics")).send().await?.text().await?;
+    for line in text.lines().filter(|line| !line.ends_with(" 0")) {
+        if SHOWN_METRICS.iter().any(|name| line.starts_with(name)) {
+            output::line(&format!("  {line}"));
+        }
+    }
+    Ok(())
+}
+
+async fn keep(
+    dir: &Path,
+    key: &SigningKey,
+    url: &str,
+    arrived: &mut mpsc::Receiver<Taken>,
+) -> anyhow::Result<()> {
+    let key_file = dir.join("key.txt");
+    std::fs::write(&key_file, STANDARD.encode(key.to_bytes()))?;
+    output::line("\nStill running; Ctrl-C ends it. Send more from another terminal:\n");
+    output::line(&format!(
+        "  tollbell send messaging-profile.spend-limit-reached --url {url} --key-file {}\n",
+        key_file.display()
+    ));
+    loop {
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => return Ok(ended?),
+            Some(taken) = arrived.recv() => show_arrival(&taken),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `tollbell events`
+
+use anyhow::bail;
+use clap::Subcommand;
+use serde_json::json;
+
+use super::deliveries::attach;
+use super::{ConfigArg, Exit, Format, output, runtime};
+use crate::store::{EventFilter, EventRecord};
+
+/// Arguments of `events`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List events, newest first
+    List(List),
+    /// Show one event as it is kept, and what the rules said of it
+    Show(Show),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Only those of this kind
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only those of this account
+    #[arg(long)]
+    account: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// How they are printed
+    #[arg(long, default_value = "text", value_enum)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+struct Show {
+    /// The event's id
+    id: String,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// How it is printed
+    #[arg(long, default_value = "text", value_enum)]
+    format: Format,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        match args.command {
+            Command::List(args) => list(args).await,
+            Command::Show(args) => show(args).await,
+        }
+    })
+}
+
+async fn list(args: List) -> anyhow::Result<Exit> {
+    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let filter = EventFilter { kind: args.kind, account: args.account, limit: args.limit };
+    let events = store.events(filter).await?;
+    match args.format {
+        Format::Json => output::json(&events)?,
+        Format::Text => {
+            let rows: Vec<Vec<String>> = events
+                .iter()
+                .map(|event| {
+                    vec![
+                        format!("{:.3}", event.received_at),
+                        event.account.clone(),
+                        event.kind.clone(),
+                        event.state.clone(),
+                        event.source.clone(),
+                        event.id.clone(),
+                    ]
+                })
+                .collect();
+            output::table(&["RECEIVED", "ACCOUNT", "KIND", "STATE", "SOURCE", "ID"], &rows);
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn show(args: Show) -> anyhow::Result<Exit> {
+    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let Some(record) = store.event(&args.id).await? else {
+        bail!("no event has the id {}", args.id);
+    };
+    match args.format {
+        Format::Json => output::json(&json!({
+            "event": record.stored.event,
+            "seq": record.stored.seq,
+            "state": record.state,
+            "fault": record.fault,
+            "judgements": record.judgements,
+            "deliveries": record.deliveries,
+        }))?,
+        Format::Text => print(&record)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn print(record: &EventRecord) -> anyhow::Result<()> {
+    let event = &record.stored.event;
+    let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+    for (name, value) in [
+        ("id", event.id.clone()),
+        ("account", event.account.clone()),
+        ("kind", event.kind.clone()),
+        ("source", event.source.to_string()),
+        ("occurred", or_unknown(event.occurred_at.map(|at| at.to_string()))),
+        ("received", event.received_at.to_string()),
+        ("cost", or_unknown(event.cost.map(|cost| cost.to_string()))),
+        ("currency", or_unknown(event.currency.clone())),
+        ("state", record.state.clone()),
+        ("fault", record.fault.clone().unwrap_or_else(|| "none".to_owned())),
+    ] {
+        output::line(&format!("{name:9} {value}"));
+    }
+    output::line("payload");
+    output::json(&event.payload)?;
+    output::line("");
+    let rows: Vec<Vec<String>> = record
+        .judgements
+        .iter()
+        .map(|judged| vec![judged.rule.clone(), judged.outcome.clone(), judged.detail.clone()])
+        .collect();
+    output::table(&["RULE", "OUTCOME", "DETAIL"], &rows);
+    if rows.is_empty() {
+        output::line("(no rule matched)");
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Logs: one line for each event's fate, text or JSON, to standard error.
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+/// How log lines look.
+#[derive(Debug, clap::Args)]
+pub(super) struct LogArgs {
+    /// How log lines look
+    #[arg(long, env = "TOLLBELL_LOG_FORMAT", default_value = "text", value_enum)]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,tollbell::dispatch=debug`
+    #[arg(long, env = "TOLLBELL_LOG", default_value = "info", value_name = "FILTER")]
+    log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogArgs {
+    /// For commands whose output is the point: only warnings, unless the user asked for more.
+    pub(super) fn quiet_unless_asked(&mut self) {
+        if self.log_level == "info" {
+            "warn".clone_into(&mut self.log_level);
+        }
+    }
+}
+
+/// Begins logging; called once.
+pub(super) fn start(args: &LogArgs) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&args.log_level)?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    match args.log_format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+    }
+    Ok(())
+}

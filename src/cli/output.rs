@@ -1,0 +1,58 @@
+//! The only file that prints.
+
+use std::io::{self, Write as _};
+
+use crate::config::Loaded;
+
+/// Prints a line to standard output. A reader that went away (`| head`) is no error.
+pub(super) fn line(text: &str) {
+    let mut out = io::stdout().lock();
+    drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+}
+
+/// Prints an error to standard error.
+pub(super) fn error(text: &str) {
+    drop(writeln!(io::stderr().lock(), "tollbell: {text}"));
+}
+
+/// Prints a value as JSON.
+pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    line(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Prints the problems of a configuration to standard error.
+pub(super) fn problems(loaded: &Loaded) {
+    for problem in &loaded.problems {
+        drop(writeln!(io::stderr().lock(), "{problem}"));
+    }
+}
+
+/// Prints rows under headings, columns aligned; the last column is not padded.
+pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
+    let widths: Vec<usize> = headings
+        .iter()
+        .enumerate()
+        .map(|(column, heading)| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            cells.chain([heading.len()]).max().unwrap_or_default()
+        })
+        .collect();
+    let print = |cells: Vec<&str>| {
+        let last = cells.len().saturating_sub(1);
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                let width = if column == last { 0 } else { *width };
+                format!("{cell:width$}")
+            })
+            .collect();
+        line(padded.join("  ").trim_end());
+    };
+    print(headings.to_vec());
+    for row in rows {
+        print(row.iter().map(String::as_str).collect());
+    }
+}
