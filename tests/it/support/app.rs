@@ -1,0 +1,224 @@
+//! The real app on port 0, with a movable clock and a signer that speaks for Telnyx.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use tollbell::app::{App, Listeners};
+use tollbell::clock::Clock;
+use tollbell::config;
+use tollbell::store::DeliveryState;
+
+use super::telnyx::Signer;
+use super::wait::eventually;
+
+/// How long anything may take that happens at once.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// A running tollbell in this process, over a store of its own.
+pub struct TestApp {
+    pub clock: Clock,
+    pub signer: Signer,
+    pub dir: tempfile::TempDir,
+    client: reqwest::Client,
+    setup: Setup,
+    app: Option<App>,
+}
+
+/// What a test decides.
+#[derive(Clone)]
+pub struct Setup {
+    /// The `route:` and `receivers:` sections.
+    pub routing: String,
+    /// The rules file.
+    pub rules: String,
+    /// Further top-level sections, and keys under `server:` (indented by two).
+    pub server: String,
+    /// Keys under `store:` (indented by two).
+    pub store: String,
+    /// Whether time passes by itself.
+    pub real_time: bool,
+}
+
+impl Setup {
+    /// One rule that fires on a spend limit, critical, and the given routing.
+    pub fn new(routing: impl Into<String>) -> Self {
+        Self {
+            routing: routing.into(),
+            rules: SPEND_LIMIT_RULE.to_owned(),
+            server: String::new(),
+            store: String::new(),
+            real_time: false,
+        }
+    }
+
+    /// With other rules.
+    pub fn rules(mut self, rules: impl Into<String>) -> Self {
+        self.rules = rules.into();
+        self
+    }
+
+    /// With keys under `server:`.
+    pub fn server(mut self, server: impl Into<String>) -> Self {
+        self.server = server.into();
+        self
+    }
+
+    /// With keys under `store:`.
+    pub fn store(mut self, store: impl Into<String>) -> Self {
+        self.store = store.into();
+        self
+    }
+
+    /// With the machine's clock.
+    pub fn real_time(mut self) -> Self {
+        self.real_time = true;
+        self
+    }
+
+    /// The configuration file's text.
+    pub fn yaml(&self, dir: &Path, public_key: &str) -> String {
+        format!(
+            "server:\n  listen: 127.0.0.1:0\n  private_listen: 127.0.0.1:0\n{server}\n\
+             accounts:\n  - name: default\n    public_keys: [\"{public_key}\"]\n    currency: USD\n\
+             store:\n  url: \"sqlite:{db}\"\n{store}\n\
+             rule_files: [rules.yaml]\n{routing}\n",
+            server = self.server,
+            store = self.store,
+            db = dir.join("tollbell.db").display(),
+            routing = self.routing,
+        )
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> TestApp {
+        let clock =
+            if self.real_time { Clock::system() } else { Clock::manual(Clock::system().now()) };
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let signer = Signer::new(7);
+        let client = reqwest_client();
+        let mut app = TestApp { clock, signer, dir, client, setup: self, app: None };
+        app.spawn().await;
+        app
+    }
+}
+
+/// Fires on a spend limit, once for each profile.
+pub const SPEND_LIMIT_RULE: &str = r#"
+groups:
+  - name: spend
+    rules:
+      - alert: SpendLimitReached
+        on: [messaging-profile.spend-limit-reached]
+        by: {profile: payload.profile_id}
+        active_for: 6h
+        resolve_on: {on: [messaging-profile.spend-limit-reset]}
+        labels: {severity: critical}
+        annotations:
+          summary: "Messaging profile {{ labels.profile }} spent {{ payload.current_cost | money('USD') }} of {{ payload.configured_limit | money('USD') }}"
+"#;
+
+impl TestApp {
+    async fn spawn(&mut self) {
+        let dir = self.dir.path();
+        std::fs::write(dir.join("rules.yaml"), &self.setup.rules).unwrap();
+        let yaml = self.setup.yaml(dir, &self.signer.public_key_base64());
+        let loaded = config::parse("test.yaml", &yaml, dir, &|_name| None);
+        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        let config = loaded.config.unwrap_or_else(|| panic!("{}\n{yaml}", problems.join("\n")));
+        let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let listeners = Listeners { public: bind(), private: bind() };
+        self.app = Some(App::start(config, listeners, self.clock.clone()).await.expect("starts"));
+    }
+
+    /// Shuts down in order and starts again on the same store, with another setup if given.
+    pub async fn restart(&mut self, setup: Option<Setup>) {
+        assert!(self.app.take().expect("runs").shutdown().await, "shutdown took too long");
+        self.setup = setup.unwrap_or_else(|| self.setup.clone());
+        self.spawn().await;
+    }
+
+    /// The running app.
+    pub fn app(&self) -> &App {
+        self.app.as_ref().expect("runs")
+    }
+
+    /// A public URL.
+    pub fn public(&self, path: &str) -> String {
+        format!("http://{}{path}", self.app().public_addr)
+    }
+
+    /// Posts a body as Telnyx does; gives the status.
+    pub async fn deliver(&self, body: impl Into<Vec<u8>>) -> u16 {
+        let body = body.into();
+        let timestamp = self.clock.now().as_second().to_string();
+        self.client
+            .post(self.public("/webhooks/telnyx"))
+            .header("content-type", "application/json")
+            .header("telnyx-timestamp", &timestamp)
+            .header("telnyx-signature-ed25519", self.signer.sign(&timestamp, &body))
+            .body(body)
+            .send()
+            .await
+            .expect("answers")
+            .status()
+            .as_u16()
+    }
+
+    /// Gets a private path; gives status and text.
+    pub async fn private_get(&self, path: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.app().private_addr);
+        let response = self.client.get(url).send().await.expect("answers");
+        (response.status().as_u16(), response.text().await.expect("text"))
+    }
+
+    /// The value of a series, named with its labels as in the exposition; 0 when it is not there.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let (_, text) = self.private_get("/metrics").await;
+        text.lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// Waits until all that is due is done: nothing unjudged, nothing sending, nothing pending that is due.
+    pub async fn settle(&self) {
+        let store = &self.app().store;
+        eventually(SOON, "the app settles", async || {
+            let stats = store.stats().await.expect("stats");
+            let now = self.clock.now();
+            let filter = |state| tollbell::store::DeliveryFilter {
+                state: Some(state),
+                receiver: None,
+                limit: 1000,
+            };
+            let sending = store.deliveries(filter(DeliveryState::Sending)).await.expect("list");
+            let pending = store.deliveries(filter(DeliveryState::Pending)).await.expect("list");
+            stats.inbox_lag_events == 0
+                && sending.is_empty()
+                && pending.iter().all(|delivery| delivery.not_before > now)
+        })
+        .await;
+    }
+
+    /// Moves the clock and waits until what fell due is done.
+    pub async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.settle().await;
+    }
+
+    /// Shuts down in order; fails when that takes longer than it may.
+    pub async fn stop(mut self) {
+        assert!(self.app.take().expect("runs").shutdown().await, "shutdown took too long");
+    }
+}
+
+/// A client without redirects, proxies or TLS.
+pub fn reqwest_client() -> reqwest::Client {
+    tollbell::notify::http::install_crypto();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(SOON)
+        .build()
+        .expect("a client")
+}
