@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks helm/tollbell: lint, rendering with the values of ci/, values that must be refused, and what the rendered
-# objects promise. HELM names the helm binary. Exit code 0: all holds; 1: something does not; 2: no helm.
+# objects promise. HELM names the helm binary; TOLLBELL, when set, the tollbell binary, which then checks the rendered
+# config and rules. Exit code 0: all holds; 1: something does not; 2: no helm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,7 +32,7 @@ check_pod() {
     has "$file" '^ +automountServiceAccountToken: false$' 'without the service account token'
     has "$file" '^ +mountPath: /var/lib/tollbell$' 'with the data volume mounted'
     local probes
-    probes=$(grep -A3 -E '^ +(startup|liveness|readiness)Probe:$' "$file" | grep -E 'Probe:|path:|port:' | tr -d ' \n')
+    probes=$(grep -A3 -E '^ +(startup|liveness|readiness)Probe:$' "$file" | grep -E 'Probe:|path:|port:' | tr -d ' \n' || true)
     same "$probes" 'startupProbe:path:/livezport:privatelivenessProbe:path:/livezport:privatereadinessProbe:path:/readyzport:private' 'probes'
     same "$(grep -A1 -E 'name: private$' "$file" | grep -oE '[0-9]+')" 9464 'the private port'
 }
@@ -44,10 +45,31 @@ check_config() {
     if grep -Ei "$secrets" "$file" | grep -vF "\${" >&2; then fail 'a secret in a ConfigMap'; fi
 }
 
+# key FILE KEY: the text under a key of a rendered ConfigMap.
+key() { awk -v key="  $2: |" 'on && !/^    / && NF {exit} on {print substr($0, 5)} $0 == key {on = 1}' "$1"; }
+
+# The binary must take what the chart writes. Paths inside the pod are moved to a directory here.
+check_by_binary() {
+    local file=$1 etc=$work/etc rule
+    rm -rf "$etc" && mkdir -p "$etc/rules"
+    key "$file" tollbell.yaml | sed -e "s#/etc/tollbell#$etc#; s#sqlite:/var/lib/tollbell#sqlite:$etc#; s#/run/secrets/[a-z]*#$etc#" >"$etc/tollbell.yaml"
+    for rule in $(grep -oE '^  [A-Za-z0-9._-]+\.yaml: \|' "$file" | tr -d ' :|' | grep -vx tollbell.yaml); do
+        key "$file" "$rule" >"$etc/rules/$rule"
+    done
+    for secret in slack-url hook-secret smtp; do echo https://sink.example.com/x >"$etc/$secret"; done
+    # Public keys of RFC 8032, section 7.1, tests 1 to 3.
+    TELNYX_PUBLIC_KEY=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= \
+        TELNYX_PUBLIC_KEY_NEXT=PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw= \
+        RESELLER_PUBLIC_KEY=/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU= \
+        HOOK_TOKEN=token \
+        "$TOLLBELL" check --config "$etc/tollbell.yaml" >"$work/check.out" 2>&1 || fail "$(basename "$file"): $(cat "$work/check.out")"
+}
+
 check_public() {
     local service=$1 ingress=$2
     same "$(grep -cE '^ +- name: ' "$service")" 1 'ports of the public Service'
     has "$service" '^ +targetPort: public$' 'to the public port'
+    lacks "$service" 'private|9464' 'reaches the private port'
     if [ -s "$ingress" ]; then
         same "$(grep -oE 'path: .*' "$ingress" | sort -u)" 'path: /webhooks/telnyx' 'paths of the Ingress'
         same "$(grep -cE 'host: ' "$ingress")" "$(grep -cE 'path: ' "$ingress")" 'one path for each host'
@@ -55,12 +77,11 @@ check_public() {
     fi
 }
 
-# show NAME TEMPLATE: the objects of one template; nothing where the values switch it off.
+# show NAME TEMPLATE: the objects of one template, in $work; an empty file where the values switch it off.
 show() {
     local out=$work/$1-$2
     "$HELM" template bell "$CHART" -f "$CHART/ci/$1-values.yaml" -s "templates/$2" >"$out" 2>"$out.err" \
         || grep -q 'could not find template' "$out.err" || fail "$1: $2: $(cat "$out.err")"
-    echo "$out"
 }
 
 for values in default full; do
@@ -68,10 +89,12 @@ for values in default full; do
     "$HELM" template bell "$CHART" -f "$CHART/ci/$values-values.yaml" >"$work/$values.yaml" || fail "$values: template"
     "$HELM" install --dry-run=client bell "$CHART" -f "$CHART/ci/$values-values.yaml" >"$work/$values.txt" || fail "$values: notes"
     has "$work/$values.txt" 'webhooks/telnyx' 'naming the webhook path'
-    check_pod "$(show "$values" statefulset.yaml)"
-    check_config "$(show "$values" configmap.yaml)"
-    check_public "$(show "$values" service.yaml)" "$(show "$values" ingress.yaml)"
-    echo "ok   $values"
+    for template in statefulset configmap service ingress; do show "$values" "$template.yaml"; done
+    check_pod "$work/$values-statefulset.yaml"
+    check_config "$work/$values-configmap.yaml"
+    check_public "$work/$values-service.yaml" "$work/$values-ingress.yaml"
+    if [ -n "${TOLLBELL:-}" ]; then check_by_binary "$work/$values-configmap.yaml"; fi
+    echo "done $values"
 done
 [ -s "$work/full-ingress.yaml" ] || fail 'full: no Ingress'
 [ ! -s "$work/default-ingress.yaml" ] || fail 'default: an Ingress'
