@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::event::{Event, PayloadPolicy};
@@ -133,6 +134,121 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
         self.backend().inbox_after(cursor, limit).await
+    }
+
+    /// What the engine goes on from at start.
+    pub async fn resume(&self) -> Result<Resumed, StoreError> {
+        self.backend().resume().await
+    }
+
+    /// Commits one judged batch, all or nothing. The cursor never goes back: [`StoreError::Stale`] when the batch
+    /// holds anything that is judged already. With [`PayloadPolicy::None`] the payloads of the batch are dropped.
+    pub async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
+        self.backend().commit(changes).await
+    }
+
+    /// Claims deliveries that are due. A lane (integration, target, group key) has one in flight: its newest waiting
+    /// one, once the oldest is due; the others end as superseded. What was claimed under a lease that ran out counts
+    /// as waiting, and is marked [`Delivery::maybe_repeated`]. A claimed delivery takes over the earliest fallback
+    /// time of those it supersedes, so that a stream of messages cannot put the fallback off for ever.
+    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Delivery>, StoreError> {
+        self.backend().claim(claim).await
+    }
+
+    /// When [`Store::claim`] will next find something for this integration; `None` while nothing is open.
+    pub async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
+        self.backend().next_due(integration).await
+    }
+
+    /// Records how an attempt ended. `attempt.number` is the claimed [`Delivery::attempts`]: by it an outcome that
+    /// comes after the lease was taken over is told apart. That a peer took it is believed at any time.
+    pub async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
+        self.backend().settle(settlement).await
+    }
+
+    /// Gives claimed deliveries back whose sending was not begun: they wait again, and the attempt does not count.
+    pub async fn release(&self, ids: Vec<String>) -> Result<(), StoreError> {
+        self.backend().release(ids).await
+    }
+
+    /// At start: deliveries that a former process was sending wait again, marked [`Delivery::maybe_repeated`].
+    pub async fn release_all(&self) -> Result<Vec<Resent>, StoreError> {
+        self.backend().release_all().await
+    }
+
+    /// Open deliveries whose fallback is to be rung by now and was not, longest due first.
+    pub async fn fallback_due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.backend().fallback_due(now, limit).await
+    }
+
+    /// Queues the fallback's copies of an open delivery, once; false when it was rung before or has ended.
+    pub async fn ring_fallback(
+        &self,
+        id: String,
+        copies: Vec<NewDelivery>,
+    ) -> Result<bool, StoreError> {
+        self.backend().ring_fallback(id, copies).await
+    }
+
+    /// Ends open deliveries of integrations that are not among `known` as dead: `receiver removed`. Tells how many.
+    pub async fn bury_strangers(
+        &self,
+        known: Vec<String>,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        self.backend().bury_strangers(known, now).await
+    }
+
+    /// Deliveries, newest first.
+    pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+        self.backend().deliveries(filter).await
+    }
+
+    /// One delivery with its last attempts, oldest first. The beginning of an id will do from 8 characters on, when
+    /// no other begins so.
+    pub async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
+        self.backend().delivery(id).await
+    }
+
+    /// Lets dead deliveries wait again as if queued now, their attempts kept. Tells how many.
+    pub async fn retry(&self, selection: Retry, now: Timestamp) -> Result<usize, StoreError> {
+        self.backend().retry(selection, now).await
+    }
+
+    /// Events, newest first, among the last million.
+    pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventSummary>, StoreError> {
+        self.backend().events(filter).await
+    }
+
+    /// All that is known of the newest event with this id.
+    pub async fn event(&self, id: &str) -> Result<Option<EventRecord>, StoreError> {
+        self.backend().event(id).await
+    }
+
+    /// How the store stands.
+    pub async fn stats(&self) -> Result<Stats, StoreError> {
+        self.backend().stats().await
+    }
+
+    /// Writes something small through to the disk.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.backend().probe().await
+    }
+
+    /// For tests of failure: sets something on the writing connection, such as `max_page_count = 40` (disk full),
+    /// `query_only = 1` (read-only, until the store opens its file again) or `busy_timeout = 0`.
+    #[doc(hidden)]
+    pub async fn pragma(&self, text: &'static str) -> Result<(), StoreError> {
+        self.backend().pragma(text).await
+    }
+
+    /// Deletes what is older than the retention: judged events, finished deliveries, ended alerts; `limit` of each.
+    pub async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept, StoreError> {
+        self.backend().sweep(now, limit).await
     }
 
     /// Changes after each commit that added events. Subscribe before looking.

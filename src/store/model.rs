@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::alerts::{Alert, Message};
-use crate::event::Event;
+use crate::event::{Event, Source};
 
 /// An event with its place in the inbox.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StoredEvent {
     /// Place in the inbox: strictly increasing in the order of acceptance.
     pub seq: i64,
@@ -229,4 +229,199 @@ pub struct Claim<'a> {
     pub lease: Duration,
     /// Deliveries at most.
     pub limit: usize,
+}
+
+/// What [`super::Store::commit`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Events of [`Changes::events`] that are new in the inbox.
+    pub recorded: usize,
+    /// Deliveries that were queued; those whose id was known are not counted.
+    pub queued: usize,
+}
+
+/// What the engine goes on from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resumed {
+    /// The last `seq` that is judged; 0 before the first.
+    pub cursor: i64,
+    /// The alerts that fire.
+    pub alerts: Vec<Alert>,
+}
+
+/// What became of a [`Settlement`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The delivery moved as asked.
+    Applied,
+    /// Only the attempt was noted: another attempt has been begun since, the delivery has ended, or it is gone.
+    Stale,
+}
+
+/// Deliveries whose sending a crash cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resent {
+    /// The integration's id.
+    pub integration: String,
+    /// Its receiver.
+    pub receiver: String,
+    /// How many.
+    pub count: usize,
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Only those that stand so.
+    pub state: Option<DeliveryState>,
+    /// Only those to this receiver.
+    pub receiver: Option<String>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which dead deliveries to try again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retry {
+    /// The one with this id.
+    One(String),
+    /// All to this receiver.
+    Receiver(String),
+    /// All.
+    All,
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventState {
+    /// Not judged yet.
+    Waiting,
+    /// Judged, with whatever came of it.
+    Judged,
+    /// Could not be judged, and was skipped.
+    Faulted,
+}
+
+/// Which events to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only kinds that match, with `*` globs.
+    pub kind: Option<String>,
+    /// Only of this account.
+    pub account: Option<String>,
+    /// Only those that stand so.
+    pub state: Option<EventState>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// One line of a list of events.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventSummary {
+    /// Place in the inbox.
+    pub seq: i64,
+    /// Identity within the account.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// Dotted kind.
+    pub kind: String,
+    /// When it happened, by the sender's word.
+    pub occurred_at: Option<Timestamp>,
+    /// When it was taken in.
+    pub received_at: Timestamp,
+    /// Who vouches for it.
+    pub source: Source,
+    /// The amount as reported on it, as decimal text.
+    pub cost: Option<String>,
+    /// The amount's currency.
+    pub currency: Option<String>,
+    /// Where it stands.
+    pub state: EventState,
+}
+
+/// All that is known of one event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventRecord {
+    /// The event; its payload is null once it was dropped.
+    pub stored: StoredEvent,
+    /// True when the payload was dropped after judging (`store.payload: none`).
+    pub payload_dropped: bool,
+    /// Where it stands.
+    pub state: EventState,
+    /// Why it could not be judged.
+    pub fault: Option<String>,
+    /// What the rules said of it.
+    pub judgements: Vec<Judgement>,
+    /// The deliveries it caused, as far as they are still kept.
+    pub deliveries: Vec<CausedDelivery>,
+}
+
+/// A delivery that an event caused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CausedDelivery {
+    /// The delivery.
+    pub id: String,
+    /// Its receiver.
+    pub receiver: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+}
+
+/// How the store stands; cheap to ask, whatever its size.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stats {
+    /// Events ever taken in; retention does not lower it.
+    pub events_total: u64,
+    /// Events that wait to be judged.
+    pub inbox_lag_events: u64,
+    /// When the oldest of them was taken in.
+    pub oldest_waiting: Option<Timestamp>,
+    /// Deliveries that are kept, for each receiver and state; pairs never seen are absent, others may be 0.
+    pub deliveries: Vec<DeliveryCount>,
+    /// Alerts that are kept, for each name and state.
+    pub alerts: Vec<AlertCount>,
+}
+
+impl Stats {
+    /// How many deliveries stand so, over all receivers.
+    pub fn deliveries_in(&self, state: DeliveryState) -> u64 {
+        self.deliveries.iter().filter(|found| found.state == state).map(|found| found.count).sum()
+    }
+}
+
+/// A part of [`Stats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryCount {
+    /// The receiver.
+    pub receiver: String,
+    /// Where they stand.
+    pub state: DeliveryState,
+    /// How many.
+    pub count: u64,
+}
+
+/// A part of [`Stats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertCount {
+    /// The label `alertname`.
+    pub alertname: String,
+    /// `firing`, `resolved` or `expired`.
+    pub state: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What [`super::Store::sweep`] deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Events.
+    pub events: usize,
+    /// Deliveries.
+    pub deliveries: usize,
+    /// Alerts.
+    pub alerts: usize,
+    /// True when the limit was reached, so that there may be more.
+    pub more: bool,
 }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::{Sqlite, micros};
+use super::{Sqlite, json, micros, rows, time};
 use crate::clock;
 use crate::event::{Event, Source};
 use crate::store::{Recorded, StoreError, StoredEvent, Unreadable};
@@ -54,8 +53,7 @@ pub(super) struct NewRow {
 
 impl NewRow {
     pub(super) fn new(mut event: Event, retention: Duration) -> Result<Self, StoreError> {
-        let payload = serde_json::to_vec(&event.payload)
-            .map_err(|error| StoreError::Unstorable(error.to_string()))?;
+        let payload = json(&event.payload)?;
         event.payload = Value::Null;
         let window = if event.content_hashed { CONTENT_WINDOW } else { retention };
         let until = micros(clock::add(event.received_at, window));
@@ -108,13 +106,12 @@ fn after(
     cursor: i64,
     limit: usize,
 ) -> Result<Vec<Result<StoredEvent, Unreadable>>, Failure> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM inbox WHERE seq > ?1 ORDER BY seq LIMIT ?2"
     ))?;
-    let mut rows = statement.query((cursor, limit))?;
+    let mut found = statement.query((cursor, rows(limit)))?;
     let (mut events, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
+    while let Some(row) = found.next()? {
         bytes += payload_bytes(row)?.map_or(0, <[u8]>::len);
         let seq = row.get(0)?;
         events.push(stored(row).map_err(|detail| Unreadable { seq, detail }));
@@ -126,23 +123,24 @@ fn after(
 }
 
 /// The payload's text; `None` when it was dropped.
-pub(super) fn payload_bytes<'row>(row: &'row Row<'_>) -> Result<Option<&'row [u8]>, Failure> {
-    match row.get_ref(13)? {
-        ValueRef::Blob(bytes) => Ok(Some(bytes)),
-        _ => Ok(None),
-    }
+fn payload_bytes<'row>(row: &'row Row<'_>) -> rusqlite::Result<Option<&'row [u8]>> {
+    Ok(row.get_ref(13)?.as_blob_or_null()?)
+}
+
+/// Whether the payload was dropped when the event was judged.
+pub(super) fn payload_is_dropped(row: &Row<'_>) -> rusqlite::Result<bool> {
+    Ok(payload_bytes(row)?.is_none())
 }
 
 /// Reads a row of [`COLUMNS`]; the error is one line for people. A dropped payload reads as null.
 pub(super) fn stored(row: &Row<'_>) -> Result<StoredEvent, String> {
     let column = |error: rusqlite::Error| error.to_string();
-    let payload =
-        match payload_bytes(row).map_err(|failure| StoreError::from(failure).to_string())? {
-            Some(bytes) => {
-                serde_json::from_slice(bytes).map_err(|error| format!("payload: {error}"))?
-            }
-            None => Value::Null,
-        };
+    let payload = match payload_bytes(row).map_err(column)? {
+        Some(bytes) => {
+            serde_json::from_slice(bytes).map_err(|error| format!("payload: {error}"))?
+        }
+        None => Value::Null,
+    };
     let event = Event {
         id: row.get(1).map_err(column)?,
         account: row.get(2).map_err(column)?,
@@ -161,16 +159,11 @@ pub(super) fn stored(row: &Row<'_>) -> Result<StoredEvent, String> {
     Ok(StoredEvent { seq: row.get(0).map_err(column)?, event })
 }
 
-/// Reads a time as it is kept.
-pub(super) fn time(micros: i64) -> Result<Timestamp, String> {
-    Timestamp::from_microsecond(micros).map_err(|error| format!("time {micros}: {error}"))
-}
-
 fn decimal(text: String) -> Result<Decimal, String> {
     text.parse().map_err(|error| format!("amount {text}: {error}"))
 }
 
-fn source(word: ValueRef<'_>) -> Result<Source, String> {
+pub(super) fn source(word: ValueRef<'_>) -> Result<Source, String> {
     let word = word.as_str().map_err(|error| format!("source: {error}"))?;
     [Source::Webhook, Source::Poller, Source::Backfill, Source::Tollbell]
         .into_iter()

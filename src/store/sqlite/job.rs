@@ -112,6 +112,11 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// Takes nothing.
+    pub(super) fn none() -> Self {
+        Self { bytes: 0, total: Arc::default() }
+    }
+
     /// Takes `bytes` unless more than `max` would then be taken. One job alone always fits.
     pub(super) fn take(total: &Arc<AtomicUsize>, bytes: usize, max: usize) -> Option<Self> {
         let before = total.fetch_add(bytes, Ordering::Relaxed);

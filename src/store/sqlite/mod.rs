@@ -2,14 +2,23 @@
 //!
 //! One thread writes, in batches that share an fsync (`writer`); a few connections read (`readers`). One process
 //! serves from a database at a time, by a lock beside the file; commands attach beside it through the write-ahead log.
-//! The operations stand by subject: `inbox`, `judged`, `alerts`, `deliveries`, `lanes`, `stats`, `sweep`.
+//! The operations stand by subject: `inbox`, `judged`, `alerts`, `lanes`, `outcomes`, `deliveries`,
+//! `events`, `stats`, `sweep`.
 
+mod alerts;
 mod connection;
+mod deliveries;
+mod events;
 mod failure;
 mod inbox;
 mod job;
+mod judged;
+mod lanes;
 mod migrations;
+mod outcomes;
 mod readers;
+mod stats;
+mod sweep;
 mod writer;
 
 use std::fs::{File, TryLockError};
@@ -20,6 +29,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use self::connection::{Identity, Purpose, sibling};
@@ -139,6 +149,16 @@ impl Sqlite {
         answered(answer).await
     }
 
+    /// Queues work, waiting for room: engine and dispatch must not lose to a flood of webhooks.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &mut Effects) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = Call::new(work, true, Room::none());
+        self.orders.send(Order::Job(Box::new(job))).await.map_err(|_closed| StoreError::Closed)?;
+        answered(answer).await
+    }
+
     /// Runs work on a reading connection.
     async fn read<T: Send + 'static>(
         &self,
@@ -222,4 +242,19 @@ fn refused(path: &Path, mismatch: Mismatch) -> OpenError {
 /// How a time is kept.
 fn micros(at: Timestamp) -> i64 {
     at.as_microsecond()
+}
+
+/// Reads a time as it is kept.
+fn time(micros: i64) -> Result<Timestamp, String> {
+    Timestamp::from_microsecond(micros).map_err(|error| format!("time {micros}: {error}"))
+}
+
+/// A limit for SQL.
+fn rows(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// JSON as it is kept: the bytes of its text.
+fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Unstorable(error.to_string()))
 }

@@ -56,11 +56,11 @@ CREATE TABLE alerts (
     alertname   TEXT    NOT NULL,
     state       TEXT    NOT NULL,
     ends_at     INTEGER NOT NULL,
-    updated_at  INTEGER NOT NULL,
     alert       BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX alerts_by_state ON alerts (state, alertname);
-CREATE INDEX alerts_ended ON alerts (updated_at) WHERE state <> 'firing';
+CREATE INDEX alerts_by_state ON alerts (alertname, state);
+CREATE INDEX alerts_firing ON alerts (fingerprint) WHERE state = 'firing';
+CREATE INDEX alerts_ended ON alerts (ends_at) WHERE state <> 'firing';
 
 -- `n` is the order of queueing. Open (pending or sending) means `finished_at IS NULL`.
 CREATE TABLE deliveries (
@@ -84,10 +84,10 @@ CREATE TABLE deliveries (
     maybe_repeated INTEGER NOT NULL DEFAULT 0,
     message        BLOB    NOT NULL
 ) STRICT;
-CREATE INDEX deliveries_open ON deliveries (integration, target, group_key, n)
+CREATE INDEX deliveries_open ON deliveries (integration, target, group_key, state, n)
     WHERE finished_at IS NULL;
 CREATE INDEX deliveries_sending ON deliveries (integration) WHERE state = 'sending';
-CREATE INDEX deliveries_dead ON deliveries (receiver, n) WHERE state = 'dead';
+CREATE INDEX deliveries_dead ON deliveries (receiver) WHERE state = 'dead';
 CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX deliveries_fallback ON deliveries (fallback_at)
     WHERE finished_at IS NULL AND fallback_rung = 0 AND fallback_at IS NOT NULL;
