@@ -21,6 +21,9 @@ mod stats;
 mod sweep;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
