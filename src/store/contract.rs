@@ -314,6 +314,11 @@ async fn the_newest_of_a_lane_is_claimed_and_the_others_are_superseded(store: &S
     assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(0)));
     assert_eq!(store.next_due("nobody").await.expect("reads"), None);
     assert_eq!(claim(store, -1).await, no_ids());
+    for state in DeliveryState::ALL {
+        let filter = DeliveryFilter { state: Some(state), limit: 9, receiver: None };
+        let expected = if state == DeliveryState::Pending { 4 } else { 0 };
+        assert_eq!(store.deliveries(filter).await.expect("reads").len(), expected, "{state:?}");
+    }
     assert_eq!(claim_some(store, 2, 1).await, ["a2"], "the lane that waits longest comes first");
     assert_eq!(claim(store, 2).await, ["b1"], "a lane in flight is left alone");
     assert_eq!(states(store).await, "a1 superseded, a2 sending, b1 sending, z pending");

@@ -4,6 +4,7 @@
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
 mod model;
+mod query;
 mod sqlite;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use crate::event::{Event, PayloadPolicy};
 
 pub use model::*;
+pub use query::*;
 
 /// What the store is told by the configuration.
 #[derive(Debug, Clone)]

@@ -13,12 +13,12 @@ pub(super) enum Failure {
 
 impl Failure {
     /// A value that can never be stored, or a row that cannot be read back.
-    pub(super) fn unstorable(reason: impl ToString) -> Self {
-        Self::Other(StoreError::Unstorable(reason.to_string()))
+    pub(super) fn unstorable(reason: impl Into<String>) -> Self {
+        Self::Other(StoreError::Unstorable(reason.into()))
     }
 
-    pub(super) fn unavailable(reason: impl ToString) -> Self {
-        Self::Other(StoreError::Unavailable(reason.to_string()))
+    pub(super) fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Other(StoreError::Unavailable(reason.into()))
     }
 
     /// Whether it is the operation's own fault, so that others in its batch may go on.

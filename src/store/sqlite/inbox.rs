@@ -151,16 +151,17 @@ pub(super) fn stored(row: &Row<'_>) -> Result<StoredEvent, String> {
         attempt: row.get(7).map_err(column)?,
         source: source(row.get_ref(8).map_err(column)?)?,
         payload,
-        cost: row.get::<_, Option<String>>(9).map_err(column)?.map(decimal).transpose()?,
-        charge: row.get::<_, Option<String>>(10).map_err(column)?.map(decimal).transpose()?,
+        cost: amount(row, 9)?,
+        charge: amount(row, 10)?,
         currency: row.get(11).map_err(column)?,
         content_hashed: row.get(12).map_err(column)?,
     };
     Ok(StoredEvent { seq: row.get(0).map_err(column)?, event })
 }
 
-fn decimal(text: String) -> Result<Decimal, String> {
-    text.parse().map_err(|error| format!("amount {text}: {error}"))
+fn amount(row: &Row<'_>, column: usize) -> Result<Option<Decimal>, String> {
+    let text: Option<String> = row.get(column).map_err(|error| error.to_string())?;
+    text.map(|text| text.parse().map_err(|error| format!("amount {text}: {error}"))).transpose()
 }
 
 pub(super) fn source(word: ValueRef<'_>) -> Result<Source, String> {

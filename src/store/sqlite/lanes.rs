@@ -121,16 +121,14 @@ impl Lane {
             )?
             .query_row(self.key(), |row| row.get(0))
             .optional()?;
-        match lease.or(pending) {
-            Some(due_at) => self.set_due(tx, due_at),
-            None => {
-                tx.prepare_cached(
-                    "DELETE FROM lanes WHERE integration = ?1 AND target = ?2 AND group_key = ?3",
-                )?
-                .execute(self.key())?;
-                Ok(())
-            }
+        if let Some(due_at) = lease.or(pending) {
+            return self.set_due(tx, due_at);
         }
+        tx.prepare_cached(
+            "DELETE FROM lanes WHERE integration = ?1 AND target = ?2 AND group_key = ?3",
+        )?
+        .execute(self.key())?;
+        Ok(())
     }
 
     fn set_due(&self, tx: &Connection, due_at: i64) -> Result<(), Failure> {
