@@ -1,0 +1,164 @@
+//! The values of the operations that people and metrics ask with: lists, records, figures.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::model::{DeliveryState, Judgement, StoredEvent};
+use crate::event::Source;
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Only those that stand so.
+    pub state: Option<DeliveryState>,
+    /// Only those to this receiver.
+    pub receiver: Option<String>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which dead deliveries to try again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retry {
+    /// The one with this id.
+    One(String),
+    /// All to this receiver.
+    Receiver(String),
+    /// All.
+    All,
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventState {
+    /// Not judged yet.
+    Waiting,
+    /// Judged, with whatever came of it.
+    Judged,
+    /// Could not be judged, and was skipped.
+    Faulted,
+}
+
+/// Which events to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only kinds that match, with `*` globs.
+    pub kind: Option<String>,
+    /// Only of this account.
+    pub account: Option<String>,
+    /// Only those that stand so.
+    pub state: Option<EventState>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// One line of a list of events.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventSummary {
+    /// Place in the inbox.
+    pub seq: i64,
+    /// Identity within the account.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// Dotted kind.
+    pub kind: String,
+    /// When it happened, by the sender's word.
+    pub occurred_at: Option<Timestamp>,
+    /// When it was taken in.
+    pub received_at: Timestamp,
+    /// Who vouches for it.
+    pub source: Source,
+    /// The amount as reported on it, as decimal text.
+    pub cost: Option<String>,
+    /// The amount's currency.
+    pub currency: Option<String>,
+    /// Where it stands.
+    pub state: EventState,
+}
+
+/// All that is known of one event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventRecord {
+    /// The event; its payload is null once it was dropped.
+    pub stored: StoredEvent,
+    /// True when the payload was dropped after judging (`store.payload: none`).
+    pub payload_dropped: bool,
+    /// Where it stands.
+    pub state: EventState,
+    /// Why it could not be judged.
+    pub fault: Option<String>,
+    /// What the rules said of it.
+    pub judgements: Vec<Judgement>,
+    /// The deliveries it caused, as far as they are still kept.
+    pub deliveries: Vec<CausedDelivery>,
+}
+
+/// A delivery that an event caused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CausedDelivery {
+    /// The delivery.
+    pub id: String,
+    /// Its receiver.
+    pub receiver: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+}
+
+/// How the store stands; cheap to ask, whatever its size.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stats {
+    /// Events ever taken in; retention does not lower it.
+    pub events_total: u64,
+    /// Events that wait to be judged.
+    pub inbox_lag_events: u64,
+    /// When the oldest of them was taken in.
+    pub oldest_waiting: Option<Timestamp>,
+    /// Deliveries that are kept, for each receiver and state; pairs never seen are absent, others may be 0.
+    pub deliveries: Vec<DeliveryCount>,
+    /// Alerts that are kept, for each name and state.
+    pub alerts: Vec<AlertCount>,
+}
+
+impl Stats {
+    /// How many deliveries stand so, over all receivers.
+    pub fn deliveries_in(&self, state: DeliveryState) -> u64 {
+        self.deliveries.iter().filter(|found| found.state == state).map(|found| found.count).sum()
+    }
+}
+
+/// A part of [`Stats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryCount {
+    /// The receiver.
+    pub receiver: String,
+    /// Where they stand.
+    pub state: DeliveryState,
+    /// How many.
+    pub count: u64,
+}
+
+/// A part of [`Stats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertCount {
+    /// The label `alertname`.
+    pub alertname: String,
+    /// `firing`, `resolved` or `expired`.
+    pub state: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What [`super::Store::sweep`] deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Events.
+    pub events: usize,
+    /// Deliveries.
+    pub deliveries: usize,
+    /// Alerts.
+    pub alerts: usize,
+    /// True when the limit was reached, so that there may be more.
+    pub more: bool,
+}

@@ -1,0 +1,242 @@
+//! Deliveries as rows: queued, listed, tried again by hand.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
+
+use super::failure::Failure;
+use super::lanes::{self, Lane};
+use super::{Sqlite, json, micros, rows, time};
+use crate::store::{
+    Attempt, Delivery, DeliveryFilter, DeliveryState, NewDelivery, Retry, StoreError,
+};
+
+/// Dead deliveries tried again in one transaction.
+const RETRY_ROWS: usize = 500;
+
+/// The shortest beginning of an id that stands for it, in bytes.
+const ID_PREFIX_MIN: usize = 8;
+
+/// The columns that [`delivery`] reads, in its order.
+pub(super) const COLUMNS: &str = "id, integration, receiver, target, group_key, state, attempts, \
+     created_at, not_before, finished_at, reason, detail, fallback_of, maybe_repeated, message";
+
+impl Sqlite {
+    pub(in crate::store) async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.read(move |conn| list(conn, &filter)).await
+    }
+
+    pub(in crate::store) async fn delivery(
+        &self,
+        id: &str,
+    ) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |conn| find(conn, &id)).await
+    }
+
+    pub(in crate::store) async fn retry(
+        &self,
+        selection: Retry,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let mut total = 0;
+        loop {
+            let selection = selection.clone();
+            let revived = self
+                .write(move |tx, effects| {
+                    let revived = revive(tx, &selection, now)?;
+                    effects.queued |= revived > 0;
+                    Ok(revived)
+                })
+                .await?;
+            total += revived;
+            if revived < RETRY_ROWS {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+/// A delivery on its way into the store, its message already text.
+pub(super) struct NewRow {
+    pub(super) new: NewDelivery,
+    message: Vec<u8>,
+}
+
+impl NewRow {
+    pub(super) fn new(new: NewDelivery) -> Result<Self, StoreError> {
+        Ok(Self { message: json(&new.message)?, new })
+    }
+}
+
+/// Queues a delivery; false when its id is known.
+pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<bool, Failure> {
+    let new = &row.new;
+    let created_at = micros(new.created_at);
+    let added = tx
+        .prepare_cached(
+            "INSERT INTO deliveries (id, integration, receiver, target, group_key, state, \
+             created_at, not_before, fallback_at, fallback_of, message) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6, ?7, ?8, ?9) \
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute((
+            &new.id,
+            &new.integration,
+            &new.receiver,
+            &new.target,
+            &new.group_key,
+            created_at,
+            new.fallback_at.map(micros),
+            &new.fallback_of,
+            &row.message,
+        ))?;
+    if added > 0 {
+        lanes::joined(tx, &new.integration, &new.target, &new.group_key, created_at)?;
+    }
+    Ok(added > 0)
+}
+
+/// Reads a row of [`COLUMNS`]; the error is one line for people.
+pub(super) fn delivery(row: &Row<'_>) -> Result<Delivery, String> {
+    let column = |error: rusqlite::Error| error.to_string();
+    let message: Vec<u8> = row.get(14).map_err(column)?;
+    Ok(Delivery {
+        id: row.get(0).map_err(column)?,
+        integration: row.get(1).map_err(column)?,
+        receiver: row.get(2).map_err(column)?,
+        target: row.get(3).map_err(column)?,
+        group_key: row.get(4).map_err(column)?,
+        state: state(&row.get::<_, String>(5).map_err(column)?)?,
+        attempts: row.get(6).map_err(column)?,
+        created_at: time(row.get(7).map_err(column)?)?,
+        not_before: time(row.get(8).map_err(column)?)?,
+        finished_at: row.get::<_, Option<i64>>(9).map_err(column)?.map(time).transpose()?,
+        reason: row.get(10).map_err(column)?,
+        detail: row.get(11).map_err(column)?,
+        fallback_of: row.get(12).map_err(column)?,
+        maybe_repeated: row.get(13).map_err(column)?,
+        message: serde_json::from_slice(&message).map_err(|error| format!("message: {error}"))?,
+    })
+}
+
+/// Reads the word of a state.
+pub(super) fn state(word: &str) -> Result<DeliveryState, String> {
+    DeliveryState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| format!("unknown state {word}"))
+}
+
+/// Reads many; one that cannot be read back is told in the log and left out.
+pub(super) fn collect(
+    conn: &Connection,
+    sql: &str,
+    params: &[&dyn ToSql],
+) -> Result<Vec<Delivery>, Failure> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut deliveries = Vec::new();
+    while let Some(row) = rows.next()? {
+        match delivery(row) {
+            Ok(delivery) => deliveries.push(delivery),
+            Err(detail) => {
+                let id: String = row.get(0)?;
+                tracing::error!(id, detail, "a delivery cannot be read back");
+            }
+        }
+    }
+    Ok(deliveries)
+}
+
+fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Failure> {
+    // The few that are not delivered or superseded are found by their own indices, not by walking all.
+    let (index, state) = match filter.state {
+        None => ("", ""),
+        Some(DeliveryState::Pending) => {
+            ("INDEXED BY deliveries_open", "AND finished_at IS NULL AND state = 'pending'")
+        }
+        Some(DeliveryState::Sending) => ("INDEXED BY deliveries_sending", "AND state = 'sending'"),
+        Some(DeliveryState::Delivered) => ("", "AND state = 'delivered'"),
+        Some(DeliveryState::Superseded) => ("", "AND state = 'superseded'"),
+        Some(DeliveryState::Dead) => ("INDEXED BY deliveries_dead", "AND state = 'dead'"),
+    };
+    let receiver = if filter.receiver.is_some() { "receiver = ?1" } else { "?1 IS NULL" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM deliveries {index} WHERE {receiver} {state} ORDER BY n DESC LIMIT ?2"
+    );
+    collect(conn, &sql, &[&filter.receiver, &rows(filter.limit)])
+}
+
+fn find(conn: &Connection, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, Failure> {
+    let exact = conn
+        .prepare_cached("SELECT n FROM deliveries WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let Some(n) = exact.map_or_else(|| by_prefix(conn, id), |n: i64| Ok(Some(n)))? else {
+        return Ok(None);
+    };
+    let found = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE n = ?1"))?
+        .query_row([n], |row| Ok(delivery(row)))?
+        .map_err(Failure::unstorable)?;
+    Ok(Some((found, attempts(conn, n)?)))
+}
+
+fn by_prefix(conn: &Connection, prefix: &str) -> Result<Option<i64>, Failure> {
+    if prefix.len() < ID_PREFIX_MIN {
+        return Ok(None);
+    }
+    let end = format!("{prefix}{}", char::MAX);
+    let mut statement =
+        conn.prepare_cached("SELECT n FROM deliveries WHERE id > ?1 AND id < ?2 LIMIT 2")?;
+    let found: Vec<i64> =
+        statement.query_map([prefix, &end], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(if let [n] = found.as_slice() { Some(*n) } else { None })
+}
+
+fn attempts(conn: &Connection, delivery: i64) -> Result<Vec<Attempt>, Failure> {
+    let mut statement = conn.prepare_cached(
+        "SELECT number, finished_at, outcome, reason, detail FROM attempts \
+         WHERE delivery = ?1 ORDER BY n",
+    )?;
+    let mut rows = statement.query([delivery])?;
+    let mut attempts = Vec::new();
+    while let Some(row) = rows.next()? {
+        attempts.push(Attempt {
+            number: row.get(0)?,
+            finished_at: time(row.get(1)?).map_err(Failure::unstorable)?,
+            outcome: row.get(2)?,
+            reason: row.get(3)?,
+            detail: row.get(4)?,
+        });
+    }
+    Ok(attempts)
+}
+
+/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most.
+fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
+    let (which, value) = match selection {
+        Retry::One(id) => ("id = ?1", Some(id)),
+        Retry::Receiver(receiver) => ("receiver = ?1", Some(receiver)),
+        Retry::All => ("?1 IS NULL", None),
+    };
+    let revived: Vec<(i64, Lane)> = tx
+        .prepare_cached(&format!(
+            "SELECT n, integration, target, group_key FROM deliveries \
+             WHERE state = 'dead' AND {which} LIMIT ?2"
+        ))?
+        .query_map((value, rows(RETRY_ROWS)), |row| Ok((row.get(0)?, Lane::read(row, 1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (n, lane) in &revived {
+        tx.prepare_cached(
+            "UPDATE deliveries SET state = 'pending', created_at = ?2, not_before = ?2, \
+             finished_at = NULL WHERE n = ?1",
+        )?
+        .execute((n, micros(now)))?;
+        lane.refresh(tx)?;
+    }
+    Ok(revived.len())
+}
