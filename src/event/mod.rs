@@ -87,3 +87,13 @@ pub enum PayloadPolicy {
     /// As `Redacted` until the event is judged, then dropped.
     None,
 }
+
+/// All kinds that have a name of their own in metrics.
+pub fn known_kinds() -> &'static [&'static str] {
+    &["call.cost"]
+}
+
+/// The kind as a metric label: itself when known, else `other`.
+pub fn metric_kind(kind: &str) -> &'static str {
+    known_kinds().iter().find(|known| **known == kind).copied().unwrap_or("other")
+}

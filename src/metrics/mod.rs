@@ -1,1 +1,314 @@
-//! .
+//! Every series tollbell exports, each declared once; its doc comment is its HELP text.
+//!
+//! Stages get an `Arc<Metrics>` and call the methods below. No label value comes from the network: kinds are
+//! bounded by [`crate::event::metric_kind`], all others are names of the configuration.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// Seconds, from a single fsync to the patience of a sender.
+const ACK_BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
+/// Seconds, from "at once" to the age at which a delivery dies.
+const LATENCY_BUCKETS: [f64; 12] =
+    [0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 21_600.0, 86_400.0];
+/// Operations that shared one fsync.
+const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// Declares the struct, its registration and the HELP texts in one place.
+macro_rules! declare {
+    ($( #[doc = $help:literal] $field:ident: $kind:ident = $name:literal $([$($label:literal),*])? $(in $buckets:ident)?; )*) => {
+        /// The series of one process. Cheap to share behind an `Arc`.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $( #[doc = $help] $field: $kind, )*
+        }
+
+        impl Metrics {
+            fn declare(registry: Registry) -> prometheus::Result<Self> {
+                $(
+                    let $field = declare!(@make $kind, concat!("tollbell_", $name), $help $(, [$($label),*])? $(; $buckets)?);
+                    registry.register(Box::new($field.clone()))?;
+                )*
+                Ok(Self { registry, $($field,)* })
+            }
+        }
+    };
+    (@make Histogram, $name:expr, $help:literal; $buckets:ident) => {
+        Histogram::with_opts(HistogramOpts::new($name, $help.trim()).buckets($buckets.to_vec()))?
+    };
+    (@make HistogramVec, $name:expr, $help:literal, [$($label:literal),*]; $buckets:ident) => {
+        HistogramVec::new(HistogramOpts::new($name, $help.trim()).buckets($buckets.to_vec()), &[$($label),*])?
+    };
+    (@make $kind:ident, $name:expr, $help:literal, [$($label:literal),*]) => {
+        $kind::new(Opts::new($name, $help.trim()), &[$($label),*])?
+    };
+    (@make $kind:ident, $name:expr, $help:literal) => {
+        $kind::with_opts(Opts::new($name, $help.trim()))?
+    };
+}
+
+declare! {
+    /// Webhooks that were verified and kept, repeats included.
+    webhooks_received: IntCounterVec = "webhooks_received_total" ["account", "kind"];
+    /// Webhooks that were refused, by reason.
+    webhooks_rejected: IntCounterVec = "webhooks_rejected_total" ["account", "reason"];
+    /// Seconds from the head of a request to its 200, the commit included.
+    webhook_ack: Histogram = "webhook_ack_duration_seconds" in ACK_BUCKETS;
+    /// Our clock minus the sender's at the last genuine webhook, in seconds.
+    webhook_clock_skew: GaugeVec = "webhook_clock_skew_seconds" ["account"];
+    /// Events that were kept already when they came again.
+    events_duplicate: IntCounterVec = "events_duplicate_total" ["account"];
+    /// Events that could not be judged and were skipped.
+    events_faulted: IntCounterVec = "events_faulted_total" ["account"];
+    /// Kept events that wait to be judged.
+    inbox_lag_events: IntGauge = "inbox_lag_events";
+    /// Age of the oldest event that waits to be judged, in seconds.
+    inbox_lag_seconds: Gauge = "inbox_lag_seconds";
+    /// Judgements of events whose kind the rule names, by what came out.
+    rule_evaluations: IntCounterVec = "rule_evaluations_total" ["rule", "outcome"];
+    /// Alerts that are kept, by state.
+    alerts: IntGaugeVec = "alerts" ["alertname", "state"];
+    /// Notifications that were tried, one for each attempt.
+    notifications: IntCounterVec = "notifications_total" ["integration", "receiver"];
+    /// Attempts that failed, by reason.
+    notifications_failed: IntCounterVec = "notifications_failed_total" ["integration", "receiver", "reason"];
+    /// Attempts that may repeat one which a crash cut off; both carry the same key.
+    notifications_resent: IntCounterVec = "notifications_resent_total" ["integration", "receiver"];
+    /// Seconds from queueing a notification to its delivery.
+    notification_latency: HistogramVec = "notification_latency_seconds" ["integration", "receiver"] in LATENCY_BUCKETS;
+    /// Times that a fallback receiver was rung for a receiver that could not be reached.
+    fallbacks: IntCounterVec = "fallbacks_total" ["receiver"];
+    /// Deliveries that are kept, by state.
+    deliveries: IntGaugeVec = "deliveries" ["state"];
+    /// Deliveries that were given up.
+    dead_letters: IntCounterVec = "dead_letters_total" ["integration", "receiver"];
+    /// Templates that could not render at run time; a plain text went out in their place.
+    template_errors: IntCounterVec = "template_errors_total" ["template"];
+    /// Seconds of one commit of the store, its fsync included.
+    store_commit: Histogram = "store_commit_duration_seconds" in ACK_BUCKETS;
+    /// Operations that shared one commit of the store.
+    store_batch: Histogram = "store_batch_size" in BATCH_BUCKETS;
+    /// Whether the configuration on disk is the one in force.
+    config_reload_ok: IntGauge = "config_last_reload_successful";
+    /// When the configuration in force was loaded, in Unix seconds.
+    config_reload_at: Gauge = "config_last_reload_success_timestamp_seconds";
+    /// The configuration in force; the value is always 1.
+    config_info: IntGaugeVec = "config_info" ["hash"];
+    /// The running build; the value is always 1.
+    build_info: IntGaugeVec = "build_info" ["version"];
+}
+
+/// The configured names whose series exist at zero from the first scrape.
+#[derive(Debug, Default)]
+pub struct Names<'a> {
+    /// Accounts.
+    pub accounts: Vec<&'a str>,
+    /// Rules as `group/alert`.
+    pub rules: Vec<&'a str>,
+    /// Alert names.
+    pub alerts: Vec<&'a str>,
+    /// Kind and receiver of each integration.
+    pub integrations: Vec<(&'static str, &'a str)>,
+    /// Hash of the configuration.
+    pub config_hash: &'a str,
+}
+
+/// What became of a judgement; values of the `outcome` label.
+const OUTCOMES: [&str; 7] =
+    ["fired", "extended", "resolved", "no_match", "missing_field", "type", "other"];
+
+impl Metrics {
+    /// All series, with those of configured names at zero.
+    pub fn new(names: &Names<'_>) -> Self {
+        let metrics = Self::declare(Registry::new()).expect("the declarations above are valid");
+        #[cfg(target_os = "linux")]
+        metrics
+            .registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("no other series starts with process_");
+        metrics.start_at_zero(names);
+        metrics
+    }
+
+    fn start_at_zero(&self, names: &Names<'_>) {
+        for account in &names.accounts {
+            for kind in crate::event::known_kinds() {
+                self.webhooks_received.with_label_values(&[*account, kind]);
+            }
+            self.webhooks_received.with_label_values(&[*account, "other"]);
+            for reason in crate::intake::REASONS {
+                self.webhooks_rejected.with_label_values(&[*account, reason]);
+            }
+            self.webhook_clock_skew.with_label_values(&[*account]);
+            self.events_duplicate.with_label_values(&[*account]);
+            self.events_faulted.with_label_values(&[*account]);
+        }
+        for rule in &names.rules {
+            for outcome in OUTCOMES {
+                self.rule_evaluations.with_label_values(&[*rule, outcome]);
+            }
+        }
+        for alert in &names.alerts {
+            for state in ["firing", "resolved", "expired"] {
+                self.alerts.with_label_values(&[*alert, state]);
+            }
+        }
+        for &(kind, receiver) in &names.integrations {
+            self.notifications.with_label_values(&[kind, receiver]);
+            self.notifications_resent.with_label_values(&[kind, receiver]);
+            self.notification_latency.with_label_values(&[kind, receiver]);
+            self.dead_letters.with_label_values(&[kind, receiver]);
+            self.fallbacks.with_label_values(&[receiver]);
+            self.template_errors.with_label_values(&[kind]);
+            for reason in crate::notify::Reason::ALL {
+                self.notifications_failed.with_label_values(&[kind, receiver, reason.as_str()]);
+            }
+        }
+        self.template_errors.with_label_values(&["annotation"]);
+        for state in crate::store::DeliveryState::ALL {
+            self.deliveries.with_label_values(&[state.as_str()]);
+        }
+        self.config_info.with_label_values(&[names.config_hash]).set(1);
+        self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    }
+
+    /// The exposition text of a scrape (Prometheus text format 0.0.4).
+    pub fn render(&self) -> prometheus::Result<String> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// A webhook was verified and kept; `kind` is the event's kind as it is.
+    pub fn webhook_received(&self, account: &str, kind: &str) {
+        let kind = crate::event::metric_kind(kind);
+        self.webhooks_received.with_label_values(&[account, kind]).inc();
+    }
+
+    /// A webhook was refused; `reason` is one of [`crate::intake::REASONS`].
+    pub fn webhook_rejected(&self, account: &str, reason: &'static str) {
+        self.webhooks_rejected.with_label_values(&[account, reason]).inc();
+    }
+
+    /// A webhook got its 200.
+    pub fn webhook_acknowledged(&self, took: Duration) {
+        self.webhook_ack.observe(took.as_secs_f64());
+    }
+
+    /// A genuine webhook showed the difference between the clocks.
+    pub fn webhook_clock_skew(&self, account: &str, seconds: f64) {
+        self.webhook_clock_skew.with_label_values(&[account]).set(seconds);
+    }
+
+    /// An event came again.
+    pub fn event_duplicate(&self, account: &str) {
+        self.events_duplicate.with_label_values(&[account]).inc();
+    }
+
+    /// An event could not be judged.
+    pub fn event_faulted(&self, account: &str) {
+        self.events_faulted.with_label_values(&[account]).inc();
+    }
+
+    /// What the inbox holds unjudged.
+    pub fn inbox_lag(&self, events: i64, oldest: Duration) {
+        self.inbox_lag_events.set(events);
+        self.inbox_lag_seconds.set(oldest.as_secs_f64());
+    }
+
+    /// A rule judged an event; `outcome` is one of `fired`, `extended`, `resolved`, `no_match`, or the failure.
+    pub fn rule_evaluated(&self, rule: &str, outcome: &'static str) {
+        self.rule_evaluations.with_label_values(&[rule, outcome]).inc();
+    }
+
+    /// How many alerts of a name are in a state.
+    pub fn alerts_are(&self, alertname: &str, state: &str, count: i64) {
+        self.alerts.with_label_values(&[alertname, state]).set(count);
+    }
+
+    /// An attempt ended; `failed` says why it did, if it did.
+    pub fn notified(&self, kind: &str, receiver: &str, failed: Option<crate::notify::Reason>) {
+        self.notifications.with_label_values(&[kind, receiver]).inc();
+        if let Some(reason) = failed {
+            self.notifications_failed.with_label_values(&[kind, receiver, reason.as_str()]).inc();
+        }
+    }
+
+    /// A delivery reached its receiver this long after it was queued.
+    pub fn delivered_after(&self, kind: &str, receiver: &str, latency: Duration) {
+        self.notification_latency
+            .with_label_values(&[kind, receiver])
+            .observe(latency.as_secs_f64());
+    }
+
+    /// An attempt begins that may repeat one cut off by a crash.
+    pub fn resent(&self, kind: &str, receiver: &str) {
+        self.notifications_resent.with_label_values(&[kind, receiver]).inc();
+    }
+
+    /// A fallback was rung for a receiver.
+    pub fn fell_back(&self, receiver: &str) {
+        self.fallbacks.with_label_values(&[receiver]).inc();
+    }
+
+    /// How many deliveries are in a state.
+    pub fn deliveries_are(&self, state: &str, count: i64) {
+        self.deliveries.with_label_values(&[state]).set(count);
+    }
+
+    /// A delivery was given up.
+    pub fn dead_letter(&self, kind: &str, receiver: &str) {
+        self.dead_letters.with_label_values(&[kind, receiver]).inc();
+    }
+
+    /// A template could not render; `template` is the kind of integration, or `annotation`.
+    pub fn template_error(&self, template: &str) {
+        self.template_errors.with_label_values(&[template]).inc();
+    }
+
+    /// The store committed.
+    pub fn store_committed(&self, jobs: usize, took: Duration) {
+        self.store_commit.observe(took.as_secs_f64());
+        self.store_batch.observe(u32::try_from(jobs).unwrap_or(u32::MAX).into());
+    }
+
+    /// A configuration was loaded, or refused.
+    pub fn config_loaded(&self, ok: bool, at: jiff::Timestamp) {
+        self.config_reload_ok.set(i64::from(ok));
+        if ok {
+            self.config_reload_at.set(at.as_duration().as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configured_names_start_at_zero_and_every_series_has_help() {
+        let metrics = Metrics::new(&Names {
+            accounts: vec!["default"],
+            rules: vec!["spend/SpendLimitReached"],
+            alerts: vec!["SpendLimitReached"],
+            integrations: vec![("slack", "ops")],
+            config_hash: "abc",
+        });
+        let text = metrics.render().expect("renders");
+        for line in [
+            "tollbell_webhooks_received_total{account=\"default\",kind=\"call.cost\"} 0",
+            "tollbell_rule_evaluations_total{outcome=\"fired\",rule=\"spend/SpendLimitReached\"} 0",
+            "tollbell_notifications_failed_total{integration=\"slack\",reason=\"timeout\",receiver=\"ops\"} 0",
+            "tollbell_deliveries{state=\"dead\"} 0",
+            "# HELP tollbell_webhooks_received_total Webhooks that were verified and kept, repeats included.",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}
