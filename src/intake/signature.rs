@@ -282,3 +282,171 @@ pub fn verify(
         Err(BadSignature)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Fixture {
+        vectors: Vec<Vector>,
+        keys: Vec<KeyCase>,
+        speccheck: Vec<Speccheck>,
+    }
+
+    #[derive(Deserialize)]
+    struct Vector {
+        name: String,
+        expect: String,
+        public_keys: Vec<String>,
+        timestamp: String,
+        body_base64: String,
+        signature: String,
+    }
+
+    #[derive(Deserialize)]
+    struct KeyCase {
+        expect: String,
+        text: String,
+    }
+
+    #[derive(Deserialize)]
+    struct Speccheck {
+        message: String,
+        pub_key: String,
+        signature: String,
+        expect: String,
+    }
+
+    fn fixture() -> Fixture {
+        let text = include_str!("../../tests/fixtures/signature-vectors.json");
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
+            .collect()
+    }
+
+    fn judge(keys: &[PublicKey], timestamp: &[u8], signature: &[u8], body: &[u8]) -> &'static str {
+        let headers = match SignedHeaders::parse(timestamp, signature) {
+            Ok(headers) => headers,
+            Err(HeaderError::Timestamp) => return "bad_timestamp",
+            Err(HeaderError::Signature) => return "bad_signature_encoding",
+        };
+        let mut message = Message::new(timestamp, 0);
+        message.push(body);
+        match verify(keys, &headers, message) {
+            Ok(verified) => {
+                assert_eq!(verified.body(), body);
+                "ok"
+            }
+            Err(BadSignature) => "bad_signature",
+        }
+    }
+
+    #[test]
+    fn every_vector_gets_its_verdict() {
+        for vector in fixture().vectors {
+            let keys: Vec<_> =
+                vector.public_keys.iter().map(|key| PublicKey::parse(key).unwrap()).collect();
+            let body = STANDARD.decode(&vector.body_base64).unwrap();
+            let verdict =
+                judge(&keys, vector.timestamp.as_bytes(), vector.signature.as_bytes(), &body);
+            assert_eq!(verdict, vector.expect, "{}", vector.name);
+        }
+    }
+
+    #[test]
+    fn a_key_is_refused_with_the_mistake_that_was_made() {
+        for case in fixture().keys {
+            let verdict = match PublicKey::parse(&case.text) {
+                Ok(_) => "ok".to_owned(),
+                Err(error) => format!("{error:?}"),
+            };
+            assert_eq!(verdict, case.expect, "{:?}", case.text);
+        }
+    }
+
+    #[test]
+    fn published_edge_cases_are_judged_strictly() {
+        for (number, case) in fixture().speccheck.iter().enumerate() {
+            let verdict = match PublicKey::parse(&STANDARD.encode(unhex(&case.pub_key))) {
+                Err(KeyError::Weak) => "weak",
+                Err(error) => panic!("case {number}: {error}"),
+                Ok(key) => {
+                    let signature = Signature::from_slice(&unhex(&case.signature)).unwrap();
+                    let message = unhex(&case.message);
+                    if key.0.verify_strict(&message, &signature).is_ok() {
+                        "valid"
+                    } else {
+                        "invalid"
+                    }
+                }
+            };
+            assert_eq!(verdict, case.expect, "case {number}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_a_fingerprint_and_errors_never_the_text() {
+        let text = fixture().keys.into_iter().next().unwrap().text;
+        let shown = format!("{:?}", PublicKey::parse(&text).unwrap());
+        assert!(shown.starts_with("PublicKey(") && !shown.contains(&text), "{shown}");
+        let error = PublicKey::parse("KEY0123_secret").unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn freshness_counts_both_ways_and_both_ends() {
+        let tolerance = Duration::from_secs(300);
+        let verified = |seconds| Verified { message: Message::new(b"0", 0), seconds };
+        let now = Timestamp::from_second(1_735_689_600).unwrap();
+        for (seconds, fresh) in [(0, true), (300, true), (-300, true), (301, false), (-301, false)]
+        {
+            let verified = verified(now.as_second() - seconds);
+            assert_eq!(verified.is_fresh(now, tolerance), fresh, "{seconds}");
+            assert_eq!(verified.skew_secs(now), seconds);
+        }
+        assert!(!verified(999_999_999_999_999_999).is_fresh(now, tolerance));
+        assert!(!verified(0).is_fresh(now, tolerance));
+    }
+
+    proptest! {
+        #[test]
+        fn any_one_bit_counts(seed: [u8; 32], body: Vec<u8>, seconds in 0..=i64::from(u32::MAX), bit: usize) {
+            let secret = SigningKey::from_bytes(&seed);
+            let keys = [PublicKey::parse(&STANDARD.encode(secret.verifying_key().as_bytes())).unwrap()];
+            let timestamp = seconds.to_string().into_bytes();
+            let signed = [timestamp.as_slice(), b"|", body.as_slice()].concat();
+            let signature = secret.sign(&signed).to_bytes();
+            let text = STANDARD.encode(signature).into_bytes();
+            prop_assert_eq!(judge(&keys, &timestamp, &text, &body), "ok");
+
+            let mut other = signature;
+            other[bit / 8 % 64] ^= 1 << (bit % 8);
+            prop_assert_eq!(judge(&keys, &timestamp, STANDARD.encode(other).as_bytes(), &body), "bad_signature");
+            let mut other = timestamp.clone();
+            let at = bit % other.len();
+            other[at] ^= 1;
+            prop_assert_ne!(judge(&keys, &other, &text, &body), "ok");
+            if !body.is_empty() {
+                let mut other = body.clone();
+                let at = bit / 8 % other.len();
+                other[at] ^= 1 << (bit % 8);
+                prop_assert_eq!(judge(&keys, &timestamp, &text, &other), "bad_signature");
+            }
+        }
+
+        #[test]
+        fn no_header_panics(timestamp: Vec<u8>, signature: Vec<u8>) {
+            prop_assert!(SignedHeaders::parse(&timestamp, &signature).is_err() || signature.len() == 88);
+        }
+    }
+}
