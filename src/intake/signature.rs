@@ -221,12 +221,18 @@ impl Message {
         Self { bytes, body_at }
     }
 
+    /// Makes room for a body of `body_len` bytes, and not more.
+    pub fn reserve(&mut self, body_len: usize) {
+        let missing = (self.body_at + body_len).saturating_sub(self.bytes.len());
+        self.bytes.reserve_exact(missing);
+    }
+
     /// Adds a piece of the body.
     pub fn push(&mut self, chunk: &[u8]) {
         self.bytes.extend_from_slice(chunk);
     }
 
-    fn body(&self) -> &[u8] {
+    pub(super) fn body(&self) -> &[u8] {
         self.bytes.get(self.body_at..).unwrap_or_default()
     }
 }
