@@ -3,221 +3,153 @@
 //! Promises: what an operation acknowledged is on disk (fsynced) and survives `kill -9` at any instant; each
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
+mod model;
+mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::Serialize;
+use tokio::sync::watch;
 
-use crate::alerts::{Alert, Message};
-use crate::event::Event;
+use crate::event::{Event, PayloadPolicy};
 
-/// An event with its place in the inbox.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredEvent {
-    /// Place in the inbox: strictly increasing in the order of acceptance.
-    pub seq: i64,
-    /// The event.
-    pub event: Event,
+pub use model::*;
+
+/// What the store is told by the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The database file; its directory is made when it is missing.
+    pub path: PathBuf,
+    /// How long judged events and finished deliveries are kept; less than 7 days counts as 7 days.
+    pub retention: Duration,
+    /// How much of a payload is kept once its event is judged.
+    pub payload: PayloadPolicy,
 }
 
-/// What [`Store::record`] did.
+/// One commit, as told to the [`Observer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
-    /// It is new, and now on disk.
-    New,
-    /// The same event is on disk already; nothing changed.
-    Duplicate,
+pub struct CommitStats {
+    /// Operations that shared it.
+    pub jobs: usize,
+    /// From the start of the transaction until it was on disk.
+    pub took: Duration,
 }
 
-/// Why the store did not do it. Nothing was changed.
+/// Told of each commit, on the writer's thread; must return at once.
+pub type Observer = Box<dyn Fn(CommitStats) + Send>;
+
+/// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// More operations wait than the bound allows.
-    #[error("the store's queue is full")]
-    QueueFull,
-    /// Disk full, read-only, locked, or gone. Worth trying again.
-    #[error("the store is not writable: {0}")]
-    Unavailable(String),
-    /// This value can never be stored, or the row could not be read back.
-    #[error("the store cannot hold this: {0}")]
-    Unstorable(String),
-    /// The store is shut down.
-    #[error("the store is closed")]
-    Closed,
+pub enum OpenError {
+    /// Another process serves from it.
+    #[error("{0} is in use by another tollbell")]
+    Locked(PathBuf),
+    /// There is none at this path.
+    #[error("there is no database at {0}")]
+    Missing(PathBuf),
+    /// A later tollbell has written it.
+    #[error("the database is at version {found}, this tollbell knows up to {known}")]
+    Newer {
+        /// The database's version.
+        found: u32,
+        /// The newest version this binary knows.
+        known: u32,
+    },
+    /// An earlier tollbell has written it, and only `serve` brings it up to date.
+    #[error(
+        "the database is at version {found}, this tollbell needs {known}: start it once to migrate"
+    )]
+    Older {
+        /// The database's version.
+        found: u32,
+        /// The version this binary needs.
+        known: u32,
+    },
+    /// A migration that was applied is not the one that this binary holds.
+    #[error("migration {0} of the database differs from this tollbell's")]
+    Changed(String),
+    /// It holds tables that are not ours.
+    #[error("{0} is not a tollbell database")]
+    Foreign(PathBuf),
+    /// The file system or SQLite refused.
+    #[error("cannot open the database {path}: {reason}")]
+    Failed {
+        /// The database.
+        path: PathBuf,
+        /// What was refused.
+        reason: String,
+    },
 }
 
-/// Everything one judged batch changes; committed as one transaction.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Changes {
-    /// The last `seq` that is judged now.
-    pub cursor: i64,
-    /// Records of what the rules said.
-    pub judgements: Vec<Judgement>,
-    /// Events that could not be judged, with one line why; marked and skipped.
-    pub faulted: Vec<(i64, String)>,
-    /// Alerts as they stand now (inserted or replaced by fingerprint).
-    pub alerts: Vec<Alert>,
-    /// Messages to be sent.
-    pub deliveries: Vec<NewDelivery>,
-    /// Events tollbell raises about itself; they go through the inbox like any other.
-    pub events: Vec<Event>,
+/// The store. Cheap to clone; all clones are one store.
+#[derive(Debug, Clone)]
+pub struct Store(Backend);
+
+/// Where it is kept.
+#[derive(Debug, Clone)]
+enum Backend {
+    Sqlite(Arc<sqlite::Sqlite>),
 }
 
-/// What one rule said of one event, kept so that it can be asked afterwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Judgement {
-    /// The event.
-    pub seq: i64,
-    /// `group/alert`.
-    pub rule: String,
-    /// `fired`, `extended`, `resolved`, `failed`.
-    pub outcome: String,
-    /// The alert, when there is one.
-    pub fingerprint: Option<String>,
-    /// One line: values, or why it failed.
-    pub detail: String,
-}
-
-/// A message to queue for one target of one integration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewDelivery {
-    /// Identity, unique for ever; the key the peer sees.
-    pub id: String,
-    /// The integration's id.
-    pub integration: String,
-    /// Its receiver.
-    pub receiver: String,
-    /// The target within the integration.
-    pub target: String,
-    /// Messages with the same integration, target and group key are sent in order, one in flight.
-    pub group_key: String,
-    /// When it was queued.
-    pub created_at: Timestamp,
-    /// When the receiver's fallback is to be rung if this is still undelivered; `None` without a fallback.
-    pub fallback_at: Option<Timestamp>,
-    /// The delivery whose receiver could not be reached, when this is its fallback's copy.
-    pub fallback_of: Option<String>,
-    /// What to tell.
-    pub message: Message,
-}
-
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeliveryState {
-    /// Waits for its first or next attempt.
-    Pending,
-    /// Claimed under a lease.
-    Sending,
-    /// The peer took it.
-    Delivered,
-    /// A later message of its group went out in its place.
-    Superseded,
-    /// Given up, with the reason; can be retried by hand.
-    Dead,
-}
-
-impl DeliveryState {
-    /// All of them, for series that start at zero.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Sending, Self::Delivered, Self::Superseded, Self::Dead];
-
-    /// The word used in the store, metrics and output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Sending => "sending",
-            Self::Delivered => "delivered",
-            Self::Superseded => "superseded",
-            Self::Dead => "dead",
-        }
+impl Store {
+    /// Opens the database for the one process that serves from it, and brings it up to date.
+    pub async fn open(settings: &Settings, observer: Observer) -> Result<Self, OpenError> {
+        sqlite::Sqlite::open(settings, observer).await.map(Self::sqlite)
     }
-}
 
-/// A delivery as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Delivery {
-    /// Identity.
-    pub id: String,
-    /// The integration's id.
-    pub integration: String,
-    /// Its receiver.
-    pub receiver: String,
-    /// The target within the integration.
-    pub target: String,
-    /// The group.
-    pub group_key: String,
-    /// Where it stands.
-    pub state: DeliveryState,
-    /// Attempts begun.
-    pub attempts: u32,
-    /// When it was queued.
-    pub created_at: Timestamp,
-    /// Not tried before this.
-    pub not_before: Timestamp,
-    /// When it reached its end.
-    pub finished_at: Option<Timestamp>,
-    /// Why the last attempt failed: `clientError` and so on; empty when it did not.
-    pub reason: String,
-    /// One line about the last failure.
-    pub detail: String,
-    /// The delivery it stands in for.
-    pub fallback_of: Option<String>,
-    /// True when an earlier attempt was cut off by a crash, so that the peer may have seen it already.
-    pub maybe_repeated: bool,
-    /// What to tell.
-    pub message: Message,
-}
+    /// Opens an existing database beside the process that serves from it, to list and to retry.
+    pub async fn attach(path: &Path) -> Result<Self, OpenError> {
+        sqlite::Sqlite::attach(path).await.map(Self::sqlite)
+    }
 
-/// One attempt of a delivery.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Attempt {
-    /// Attempt, from 1.
-    pub number: u32,
-    /// When it ended.
-    pub finished_at: Timestamp,
-    /// `delivered`, `retry` or `rejected`.
-    pub outcome: String,
-    /// Why it failed; empty when it did not.
-    pub reason: String,
-    /// One line about it.
-    pub detail: String,
-}
+    fn sqlite(sqlite: sqlite::Sqlite) -> Self {
+        Self(Backend::Sqlite(Arc::new(sqlite)))
+    }
 
-/// How one attempt ended, and what becomes of the delivery.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settlement {
-    /// The delivery.
-    pub id: String,
-    /// The attempt.
-    pub attempt: Attempt,
-    /// What becomes of it.
-    pub next: Next,
-    /// Copies for the receiver's fallback, queued in the same transaction, once for each original delivery:
-    /// ids that exist already are left alone.
-    pub fallbacks: Vec<NewDelivery>,
-}
+    fn backend(&self) -> &sqlite::Sqlite {
+        let Backend::Sqlite(sqlite) = &self.0;
+        sqlite
+    }
 
-/// What becomes of a delivery after an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// It reached its receiver.
-    Delivered,
-    /// Again, not before this.
-    RetryAt(Timestamp),
-    /// Given up.
-    Dead,
-}
+    /// Keeps an event unless it is here already. Answers after the commit; once polled, it is carried out even
+    /// when the caller goes away. Never waits for room in the queue: [`StoreError::QueueFull`] comes at once.
+    ///
+    /// An id counts as the same event for the retention; a hash of the content for one hour. Both are measured by
+    /// `received_at`. Times are kept to the microsecond.
+    pub async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
+        self.backend().record(event).await
+    }
 
-/// What a claim asks for.
-#[derive(Debug, Clone, Copy)]
-pub struct Claim<'a> {
-    /// Deliveries of this integration only.
-    pub integration: &'a str,
-    /// The time now.
-    pub now: Timestamp,
-    /// How long the claim holds; longer than the longest send.
-    pub lease: Duration,
-    /// Deliveries at most.
-    pub limit: usize,
+    /// The events behind `cursor`, in order: `limit` at most, fewer when they are large. Empty means there is none.
+    ///
+    /// An event that cannot be read back is given as [`Unreadable`], for the engine to mark as faulted and pass.
+    pub async fn inbox_after(
+        &self,
+        cursor: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
+        self.backend().inbox_after(cursor, limit).await
+    }
+
+    /// Changes after each commit that added events. Subscribe before looking.
+    pub fn recorded(&self) -> watch::Receiver<u64> {
+        self.backend().signals().recorded.subscribe()
+    }
+
+    /// Changes after each commit that made a delivery claimable or due at another time. Subscribe before looking.
+    ///
+    /// What another process changes (`deliveries retry`) is not seen: look from time to time, too.
+    pub fn queued(&self) -> watch::Receiver<u64> {
+        self.backend().signals().queued.subscribe()
+    }
+
+    /// Finishes what is queued, checkpoints, closes the file and gives the lock back. Later calls are
+    /// [`StoreError::Closed`].
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.backend().close().await
+    }
 }

@@ -1,0 +1,232 @@
+//! The values that the store's operations take and give.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::alerts::{Alert, Message};
+use crate::event::Event;
+
+/// An event with its place in the inbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    /// Place in the inbox: strictly increasing in the order of acceptance.
+    pub seq: i64,
+    /// The event.
+    pub event: Event,
+}
+
+/// A row of the inbox that could not be read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its place in the inbox.
+    pub seq: i64,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// What [`super::Store::record`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is new, and now on disk.
+    New,
+    /// The same event is on disk already; nothing changed.
+    Duplicate,
+}
+
+/// Why the store did not do it. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// More operations wait than the bound allows.
+    #[error("the store's queue is full")]
+    QueueFull,
+    /// Disk full, read-only, locked, or gone. Worth trying again.
+    #[error("the store is not writable: {0}")]
+    Unavailable(String),
+    /// This value can never be stored, or the row could not be read back.
+    #[error("the store cannot hold this: {0}")]
+    Unstorable(String),
+    /// The batch, or a part of it, is judged already. The cursor stands here; read on from there.
+    #[error("judged already up to {0}")]
+    Stale(i64),
+    /// The store is shut down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Everything one judged batch changes; committed as one transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// The last `seq` that is judged now.
+    pub cursor: i64,
+    /// Records of what the rules said.
+    pub judgements: Vec<Judgement>,
+    /// Events that could not be judged, with one line why; marked and skipped.
+    pub faulted: Vec<(i64, String)>,
+    /// Alerts as they stand now (inserted or replaced by fingerprint).
+    pub alerts: Vec<Alert>,
+    /// Messages to be sent.
+    pub deliveries: Vec<NewDelivery>,
+    /// Events tollbell raises about itself; they go through the inbox like any other.
+    pub events: Vec<Event>,
+}
+
+/// What one rule said of one event, kept so that it can be asked afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judgement {
+    /// The event.
+    pub seq: i64,
+    /// `group/alert`.
+    pub rule: String,
+    /// `fired`, `extended`, `resolved`, `failed`.
+    pub outcome: String,
+    /// The alert, when there is one.
+    pub fingerprint: Option<String>,
+    /// One line: values, or why it failed.
+    pub detail: String,
+}
+
+/// A message to queue for one target of one integration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewDelivery {
+    /// Identity, unique for ever; the key the peer sees.
+    pub id: String,
+    /// The integration's id.
+    pub integration: String,
+    /// Its receiver.
+    pub receiver: String,
+    /// The target within the integration.
+    pub target: String,
+    /// Messages with the same integration, target and group key are sent in order, one in flight.
+    pub group_key: String,
+    /// When it was queued.
+    pub created_at: Timestamp,
+    /// When the receiver's fallback is to be rung if this is still undelivered; `None` without a fallback.
+    pub fallback_at: Option<Timestamp>,
+    /// The delivery whose receiver could not be reached, when this is its fallback's copy.
+    pub fallback_of: Option<String>,
+    /// What to tell.
+    pub message: Message,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// Waits for its first or next attempt.
+    Pending,
+    /// Claimed under a lease.
+    Sending,
+    /// The peer took it.
+    Delivered,
+    /// A later message of its group went out in its place.
+    Superseded,
+    /// Given up, with the reason; can be retried by hand.
+    Dead,
+}
+
+impl DeliveryState {
+    /// All of them, for series that start at zero.
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Sending, Self::Delivered, Self::Superseded, Self::Dead];
+
+    /// The word used in the store, metrics and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Superseded => "superseded",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A delivery as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Delivery {
+    /// Identity.
+    pub id: String,
+    /// The integration's id.
+    pub integration: String,
+    /// Its receiver.
+    pub receiver: String,
+    /// The target within the integration.
+    pub target: String,
+    /// The group.
+    pub group_key: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When it was queued.
+    pub created_at: Timestamp,
+    /// Not tried before this.
+    pub not_before: Timestamp,
+    /// When it reached its end.
+    pub finished_at: Option<Timestamp>,
+    /// Why the last attempt failed: `clientError` and so on; empty when it did not.
+    pub reason: String,
+    /// One line about the last failure.
+    pub detail: String,
+    /// The delivery it stands in for.
+    pub fallback_of: Option<String>,
+    /// True when an earlier attempt was cut off by a crash, so that the peer may have seen it already.
+    pub maybe_repeated: bool,
+    /// What to tell.
+    pub message: Message,
+}
+
+/// One attempt of a delivery.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Attempt {
+    /// Attempt, from 1.
+    pub number: u32,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// `delivered`, `retry` or `rejected`.
+    pub outcome: String,
+    /// Why it failed; empty when it did not.
+    pub reason: String,
+    /// One line about it.
+    pub detail: String,
+}
+
+/// How one attempt ended, and what becomes of the delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The delivery.
+    pub id: String,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// What becomes of it.
+    pub next: Next,
+    /// Copies for the receiver's fallback, queued in the same transaction, once for each original delivery:
+    /// ids that exist already are left alone.
+    pub fallbacks: Vec<NewDelivery>,
+}
+
+/// What becomes of a delivery after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It reached its receiver.
+    Delivered,
+    /// Again, not before this.
+    RetryAt(Timestamp),
+    /// Given up.
+    Dead,
+}
+
+/// What a claim asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// Deliveries of this integration only.
+    pub integration: &'a str,
+    /// The time now.
+    pub now: Timestamp,
+    /// How long the claim holds; longer than the longest send.
+    pub lease: Duration,
+    /// Deliveries at most.
+    pub limit: usize,
+}

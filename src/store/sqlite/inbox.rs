@@ -1,0 +1,179 @@
+//! Events: kept once, read in order.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::{Sqlite, micros};
+use crate::clock;
+use crate::event::{Event, Source};
+use crate::store::{Recorded, StoreError, StoredEvent, Unreadable};
+
+/// So long a hash of the content counts as the same event.
+const CONTENT_WINDOW: Duration = Duration::from_hours(1);
+
+/// Bytes of payload read at a time, plus one event: a payload takes many times its size once it is parsed.
+const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The columns that [`stored`] reads, in its order.
+pub(super) const COLUMNS: &str = "seq, id, account, kind, type, occurred_at, received_at, attempt, \
+     source, cost, charge, currency, content_hashed, payload";
+
+impl Sqlite {
+    pub(in crate::store) async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
+        let row = NewRow::new(event, self.retention)?;
+        // A failed insert is undone by SQLite itself, and nothing of its own fault can follow the first one.
+        self.write_at_once(row.payload.len(), move |tx, effects| {
+            let recorded = insert(tx, &row)?;
+            effects.recorded |= recorded == Recorded::New;
+            Ok(recorded)
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn inbox_after(
+        &self,
+        cursor: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
+        self.read(move |conn| after(conn, cursor, limit)).await
+    }
+}
+
+/// An event on its way into the inbox, its payload already text: the writer's thread has no time for that.
+pub(super) struct NewRow {
+    event: Event,
+    payload: Vec<u8>,
+    until: i64,
+}
+
+impl NewRow {
+    pub(super) fn new(mut event: Event, retention: Duration) -> Result<Self, StoreError> {
+        let payload = serde_json::to_vec(&event.payload)
+            .map_err(|error| StoreError::Unstorable(error.to_string()))?;
+        event.payload = Value::Null;
+        let window = if event.content_hashed { CONTENT_WINDOW } else { retention };
+        let until = micros(clock::add(event.received_at, window));
+        Ok(Self { event, payload, until })
+    }
+}
+
+/// Inserts an event unless it is here already.
+pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<Recorded, Failure> {
+    let event = &row.event;
+    let received_at = micros(event.received_at);
+    let until: Option<i64> = tx
+        .prepare_cached("SELECT until FROM dedupe WHERE id = ?1 AND account = ?2")?
+        .query_row((&event.id, &event.account), |row| row.get(0))
+        .optional()?;
+    if until.is_some_and(|until| until > received_at) {
+        return Ok(Recorded::Duplicate);
+    }
+    let seq = tx
+        .prepare_cached(
+            "INSERT INTO inbox (id, account, kind, type, occurred_at, received_at, attempt, source, \
+             cost, charge, currency, content_hashed, payload) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .insert((
+            &event.id,
+            &event.account,
+            &event.kind,
+            &event.type_as_sent,
+            event.occurred_at.map(micros),
+            received_at,
+            event.attempt,
+            event.source.as_str(),
+            event.cost.map(|cost| cost.to_string()),
+            event.charge.map(|charge| charge.to_string()),
+            &event.currency,
+            event.content_hashed,
+            &row.payload,
+        ))?;
+    tx.prepare_cached(
+        "INSERT INTO dedupe (id, account, seq, until) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (id, account) DO UPDATE SET seq = excluded.seq, until = excluded.until",
+    )?
+    .execute((&event.id, &event.account, seq, row.until))?;
+    Ok(Recorded::New)
+}
+
+fn after(
+    conn: &Connection,
+    cursor: i64,
+    limit: usize,
+) -> Result<Vec<Result<StoredEvent, Unreadable>>, Failure> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM inbox WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+    ))?;
+    let mut rows = statement.query((cursor, limit))?;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += payload_bytes(row)?.map_or(0, <[u8]>::len);
+        let seq = row.get(0)?;
+        events.push(stored(row).map_err(|detail| Unreadable { seq, detail }));
+        if bytes >= READ_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(events)
+}
+
+/// The payload's text; `None` when it was dropped.
+pub(super) fn payload_bytes<'row>(row: &'row Row<'_>) -> Result<Option<&'row [u8]>, Failure> {
+    match row.get_ref(13)? {
+        ValueRef::Blob(bytes) => Ok(Some(bytes)),
+        _ => Ok(None),
+    }
+}
+
+/// Reads a row of [`COLUMNS`]; the error is one line for people. A dropped payload reads as null.
+pub(super) fn stored(row: &Row<'_>) -> Result<StoredEvent, String> {
+    let column = |error: rusqlite::Error| error.to_string();
+    let payload =
+        match payload_bytes(row).map_err(|failure| StoreError::from(failure).to_string())? {
+            Some(bytes) => {
+                serde_json::from_slice(bytes).map_err(|error| format!("payload: {error}"))?
+            }
+            None => Value::Null,
+        };
+    let event = Event {
+        id: row.get(1).map_err(column)?,
+        account: row.get(2).map_err(column)?,
+        kind: row.get(3).map_err(column)?,
+        type_as_sent: row.get(4).map_err(column)?,
+        occurred_at: row.get::<_, Option<i64>>(5).map_err(column)?.map(time).transpose()?,
+        received_at: time(row.get(6).map_err(column)?)?,
+        attempt: row.get(7).map_err(column)?,
+        source: source(row.get_ref(8).map_err(column)?)?,
+        payload,
+        cost: row.get::<_, Option<String>>(9).map_err(column)?.map(decimal).transpose()?,
+        charge: row.get::<_, Option<String>>(10).map_err(column)?.map(decimal).transpose()?,
+        currency: row.get(11).map_err(column)?,
+        content_hashed: row.get(12).map_err(column)?,
+    };
+    Ok(StoredEvent { seq: row.get(0).map_err(column)?, event })
+}
+
+/// Reads a time as it is kept.
+pub(super) fn time(micros: i64) -> Result<Timestamp, String> {
+    Timestamp::from_microsecond(micros).map_err(|error| format!("time {micros}: {error}"))
+}
+
+fn decimal(text: String) -> Result<Decimal, String> {
+    text.parse().map_err(|error| format!("amount {text}: {error}"))
+}
+
+fn source(word: ValueRef<'_>) -> Result<Source, String> {
+    let word = word.as_str().map_err(|error| format!("source: {error}"))?;
+    [Source::Webhook, Source::Poller, Source::Backfill, Source::Tollbell]
+        .into_iter()
+        .find(|source| source.as_str() == word)
+        .ok_or_else(|| format!("unknown source {word}"))
+}

@@ -1,0 +1,91 @@
+//! Brings a database up to date: embedded, append-only, checked by name and checksum at each start.
+
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+use sha2::{Digest as _, Sha256};
+
+use super::failure::Failure;
+
+/// `PRAGMA application_id` of a tollbell database: "toll" in ASCII.
+const APPLICATION_ID: i64 = 0x746f_6c6c;
+
+/// Every migration in order; a released one never changes.
+const MIGRATIONS: [(&str, &str); 1] = [("0001_begin", include_str!("migrations/0001_begin.sql"))];
+
+/// Why a database cannot be used by this binary.
+#[derive(Debug)]
+pub(super) enum Mismatch {
+    Newer { found: u32, known: u32 },
+    Older { found: u32, known: u32 },
+    Changed(String),
+    Foreign,
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Mismatch {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Applies what is missing, each migration in a transaction of its own.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), Mismatch> {
+    let found = verify(conn)?;
+    for (version, (name, sql)) in (1_u32..).zip(MIGRATIONS).skip(found as usize) {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if version == 1 {
+            tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+            tx.execute_batch(
+                "CREATE TABLE migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT",
+            )?;
+        }
+        tx.execute_batch(sql)?;
+        tx.execute(
+            "INSERT INTO migrations (version, name, sha256) VALUES (?1, ?2, ?3)",
+            (version, name, checksum(sql)),
+        )?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+/// Refuses a database that is not exactly at this binary's version.
+pub(super) fn require_current(conn: &Connection) -> Result<(), Mismatch> {
+    let (found, known) = (verify(conn)?, known());
+    if found < known { Err(Mismatch::Older { found, known }) } else { Ok(()) }
+}
+
+/// The database's version, once everything applied to it is what we hold; 0 for an empty one.
+fn verify(conn: &Connection) -> Result<u32, Mismatch> {
+    let tables: u32 = conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application != APPLICATION_ID {
+        return Err(Mismatch::Foreign);
+    }
+    let found: u32 =
+        conn.query_row("SELECT coalesce(max(version), 0) FROM migrations", (), |row| row.get(0))?;
+    if found > known() {
+        return Err(Mismatch::Newer { found, known: known() });
+    }
+    for (version, (name, sql)) in (1..=found).zip(MIGRATIONS) {
+        let applied: Option<(String, Vec<u8>)> = conn
+            .query_row("SELECT name, sha256 FROM migrations WHERE version = ?1", [version], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        if applied != Some((name.to_owned(), checksum(sql))) {
+            return Err(Mismatch::Changed(name.to_owned()));
+        }
+    }
+    Ok(found)
+}
+
+fn known() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+fn checksum(sql: &str) -> Vec<u8> {
+    Sha256::digest(sql.as_bytes()).to_vec()
+}

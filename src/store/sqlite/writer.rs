@@ -1,0 +1,221 @@
+//! The one thread that writes.
+//!
+//! It takes the first job, whatever waits behind it, runs all in one transaction, commits (one fsync), and only
+//! then answers. Promises: a job that fails by its own fault harms no other; a store that fails answers all with an
+//! error, changes nothing, and is tried afresh with the next batch. It never waits to fill a batch.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::connection::{self, Identity, Purpose};
+use super::failure::Failure;
+use super::job::{Done, Effects, Job};
+use super::readers::Readers;
+use crate::store::{CommitStats, Observer, StoreError};
+
+/// Jobs in one transaction at most.
+const BATCH_JOBS_MAX: usize = 256;
+
+/// Bytes in one transaction at most, plus one job.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Pages in the write-ahead log (4 KiB each) that make a checkpoint due.
+const CHECKPOINT_PAGES: i64 = 4096;
+
+/// What goes through the queue.
+pub(super) enum Order {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+/// What the writer tells about its commits.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Signals {
+    pub(in crate::store) recorded: watch::Sender<u64>,
+    pub(in crate::store) queued: watch::Sender<u64>,
+}
+
+/// The writer's state; lives on its thread.
+pub(super) struct Writer {
+    pub(super) path: PathBuf,
+    pub(super) purpose: Purpose,
+    /// `None` after a failure, until the next batch opens it again.
+    pub(super) conn: Option<(Connection, Identity)>,
+    pub(super) readers: Arc<Readers>,
+    pub(super) signals: Arc<Signals>,
+    pub(super) observer: Observer,
+    /// Held until the connection is closed.
+    pub(super) lock: Option<File>,
+    /// Whether the last batch failed: a failure is told once, and so is its end.
+    pub(super) failing: bool,
+}
+
+impl Writer {
+    /// Runs until it is told to close or every handle is gone.
+    pub(super) fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut closing = None;
+        while let Some(order) = orders.blocking_recv() {
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            let mut next = Some(order);
+            while let Some(order) = next.take() {
+                match order {
+                    Order::Job(job) => {
+                        bytes += job.bytes();
+                        batch.push(job);
+                    }
+                    Order::Close(done) => {
+                        orders.close();
+                        closing = Some(done);
+                    }
+                }
+                if batch.len() < BATCH_JOBS_MAX && bytes < BATCH_BYTES_MAX {
+                    next = orders.try_recv().ok();
+                }
+            }
+            if !batch.is_empty() {
+                self.batch(batch);
+            }
+        }
+        self.close();
+        if let Some(done) = closing {
+            // Whoever asked may be gone.
+            done.send(()).unwrap_or_default();
+        }
+    }
+
+    /// Commits a batch and answers everyone in it.
+    fn batch(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        let begun = Instant::now();
+        // A bug in an operation must not end the only writer. Its callers see their answer dropped.
+        let committed = catch_unwind(AssertUnwindSafe(|| self.commit(&mut batch)))
+            .unwrap_or_else(|_panic| Err(Failure::unavailable("an operation panicked")));
+        let stats = CommitStats { jobs: batch.len(), took: begun.elapsed() };
+        match committed {
+            Ok(effects) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the store commits again");
+                }
+                for job in batch {
+                    job.answer(None);
+                }
+                if effects.recorded {
+                    self.signals.recorded.send_modify(|count| *count += 1);
+                }
+                if effects.queued {
+                    self.signals.queued.send_modify(|count| *count += 1);
+                }
+                (self.observer)(stats);
+                self.checkpoint_when_due();
+            }
+            Err(failure) => {
+                self.recover(&failure);
+                let reason = StoreError::from(failure).to_string();
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(reason, "the store cannot commit");
+                }
+                for job in batch {
+                    job.answer(Some(StoreError::Unavailable(reason.clone())));
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Effects, Failure> {
+        self.open_if_closed()?;
+        let (conn, _) = self.conn.as_ref().expect("just opened");
+        let mut effects = Effects::default();
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
+        for job in batch {
+            if job.needs_savepoint() {
+                conn.prepare_cached("SAVEPOINT job")?.execute(())?;
+                if job.run(conn, &mut effects)? == Done::ToUndo {
+                    conn.prepare_cached("ROLLBACK TO job")?.execute(())?;
+                }
+                conn.prepare_cached("RELEASE job")?.execute(())?;
+            } else {
+                job.run(conn, &mut effects)?;
+            }
+        }
+        conn.prepare_cached("COMMIT")?.execute(())?;
+        self.check_files()?;
+        Ok(effects)
+    }
+
+    fn open_if_closed(&mut self) -> Result<(), Failure> {
+        if self.conn.is_none() {
+            let conn = connection::writer(&self.path, self.purpose)?;
+            super::migrations::require_current(&conn)
+                .map_err(|mismatch| Failure::unavailable(format!("{mismatch:?}")))?;
+            self.conn = Some((conn, Identity::of(&self.path)));
+        }
+        Ok(())
+    }
+
+    /// Fails unless what was just committed is in the files that the next start will read. When only the log was
+    /// taken away, its content is still ours to read: it is moved into the database, and a new log is begun.
+    fn check_files(&mut self) -> Result<(), Failure> {
+        let now = Identity::of(&self.path);
+        let Some((conn, opened)) = self.conn.as_ref().filter(|(_, opened)| *opened != now) else {
+            return Ok(());
+        };
+        if opened.database != now.database {
+            return Err(Failure::unavailable("the database file is gone from its path"));
+        }
+        tracing::error!("the write-ahead log was taken away; rescuing what it held");
+        let _paused = self.readers.pause();
+        let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+        if busy {
+            return Err(Failure::unavailable("the write-ahead log is gone from its path"));
+        }
+        self.conn = None;
+        Ok(())
+    }
+
+    /// Leaves no transaction behind, and no connection that cannot be trusted.
+    fn recover(&mut self, failure: &Failure) {
+        let rolled_back = self
+            .conn
+            .as_ref()
+            .is_none_or(|(conn, _)| conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok());
+        if !(rolled_back && failure.spares_connection()) {
+            let _paused = self.readers.pause();
+            self.conn = None;
+        }
+    }
+
+    /// Moves the log into the database after the answers have gone out, so that nobody waits for it but the next batch.
+    fn checkpoint_when_due(&self) {
+        let Some((conn, _)) = &self.conn else { return };
+        let checkpoint = || -> Result<(), rusqlite::Error> {
+            let pages: i64 = conn
+                .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
+                .query_row((), |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?;
+            if pages >= CHECKPOINT_PAGES {
+                conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row((), |_| Ok(()))?;
+            }
+            Ok(())
+        };
+        if let Err(error) = checkpoint() {
+            tracing::warn!(%error, "the store could not checkpoint");
+        }
+    }
+
+    fn close(&mut self) {
+        self.readers.close();
+        if let Some((conn, _)) = self.conn.take() {
+            let checkpoint = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
+            let closed = conn.close().map_err(|(_, error)| error);
+            if let Err(error) = checkpoint.and(closed) {
+                tracing::warn!(%error, "the store was not closed cleanly; the next start recovers it");
+            }
+        }
+        self.lock = None;
+    }
+}
