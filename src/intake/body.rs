@@ -22,8 +22,6 @@ pub(super) const SMALL_BODY_BYTES: usize = 64 * 1024;
 const LARGE_BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Unit in which room is counted, so that counts fit the semaphore's `u32`.
 const ROOM_UNIT_BYTES: usize = 1024;
-/// How long a large body waits for room; Telnyx itself waits two seconds.
-pub(super) const ROOM_WAIT: Duration = Duration::from_millis(1500);
 
 /// Memory for large bodies, shared by all connections.
 #[derive(Debug, Clone)]
@@ -139,7 +137,11 @@ mod tests {
         Payload::Stream { payload: stream::iter(chunks).boxed_local() }
     }
 
-    async fn outcome(mut payload: Payload, declared: Option<usize>, room: &Room) -> Result<usize, BodyError> {
+    async fn outcome(
+        mut payload: Payload,
+        declared: Option<usize>,
+        room: &Room,
+    ) -> Result<usize, BodyError> {
         let mut message = Message::new(b"1", 0);
         let share = read(&mut payload, declared, BOUNDS, room, Some(&mut message)).await?;
         assert_eq!(share.is_some(), message.body().len() > SMALL_BODY_BYTES);
@@ -191,7 +193,10 @@ mod tests {
     async fn a_broken_body_says_so() {
         let broken = stream::iter([Err(PayloadError::Incomplete(None))]).boxed_local();
         let broken = Payload::Stream { payload: broken };
-        assert_eq!(outcome(broken, Some(5), &Room::new(Duration::from_millis(20))).await, Err(BodyError::Broken));
+        assert_eq!(
+            outcome(broken, Some(5), &Room::new(Duration::from_millis(20))).await,
+            Err(BodyError::Broken)
+        );
     }
 
     #[tokio::test]

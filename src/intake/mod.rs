@@ -18,6 +18,10 @@ mod peers;
 mod receive;
 mod reply;
 mod server;
+
+#[cfg(test)]
+mod tests;
+
 pub mod signature;
 
 use std::collections::BTreeMap;

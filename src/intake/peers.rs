@@ -34,7 +34,7 @@ const FAILURES_SUSPECT: u32 = 50;
 const FAILURES_MAX: u32 = 120;
 
 /// Share of the workers' time that may go into checking the signatures of suspect addresses.
-pub const SUSPECT_SHARE_PERCENT: u32 = 50;
+pub(super) const SUSPECT_SHARE_PERCENT: u32 = 50;
 /// Nominal time of one check, in microseconds. Nominal, so that a busy machine does not shrink the budget.
 const CHECK_MICROS: u64 = 60;
 /// Nominal time of hashing one KiB of body, in microseconds.
@@ -47,7 +47,7 @@ const BUDGET_SAVED_MILLIS: u64 = 250;
 /// The header is believed only as far as trusted proxies wrote it: read from the right, each hop must have been
 /// added by a trusted one. The first address that is not trusted is the client. A malformed entry on that way
 /// makes the whole header worthless, and the socket's address is the client.
-pub fn client<'a>(
+pub(super) fn client<'a>(
     socket: IpAddr,
     forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
     trusted: &[IpNet],
@@ -68,7 +68,7 @@ pub fn client<'a>(
 }
 
 /// Whether an address is in one of the networks.
-pub fn is_in(address: IpAddr, networks: &[IpNet]) -> bool {
+pub(super) fn is_in(address: IpAddr, networks: &[IpNet]) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
@@ -77,13 +77,14 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let hop = std::str::from_utf8(hop).ok()?.trim();
     let bracketed = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let address = bracketed.unwrap_or(hop).parse::<IpAddr>().ok();
-    let address = address.or_else(|| hop.parse().ok().map(|socket: std::net::SocketAddr| socket.ip()));
+    let address =
+        address.or_else(|| hop.parse().ok().map(|socket: std::net::SocketAddr| socket.ip()));
     address.map(|address| address.to_canonical())
 }
 
 /// The addresses that sent bad signatures, and the time left for checking more of theirs.
 #[derive(Debug)]
-pub struct Peers {
+pub(super) struct Peers {
     current: HashMap<IpAddr, Failures>,
     previous: HashMap<IpAddr, Failures>,
     budget: Budget,
@@ -105,7 +106,7 @@ impl Failures {
 
 /// What the limit says of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub(super) enum Standing {
     /// Nothing against it.
     Clear,
     /// Many bad signatures came from its address; there is time to check this one.
@@ -116,12 +117,16 @@ pub enum Standing {
 
 impl Peers {
     /// Knows nobody yet. `workers` is how many threads serve requests.
-    pub fn new(workers: usize, now: Timestamp) -> Self {
-        Self { current: HashMap::new(), previous: HashMap::new(), budget: Budget::new(workers, now) }
+    pub(super) fn new(workers: usize, now: Timestamp) -> Self {
+        Self {
+            current: HashMap::new(),
+            previous: HashMap::new(),
+            budget: Budget::new(workers, now),
+        }
     }
 
     /// How a request from this address is to be treated.
-    pub fn standing(&mut self, peer: IpAddr, now: Timestamp) -> Standing {
+    pub(super) fn standing(&mut self, peer: IpAddr, now: Timestamp) -> Standing {
         let peer = block(peer);
         let failures = self.current.get(&peer).or_else(|| self.previous.get(&peer));
         if failures.is_none_or(|failures| failures.level(now) < FAILURES_SUSPECT) {
@@ -134,7 +139,7 @@ impl Peers {
     }
 
     /// Takes the time of checking `body_len` bytes against `keys` keys out of the suspects' budget.
-    pub fn charge(&mut self, body_len: usize, keys: usize) {
+    pub(super) fn charge(&mut self, body_len: usize, keys: usize) {
         let kib = u64::try_from(body_len / 1024).unwrap_or(u64::MAX);
         let check = kib.saturating_mul(HASH_MICROS_PER_KIB).saturating_add(CHECK_MICROS);
         let keys = u64::try_from(keys.max(1)).unwrap_or(u64::MAX);
@@ -142,7 +147,7 @@ impl Peers {
     }
 
     /// Notes a bad signature; true when the address becomes suspect by it.
-    pub fn failed(&mut self, peer: IpAddr, now: Timestamp) -> bool {
+    pub(super) fn failed(&mut self, peer: IpAddr, now: Timestamp) -> bool {
         let peer = block(peer);
         let known = self.current.get(&peer).or_else(|| self.previous.get(&peer)).copied();
         let before = known.map_or(0, |failures| failures.level(now));
@@ -251,7 +256,11 @@ mod tests {
             ("10.0.0.1", vec!["203.0.113.9,"], "10.0.0.1"),
         ] {
             let values = forwarded.iter().map(|value: &&str| value.as_bytes());
-            assert_eq!(client(ip(socket), values, &trusted), ip(expected), "{socket} {forwarded:?}");
+            assert_eq!(
+                client(ip(socket), values, &trusted),
+                ip(expected),
+                "{socket} {forwarded:?}"
+            );
         }
         let long = ["10.0.0.2"; HOPS_MAX + 1].join(",");
         let values = [long.as_bytes()];

@@ -194,7 +194,8 @@ impl Request<'_> {
     }
 
     fn parse(&self, request: &HttpRequest, verified: Verified) -> Result<Event, Refused> {
-        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         Ok(event::parse(&Incoming {
             account: &self.account.name,
             default_currency: self.account.currency.as_deref(),
@@ -222,11 +223,17 @@ impl Request<'_> {
                 }
                 let duplicate = recorded == Recorded::Duplicate;
                 tracing::info!(
-                    account = self.account.name, kind, event.id = id, duplicate, "webhook kept"
+                    account = self.account.name,
+                    kind,
+                    event.id = id,
+                    duplicate,
+                    "webhook kept"
                 );
                 Ok(())
             }
-            Ok(Err(error)) => Err(Refused { detail: detail(kind, id, &error), ..Refusal::Store.into() }),
+            Ok(Err(error)) => {
+                Err(Refused { detail: detail(kind, id, &error), ..Refusal::Store.into() })
+            }
             Err(_elapsed) => {
                 let detail = format!("{kind} {id} is not committed yet");
                 Err(Refused { detail, ..Refusal::StoreTimeout.into() })
@@ -319,7 +326,9 @@ fn log(refused: &Refused, account: &str, client: IpAddr) {
     match refused.refusal {
         Refusal::Store | Refusal::StoreTimeout => line!(error, "genuine webhook not kept"),
         Refusal::Clock => line!(warn, "genuine webhook put off: the clocks differ"),
-        Refusal::BadSignature if refused.standing == Standing::Clear => line!(warn, "webhook refused"),
+        Refusal::BadSignature if refused.standing == Standing::Clear => {
+            line!(warn, "webhook refused")
+        }
         Refusal::Source | Refusal::BodyTooLarge | Refusal::Busy => line!(warn, "webhook refused"),
         Refusal::BodyTimeout | Refusal::BadBody => line!(info, "webhook refused"),
         _ => line!(debug, "webhook refused"),

@@ -93,7 +93,9 @@ impl Refusal {
             Self::BadSignature => (S::UNAUTHORIZED, "bad_signature", "not authorised"),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", "body too large"),
             Self::BadBody => (S::BAD_REQUEST, "bad_body", "malformed body"),
-            Self::MissingHeader => (S::BAD_REQUEST, "missing_header", "a signature header is missing"),
+            Self::MissingHeader => {
+                (S::BAD_REQUEST, "missing_header", "a signature header is missing")
+            }
             Self::RepeatedHeader => {
                 (S::BAD_REQUEST, "repeated_header", "a signature header is repeated")
             }
@@ -103,7 +105,9 @@ impl Refusal {
             }
             Self::Clock => (S::SERVICE_UNAVAILABLE, "clock", "outside the time window"),
             Self::PeerLimit => (S::SERVICE_UNAVAILABLE, "peer_limit", "try again later"),
-            Self::BodyTimeout => (S::SERVICE_UNAVAILABLE, "body_timeout", "the body came too slowly"),
+            Self::BodyTimeout => {
+                (S::SERVICE_UNAVAILABLE, "body_timeout", "the body came too slowly")
+            }
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "try again later"),
             Self::Store => (S::SERVICE_UNAVAILABLE, "store", "try again later"),
             Self::StoreTimeout => (S::SERVICE_UNAVAILABLE, "store_timeout", "try again later"),

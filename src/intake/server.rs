@@ -5,7 +5,7 @@
 //! gap below actix: whoever begins a request must have its answer within the sum of all limits.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Deps;
-use super::body::{ROOM_WAIT, Room};
+use super::body::Room;
 use super::peers::Peers;
 use super::receive::{self, State};
 
@@ -38,6 +38,8 @@ pub struct Timeouts {
     pub body: Duration,
     /// For the next request on a connection.
     pub idle: Duration,
+    /// For room in memory, which only large bodies need.
+    pub room: Duration,
     /// For the event's commit. Telnyx itself waits two seconds for the reply.
     pub record: Duration,
     /// For a client to read its reply and close, where the connection cannot go on.
@@ -51,6 +53,7 @@ impl Default for Timeouts {
             body_idle: Duration::from_secs(5),
             body: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            room: Duration::from_millis(1500),
             record: Duration::from_millis(1500),
             linger: Duration::from_secs(2),
         }
@@ -60,7 +63,7 @@ impl Default for Timeouts {
 impl Timeouts {
     /// Longest time from the first byte of a request to its answer.
     fn request(&self) -> Duration {
-        self.head + self.body + ROOM_WAIT + self.record
+        self.head + self.body + self.room + self.record
     }
 }
 
@@ -87,7 +90,7 @@ pub fn serve_with(
 ) -> io::Result<Server> {
     let workers = workers.clamp(1, 512);
     let peers = Mutex::new(Peers::new(workers, deps.clock.now()));
-    let state = web::Data::new(State { deps, timeouts, peers, room: Room::new(ROOM_WAIT) });
+    let state = web::Data::new(State { deps, timeouts, peers, room: Room::new(timeouts.room) });
     let address = listener.local_addr()?;
     let builder = Server::build()
         .workers(workers)
@@ -102,7 +105,7 @@ pub fn serve_with(
             .service(web::resource("/webhooks/telnyx").to(receive::webhook))
             .service(web::resource("/webhooks/telnyx/{account}").to(receive::webhook))
             .default_service(web::to(receive::not_found));
-        let app = map_config(app, move |()| AppConfig::new(false, address.to_string(), address));
+        let app = map_config(app, move |()| AppConfig::default());
         let stopping = stopping.clone();
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
@@ -116,7 +119,10 @@ pub fn serve_with(
             .h1(app);
         fn_service(move |socket: TcpStream| async move {
             let peer = socket.peer_addr().ok();
-            Ok::<_, actix_http::error::DispatchError>((Paced::new(socket, timeouts.request()), peer))
+            Ok::<_, actix_http::error::DispatchError>((
+                Paced::new(socket, timeouts.request()),
+                peer,
+            ))
         })
         .and_then(http)
     })?;
