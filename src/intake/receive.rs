@@ -16,7 +16,7 @@ use super::server::Timeouts;
 use super::signature::{self, HeaderError, Message, SignedHeaders, Verified};
 use super::{Account, Deps, Live};
 use crate::event::{self, Event, Incoming};
-use crate::store::{Recorded, StoreError};
+use crate::store::Recorded;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("telnyx-signature-ed25519");
 const TIMESTAMP: HeaderName = HeaderName::from_static("telnyx-timestamp");
@@ -34,12 +34,14 @@ pub(super) struct State {
 struct Refused {
     refusal: Refusal,
     standing: Standing,
-    detail: String,
+    detail: Option<String>,
+    /// Kind and id, once the event is known.
+    event: Option<(String, String)>,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, standing: Standing::Clear, detail: String::new() }
+        Self { refusal, standing: Standing::Clear, detail: None, event: None }
     }
 }
 
@@ -122,7 +124,8 @@ impl Request<'_> {
         let headers = headers(request);
         let (headers, message, share) = self.read(request, payload, headers).await?;
         let verified = self.verify(&headers, message, standing)?;
-        let event = self.parse(request, verified)?;
+        let event = self.parse(request, &verified);
+        drop(verified);
         self.record(event, share).await
     }
 
@@ -189,21 +192,21 @@ impl Request<'_> {
             Ok(verified)
         } else {
             let detail = format!("our clock minus the sender's is {skew_secs} s");
-            Err(Refused { detail, ..Refusal::Clock.into() })
+            Err(Refused { detail: Some(detail), ..Refusal::Clock.into() })
         }
     }
 
-    fn parse(&self, request: &HttpRequest, verified: Verified) -> Result<Event, Refused> {
+    fn parse(&self, request: &HttpRequest, verified: &Verified) -> Event {
         let content_type =
             request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        Ok(event::parse(&Incoming {
+        event::parse(&Incoming {
             account: &self.account.name,
             default_currency: self.account.currency.as_deref(),
             content_type,
             body: verified.body(),
             received_at: self.state.deps.clock.now(),
             policy: self.live.settings.payload,
-        }))
+        })
     }
 
     /// The only await behind the parse. Once polled, the store carries it out whoever goes away; `share` stands
@@ -214,36 +217,19 @@ impl Request<'_> {
         let recorded = timeout(self.state.timeouts.record, deps.store.record(event)).await;
         drop(share);
         fate.known = true;
-        let (kind, id) = (fate.kind.as_str(), fate.id.as_str());
-        match recorded {
-            Ok(Ok(recorded)) => {
-                deps.metrics.webhook_received(&self.account.name, kind);
-                if recorded == Recorded::Duplicate {
-                    deps.metrics.event_duplicate(&self.account.name);
-                }
-                let duplicate = recorded == Recorded::Duplicate;
-                tracing::info!(
-                    account = self.account.name,
-                    kind,
-                    event.id = id,
-                    duplicate,
-                    "webhook kept"
-                );
-                Ok(())
-            }
-            Ok(Err(error)) => {
-                Err(Refused { detail: detail(kind, id, &error), ..Refusal::Store.into() })
-            }
-            Err(_elapsed) => {
-                let detail = format!("{kind} {id} is not committed yet");
-                Err(Refused { detail, ..Refusal::StoreTimeout.into() })
-            }
+        let duplicate = match recorded {
+            Ok(Ok(recorded)) => recorded == Recorded::Duplicate,
+            Ok(Err(error)) => return Err(fate.lost(Refusal::Store, Some(error.to_string()))),
+            Err(_elapsed) => return Err(fate.lost(Refusal::StoreTimeout, None)),
+        };
+        let (account, kind) = (fate.account, fate.kind.as_str());
+        deps.metrics.webhook_received(account, kind);
+        if duplicate {
+            deps.metrics.event_duplicate(account);
         }
+        tracing::info!(account, kind, event.id = fate.id, duplicate, "webhook kept");
+        Ok(())
     }
-}
-
-fn detail(kind: &str, id: &str, error: &StoreError) -> String {
-    format!("{kind} {id}: {error}")
 }
 
 /// Says in the log what became of an event whose client went away while it was being recorded.
@@ -257,6 +243,11 @@ struct Fate<'a> {
 impl<'a> Fate<'a> {
     fn new(account: &'a str, event: &Event) -> Self {
         Self { account, kind: event.kind.clone(), id: event.id.clone(), known: false }
+    }
+
+    fn lost(&self, refusal: Refusal, detail: Option<String>) -> Refused {
+        let event = Some((self.kind.clone(), self.id.clone()));
+        Refused { detail, event, ..refusal.into() }
     }
 }
 
@@ -277,9 +268,8 @@ impl Drop for Fate<'_> {
 fn headers(request: &HttpRequest) -> Result<(SignedHeaders, &[u8]), Refusal> {
     let timestamp = single(request, &TIMESTAMP)?;
     let signature = single(request, &SIGNATURE)?;
-    let (timestamp, signature) = match (timestamp, signature) {
-        (Some(timestamp), Some(signature)) => (timestamp, signature),
-        _ => return Err(Refusal::MissingHeader),
+    let (Some(timestamp), Some(signature)) = (timestamp, signature) else {
+        return Err(Refusal::MissingHeader);
     };
     match SignedHeaders::parse(timestamp, signature) {
         Ok(headers) => Ok((headers, timestamp)),
@@ -315,22 +305,28 @@ impl From<BodyError> for Refusal {
     }
 }
 
-/// One line for the fate. What any stranger can cause at will is told at debug level.
+/// One line for the fate. Of what any stranger can cause at will, only the first bad signatures of an address
+/// are warnings.
 fn log(refused: &Refused, account: &str, client: IpAddr) {
-    let (reason, detail) = (refused.refusal.reason(), refused.detail.as_str());
+    let (reason, detail) = (refused.refusal.reason(), refused.detail.as_deref());
+    let (kind, id) = refused.event.as_ref().map(|(kind, id)| (kind.as_str(), id.as_str())).unzip();
     macro_rules! line {
-        ($level:ident, $text:literal) => {
-            tracing::$level!(account, reason, client.address = %client, detail, $text)
-        };
+        ($level:ident, $text:literal) => {{
+            tracing::$level!(
+                account, reason, kind, event.id = id, client.address = %client, detail, $text
+            );
+        }};
     }
     match refused.refusal {
         Refusal::Store | Refusal::StoreTimeout => line!(error, "genuine webhook not kept"),
         Refusal::Clock => line!(warn, "genuine webhook put off: the clocks differ"),
+        Refusal::Busy => line!(warn, "webhook put off: too many large bodies at once"),
         Refusal::BadSignature if refused.standing == Standing::Clear => {
-            line!(warn, "webhook refused")
+            line!(warn, "webhook refused");
         }
-        Refusal::Source | Refusal::BodyTooLarge | Refusal::Busy => line!(warn, "webhook refused"),
-        Refusal::BodyTimeout | Refusal::BadBody => line!(info, "webhook refused"),
+        Refusal::Source | Refusal::BodyTooLarge | Refusal::BodyTimeout | Refusal::BadBody => {
+            line!(info, "webhook refused");
+        }
         _ => line!(debug, "webhook refused"),
     }
 }

@@ -52,7 +52,7 @@ impl Default for Timeouts {
             head: Duration::from_secs(5),
             body_idle: Duration::from_secs(5),
             body: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             room: Duration::from_millis(1500),
             record: Duration::from_millis(1500),
             linger: Duration::from_secs(2),
@@ -70,7 +70,7 @@ impl Timeouts {
 /// Serves webhooks on a bound listener with the default [`Timeouts`], until the server's handle stops it.
 ///
 /// `workers` is the number of threads, `shutdown_timeout` how long requests in flight may take after a stop,
-/// in whole seconds. Signals are the caller's business.
+/// in whole seconds and one at least. Signals are the caller's business.
 pub fn serve(
     listener: TcpListener,
     deps: Deps,
@@ -95,7 +95,7 @@ pub fn serve_with(
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections(CONNECTIONS_MAX.div_ceil(workers))
-        .shutdown_timeout(shutdown_timeout.as_secs())
+        .shutdown_timeout(shutdown_timeout.as_secs().max(1))
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let server = builder.listen("webhooks", listener, move || {

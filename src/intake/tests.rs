@@ -54,7 +54,7 @@ fn account(name: &str, keys: &[u8]) -> Account {
     Account {
         name: name.to_owned(),
         keys: keys.iter().map(key).collect(),
-        tolerance: Duration::from_secs(300),
+        tolerance: Duration::from_mins(5),
         currency: Some("USD".to_owned()),
     }
 }
