@@ -1,0 +1,195 @@
+//! The listener itself: sockets, connections and their time limits.
+//!
+//! actix times the head of a connection's first request, and its idle time between requests, but not the head
+//! of a later request: a client that sends one byte of it holds its connection for ever. [`Paced`] closes that
+//! gap below actix: whoever begins a request must have its answer within the sum of all limits.
+
+use std::io;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_http::HttpService;
+use actix_service::{ServiceFactoryExt as _, map_config};
+use actix_web::dev::{AppConfig, Server, fn_service};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Deps;
+use super::body::Room;
+use super::peers::Peers;
+use super::receive::{self, State};
+
+/// Connections at once, over all workers; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// How long the listener waits for its clients and for the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the whole head of a request.
+    pub head: Duration,
+    /// For the next piece of a body.
+    pub body_idle: Duration,
+    /// For the whole body.
+    pub body: Duration,
+    /// For the next request on a connection.
+    pub idle: Duration,
+    /// For room in memory, which only large bodies need.
+    pub room: Duration,
+    /// For the event's commit. Telnyx itself waits two seconds for the reply.
+    pub record: Duration,
+    /// For a client to read its reply and close, where the connection cannot go on.
+    pub linger: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(5),
+            body_idle: Duration::from_secs(5),
+            body: Duration::from_secs(10),
+            idle: Duration::from_mins(1),
+            room: Duration::from_millis(1500),
+            record: Duration::from_millis(1500),
+            linger: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Timeouts {
+    /// Longest time from the first byte of a request to its answer.
+    fn request(&self) -> Duration {
+        self.head + self.body + self.room + self.record
+    }
+}
+
+/// Serves webhooks on a bound listener with the default [`Timeouts`], until the server's handle stops it.
+///
+/// `workers` is the number of threads, `shutdown_timeout` how long requests in flight may take after a stop,
+/// in whole seconds and one at least. Signals are the caller's business.
+pub fn serve(
+    listener: TcpListener,
+    deps: Deps,
+    workers: usize,
+    shutdown_timeout: Duration,
+) -> io::Result<Server> {
+    serve_with(listener, deps, workers, shutdown_timeout, Timeouts::default())
+}
+
+/// As [`serve`], with other time limits.
+pub fn serve_with(
+    listener: TcpListener,
+    deps: Deps,
+    workers: usize,
+    shutdown_timeout: Duration,
+    timeouts: Timeouts,
+) -> io::Result<Server> {
+    let workers = workers.clamp(1, 512);
+    let peers = Mutex::new(Peers::new(workers, deps.clock.now()));
+    let state = web::Data::new(State { deps, timeouts, peers, room: Room::new(timeouts.room) });
+    let address = listener.local_addr()?;
+    let builder = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(CONNECTIONS_MAX.div_ceil(workers))
+        .shutdown_timeout(shutdown_timeout.as_secs().max(1))
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let server = builder.listen("webhooks", listener, move || {
+        let state = state.clone();
+        let app = App::new()
+            .app_data(state)
+            .service(web::resource("/webhooks/telnyx").to(receive::webhook))
+            .service(web::resource("/webhooks/telnyx/{account}").to(receive::webhook))
+            .default_service(web::to(receive::not_found));
+        let app = map_config(app, move |()| AppConfig::default());
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(timeouts.idle)
+            .client_request_timeout(timeouts.head)
+            .client_disconnect_timeout(timeouts.linger)
+            .local_addr(address)
+            .h1(app);
+        fn_service(move |socket: TcpStream| async move {
+            let peer = socket.peer_addr().ok();
+            Ok::<_, actix_http::error::DispatchError>((
+                Paced::new(socket, timeouts.request()),
+                peer,
+            ))
+        })
+        .and_then(http)
+    })?;
+    Ok(server.run())
+}
+
+/// A socket that ends when a request that has begun gets no answer in time.
+struct Paced {
+    socket: TcpStream,
+    limit: Duration,
+    /// When the answer is due to what has been read since the last answer.
+    due: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Paced {
+    fn new(socket: TcpStream, limit: Duration) -> Self {
+        Self { socket, limit, due: None, timer: None }
+    }
+
+    /// Ready when the answer is overdue; else sees to it that the task is woken when it is.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = self.due else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl AsyncRead for Paced {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        match read {
+            // An end of input is what actix takes without complaint.
+            Poll::Pending => self.poll_overdue(cx).map(Ok),
+            Poll::Ready(read) => {
+                if buffer.filled().len() > before && self.due.is_none() {
+                    self.due = Some(Instant::now() + self.limit);
+                }
+                Poll::Ready(read)
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Paced {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.due = None;
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
