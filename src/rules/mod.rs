@@ -3,12 +3,28 @@
 //! Receives checked rules and events; promises to judge an event in time that grows with the rules that name
 //! its kind, never to panic and never to run long. Pure: no clock, no store, no network.
 
+mod calls;
+mod checker;
+mod eval;
+mod expression;
+mod functions;
+mod operate;
+mod program;
+mod scan;
+mod suggest;
+mod types;
+mod values;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::problem::At;
+
+pub use checker::Scope;
+pub use eval::Inputs;
+pub use expression::{Expression, Want};
 
 /// Label or annotation names and values; sorted, so that everything made from them is stable.
 pub type Labels = BTreeMap<String, String>;
