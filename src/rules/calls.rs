@@ -120,7 +120,10 @@ impl Checker<'_> {
         }
         let pattern_at = self.start(pattern);
         let Expr::Literal(LiteralValue::String(pattern)) = &pattern.expr else {
-            return Err(Flaw::new(pattern_at, "the pattern of `matches` has to be a text in quotes"));
+            return Err(Flaw::new(
+                pattern_at,
+                "the pattern of `matches` has to be a text in quotes",
+            ));
         };
         let regex = RegexBuilder::new(pattern.inner())
             .size_limit(PATTERN_BYTES_MAX)

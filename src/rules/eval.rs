@@ -58,9 +58,7 @@ impl<'a> Run<'a> {
             Op::Event(field) => {
                 event_field(self.inputs.event, *field).map_err(|name| missing(at, name))
             }
-            Op::HasEvent(field) => {
-                Ok(Value::Bool(event_field(self.inputs.event, *field).is_ok()))
-            }
+            Op::HasEvent(field) => Ok(Value::Bool(event_field(self.inputs.event, *field).is_ok())),
             Op::Payload => Ok(Value::of(&self.inputs.event.payload)),
             Op::Local(level) => self.local(at, *level),
             Op::Field(of, name) => self.field(at, of, name)?.ok_or(missing(at, name)),
@@ -181,12 +179,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn binary(
-        &mut self,
-        at: u32,
-        operator: Binary,
-        [left, right]: &'a [Node; 2],
-    ) -> Outcome<'a> {
+    fn binary(&mut self, at: u32, operator: Binary, [left, right]: &'a [Node; 2]) -> Outcome<'a> {
         let (left, right) = (self.any(left)?, self.any(right)?);
         match operator {
             Binary::Equal | Binary::NotEqual => {
@@ -218,12 +211,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn call(
-        &mut self,
-        at: u32,
-        function: Function,
-        args: &'a [Node],
-    ) -> Outcome<'a> {
+    fn call(&mut self, at: u32, function: Function, args: &'a [Node]) -> Outcome<'a> {
         let args = args.iter().map(|arg| self.any(arg)).collect::<Result<Vec<_>, _>>()?;
         self.look_at(at, &args)?;
         functions::call(function, &args).map_err(|refusal| {

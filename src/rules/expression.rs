@@ -93,6 +93,11 @@ impl Expression {
         Ok(Some(text))
     }
 
+    /// Whether it looks at `event.cost` or `event.charge`.
+    pub(super) fn uses_money(&self) -> bool {
+        self.program.uses_money
+    }
+
     fn run<'a>(&'a self, inputs: Inputs<'a>) -> Result<Value<'a>, Failure> {
         eval::run(&self.program.root, inputs).map_err(|fault| self.failure(fault))
     }
@@ -130,6 +135,7 @@ pub(super) struct Program {
     source: Box<str>,
     root: Node,
     want: Want,
+    uses_money: bool,
 }
 
 impl Program {
@@ -141,13 +147,14 @@ impl Program {
             let parsed = env.compile(source).map_err(|errors| syntax_flaw(source, &errors))?;
             checker::check(source, parsed.source_info(), scope, parsed.expression())
         }));
-        let (root, of) = parsed.unwrap_or_else(|_| Err(Flaw::new(0, "not an expression")))?;
+        let (root, of, uses_money) =
+            parsed.unwrap_or_else(|_| Err(Flaw::new(0, "not an expression")))?;
         let takes: &[Type] = match want {
             Want::Bool => &[Type::Bool],
             Want::Label => &[Type::Text, Type::Int, Type::Double, Type::Bool],
         };
         if of.may_be(takes) {
-            return Ok(Self { source: source.into(), root, want });
+            return Ok(Self { source: source.into(), root, want, uses_money });
         }
         let flaw = Flaw::new(0, format!("expected {}, found {}", want.as_str(), of.as_str()));
         Err(match (want, of) {
@@ -232,7 +239,7 @@ fn syntax_flaw(source: &str, errors: &ParseErrors) -> Flaw {
 }
 
 /// Line and column in characters, both from 1, of a byte offset.
-fn place(source: &str, at: usize) -> (u32, u32) {
+pub(super) fn place(source: &str, at: usize) -> (u32, u32) {
     let before = source.get(..source.floor_char_boundary(at)).unwrap_or(source);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -247,4 +254,3 @@ fn offset(source: &str, (line, column): (isize, isize)) -> usize {
     let within = line.char_indices().nth(from_1(column)).map_or(line.len(), |(at, _)| at);
     start + within
 }
-

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use jiff::tz::{Offset, TimeZone};
 use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
 
 use super::program::{Function, TimePart};
 use super::types::Type;
@@ -37,11 +37,7 @@ pub(super) const FUNCTIONS: &[Signature] = &[
     signature(Function::Contains, Style::Method, &[&[Text], &[Text]], Bool),
     signature(Function::StartsWith, Style::Method, &[&[Text], &[Text]], Bool),
     signature(Function::EndsWith, Style::Method, &[&[Text], &[Text]], Bool),
-    signature(Function::ToText,
-        Style::Global,
-        &[&[Text, Bool, Int, Double, Time, Span]],
-        Text,
-    ),
+    signature(Function::ToText, Style::Global, &[&[Text, Bool, Int, Double, Time, Span]], Text),
     signature(Function::ToInt, Style::Global, &[&[Int, Double, Text, Time]], Int),
     signature(Function::ToDouble, Style::Global, &[&[Double, Int, Text]], Double),
     signature(Function::ToBool, Style::Global, &[&[Bool, Text]], Bool),
@@ -225,9 +221,7 @@ pub(super) fn time_part<'a>(
             TimePart::Hours => span.as_hours(),
             TimePart::Minutes => span.as_mins(),
             TimePart::Seconds => span.as_secs(),
-            TimePart::Milliseconds => {
-                i64::try_from(span.as_millis()).or(Err(Refusal::Content))?
-            }
+            TimePart::Milliseconds => i64::try_from(span.as_millis()).or(Err(Refusal::Content))?,
             _ => return Err(Refusal::Kind),
         },
         _ => return Err(Refusal::Kind),

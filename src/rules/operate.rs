@@ -52,7 +52,12 @@ pub(super) fn negate<'a>(at: u32, operand: &Value<'a>) -> Outcome<'a> {
     }
 }
 
-pub(super) fn order<'a>(at: u32, operator: Binary, left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
+pub(super) fn order<'a>(
+    at: u32,
+    operator: Binary,
+    left: &Value<'a>,
+    right: &Value<'a>,
+) -> Outcome<'a> {
     if !left.is_orderable_with(right) {
         return Err(two_types(at, operator.as_str(), left, right));
     }
@@ -65,7 +70,12 @@ pub(super) fn order<'a>(at: u32, operator: Binary, left: &Value<'a>, right: &Val
     })))
 }
 
-pub(super) fn arithmetic<'a>(at: u32, operator: Binary, left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
+pub(super) fn arithmetic<'a>(
+    at: u32,
+    operator: Binary,
+    left: &Value<'a>,
+    right: &Value<'a>,
+) -> Outcome<'a> {
     let overflow = || Fault { at, cause: Cause::Overflow };
     match (left, right) {
         (Value::Int(a), Value::Int(b)) => {
@@ -127,12 +137,16 @@ pub(super) fn missing<'a>(at: u32, name: &'a str) -> Fault<'a> {
 }
 
 pub(super) fn one_type<'a>(at: u32, operator: &'static str, value: &Value<'_>) -> Fault<'a> {
-    let cause =
-        if is_null(value) { Cause::Null } else { Cause::OneType(operator, value.kind()) };
+    let cause = if is_null(value) { Cause::Null } else { Cause::OneType(operator, value.kind()) };
     Fault { at, cause }
 }
 
-pub(super) fn two_types<'a>(at: u32, operator: &'static str, a: &Value<'_>, b: &Value<'_>) -> Fault<'a> {
+pub(super) fn two_types<'a>(
+    at: u32,
+    operator: &'static str,
+    a: &Value<'_>,
+    b: &Value<'_>,
+) -> Fault<'a> {
     let cause = if is_null(a) || is_null(b) {
         Cause::Null
     } else {
@@ -141,7 +155,12 @@ pub(super) fn two_types<'a>(at: u32, operator: &'static str, a: &Value<'_>, b: &
     Fault { at, cause }
 }
 
-pub(super) fn refused<'a>(at: u32, name: &'static str, value: &Value<'_>, refusal: Refusal) -> Fault<'a> {
+pub(super) fn refused<'a>(
+    at: u32,
+    name: &'static str,
+    value: &Value<'_>,
+    refusal: Refusal,
+) -> Fault<'a> {
     match refusal {
         Refusal::Kind => one_type(at, name, value),
         Refusal::Content => Fault { at, cause: Cause::Content(name) },

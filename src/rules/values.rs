@@ -245,9 +245,10 @@ fn order_mixed(int: i64, double: f64) -> Option<Ordering> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
     let whole = double.trunc() as i64;
-    Some(int.cmp(&whole).then_with(|| {
-        0.0_f64.partial_cmp(&double.fract()).unwrap_or(Ordering::Equal)
-    }))
+    Some(
+        int.cmp(&whole)
+            .then_with(|| 0.0_f64.partial_cmp(&double.fract()).unwrap_or(Ordering::Equal)),
+    )
 }
 
 /// Work of looking at a text: at least 1.
