@@ -2,7 +2,7 @@
 //!
 //! One [`Templates`] holds many named templates and the filters that all of them share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
@@ -28,6 +28,8 @@ pub struct TemplateError {
     pub line: Option<u32>,
     /// What is wrong; names variables and filters, never shows their values.
     pub message: String,
+    /// Whether a name that is not there is the cause, which may differ from event to event.
+    pub undefined: bool,
 }
 
 impl Templates {
@@ -44,11 +46,26 @@ impl Templates {
         Self { env }
     }
 
+    /// No templates, all filters; undefined names render as nothing. For checks at load only.
+    pub fn lenient() -> Self {
+        let mut templates = Self::new();
+        templates.env.set_undefined_behavior(UndefinedBehavior::Chainable);
+        templates
+    }
+
+    /// The names that a template takes from its context, as far as they are written as `a.b.c`; sorted.
+    pub fn variables(&self, name: &str) -> BTreeSet<String> {
+        let template = self.env.get_template(name);
+        template
+            .map(|template| template.undeclared_variables(true).into_iter().collect())
+            .unwrap_or_default()
+    }
+
     /// Compiles a template under a name, in the place of an earlier one of that name.
     pub fn add(&mut self, name: &str, source: &str) -> Result<(), TemplateError> {
         if source.len() > SOURCE_BYTES_MAX {
             let message = format!("template longer than {SOURCE_BYTES_MAX} bytes");
-            return Err(TemplateError { line: None, message });
+            return Err(TemplateError { line: None, message, undefined: false });
         }
         self.env
             .add_template_owned(name.to_owned(), source.to_owned())
@@ -122,7 +139,10 @@ fn explain(error: &minijinja::Error) -> TemplateError {
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };
-    TemplateError { line, message }
+    // An operator on an undefined operand is reported under another kind.
+    let undefined = error.kind() == ErrorKind::UndefinedError
+        || error.detail().is_some_and(|detail| detail.contains("is undefined"));
+    TemplateError { line, message, undefined }
 }
 
 #[cfg(test)]

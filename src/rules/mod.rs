@@ -3,15 +3,47 @@
 //! Receives checked rules and events; promises to judge an event in time that grows with the rules that name
 //! its kind, never to panic and never to run long. Pure: no clock, no store, no network.
 
+mod annotations;
+mod calls;
+mod checker;
+mod compile;
+mod eval;
+mod expression;
+mod functions;
+mod index;
+mod judge;
+mod operate;
+mod operators;
+mod program;
+mod scan;
+mod suggest;
+mod types;
+mod values;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::problem::At;
 
+pub use checker::Scope;
+pub use eval::Inputs;
+pub use expression::{Expression, Want};
+pub use judge::RuleSet;
+
 /// Label or annotation names and values; sorted, so that everything made from them is stable.
 pub type Labels = BTreeMap<String, String>;
+
+/// The labels that an account adds to all of its alerts.
+#[derive(Debug, Clone)]
+pub struct AccountLabels {
+    /// The account.
+    pub name: String,
+    /// Its labels.
+    pub labels: Labels,
+}
 
 /// One event rule as written, scalars with their places; made by `config`, compiled by [`RuleSet::compile`].
 #[derive(Debug, Clone)]
@@ -50,8 +82,8 @@ pub struct ResolveSpec {
 /// What one rule says of one event. Rules whose `on` does not name the kind say nothing at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// `group/alert`.
-    pub rule: String,
+    /// `group/alert`; cheap to copy, since a verdict is made for each rule and event.
+    pub rule: Arc<str>,
     /// What it says.
     pub finding: Finding,
 }

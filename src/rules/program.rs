@@ -1,0 +1,180 @@
+//! The checked form of an expression, ready to run: names and functions are resolved, patterns compiled.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use regex::Regex;
+
+/// A part of an expression.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Byte offset in the source, for messages.
+    pub(super) at: u32,
+    /// What it does.
+    pub(super) op: Op,
+}
+
+/// What a [`Node`] does.
+#[derive(Debug)]
+pub(super) enum Op {
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Text(Box<str>),
+    Time(Timestamp),
+    Span(SignedDuration),
+    List(Vec<Node>),
+    Event(EventField),
+    Payload,
+    /// The variable of the macro so many levels from the outside.
+    Local(usize),
+    Field(Box<Node>, Box<str>),
+    HasField(Box<Node>, Box<str>),
+    HasEvent(EventField),
+    Index(Box<[Node; 2]>),
+    Not(Box<Node>),
+    Negate(Box<Node>),
+    And(Box<[Node; 2]>),
+    Or(Box<[Node; 2]>),
+    If(Box<[Node; 3]>),
+    Binary(Binary, Box<[Node; 2]>),
+    Call(Function, Vec<Node>),
+    Matches(Box<Node>, Box<Regex>),
+    TimePart(TimePart, Box<Node>, TimeZone),
+    Macro(Macro, Box<Loop>),
+}
+
+/// The parts of a macro such as `range.exists(x, body)`.
+#[derive(Debug)]
+pub(super) struct Loop {
+    pub(super) range: Node,
+    /// The condition of `map(x, condition, body)`.
+    pub(super) only_if: Option<Node>,
+    pub(super) body: Node,
+}
+
+/// A field of `event`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EventField {
+    Id,
+    Account,
+    Kind,
+    Type,
+    Product,
+    Source,
+    OccurredAt,
+    ReceivedAt,
+    Attempt,
+    Cost,
+    Charge,
+    Currency,
+}
+
+/// An operator with two operands that are both always computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Binary {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    In,
+}
+
+impl Binary {
+    /// As written.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Remainder => "%",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::In => "in",
+        }
+    }
+}
+
+/// A function of plain arguments; a method's target is its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Function {
+    Size,
+    Contains,
+    StartsWith,
+    EndsWith,
+    ToText,
+    ToInt,
+    ToDouble,
+    ToBool,
+    Num,
+    ToTime,
+    ToSpan,
+}
+
+impl Function {
+    /// As written.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Contains => "contains",
+            Self::StartsWith => "startsWith",
+            Self::EndsWith => "endsWith",
+            Self::ToText => "string",
+            Self::ToInt => "int",
+            Self::ToDouble => "double",
+            Self::ToBool => "bool",
+            Self::Num => "num",
+            Self::ToTime => "timestamp",
+            Self::ToSpan => "duration",
+        }
+    }
+}
+
+/// What `getHours` and its like take out of a timestamp, or a duration as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimePart {
+    FullYear,
+    Month,
+    Date,
+    DayOfMonth,
+    DayOfWeek,
+    DayOfYear,
+    Hours,
+    Minutes,
+    Seconds,
+    Milliseconds,
+}
+
+/// CEL's loops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Macro {
+    All,
+    Exists,
+    ExistsOne,
+    Filter,
+    Map,
+}
+
+impl Macro {
+    /// As written.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Exists => "exists",
+            Self::ExistsOne => "exists_one",
+            Self::Filter => "filter",
+            Self::Map => "map",
+        }
+    }
+}
