@@ -26,9 +26,15 @@ pub(super) fn expand_all(node: &mut Node, env: Env<'_>, problems: &Problems) {
                 node.data = Data::Broken;
             }
         },
-        Data::List(nodes) => nodes.iter_mut().for_each(|node| expand_all(node, env, problems)),
+        Data::List(nodes) => {
+            for node in nodes {
+                expand_all(node, env, problems);
+            }
+        }
         Data::Map(entries) => {
-            entries.iter_mut().for_each(|(_, node)| expand_all(node, env, problems));
+            for (_, node) in entries {
+                expand_all(node, env, problems);
+            }
         }
         Data::Null | Data::Scalar(_) | Data::Broken => {}
     }

@@ -64,7 +64,9 @@ fn property(key: &'static Key, defs: &mut Map<String, Value>) -> Value {
             "anyOf": [{ "type": "boolean" }, { "type": "string", "pattern": VARIABLE }],
             "default": default,
         }),
-        Kind::Duration(bounds) => bounded(&json!({ "type": "string", "pattern": DURATION }), bounds),
+        Kind::Duration(bounds) => {
+            bounded(&json!({ "type": "string", "pattern": DURATION }), bounds)
+        }
         Kind::Size(bounds) => {
             bounded(&json!({ "type": ["string", "integer"], "pattern": SIZE }), bounds)
         }

@@ -4,6 +4,7 @@
 //! gives the checked value, or the table's default after the problem was reported. So readers never stop.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ impl Problems {
             })
         });
         // An alias brings the problems of its anchor along, at the same place.
-        problems.dedup_by(|a, b| a.position == b.position && a.message == b.message);
+        let mut seen = HashSet::new();
+        problems.retain(|problem| seen.insert((problem.position.clone(), problem.message.clone())));
         problems
     }
 }
@@ -89,9 +91,8 @@ impl<'a> Section<'a> {
         }
         for key in self.shape.keys.iter().filter(|key| key.required && !self.has(key.name)) {
             let message = format!("missing key {:?}", key.name);
-            self.problems.push(
-                Problem::error(self.position.clone(), &*self.path, message).hint(key.about),
-            );
+            self.problems
+                .push(Problem::error(self.position.clone(), &*self.path, message).hint(key.about));
         }
     }
 
@@ -114,6 +115,16 @@ impl<'a> Section<'a> {
     /// Whether the file gives the key a value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.node(name).is_some()
+    }
+
+    /// Whether the file gives one of the keys a value.
+    pub(super) fn has_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.has(name))
+    }
+
+    /// Whether the file gives an empty list.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        matches!(self.node(name).map(|node| &node.data), Some(Data::List(nodes)) if nodes.is_empty())
     }
 
     /// The value's place, or the section's own.
@@ -146,6 +157,14 @@ impl<'a> Section<'a> {
     pub(super) fn text(&self, name: &str) -> Option<At<String>> {
         debug_assert!(matches!(self.kind(name), Kind::Text(_)), "{name} is a text");
         self.scalar(name)
+    }
+
+    /// A text, or the table's default.
+    pub(super) fn text_or_default(&self, name: &str) -> At<String> {
+        let Kind::Text(default) = self.kind(name) else {
+            unreachable!("{name} is a text in the word table");
+        };
+        self.scalar(name).unwrap_or_else(|| At::new((*default).to_owned(), self.place(name)))
     }
 
     /// One of the table's words.
@@ -182,7 +201,12 @@ impl<'a> Section<'a> {
         let Kind::Duration(bounds) = self.kind(name) else {
             unreachable!("{name} is a duration in the word table");
         };
-        self.bounded(name, bounds, units::duration, "a duration such as 500ms, 30s, 5m, 4h, 30d, 1w")
+        self.bounded(
+            name,
+            bounds,
+            units::duration,
+            "a duration such as 500ms, 30s, 5m, 4h, 30d, 1w",
+        )
     }
 
     /// A size in bytes within the table's bounds.

@@ -66,31 +66,12 @@ impl Kind {
 }
 
 /// Words of the plan that this version does not read yet.
+#[rustfmt::skip]
 pub(super) const LATER: &[&str] = &[
-    "active_time_intervals",
-    "alertmanager_configs",
-    "api_key",
-    "api_key_file",
-    "backfill",
-    "balance",
-    "group_by",
-    "group_interval",
-    "group_wait",
-    "heartbeats",
-    "inhibit_rules",
-    "metrics",
-    "mute_time_intervals",
-    "pagerduty_configs",
-    "repeat_interval",
-    "templates",
-    "time_intervals",
-    "absent_for",
-    "clear",
-    "fire",
-    "keep_firing_for",
-    "over",
-    "stale_after",
-    "value",
+    "active_time_intervals", "alertmanager_configs", "api_key", "api_key_file", "backfill",
+    "balance", "group_by", "group_interval", "group_wait", "heartbeats", "inhibit_rules", "metrics",
+    "mute_time_intervals", "pagerduty_configs", "repeat_interval", "templates", "time_intervals",
+    "absent_for", "clear", "fire", "keep_firing_for", "over", "stale_after", "value",
 ];
 
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
@@ -131,7 +112,11 @@ static SERVER: Shape = Shape {
             Kind::Text("127.0.0.1:9464"),
             "Address of the private listener: metrics, health, API. It has no authentication yet.",
         ),
-        key("public_url", Kind::Text(""), "The URL under which Telnyx reaches the public listener."),
+        key(
+            "public_url",
+            Kind::Text(""),
+            "The URL under which Telnyx reaches the public listener.",
+        ),
         key("external_url", Kind::Text(""), "The URL that links in notifications begin with."),
         key("max_body", Kind::Size(within("1MiB", "1KiB", "10MiB")), "Largest webhook body."),
         key(
@@ -205,7 +190,11 @@ static ROUTE: Shape = Shape {
         key("receiver", Kind::Text(""), "Who hears of it; a child inherits it."),
         key("matchers", Kind::Texts, "All must hold: label = != =~ !~ value. Not on the root."),
         key("continue", Kind::Flag(false), "Whether later siblings are asked too."),
-        key("routes", Kind::Maps(&ROUTE), "Children, asked in order; the first that matches takes it."),
+        key(
+            "routes",
+            Kind::Maps(&ROUTE),
+            "Children, asked in order; the first that matches takes it.",
+        ),
     ],
     hints: &[
         ("match", "use matchers: ['label=\"value\"']"),
@@ -305,7 +294,11 @@ static WEBHOOK: Shape = Shape {
         key("url_file", Kind::Text(""), "File that holds it."),
         key("secret", Kind::Text(""), "Key of the Standard Webhooks signature; a secret."),
         key("secret_file", Kind::Text(""), "File that holds it."),
-        key("max_alerts", Kind::Integer(within("100", "1", "10000")), "Alerts in one body at most."),
+        key(
+            "max_alerts",
+            Kind::Integer(within("100", "1", "10000")),
+            "Alerts in one body at most.",
+        ),
         key("body", Kind::Text(""), "Template of the body, in the place of Alertmanager's JSON."),
         key("body_file", Kind::Text(""), "File that holds it."),
         key("headers", Kind::Pairs, "Further request headers; their values are secrets."),
@@ -387,7 +380,10 @@ static RULE: Shape = Shape {
         key("annotations", Kind::Pairs, "Templates: summary, description, action, runbook."),
     ],
     hints: &[
-        ("for", "an event rule has no for: one event is the alert; active_for says how long it lasts"),
+        (
+            "for",
+            "an event rule has no for: one event is the alert; active_for says how long it lasts",
+        ),
         ("expr", "conditions stand in when, the kinds of event in on"),
     ],
 };

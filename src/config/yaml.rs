@@ -54,7 +54,6 @@ pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<
     options.flow_nesting_limit = DEPTH_MAX;
     let mut builder = Builder {
         file,
-        lines: text.lines().collect(),
         problems,
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -96,7 +95,6 @@ enum Items {
 
 struct Builder<'a> {
     file: &'a Arc<str>,
-    lines: Vec<&'a str>,
     problems: &'a Problems,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
@@ -112,11 +110,12 @@ impl Builder<'_> {
             Event::DocumentStart(..) if self.root.is_some() => {
                 Err(Problem::error(place, "", "a second document: one file holds one document"))
             }
-            Event::Scalar(.., Some(_)) | Event::SequenceStart(.., Some(_)) => Err(tagged(place)),
-            Event::MappingStart(.., Some(_)) => Err(tagged(place)),
+            Event::Scalar(.., Some(_))
+            | Event::SequenceStart(.., Some(_))
+            | Event::MappingStart(.., Some(_)) => Err(tagged(place)),
             Event::Scalar(text, style, anchor, None) => {
                 self.grow(1 + text.len(), &place)?;
-                let node = self.scalar(&text, style, place);
+                let node = scalar(&text, style, place);
                 self.add(node, anchor, 1 + text.len())
             }
             Event::SequenceStart(_, anchor, None) => {
@@ -190,32 +189,28 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn scalar(&self, text: &str, style: ScalarStyle, mut position: Position) -> Node {
-        match style {
-            ScalarStyle::Plain if matches!(text, "" | "~" | "null" | "Null" | "NULL") => {
-                return Node { position, data: Data::Null };
-            }
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => position.column += 1,
-            ScalarStyle::Literal | ScalarStyle::Folded => self.skip_header(&mut position),
-            ScalarStyle::Plain => {}
-        }
-        Node { position, data: Data::Scalar(text.to_owned()) }
-    }
-
-    /// Moves from `|` or `>` to the first character of the block below.
-    fn skip_header(&self, position: &mut Position) {
-        let below = self.lines.iter().enumerate().skip(position.line as usize);
-        if let Some((index, line)) = below.into_iter().find(|(_, line)| !line.trim().is_empty()) {
-            let indent = line.chars().take_while(|c| *c == ' ').count();
-            *position = self.place(index + 1, indent);
-        }
-    }
-
     /// The parser counts lines from 1 and columns from 0.
     fn place(&self, line: usize, column: usize) -> Position {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Position::new(Arc::clone(self.file), number(line.max(1)), number(column + 1))
     }
+}
+
+fn scalar(text: &str, style: ScalarStyle, mut position: Position) -> Node {
+    match style {
+        ScalarStyle::Plain if matches!(text, "" | "~" | "null" | "Null" | "NULL") => {
+            return Node { position, data: Data::Null };
+        }
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => position.column += 1,
+        // The parser points to the first line that is not blank; the text begins before.
+        ScalarStyle::Literal | ScalarStyle::Folded => {
+            let blank = text.chars().take_while(|c| *c == '\n').count();
+            let blank = u32::try_from(blank).unwrap_or(u32::MAX);
+            position.line = position.line.saturating_sub(blank);
+        }
+        ScalarStyle::Plain => {}
+    }
+    Node { position, data: Data::Scalar(text.to_owned()) }
 }
 
 fn key_of(node: Node) -> Result<At<String>, Problem> {
@@ -229,7 +224,8 @@ fn key_of(node: Node) -> Result<At<String>, Problem> {
 }
 
 fn tagged(place: Position) -> Problem {
-    Problem::error(place, "", "tags are not supported").hint("put text that starts with ! in quotes")
+    Problem::error(place, "", "tags are not supported")
+        .hint("put text that starts with ! in quotes")
 }
 
 #[cfg(test)]
@@ -254,10 +250,10 @@ mod tests {
             Data::Scalar(text) => write!(out, "{at} {text:?}"),
             Data::List(nodes) => {
                 write!(out, "{at} [").unwrap();
-                nodes.iter().for_each(|node| {
+                for node in nodes {
                     show(node, out);
                     out.push(',');
-                });
+                }
                 write!(out, "]")
             }
             Data::Map(entries) => {
@@ -281,7 +277,9 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         let mut out = String::new();
         show(&node.expect("tree"), &mut out);
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"
+        1:1 {1:1 a = 1:5 "é",2:1 b = 2:4 [2:6 "x",2:10 "y",2:13 null,],3:1 c = 4:4 "\none\ntwo\n",7:1 d = 7:7 {7:8 e = 7:11 "1.10",},8:1 f = 7:7 {7:8 e = 7:11 "1.10",},}
+        "#);
     }
 
     #[test]
@@ -314,7 +312,21 @@ mod tests {
         ] {
             writeln!(out, "{}", read(text).1.join("\n")).unwrap();
         }
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r"
+        t:3:1: a: key given twice, first in line 1
+        t:2:2: not YAML: illegal placement of ':' indicator
+        t:2:2: not YAML: tabs disallowed within this context (block indentation)
+        t:2:1: a second document: one file holds one document
+        t:1:12: tags are not supported (hint: put text that starts with ! in quotes)
+        t:1:8: an alias within its own anchor
+        t:1:4: not YAML: while parsing node, found unknown anchor
+        t:1:5: merge keys are not supported
+        t:1:3: a key must be a word
+        t:13:18: aliases make the file too large
+        t:1:33: not YAML: recursion limit exceeded
+        t:33:33: nested deeper than 32 levels
+        t:1:4: not YAML: unclosed quote
+        ");
     }
 
     proptest! {
