@@ -385,6 +385,7 @@ static RULE: Shape = Shape {
             "an event rule has no for: one event is the alert; active_for says how long it lasts",
         ),
         ("expr", "conditions stand in when, the kinds of event in on"),
+        ("true", "a YAML 1.1 tool has turned the key on into true: write \"on\" in quotes there"),
     ],
 };
 
