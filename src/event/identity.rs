@@ -1,0 +1,59 @@
+//! What makes two deliveries the same event.
+//!
+//! Receives an envelope before anything is masked, so that the identity does not depend on what is kept. Promises
+//! an id that is never empty, at most [`ID_BYTES_MAX`] long, and without control characters.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::envelope::Envelope;
+
+/// Longest id, in bytes; longer ones are hashed.
+pub(super) const ID_BYTES_MAX: usize = 255;
+
+/// What is hashed for an event without identity; fields in alphabetical order, objects inside sort theirs.
+#[derive(Serialize)]
+struct Content<'a> {
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<&'a Value>,
+    payload: &'a Value,
+}
+
+/// The event's id, and whether it is a hash of the content because the sender gave none.
+pub(super) fn of(envelope: &Envelope) -> (String, bool) {
+    let given = envelope.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+    if let Some(id) = given {
+        return (bounded(id), false);
+    }
+    let occurred_at = envelope.occurred_as_sent.as_ref();
+    (of_content(&envelope.kind, occurred_at, &envelope.payload), true)
+}
+
+/// `sha256:` and the hash of kind, time as sent, and payload, in canonical JSON (sorted keys, no white space).
+pub(super) fn of_content(kind: &str, occurred_at: Option<&Value>, payload: &Value) -> String {
+    let content = Content { kind, occurred_at, payload };
+    // Writing JSON into memory cannot fail: every key is text.
+    let json = serde_json::to_vec(&content).unwrap_or_default();
+    format!("sha256:{}", sha256_hex(&json))
+}
+
+/// Lower-case hex of the SHA-256.
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
+    }
+    hex
+}
+
+/// The sender's id, or its hash where it could not be stored, logged or sent in a header.
+fn bounded(id: &str) -> String {
+    if id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control) {
+        return id.to_owned();
+    }
+    format!("sha256:{}", sha256_hex(id.as_bytes()))
+}
