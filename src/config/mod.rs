@@ -17,6 +17,7 @@ mod server;
 mod accounts;
 mod receivers;
 mod email;
+mod bodies;
 mod routes;
 mod rules;
 mod schema;
@@ -184,10 +185,13 @@ impl Parts {
         let server = server::read(&root.section("server"));
         let accounts = accounts::read(root, context);
         let store = server::read_store(&root.section("store"));
-        let (sections, receivers) = receivers::read(root, context);
+        let receivers::Read { sections, receivers, bodies } = receivers::read(root, context);
         let route = routes::read(root, &receivers);
         receivers::check_uses(&sections, &receivers, &route);
-        let rules = rules::read(root, context, &accounts, sources);
+        let (rules, names) = rules::read(root, context, &accounts, sources);
+        for body in bodies {
+            body.try_out(&names, context);
+        }
         Self { server, accounts, store, rules, route, receivers }
     }
 

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::ExposeSecret as _;
 
 use super::accounts::{NAME_CHARS_MAX, unique};
+use super::bodies::{self, Body};
 use super::section::{Section, closest, quote};
 use super::{Context, digest, email, files, server};
 use crate::alerts::Route;
 use crate::notify::{Channel, Integration, RateLimit, Receiver, RetryPolicy, slack, webhook};
 use crate::problem::Problem;
 use crate::secret::Secret;
-use crate::template::Templates;
 
 /// Receivers at most.
 const RECEIVERS_MAX: usize = 1000;
@@ -24,11 +24,15 @@ const TARGET_BYTES: usize = 4;
 /// Where legacy-free Slack webhooks live: they are bound to one channel.
 const SLACK_HOST: &str = "hooks.slack.com";
 
-/// Reads `receivers`; the sections are for [`check_uses`].
-pub(super) fn read<'a>(
-    root: &Section<'a>,
-    context: Context<'_>,
-) -> (Vec<Section<'a>>, Vec<Receiver>) {
+/// What `receivers` gave: the sections for [`check_uses`], and templates that are yet to be tried.
+pub(super) struct Read<'a> {
+    pub(super) sections: Vec<Section<'a>>,
+    pub(super) receivers: Vec<Receiver>,
+    pub(super) bodies: Vec<Body>,
+}
+
+/// Reads `receivers`.
+pub(super) fn read<'a>(root: &Section<'a>, context: Context<'_>) -> Read<'a> {
     let sections = root.sections("receivers");
     if root.is_empty("receivers") {
         root.error("receivers", "no receiver: nobody could be told");
@@ -37,11 +41,13 @@ pub(super) fn read<'a>(
         root.error("receivers", format!("more than {RECEIVERS_MAX} receivers"));
     }
     unique(&sections, "name");
-    let receivers = sections.iter().map(|section| receiver(section, context)).collect();
-    (sections, receivers)
+    let mut bodies = Vec::new();
+    let receivers =
+        sections.iter().map(|section| receiver(section, context, &mut bodies)).collect();
+    Read { sections, receivers, bodies }
 }
 
-fn receiver(section: &Section<'_>, context: Context<'_>) -> Receiver {
+fn receiver(section: &Section<'_>, context: Context<'_>, bodies: &mut Vec<Body>) -> Receiver {
     let name = section.text("name").map(|name| name.value).unwrap_or_default();
     check_name(section);
     let fallback = section.text("fallback").map(|name| name.value);
@@ -60,7 +66,7 @@ fn receiver(section: &Section<'_>, context: Context<'_>) -> Receiver {
             let read = match kind {
                 "email" => email::read(entry, context),
                 "slack" => read_slack(entry, context),
-                _ => read_webhook(entry, context),
+                _ => read_webhook(entry, context, bodies),
             };
             let Some((channel, target)) = read else { continue };
             let suffix = entry.text("name").map(|name| name.value);
@@ -136,10 +142,18 @@ fn read_slack(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
     Some((Channel::Slack(slack::Settings { api_url: found.secret, channel, ca_file }), target))
 }
 
-fn read_webhook(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
+fn read_webhook(
+    entry: &Section<'_>,
+    context: Context<'_>,
+    bodies: &mut Vec<Body>,
+) -> Option<Identified> {
     let found = files::needed_secret(entry, "url", context.base);
     let secret = files::secret(entry, "secret", context.base);
-    let body = body(entry, context);
+    let body = bodies::read(entry, context).map(|body| {
+        let source = body.source().to_owned();
+        bodies.push(body);
+        source
+    });
     let headers = headers(entry, context);
     let max_alerts = entry.integer("max_alerts") as usize;
     let ca_file = files::ca_file(entry, context.base);
@@ -177,34 +191,6 @@ fn check_signing_secret(entry: &Section<'_>, found: &files::Found) {
     {
         entry.error(&found.key, "what follows whsec_ is not standard, padded base64");
     }
-}
-
-fn body(entry: &Section<'_>, context: Context<'_>) -> Option<String> {
-    let (key, at) = match (entry.text("body"), entry.text("body_file")) {
-        (None, None) => return None,
-        (Some(_), Some(_)) => {
-            entry.error("body_file", "give body or body_file, not both");
-            return None;
-        }
-        (Some(text), None) => ("body", text),
-        (None, Some(path)) => match files::read(&context.base.join(&path.value)) {
-            Ok(text) => ("body_file", crate::problem::At::new(text, path.position)),
-            Err(message) => {
-                entry.error("body_file", message);
-                return None;
-            }
-        },
-    };
-    if let Err(error) = Templates::new().add("body", &at.value) {
-        let line = error.line.unwrap_or(1);
-        let (place, message) = if key == "body" {
-            (at.inside(line, 1), error.message)
-        } else {
-            (at.position, format!("line {line} of the file: {}", error.message))
-        };
-        entry.push(Problem::error(place, entry.at(key), message));
-    }
-    Some(at.value)
 }
 
 fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String, Secret)> {

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::bodies::Names;
 use super::files::{self, Source};
 use super::section::Section;
 use super::words::RULE_FILE;
@@ -16,13 +17,13 @@ use crate::rules::{AccountLabels, ResolveSpec, RuleSet, RuleSpec};
 /// Rule files at most.
 const FILES_MAX: usize = 256;
 
-/// Reads all rule files and compiles what they hold; the files' texts are added to `sources`.
+/// Reads all rule files and compiles what they hold; the files' texts are added to `sources`. The names are for trying templates out.
 pub(super) fn read(
     root: &Section<'_>,
     context: Context<'_>,
     accounts: &[Account],
     sources: &mut Vec<Source>,
-) -> RuleSet {
+) -> (RuleSet, Names) {
     let mut specs = Vec::new();
     let mut groups = HashMap::new();
     for (path, named_at) in files(root, context) {
@@ -41,6 +42,7 @@ pub(super) fn read(
     if specs.is_empty() {
         root.warning("rule_files", "no rules: nothing will ever ring");
     }
+    let names = Names::of(accounts, &specs);
     let accounts: Vec<AccountLabels> = accounts
         .iter()
         .map(|account| AccountLabels { name: account.name.clone(), labels: account.labels.clone() })
@@ -49,7 +51,7 @@ pub(super) fn read(
     for problem in problems {
         root.push(problem);
     }
-    set
+    (set, names)
 }
 
 /// The rule files in order, each once, with the place that named them.

@@ -297,27 +297,29 @@ fn all_problems_come_at_once() {
         t.yaml:56:27: receivers[1].webhook_configs[1].header_files.x: missing secret file: No such file or directory (os error 2)
         t.yaml:60:1: receivers[1].webhook_configs[1].body: syntax error: unexpected end of block
         t.yaml:62:31: receivers[1].webhook_configs[1].tls_config.ca_file: cannot be read: No such file or directory (os error 2)
-        t.yaml:63:11: warning: receivers[2].name: no route and no fallback uses this receiver
-        t.yaml:64:15: receivers[2].fallback: fallbacks lead in a circle
-        t.yaml:65:21: receivers[2].fallback_after: must be between 1s and 1d
-        t.yaml:67:14: receivers[2].email_configs[0].to[0]: not a mail address
-        t.yaml:67:45: receivers[2].email_configs[0].to[2]: recipient given twice
-        t.yaml:68:15: receivers[2].email_configs[0].from: not a mail address
-        t.yaml:69:20: receivers[2].email_configs[0].smarthost: expected host:port, such as smtp.example.com:587
-        t.yaml:70:14: receivers[2].email_configs[0].tls: expected one of starttls, implicit, none
-        t.yaml:71:19: receivers[2].email_configs[0].headers.Subject: tollbell sets this header itself
-        t.yaml:71:32: receivers[2].email_configs[0].headers.X\n: not the name of a header
-        t.yaml:72:13: receivers[2].email_configs[1].to: no recipient
-        t.yaml:76:69: receivers[2].email_configs[1].auth.password_file: give password or password_file, not both
-        t.yaml:77:9: receivers[2].email_configs[2]: missing key "from" (hint: Sender.)
-        t.yaml:77:9: receivers[2].email_configs[2]: missing key "smarthost" (hint: Mail server, host:port.)
-        t.yaml:77:13: receivers[2].email_configs[2].to: expected a list, found a single value
-        t.yaml:78:15: receivers[2].email_configs[2].auth: missing key "username" (hint: User name.)
-        t.yaml:78:15: receivers[2].email_configs[2].auth: missing key "password" or "password_file"
-        t.yaml:79:15: receivers[2].email_configs[3].name: expected 1 to 64 characters, no / among them
-        t.yaml:84:15: warning: receivers[2].email_configs[3].auth: without TLS the password crosses the network in plain text
-        t.yaml:85:11: receivers[3].name: name given twice, first in line 34
-        t.yaml:86:5: receivers[4]: missing key "name" (hint: Name, as routes use it.)
+        t.yaml:64:16: receivers[1].webhook_configs[2].body: undefined value: `commonLabels.nope` is undefined
+        t.yaml:69:1: receivers[1].webhook_configs[3].body: unknown filter: filter nofilter is unknown
+        t.yaml:70:11: warning: receivers[2].name: no route and no fallback uses this receiver
+        t.yaml:71:15: receivers[2].fallback: fallbacks lead in a circle
+        t.yaml:72:21: receivers[2].fallback_after: must be between 1s and 1d
+        t.yaml:74:14: receivers[2].email_configs[0].to[0]: not a mail address
+        t.yaml:74:45: receivers[2].email_configs[0].to[2]: recipient given twice
+        t.yaml:75:15: receivers[2].email_configs[0].from: not a mail address
+        t.yaml:76:20: receivers[2].email_configs[0].smarthost: expected host:port, such as smtp.example.com:587
+        t.yaml:77:14: receivers[2].email_configs[0].tls: expected one of starttls, implicit, none
+        t.yaml:78:19: receivers[2].email_configs[0].headers.Subject: tollbell sets this header itself
+        t.yaml:78:32: receivers[2].email_configs[0].headers.X\n: not the name of a header
+        t.yaml:79:13: receivers[2].email_configs[1].to: no recipient
+        t.yaml:83:69: receivers[2].email_configs[1].auth.password_file: give password or password_file, not both
+        t.yaml:84:9: receivers[2].email_configs[2]: missing key "from" (hint: Sender.)
+        t.yaml:84:9: receivers[2].email_configs[2]: missing key "smarthost" (hint: Mail server, host:port.)
+        t.yaml:84:13: receivers[2].email_configs[2].to: expected a list, found a single value
+        t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "username" (hint: User name.)
+        t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "password" or "password_file"
+        t.yaml:86:15: receivers[2].email_configs[3].name: expected 1 to 64 characters, no / among them
+        t.yaml:91:15: warning: receivers[2].email_configs[3].auth: without TLS the password crosses the network in plain text
+        t.yaml:92:11: receivers[3].name: name given twice, first in line 34
+        t.yaml:93:5: receivers[4]: missing key "name" (hint: Name, as routes use it.)
         "#);
 }
 

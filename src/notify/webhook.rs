@@ -158,6 +158,13 @@ pub fn render(settings: &Settings, parcel: &Parcel) -> Result<Rendered, Template
     Ok(fill(compile(settings.body.as_deref())?.as_ref(), settings.max_alerts, parcel))
 }
 
+/// Renders a body template and says what is wrong with it, syntax or use: for checks at load. Pure.
+pub fn render_body(source: &str, parcel: &Parcel) -> Result<String, TemplateError> {
+    let mut templates = Templates::new();
+    templates.add(BODY, source)?;
+    templates.render(BODY, &template::value(&alertmanager(&parcel.message, usize::MAX, true)))
+}
+
 fn fill(body: Option<&Templates>, max_alerts: usize, parcel: &Parcel) -> Rendered {
     let message = &parcel.message;
     let json = alertmanager(message, max_alerts, body.is_some());
