@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::Timestamp;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
 
@@ -43,6 +44,12 @@ impl Templates {
             _ => AutoEscape::None,
         });
         env.add_filter("money", money);
+        env.add_filter("duration", duration);
+        env.add_filter("ago", ago);
+        env.add_filter("truncate", truncate);
+        env.add_filter("wrap", wrap);
+        env.add_filter("row", row);
+        env.add_filter("slack_escape", slack_escape);
         Self { env }
     }
 
@@ -120,16 +127,137 @@ pub fn value(json: &serde_json::Value) -> Value {
 /// `{{ amount | money(currency) }}`: `12.34 USD`; what is not known is called `unknown`.
 fn money(amount: &Value, currency: Option<&Value>) -> String {
     let text = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-    let Ok(mut exact) = text.parse::<Decimal>() else {
-        return "unknown".to_owned();
-    };
+    let code = currency.and_then(Value::as_str).unwrap_or_default();
+    money_text(&text, code).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// An amount for people: at least two decimals, every digit kept, and the currency where it is known (neither empty
+/// nor `unknown`). `None` when the text is no decimal number.
+pub fn money_text(amount: &str, currency: &str) -> Option<String> {
+    let mut exact = amount.trim().parse::<Decimal>().ok()?;
     if exact.scale() < 2 {
         exact.rescale(2);
     }
-    match currency.and_then(Value::as_str).filter(|code| !code.is_empty()) {
-        Some(code) => format!("{exact} {code}"),
-        None => exact.to_string(),
+    Some(match currency {
+        "" | "unknown" => exact.to_string(),
+        code => format!("{exact} {code}"),
+    })
+}
+
+/// `{{ seconds | duration }}`: `2h 5m`; what is no whole number of seconds is called `unknown`.
+fn duration(seconds: &Value) -> String {
+    let text = seconds.as_str().map_or_else(|| seconds.to_string(), str::to_owned);
+    match text.trim().parse::<Decimal>().ok().and_then(|exact| i64::try_from(exact).ok()) {
+        Some(whole) => duration_text(whole),
+        None => "unknown".to_owned(),
     }
+}
+
+/// A span for people: its two largest units, `1d 3h`, `2h 5m`, `3m 20s`, `45s`. Negative spans read as zero.
+pub fn duration_text(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    let (large, small) = match (days, hours, minutes) {
+        (0, 0, 0) => return format!("{rest}s"),
+        (0, 0, _) => ((minutes, 'm'), (rest, 's')),
+        (0, _, _) => ((hours, 'h'), (minutes, 'm')),
+        _ => ((days, 'd'), (hours, 'h')),
+    };
+    match small.0 {
+        0 => format!("{}{}", large.0, large.1),
+        _ => format!("{}{} {}{}", large.0, large.1, small.0, small.1),
+    }
+}
+
+/// `{{ alert.starts_at | ago(now) }}`: `3m 20s ago`. Both are RFC 3339 texts; a time to come is `just now`.
+fn ago(then: &str, now: &str) -> String {
+    match (then.parse::<Timestamp>(), now.parse::<Timestamp>()) {
+        (Ok(then), Ok(now)) => ago_text(then, now),
+        _ => "at an unknown time".to_owned(),
+    }
+}
+
+/// How long before `now` something was: `3m 20s ago`, or `just now` when that is less than a second or to come.
+pub fn ago_text(then: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(then).as_secs() {
+        ..=0 => "just now".to_owned(),
+        seconds => format!("{} ago", duration_text(seconds)),
+    }
+}
+
+/// `{{ text | truncate(80) }}`: at most that many characters, the last of them an ellipsis where text was cut.
+pub fn truncate(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        None => text.to_owned(),
+        Some(_) => {
+            let kept: String = text.chars().take(characters.saturating_sub(1)).collect();
+            format!("{}…", kept.trim_end())
+        }
+    }
+}
+
+/// `{{ text | wrap(76, "  ") }}`: lines of at most `width` characters where words allow, each after `indent`.
+fn wrap(text: &str, width: usize, indent: Option<&str>) -> String {
+    let indent = indent.unwrap_or_default();
+    let room = width.saturating_sub(indent.chars().count()).max(1);
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        let mut used = 0;
+        for word in paragraph.split_whitespace() {
+            let length = word.chars().count();
+            if used > 0 && used + 1 + length > room {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            if used > 0 {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += length;
+        }
+        lines.push(line);
+    }
+    let lines = lines.iter().map(|line| format!("{indent}{line}").trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// `{{ value | row("Since", 18, 78) }}`: the name, then the value from column 18 on, wrapped and aligned there.
+fn row(value: &str, name: &str, column: usize, width: usize) -> String {
+    let wrapped = wrap(value, width, Some(&" ".repeat(column)));
+    format!("{name:<before$} {}", wrapped.trim_start(), before = column.saturating_sub(1))
+}
+
+/// `{{ text | slack_escape }}`: text that Slack shows as it is: `& < >` escaped, and nobody called by it.
+///
+/// <https://docs.slack.dev/messaging/formatting-message-text>: escaping disarms `<!channel>` and `<@U…>`; a bare
+/// `@channel`, `@here` or `@everyone` is linked by some clients, so a zero-width space goes behind its `@`.
+pub fn slack_escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for (at, character) in text.char_indices() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '@' | '＠' => {
+                escaped.push(character);
+                let rest = text.get(at + character.len_utf8()..).unwrap_or_default();
+                if calls_everyone(rest) {
+                    escaped.push('\u{200b}');
+                }
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+fn calls_everyone(after_at: &str) -> bool {
+    ["channel", "here", "everyone", "group"].iter().any(|word| {
+        after_at.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+    })
 }
 
 fn explain(error: &minijinja::Error) -> TemplateError {
@@ -163,6 +291,27 @@ mod tests {
             render(source, json).expect("renders"),
             "0.10600 USD 12.30 USD unknown 50.00 0.10600"
         );
+    }
+
+    #[test]
+    fn filters_speak_to_people() {
+        for (source, expected) in [
+            ("{{ 7500 | duration }}", "2h 5m"),
+            ("{{ '59' | duration }} {{ 60 | duration }} {{ 200 | duration }}", "59s 1m 3m 20s"),
+            ("{{ 97200 | duration }} {{ 'x' | duration }} {{ -1 | duration }}", "1d 3h unknown 0s"),
+            ("{{ '2026-01-01T00:00:00Z' | ago('2026-01-01T02:05:00Z') }}", "2h 5m ago"),
+            ("{{ '2026-01-01T00:00:00Z' | ago('2025-01-01T02:05:00Z') }}", "just now"),
+            ("{{ 'öäü' | truncate(3) }} {{ 'öäüß' | truncate(3) }}", "öäü öä…"),
+            ("{{ 'one two three' | wrap(9, '> ') }}", "> one two\n> three"),
+            ("{{ 'a\n\nb' | wrap(9) }}", "a\n\nb"),
+            ("{{ 'one two' | row(' A', 4, 8) }}", " A  one\n    two"),
+            ("{{ 'one' | row(' Long', 4, 8) }}", " Long one"),
+            ("{{ '<!here> a&b <@U1>' | slack_escape }}", "&lt;!here&gt; a&amp;b &lt;@U1&gt;"),
+            ("{{ '@Channel @you' | slack_escape }}", "@\u{200b}Channel @you"),
+            ("{{ 5 | money('unknown') }} {{ '-0.1' | money('EUR') }}", "5.00 -0.10 EUR"),
+        ] {
+            assert_eq!(render(source, "{}").as_deref(), Ok(expected), "{source}");
+        }
     }
 
     #[test]

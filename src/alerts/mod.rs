@@ -16,6 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use lifecycle::{Transition, expire, fire, resolve};
+pub(crate) use matcher::is_label_name;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use message::{Message, MessageAlert, Reason, Status};
 pub use route::Route;

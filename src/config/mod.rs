@@ -1,1 +1,223 @@
-//! .
+//! The configuration: files in, one checked [`Config`] out, or every problem at once.
+//!
+//! Receives the main file, the rule files it names and the environment. Promises that a [`Config`] exists only
+//! when nothing is wrong with it, that each problem carries file, line and column, and that no problem shows a
+//! secret. Two layers: a tree of values with places, then the checked types; only this module crosses over.
+//!
+//! Paths: `rule_files` and all `*_file` keys are relative to the directory of the main file, the store's path to
+//! the working directory. `${ENV}` is expanded in the main file only.
+
+mod words;
+mod yaml;
+mod section;
+mod env;
+mod units;
+mod files;
+mod server;
+mod accounts;
+mod receivers;
+mod email;
+mod bodies;
+mod routes;
+mod rules;
+mod schema;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use sha2::{Digest as _, Sha256};
+
+pub use env::{Env, system_env};
+pub use schema::schema;
+
+use crate::alerts::Route;
+use crate::event::PayloadPolicy;
+use crate::intake::signature::PublicKey;
+use crate::notify::Receiver;
+use crate::problem::{Problem, Severity};
+use crate::rules::{Labels, RuleSet};
+use section::{Problems, Section};
+
+/// Bytes of the files' hash that are shown.
+const HASH_BYTES: usize = 8;
+
+/// A configuration that was checked; only [`load`] and [`parse`] can make one.
+#[derive(Debug)]
+pub struct Config {
+    /// The two listeners.
+    pub server: Server,
+    /// The Telnyx accounts, at least one.
+    pub accounts: Vec<Account>,
+    /// Where things are kept.
+    pub store: StoreSettings,
+    /// What rings.
+    pub rules: RuleSet,
+    /// Who hears of it; all identities are filled.
+    pub route: Route,
+    /// Who can be told.
+    pub receivers: Vec<Receiver>,
+    /// 16 hexadecimal digits of a SHA-256 over the files' bytes.
+    pub hash: String,
+    _checked: Checked,
+}
+
+/// Keeps everyone else from building a [`Config`].
+#[derive(Debug)]
+struct Checked;
+
+/// The `server` section.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// The private listener.
+    pub private_listen: SocketAddr,
+    /// What Telnyx calls; no slash at the end.
+    pub public_url: Option<String>,
+    /// What links in notifications begin with; no slash at the end.
+    pub external_url: Option<String>,
+    /// Largest webhook body, in bytes.
+    pub max_body: usize,
+    /// How long a shutdown may take.
+    pub shutdown_timeout: Duration,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Networks that may send webhooks; empty means all.
+    pub allowed_sources: Vec<IpNet>,
+}
+
+/// An entry of `accounts`.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Name, and last part of its path: 1 to 64 of `a-z 0-9 _ -`.
+    pub name: String,
+    /// Any of these may sign, at least one.
+    pub public_keys: Vec<PublicKey>,
+    /// How old or how far ahead a delivery may be.
+    pub tolerance: Duration,
+    /// Added to every alert of the account.
+    pub labels: Labels,
+    /// ISO 4217 code, where an event names none.
+    pub currency: Option<String>,
+}
+
+/// The `store` section.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// The database file, relative to the working directory.
+    pub path: PathBuf,
+    /// How long ended things are kept; at least 7 days.
+    pub retention: Duration,
+    /// How much of a payload is kept.
+    pub payload: PayloadPolicy,
+}
+
+/// What a load gives.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration; there if, and only if, no problem is an error.
+    pub config: Option<Config>,
+    /// All problems in the order of the files.
+    pub problems: Vec<Problem>,
+}
+
+/// What the readers of the sections share.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    /// Directory that relative paths start from.
+    base: &'a Path,
+    problems: &'a Problems,
+}
+
+/// Reads the main file at `path` and all that it names.
+pub fn load(path: &Path, env: Env<'_>) -> Loaded {
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
+    match files::read(path) {
+        Ok(text) => parse(&path.to_string_lossy(), &text, base, env),
+        Err(message) => {
+            let message = format!("{}: {message}", path.display());
+            let problem = Problem {
+                severity: Severity::Error,
+                position: None,
+                key: String::new(),
+                message,
+                hint: None,
+            };
+            Loaded { config: None, problems: vec![problem] }
+        }
+    }
+}
+
+/// Reads a main file that is in memory; the paths in it start from `base`.
+pub fn parse(file_name: &str, text: &str, base: &Path, env: Env<'_>) -> Loaded {
+    let name: Arc<str> = Arc::from(file_name);
+    let problems = Problems::default();
+    let mut sources = vec![files::Source { name: Arc::clone(&name), text: text.to_owned() }];
+    let parts = yaml::parse(&name, text, &problems).map(|mut tree| {
+        env::expand_all(&mut tree, env, &problems);
+        let root = Section::open(&tree, &words::CONFIG, String::new(), &problems);
+        let context = Context { base, problems: &problems };
+        Parts::read(&root, context, &mut sources)
+    });
+    let names: Vec<Arc<str>> = sources.iter().map(|source| Arc::clone(&source.name)).collect();
+    let problems = problems.into_sorted(&names);
+    let sound = problems.iter().all(|problem| problem.severity != Severity::Error);
+    let config = parts.filter(|_| sound).and_then(|parts| parts.check(hash(&sources)));
+    Loaded { config, problems }
+}
+
+/// What the sections gave; complete only if there is no error.
+struct Parts {
+    server: Option<Server>,
+    accounts: Vec<Account>,
+    store: Option<StoreSettings>,
+    rules: RuleSet,
+    route: Route,
+    receivers: Vec<Receiver>,
+}
+
+impl Parts {
+    fn read(root: &Section<'_>, context: Context<'_>, sources: &mut Vec<files::Source>) -> Self {
+        let server = server::read(&root.section("server"));
+        let accounts = accounts::read(root, context);
+        let store = server::read_store(&root.section("store"));
+        let receivers::Read { sections, receivers, bodies } = receivers::read(root, context);
+        let route = routes::read(root, &receivers);
+        receivers::check_uses(&sections, &receivers, &route);
+        let (rules, names) = rules::read(root, context, &accounts, sources);
+        for body in bodies {
+            body.try_out(&names, context);
+        }
+        Self { server, accounts, store, rules, route, receivers }
+    }
+
+    fn check(self, hash: String) -> Option<Config> {
+        let Self { server, accounts, store, rules, route, receivers } = self;
+        let (server, store) = (server?, store?);
+        Some(Config { server, accounts, store, rules, route, receivers, hash, _checked: Checked })
+    }
+}
+
+fn hash(sources: &[files::Source]) -> String {
+    digest(sources.iter().map(|source| source.text.as_str()), HASH_BYTES)
+}
+
+/// The first `bytes` bytes of a SHA-256 over length-prefixed texts, in hexadecimal.
+fn digest<'t>(texts: impl IntoIterator<Item = &'t str>, bytes: usize) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finalize().iter().take(bytes).fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

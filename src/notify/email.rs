@@ -1,8 +1,23 @@
 //! E-mail by SMTP.
+//!
+//! Renders text and HTML from built-in templates before anything connects; a template that fails is replaced by plain
+//! text. One parcel is one recipient's copy; all copies show all recipients. Mails of one group of alerts make one
+//! thread: they refer to an identifier that is derived from the group and that no mail has.
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
+use lettre::Address;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message as Mail, MultiPart, SinglePart};
+use sha2::{Digest, Sha256};
+
+use super::smtp::{Letter, Server};
+use super::text::one_line;
+use super::view::{Tone, View};
+use super::{NotifyError, Outcome, Parcel, Reason, Sent, plain};
 use crate::secret::Secret;
+use crate::template::{self, TemplateError, Templates};
 
 /// Settings of an `email_configs` entry.
 #[derive(Debug, Clone)]
@@ -60,4 +75,240 @@ pub enum Mechanism {
     Login,
     /// OAuth 2 bearer token.
     XOauth2,
+}
+
+const TEXT: &str = "mail.txt";
+const HTML: &str = "mail.html";
+/// Alerts told in one mail; the rest is counted.
+const ALERTS_SHOWN: usize = 20;
+/// Longest value of a header made from labels, in characters.
+const HEADER_CHARACTERS: usize = 120;
+/// Headers that are not for the user to set: envelope, structure, and those that tie mails together.
+const RESERVED: [&str; 12] = [
+    "auto-submitted",
+    "bcc",
+    "content-transfer-encoding",
+    "content-type",
+    "date",
+    "from",
+    "in-reply-to",
+    "message-id",
+    "mime-version",
+    "references",
+    "subject",
+    "to",
+];
+
+/// What a mail says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// Subject, on one line.
+    pub subject: String,
+    /// The plain text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+    /// True when a template could not render and plain text stands in its place.
+    pub template_failed: bool,
+}
+
+/// Sends mails by one server.
+#[derive(Debug)]
+pub(super) struct Mailer {
+    letterhead: Letterhead,
+    server: Server,
+}
+
+/// What all mails of one integration share.
+#[derive(Debug)]
+struct Letterhead {
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    headers: Vec<HeaderValue>,
+    templates: Templates,
+}
+
+impl Mailer {
+    pub(super) fn new(
+        settings: &Settings,
+        timeout: Duration,
+        connections: usize,
+    ) -> Result<Self, NotifyError> {
+        let letterhead = Letterhead::new(settings)?;
+        Ok(Self { letterhead, server: Server::new(settings, timeout, connections)? })
+    }
+
+    pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
+        let Some(target) = mailbox(&parcel.target) else {
+            let detail = "the recipient is no mail address".to_owned();
+            let outcome = Outcome::Rejected { reason: Reason::ClientError, detail };
+            return Sent { outcome, template_failed: false };
+        };
+        let rendered = self.letterhead.render(parcel);
+        let template_failed = rendered.template_failed;
+        let outcome = match self.letterhead.compose(parcel, &target, rendered) {
+            Ok(mail) => {
+                let from = &self.letterhead.from.email;
+                let letter = Letter { from, to: &target.email, bytes: &mail.formatted() };
+                self.server.deliver(&letter).await
+            }
+            Err(error) => Outcome::Rejected {
+                reason: Reason::Template,
+                detail: one_line(&format!("cannot compose the mail: {error}"), HEADER_CHARACTERS),
+            },
+        };
+        Sent { outcome, template_failed }
+    }
+}
+
+/// Renders what a mail would say. Pure; an error is one of the settings.
+pub fn render(settings: &Settings, parcel: &Parcel) -> Result<Rendered, NotifyError> {
+    Ok(Letterhead::new(settings)?.render(parcel))
+}
+
+impl Letterhead {
+    fn new(settings: &Settings) -> Result<Self, NotifyError> {
+        let from =
+            mailbox(&settings.from).ok_or_else(|| NotifyError::Address(settings.from.clone()))?;
+        let headers = settings.headers.iter().map(|(name, value)| {
+            let parsed = HeaderName::new_from_ascii(name.clone()).ok();
+            let usable = !RESERVED.contains(&name.to_ascii_lowercase().as_str())
+                && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
+                && !value.chars().any(char::is_control);
+            match parsed.filter(|_| usable) {
+                Some(parsed) => Ok(HeaderValue::new(parsed, value.clone())),
+                None => Err(NotifyError::Header { name: name.clone() }),
+            }
+        });
+        let mut templates = Templates::new();
+        add_built_in(&mut templates).map_err(NotifyError::Template)?;
+        Ok(Self {
+            from,
+            to: settings.to.iter().filter_map(|to| mailbox(to)).collect(),
+            headers: headers.collect::<Result<_, _>>()?,
+            templates,
+        })
+    }
+
+    fn render(&self, parcel: &Parcel) -> Rendered {
+        let view = View::of(parcel, ALERTS_SHOWN);
+        let context = template::value(&serde_json::to_value(&view).unwrap_or_default());
+        let parts = self.templates.render(TEXT, &context);
+        let parts = parts.and_then(|text| Ok((text, self.templates.render(HTML, &context)?)));
+        // An ASCII text may look like an encoded word of RFC 2047, and would be decoded.
+        let subject = view.subject.replace("=?", "= ?");
+        match parts {
+            Ok((text, html)) => Rendered { subject, text, html, template_failed: false },
+            Err(error) => {
+                let receiver = parcel.message.receiver.as_str();
+                tracing::warn!(%error, receiver, "mail template failed, plain text goes out");
+                let text = plain(parcel);
+                let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+                let html = format!("<!doctype html><pre>{escaped}</pre>");
+                Rendered { subject, text, html, template_failed: true }
+            }
+        }
+    }
+
+    fn compose(
+        &self,
+        parcel: &Parcel,
+        target: &Mailbox,
+        rendered: Rendered,
+    ) -> Result<Mail, lettre::error::Error> {
+        let host = ascii_host(&self.from.email);
+        let thread = format!("<group-{}@{host}>", digest(&parcel.message.group_key));
+        let mut builder = Mail::builder()
+            .from(self.from.clone())
+            .date(sent_at(parcel))
+            .message_id(Some(format!("<{}@{host}>", local_part(&parcel.key))))
+            .references(thread.clone())
+            .in_reply_to(thread)
+            .subject(rendered.subject);
+        let recipients = if self.to.is_empty() { std::slice::from_ref(target) } else { &self.to };
+        for recipient in recipients {
+            builder = builder.to(recipient.clone());
+        }
+        for (name, value) in own_headers(parcel) {
+            let name = HeaderName::new_from_ascii_str(name);
+            builder = builder.raw_header(HeaderValue::new(name, value));
+        }
+        for header in &self.headers {
+            builder = builder.raw_header(header.clone());
+        }
+        // The same on every attempt, and nothing that an event's text could foresee.
+        let boundary = format!("tollbell-{}", digest(&parcel.key));
+        let parts = MultiPart::alternative().boundary(boundary);
+        let parts = parts.singlepart(SinglePart::plain(rendered.text));
+        builder.multipart(parts.singlepart(SinglePart::html(rendered.html)))
+    }
+}
+
+fn add_built_in(templates: &mut Templates) -> Result<(), TemplateError> {
+    templates.add(TEXT, include_str!("templates/mail.txt"))?;
+    templates.add(HTML, include_str!("templates/mail.html"))
+}
+
+/// Headers by which people filter and machines keep quiet (RFC 3834).
+fn own_headers(parcel: &Parcel) -> Vec<(&'static str, String)> {
+    let message = &parcel.message;
+    let view = View::of(parcel, 1);
+    let mut headers = vec![
+        ("Auto-Submitted", "auto-generated".to_owned()),
+        ("X-Auto-Response-Suppress", "All".to_owned()),
+        ("X-Tollbell-Status", message.status.as_str().to_owned()),
+        ("X-Tollbell-Receiver", message.receiver.clone()),
+    ];
+    if view.tone == Tone::Critical {
+        headers.push(("Importance", "high".to_owned()));
+        headers.push(("X-Priority", "1".to_owned()));
+    }
+    for (header, label) in [
+        ("X-Tollbell-Alertname", "alertname"),
+        ("X-Tollbell-Account", "account"),
+        ("X-Tollbell-Severity", "severity"),
+    ] {
+        headers.extend(message.common_labels.get(label).map(|value| (header, value.clone())));
+    }
+    for (_, value) in &mut headers {
+        *value = one_line(value, HEADER_CHARACTERS).replace("=?", "= ?");
+    }
+    headers.retain(|(_, value)| !value.is_empty());
+    headers
+}
+
+/// An address, with or without a name; nothing that could break out of a header.
+fn mailbox(text: &str) -> Option<Mailbox> {
+    if text.chars().any(char::is_control) {
+        return None;
+    }
+    text.trim().parse().ok()
+}
+
+/// The time of sending, within the years that a `Date` header can name.
+fn sent_at(parcel: &Parcel) -> SystemTime {
+    let seconds = parcel.now.as_second().clamp(0, 253_370_764_800);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// The key as the left half of a Message-ID; one with other characters by its hash.
+fn local_part(key: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    match key.len() {
+        1..=64 if key.bytes().all(plain) => key.to_owned(),
+        _ => digest(key),
+    }
+}
+
+/// The right half of our identifiers.
+fn ascii_host(address: &Address) -> &str {
+    match address.domain() {
+        host if host.is_ascii() => host,
+        _ => "tollbell.invalid",
+    }
+}
+
+/// 32 hexadecimal digits that stand for a text.
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,1 +1,327 @@
 //! The HTTP client of all notifiers: deadlines, no redirects.
+//!
+//! Receives a finished request; promises an [`Answer`] or a failure that is already classified, within the deadline.
+//! Reads 4 KiB of a reply at most. Follows no redirect, uses no proxy (none is configured, and the environment is not
+//! asked), keeps no cookie, and repeats nothing by itself. No text it returns holds an address, header or token.
+//!
+//! | reply                     | outcome                                  |
+//! |---------------------------|------------------------------------------|
+//! | 2xx                       | delivered                                |
+//! | 3xx                       | rejected, clientError                    |
+//! | 401, 403, 407             | retry, authError: a person rotates a token within hours |
+//! | 408                       | retry, timeout                           |
+//! | 425, 5xx                  | retry, serverError, Retry-After obeyed   |
+//! | 429                       | retry, rateLimited, Retry-After obeyed   |
+//! | any other                 | rejected, clientError                    |
+
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::text::one_line;
+use super::{NotifyError, Outcome, Reason};
+use crate::clock::until;
+use crate::secret::Secret;
+
+/// How much of a reply is read, in bytes; the rest is dropped together with the connection.
+pub const REPLY_BYTES_MAX: usize = 4 * 1024;
+/// Longest wait that a peer may ask for.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+/// How long an idle connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bound on connecting, when the whole bound is not shorter.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bound on reading a body, once the status is known.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+/// Longest quotation of a peer's own words, in characters.
+const QUOTE_CHARACTERS: usize = 80;
+/// A secret shorter than this is too common a text to be blotted out, in bytes.
+const BLOT_BYTES_MIN: usize = 4;
+
+/// A client whose every exchange ends within `timeout`, trusting the system's authorities and those of `ca_file`.
+pub(super) fn client(
+    timeout: Duration,
+    connections: usize,
+    ca_file: Option<&Path>,
+) -> Result<Client, NotifyError> {
+    // reqwest panics without a process-wide provider; one that is already there is as good.
+    let _already_there = rustls::crypto::ring::default_provider().install_default().is_err();
+    let roots = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
+    let builder = |roots: Vec<reqwest::Certificate>| {
+        Client::builder()
+            .user_agent(concat!("tollbell/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            // A little less than the caller's own bound, so that a known status is not lost to it.
+            .timeout(timeout * 9 / 10)
+            .connect_timeout(timeout.min(CONNECT_TIMEOUT))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(connections.max(1))
+            .tls_certs_merge(roots)
+    };
+    match builder(roots.clone()).build() {
+        Ok(client) => Ok(client),
+        // An image without any authority can still speak plain HTTP; each TLS handshake will fail and say so.
+        Err(error) if roots.is_empty() => {
+            let error = describe(error);
+            tracing::warn!(error, "no certificate authorities found, https receivers cannot work");
+            let client = builder(Vec::new()).tls_certs_only([]).build();
+            client.map_err(|error| NotifyError::Tls(describe(error)))
+        }
+        Err(error) => Err(NotifyError::Tls(describe(error))),
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, NotifyError> {
+    let unusable = |why: String| NotifyError::CaFile { path: PathBuf::from(path), why };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        Ok(_) => Err(unusable("no certificate in it".to_owned())),
+        Err(error) => Err(unusable(describe(error))),
+    }
+}
+
+/// A reply as far as it matters.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Status.
+    pub(super) status: StatusCode,
+    /// The wait that the peer asks for, capped.
+    pub(super) after: Option<Duration>,
+    /// The first bytes of the body, as text.
+    pub(super) body: String,
+}
+
+/// Posts `body` to `url` and reads the answer; a failure to get one is an outcome already.
+pub(super) async fn post(
+    client: &Client,
+    url: Url,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    now: Timestamp,
+) -> Result<Answer, Outcome> {
+    let sent = client.post(url).headers(headers).body(body).send().await;
+    let mut response = sent.map_err(failure)?;
+    let status = response.status();
+    let after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, now));
+    let mut body = Vec::new();
+    // The status decides; a body that breaks off, drips or never ends changes nothing.
+    let read = async {
+        while body.len() < REPLY_BYTES_MAX {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) | Err(_) => break,
+            }
+        }
+    };
+    let _cut_short = tokio::time::timeout(BODY_PATIENCE, read).await.is_err();
+    body.truncate(REPLY_BYTES_MAX);
+    Ok(Answer { status, after, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// The outcome that a status alone means; `said` is what the peer wrote, in a form fit for [`Outcome`].
+pub(super) fn classify(answer: &Answer, said: &str) -> Outcome {
+    let detail = match said {
+        "" => format!("status {}", answer.status.as_u16()),
+        said => format!("status {}: {said}", answer.status.as_u16()),
+    };
+    let retry = |reason, after, detail| Outcome::Retry { reason, after, detail };
+    match answer.status.as_u16() {
+        200..=299 => Outcome::Delivered,
+        300..=399 => Outcome::Rejected {
+            reason: Reason::ClientError,
+            detail: format!("{detail} (a redirect, which is never followed)"),
+        },
+        401 | 403 | 407 => retry(Reason::AuthError, answer.after, detail),
+        408 => retry(Reason::Timeout, answer.after, detail),
+        429 => retry(Reason::RateLimited, answer.after, detail),
+        425 | 500..=599 => retry(Reason::ServerError, answer.after, detail),
+        _ => Outcome::Rejected { reason: Reason::ClientError, detail },
+    }
+}
+
+/// `Retry-After` of RFC 9110 section 10.2.3, seconds or a date, capped at an hour.
+fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Digits that do not fit are a long time, too.
+        return Some(
+            text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs).min(RETRY_AFTER_MAX),
+        );
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(until(now, Timestamp::try_from(date).ok()?).min(RETRY_AFTER_MAX))
+}
+
+fn failure(error: reqwest::Error) -> Outcome {
+    let reason = match &error {
+        error if error.is_connect() => Reason::Connect,
+        error if error.is_timeout() => Reason::Timeout,
+        error if is_garbage(error) => Reason::Other,
+        error if error.is_builder() => Reason::Other,
+        _ => Reason::Connect,
+    };
+    let detail = match reason {
+        Reason::Timeout => "no answer in time; it may have been taken".to_owned(),
+        _ => describe(error),
+    };
+    Outcome::Retry { reason, after: None, detail }
+}
+
+/// Whether the peer speaks, but not HTTP.
+fn is_garbage(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.to_string().contains("invalid HTTP") {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// The chain of causes on one line, without the address.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    one_line(&text, 200)
+}
+
+/// The address in a secret.
+pub(super) fn read_url(secret: &Secret) -> Result<Url, Outcome> {
+    let text = read_secret(secret, "the address")?;
+    let url = Url::parse(text.expose_secret()).ok();
+    let usable = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    usable.ok_or_else(|| no_credentials("the address is no http or https URL"))
+}
+
+/// A secret's text; one that cannot be read is put right by a person, as a refused one is.
+pub(super) fn read_secret(secret: &Secret, what: &str) -> Result<SecretString, Outcome> {
+    match secret.read() {
+        Ok(text) => Ok(text),
+        Err(error) => {
+            Err(no_credentials(&format!("{what} cannot be read from its file: {}", error.kind())))
+        }
+    }
+}
+
+/// The outcome where a credential of ours is missing or malformed.
+pub(super) fn no_credentials(detail: &str) -> Outcome {
+    Outcome::Retry { reason: Reason::AuthError, after: None, detail: detail.to_owned() }
+}
+
+/// What the peer says about an error, in its own words: the usual fields of a JSON body, without our secrets.
+///
+/// Free text is not quoted, nor is anything that stands in `sent`: a peer may echo the message.
+pub(super) fn quote(body: &str, sent: &str, secrets: &[&str]) -> String {
+    let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let words = ["error", "message", "code"].iter().find_map(|name| json.get(name)?.as_str());
+    let mut words = words.unwrap_or_default().to_owned();
+    if sent.contains(&words) {
+        return String::new();
+    }
+    for secret in secrets.iter().filter(|secret| secret.len() >= BLOT_BYTES_MIN) {
+        words = words.replace(secret, "***");
+    }
+    match words.len() {
+        ..=QUOTE_CHARACTERS => one_line(&words, QUOTE_CHARACTERS),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16) -> Answer {
+        let status = StatusCode::from_u16(status).expect("status");
+        Answer { status, after: Some(Duration::from_secs(2)), body: String::new() }
+    }
+
+    #[test]
+    fn a_status_means_one_thing() {
+        for (status, expected) in [
+            (200, None),
+            (204, None),
+            (301, Some((false, Reason::ClientError))),
+            (307, Some((false, Reason::ClientError))),
+            (400, Some((false, Reason::ClientError))),
+            (401, Some((true, Reason::AuthError))),
+            (403, Some((true, Reason::AuthError))),
+            (404, Some((false, Reason::ClientError))),
+            (408, Some((true, Reason::Timeout))),
+            (410, Some((false, Reason::ClientError))),
+            (413, Some((false, Reason::ClientError))),
+            (425, Some((true, Reason::ServerError))),
+            (429, Some((true, Reason::RateLimited))),
+            (500, Some((true, Reason::ServerError))),
+            (503, Some((true, Reason::ServerError))),
+            (599, Some((true, Reason::ServerError))),
+        ] {
+            let outcome = match classify(&answer(status), "") {
+                Outcome::Delivered => None,
+                Outcome::Retry { reason, after, .. } => {
+                    assert_eq!(after, Some(Duration::from_secs(2)));
+                    Some((true, reason))
+                }
+                Outcome::Rejected { reason, .. } => Some((false, reason)),
+            };
+            assert_eq!(outcome, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_an_hour_at_most() {
+        let now: Timestamp = "2026-08-20T19:17:08Z".parse().expect("time");
+        for (text, expected) in [
+            ("2", Some(2)),
+            (" 0 ", Some(0)),
+            ("86400", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
+            ("Thu, 20 Aug 2026 19:17:38 GMT", Some(30)),
+            ("Thu, 20 Aug 2026 19:00:00 GMT", Some(0)),
+            ("Fri, 20 Aug 2027 19:17:38 GMT", Some(3600)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let value = HeaderValue::from_str(text).expect("header");
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&value, now), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quotation_holds_no_secret_and_no_free_text() {
+        for (body, expected) in [
+            (r#"{"message": "Unknown Webhook", "code": 10015}"#, "Unknown Webhook"),
+            (r#"{"error": "bad token s3cret!"}"#, "bad token ***"),
+            (r#"{"error": {"nested": 1}}"#, ""),
+            (r#"{"message": "limit reached"}"#, ""),
+            ("the message we sent", ""),
+            ("", ""),
+        ] {
+            assert_eq!(quote(body, "the limit reached us", &["s3cret!", "a"]), expected, "{body}");
+        }
+        let long = format!(r#"{{"error": "{}"}}"#, "x".repeat(100));
+        assert_eq!(quote(&long, "", &[]), "");
+    }
+}

@@ -2,17 +2,31 @@
 //!
 //! Receives a message and one target; promises an [`Outcome`] within the integration's `timeout`, whatever the
 //! peer does. Never retries by itself, never knows where deliveries are kept.
+//!
+//! Each channel has the same shape: settings in, [`Notifier::new`] builds what is kept between sends, a pure `render`,
+//! then the exchange. What people are told, and in which order, is decided once for all channels in [`view`].
 
 pub mod email;
 pub mod slack;
 pub mod webhook;
 pub mod http;
+mod smtp;
+mod view;
+mod facts;
+mod text;
+#[cfg(test)]
+mod samples;
 
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
+use self::view::View;
 use crate::alerts::Message;
+use crate::template::TemplateError;
 
 /// Someone to tell, by one or more ways.
 #[derive(Debug, Clone)]
@@ -200,6 +214,166 @@ impl Reason {
             Self::Connect => "connect",
             Self::Template => "template",
             Self::Other => "other",
+        }
+    }
+}
+
+/// Hands messages to one integration's peer. Built once for each [`Integration`]; holds its clients and pools.
+#[derive(Debug)]
+pub struct Notifier {
+    timeout: Duration,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Email(email::Mailer),
+    Slack(slack::Poster),
+    Webhook(webhook::Poster),
+}
+
+/// Why an integration cannot be used at all. Holds no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// `ca_file` is of no use.
+    #[error("cannot use {} as certificate authorities: {why}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// A template does not compile.
+    #[error("the template does not compile")]
+    Template(#[source] TemplateError),
+    /// A sender address is malformed.
+    #[error("{0:?} is no mail address")]
+    Address(String),
+    /// A header's name is malformed or not for the user to set, or its value is malformed.
+    #[error("header {name:?} cannot be set")]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// The name for EHLO is malformed.
+    #[error("{0:?} is no host name for EHLO")]
+    Hello(String),
+}
+
+impl Notifier {
+    /// Builds what one integration keeps between sends: TLS, clients, pools, templates. Reads `ca_file` but no secret,
+    /// and connects to nobody.
+    pub fn new(integration: &Integration) -> Result<Self, NotifyError> {
+        let Integration { timeout, concurrency, .. } = *integration;
+        let way = match &integration.channel {
+            Channel::Email(settings) => {
+                Way::Email(email::Mailer::new(settings, timeout, concurrency)?)
+            }
+            Channel::Slack(settings) => {
+                Way::Slack(slack::Poster::new(settings, timeout, concurrency)?)
+            }
+            Channel::Webhook(settings) => {
+                Way::Webhook(webhook::Poster::new(settings, timeout, concurrency)?)
+            }
+        };
+        Ok(Self { timeout, way })
+    }
+
+    /// Sends one parcel, within the integration's `timeout`. Never panics: a fault of ours is an outcome, too.
+    pub async fn send(&self, parcel: &Parcel) -> Sent {
+        let exchange = async {
+            match &self.way {
+                Way::Email(mailer) => mailer.send(parcel).await,
+                Way::Slack(poster) => poster.send(parcel).await,
+                Way::Webhook(poster) => poster.send(parcel).await,
+            }
+        };
+        let bounded = tokio::time::timeout(self.timeout, AssertUnwindSafe(exchange).catch_unwind());
+        let (reason, detail) = match bounded.await {
+            Ok(Ok(sent)) => return sent,
+            Ok(Err(_panic)) => (Reason::Other, "internal error while sending"),
+            Err(_elapsed) => (Reason::Timeout, "no answer in time; it may have been taken"),
+        };
+        let outcome = Outcome::Retry { reason, after: None, detail: detail.to_owned() };
+        Sent { outcome, template_failed: false }
+    }
+}
+
+/// What a channel would send, for people to look at: subject and text of a mail, JSON or body of a post. Pure.
+pub fn preview(channel: &Channel, parcel: &Parcel) -> Result<String, NotifyError> {
+    match channel {
+        Channel::Email(settings) => {
+            let rendered = email::render(settings, parcel)?;
+            Ok(format!("Subject: {}\n\n{}", rendered.subject, rendered.text))
+        }
+        Channel::Slack(settings) => Ok(format!("{:#}", slack::render(settings, parcel))),
+        Channel::Webhook(settings) => {
+            let rendered = webhook::render(settings, parcel).map_err(NotifyError::Template)?;
+            Ok(rendered.body)
+        }
+    }
+}
+
+/// The message without any template: goes out where one could not render, so that no alert is lost to it.
+fn plain(parcel: &Parcel) -> String {
+    /// Alerts told in full; the rest is counted.
+    const ALERTS_SHOWN: usize = 20;
+    let view = View::of(parcel, ALERTS_SHOWN);
+    let mut lines = vec![view.subject];
+    lines.extend(view.notes);
+    for alert in view.alerts {
+        lines.extend([String::new(), format!("{}: {}", alert.status, alert.headline)]);
+        let facts = alert.figure.into_iter().chain([alert.when]).chain(alert.facts);
+        lines.extend(facts.map(|fact| format!("{}: {}", fact.name, fact.value)));
+        lines.extend((!alert.advice.is_empty()).then_some(alert.advice));
+        lines.extend(alert.links.into_iter().map(|link| format!("{}: {}", link.label, link.url)));
+    }
+    if view.more > 0 {
+        lines.push(format!("and {} more", view.more));
+    }
+    lines.extend([String::new(), format!("Told because: {}", view.why)]);
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod dump {
+    use super::*;
+    #[test]
+    fn dump() {
+        let settings = email::Settings {
+            to: vec!["Finance <finance@example.com>".into()],
+            from: "tollbell <tollbell@example.com>".into(),
+            host: "x".into(),
+            port: 1,
+            tls: email::Tls::None,
+            ca_file: None,
+            auth: None,
+            headers: vec![],
+            hello: None,
+        };
+        let slack = slack::Settings {
+            api_url: crate::secret::Secret::inline("x"),
+            channel: None,
+            ca_file: None,
+        };
+        for (name, parcel) in samples::all() {
+            let r = email::render(&settings, &parcel).unwrap();
+            assert!(!r.template_failed, "{name}");
+            std::fs::create_dir_all("/tmp/tb/pic").unwrap();
+            std::fs::write(format!("/tmp/tb/pic/{name}.html"), &r.html).unwrap();
+            std::fs::write(
+                format!("/tmp/tb/pic/{name}.txt"),
+                format!("Subject: {}\n\n{}", r.subject, r.text),
+            )
+            .unwrap();
+            std::fs::write(
+                format!("/tmp/tb/pic/{name}.json"),
+                format!("{:#}", slack::render(&slack, &parcel)),
+            )
+            .unwrap();
         }
     }
 }

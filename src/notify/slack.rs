@@ -1,8 +1,24 @@
 //! Slack incoming webhooks.
+//!
+//! Renders a header block and, beside a bar in the colour of the severity, an attachment of blocks; then posts. Every
+//! limit of Slack's is kept before sending, so that no event text can earn a 400. Text from events is escaped and
+//! calls nobody.
+//!
+//! Slack answers in plain words (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>): `ok`,
+//! or the name of an error. Names that mean a dead or revoked address count as authError: a person gives a new one.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+
+use super::facts::Fact;
+use super::http::{self, Answer};
+use super::view::{AlertView, Link, View};
+use super::{NotifyError, Outcome, Parcel, Reason, Sent};
 use crate::secret::Secret;
+use crate::template::slack_escape;
 
 /// Settings of a `slack_configs` entry.
 #[derive(Debug, Clone)]
@@ -13,4 +29,451 @@ pub struct Settings {
     pub channel: Option<String>,
     /// A PEM file of certificate authorities to trust besides the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+// Slack's own limits, in characters: <https://docs.slack.dev/reference/block-kit/blocks>. We count UTF-16 units of
+// the escaped text, the strictest reading that leaves all of a script usable.
+const HEADER_MAX: usize = 150;
+/// Headline and details of a section; Slack allows 3,000.
+const SECTION_MAX: usize = 1_800;
+/// A field's text; Slack allows 2,000.
+const FIELD_MAX: usize = 250;
+/// A field's name.
+const FIELD_NAME_MAX: usize = 60;
+/// Fields of one section.
+const FIELDS_MAX: usize = 10;
+/// One alert's headline in a message of several.
+const ITEM_HEADLINE_MAX: usize = 250;
+/// One of the three values of an alert in a message of several.
+const ITEM_VALUE_MAX: usize = 100;
+/// Alerts shown in one message; all of it then stays far below 50 blocks and some 13,000 characters in all.
+const ALERTS_SHOWN: usize = 10;
+/// Longer addresses are left out; Slack allows 3,000 in a button.
+const LINK_MAX: usize = 1_000;
+/// A link among other words.
+const INLINE_LINK_MAX: usize = 300;
+/// A context line.
+const CONTEXT_MAX: usize = 600;
+/// The notification text; Slack advises 4,000 at most.
+const TEXT_MAX: usize = 600;
+
+/// Posts to one incoming webhook.
+#[derive(Debug)]
+pub(super) struct Poster {
+    settings: Settings,
+    client: reqwest::Client,
+}
+
+impl Poster {
+    pub(super) fn new(
+        settings: &Settings,
+        timeout: Duration,
+        connections: usize,
+    ) -> Result<Self, NotifyError> {
+        let client = http::client(timeout, connections, settings.ca_file.as_deref())?;
+        Ok(Self { settings: settings.clone(), client })
+    }
+
+    pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
+        let body = render(&self.settings, parcel).to_string();
+        let outcome = self.post(parcel, body).await.unwrap_or_else(|failure| failure);
+        Sent { outcome, template_failed: false }
+    }
+
+    async fn post(&self, parcel: &Parcel, body: String) -> Result<Outcome, Outcome> {
+        let url = http::read_url(&self.settings.api_url)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        let answer = http::post(&self.client, url, headers, body.into_bytes(), parcel.now).await?;
+        Ok(classify(&answer))
+    }
+}
+
+/// The JSON that would be posted. Pure, and never fails: it is built from values, not from a template.
+pub fn render(settings: &Settings, parcel: &Parcel) -> Value {
+    let view = View::of(parcel, ALERTS_SHOWN);
+    let header = format!("{} {} {}", view.tone.mark(), view.status, view.headline);
+    let text = format!("{} {}", view.tone.mark(), view.subject);
+    let mut payload = json!({
+        "text": escaped(&text, TEXT_MAX),
+        "blocks": [{"type": "header", "text": plain_text(&header, HEADER_MAX)}],
+        "attachments": [{
+            "color": view.color,
+            "fallback": escaped(&text, TEXT_MAX),
+            "blocks": blocks(&view),
+        }],
+        "unfurl_links": false,
+        "unfurl_media": false,
+    });
+    if let (Some(channel), Some(fields)) = (&settings.channel, payload.as_object_mut()) {
+        fields.insert("channel".to_owned(), json!(channel));
+    }
+    payload
+}
+
+fn blocks(view: &View) -> Vec<Value> {
+    let mut blocks = Vec::new();
+    if !view.notes.is_empty() {
+        let notes: Vec<String> =
+            view.notes.iter().map(|note| format!(":warning: {}", slack_escape(note))).collect();
+        blocks.push(section(&notes.join("\n")));
+    }
+    match view.alerts.as_slice() {
+        [alert] if view.single => blocks.extend(single(view, alert)),
+        alerts => {
+            blocks.extend(alerts.iter().map(item));
+            if view.more > 0 {
+                blocks.push(section(&format!("_… and {} more_", view.more)));
+            }
+        }
+    }
+    let links = match view.alerts.as_slice() {
+        [alert] if view.single => &alert.links,
+        _ => &view.links,
+    };
+    let fitting = links.iter().filter(|link| link.url.len() <= LINK_MAX);
+    let (buttons, plain): (Vec<&Link>, Vec<&Link>) = fitting.partition(|link| pressable(link));
+    if !buttons.is_empty() {
+        let elements: Vec<Value> = buttons.into_iter().map(button).collect();
+        blocks.push(json!({"type": "actions", "elements": elements}));
+    }
+    let mut context = vec![escaped(&view.why, CONTEXT_MAX)];
+    context.extend(plain.into_iter().map(linked).filter(|link| units(link) <= INLINE_LINK_MAX));
+    blocks.push(json!({
+        "type": "context",
+        "elements": context.iter().map(|text| mrkdwn(text)).collect::<Vec<_>>(),
+    }));
+    blocks
+}
+
+/// The blocks of the only alert: the amount in bold, rows in two columns, what to do.
+fn single(view: &View, alert: &AlertView) -> Vec<Value> {
+    let mut lines = Vec::new();
+    if let Some(Fact { name, value }) = &alert.figure {
+        lines.push(format!("*{}:* {}", slack_escape(name), slack_escape(value)));
+    }
+    lines.push(format!("*{}:* {}", alert.when.name, slack_escape(&alert.when.value)));
+    let mut blocks = vec![section(&lines.join("\n"))];
+
+    let severity = (!view.severity.is_empty())
+        .then(|| Fact { name: "Severity".to_owned(), value: view.severity.clone() });
+    let fields: Vec<Value> =
+        severity.iter().chain(&alert.facts).take(FIELDS_MAX).map(field).collect();
+    if !fields.is_empty() {
+        blocks.push(json!({"type": "section", "fields": fields}));
+    }
+    if !alert.advice.is_empty() {
+        blocks.push(section(&format!("*What to do*\n{}", escaped(&alert.advice, SECTION_MAX))));
+    }
+    blocks
+}
+
+/// One alert among several, in one section.
+fn item(alert: &AlertView) -> Value {
+    let headline = escaped(&alert.headline, ITEM_HEADLINE_MAX);
+    let account = alert.facts.iter().find(|fact| fact.name == "Account");
+    let rows = [alert.figure.as_ref(), Some(&alert.when), account];
+    let mut rows: Vec<String> = rows
+        .into_iter()
+        .flatten()
+        .map(|Fact { name, value }| format!("{name}: {}", escaped(value, ITEM_VALUE_MAX)))
+        .collect();
+    // Whole or not at all: half a link would leave its bracket open.
+    let link = alert.links.first().map(linked);
+    rows.extend(link.filter(|link| units(link) <= INLINE_LINK_MAX));
+    section(&format!("{} *{headline}*\n{}", alert.tone.mark(), rows.join(" · ")))
+}
+
+fn section(text: &str) -> Value {
+    json!({"type": "section", "text": mrkdwn(text)})
+}
+
+fn field(fact: &Fact) -> Value {
+    let name = escaped(&fact.name, FIELD_NAME_MAX);
+    mrkdwn(&format!("*{name}*\n{}", escaped(&fact.value, FIELD_MAX)))
+}
+
+/// Text whose parts are escaped already. `verbatim`: Slack is to find no links and no names in it by itself.
+fn mrkdwn(text: &str) -> Value {
+    json!({"type": "mrkdwn", "text": text, "verbatim": true})
+}
+
+fn plain_text(text: &str, max: usize) -> Value {
+    json!({"type": "plain_text", "text": escaped(text, max), "emoji": false})
+}
+
+fn button(link: &Link) -> Value {
+    json!({
+        "type": "button",
+        "text": {"type": "plain_text", "text": link.label, "emoji": false},
+        "url": link.url,
+    })
+}
+
+fn linked(link: &Link) -> String {
+    format!("<{}|{}>", slack_escape(&link.url), link.label)
+}
+
+/// Slack refuses a whole message for a button whose host has no dot, as in a cluster-internal address.
+fn pressable(link: &Link) -> bool {
+    let url = reqwest::Url::parse(&link.url).ok();
+    url.is_some_and(|url| url.host_str().is_some_and(|host| host.contains('.')))
+}
+
+/// Escaped text of at most `max` UTF-16 units, cut between characters, never within an escape.
+fn escaped(text: &str, max: usize) -> String {
+    let whole = slack_escape(text);
+    if units(&whole) <= max {
+        return whole;
+    }
+    let (mut cut, mut rest, mut used) = (String::new(), whole.as_str(), 1);
+    while let Some(first) = rest.chars().next() {
+        // After escaping, each `&` begins an escape that ends with `;`.
+        let length = match first {
+            '&' => rest.find(';').map_or(1, |at| at + 1),
+            other => other.len_utf8(),
+        };
+        let Some((piece, tail)) = rest.split_at_checked(length) else { break };
+        used += units(piece);
+        if used > max {
+            break;
+        }
+        cut.push_str(piece);
+        rest = tail;
+    }
+    cut.push('…');
+    cut
+}
+
+fn units(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+/// What an answer of Slack's, or of one that speaks like it, means.
+fn classify(answer: &Answer) -> Outcome {
+    let said = word(&answer.body);
+    let status = answer.status;
+    let retry = |reason, after| Outcome::Retry {
+        reason,
+        after,
+        detail: format!("status {}: {said}", status.as_u16()),
+    };
+    if status.is_success() {
+        return match said.as_str() {
+            // An empty body is what some gateways make of `ok`; Mattermost and Rocket.Chat have their own words.
+            "ok" | "" if !unknown_page(&answer.body) => Outcome::Delivered,
+            "" => Outcome::Retry {
+                reason: Reason::Other,
+                after: None,
+                detail: format!("status {}, but the body is not Slack's", status.as_u16()),
+            },
+            "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
+                retry(Reason::RateLimited, answer.after)
+            }
+            "internal_error" | "fatal_error" => retry(Reason::ServerError, answer.after),
+            word if revoked(word) => retry(Reason::AuthError, answer.after),
+            _ => rejected(answer, &said),
+        };
+    }
+    match said.as_str() {
+        word if revoked(word) && status.is_client_error() => retry(Reason::AuthError, answer.after),
+        // A 403 for what was posted, not for who posts it.
+        "action_prohibited" | "posting_to_general_channel_denied" | "restricted_action" => {
+            rejected(answer, &said)
+        }
+        _ => http::classify(answer, &said),
+    }
+}
+
+fn rejected(answer: &Answer, said: &str) -> Outcome {
+    let detail = format!("status {}: {said}", answer.status.as_u16());
+    Outcome::Rejected { reason: Reason::ClientError, detail }
+}
+
+/// Words for an address that is dead or was never alive.
+fn revoked(word: &str) -> bool {
+    matches!(
+        word,
+        "no_service"
+            | "no_service_id"
+            | "no_active_hooks"
+            | "invalid_token"
+            | "invalid_auth"
+            | "not_authed"
+            | "token_revoked"
+            | "token_expired"
+            | "account_inactive"
+    )
+}
+
+/// The one word of an answer, from plain text or from `{"ok": …, "error": …}`; empty when it is anything else.
+fn word(body: &str) -> String {
+    let body = body.trim();
+    let json = serde_json::from_str::<Value>(body).ok().filter(Value::is_object);
+    let word = match &json {
+        Some(json) if json["ok"] == true || json["success"] == true => "ok",
+        Some(json) => json["error"].as_str().unwrap_or_default(),
+        None => body,
+    };
+    let plain = word.len() <= 64 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if plain { word.to_owned() } else { String::new() }
+}
+
+/// Whether a body says something that is no word of Slack's, as a sign-in page does.
+fn unknown_page(body: &str) -> bool {
+    !body.trim().is_empty() && word(body).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use reqwest::StatusCode;
+
+    use super::*;
+    use crate::notify::samples;
+
+    fn settings() -> Settings {
+        Settings {
+            api_url: Secret::inline("https://hooks.slack.com/x"),
+            channel: None,
+            ca_file: None,
+        }
+    }
+
+    #[test]
+    fn an_answer_means_one_thing() {
+        let (delivered, rejected) = ("delivered", "rejected clientError");
+        for (status, body, expected) in [
+            (200, "ok", delivered),
+            (200, " ok\n", delivered),
+            (200, "", delivered),
+            (204, "", delivered),
+            (200, r#"{"ok": true}"#, delivered),
+            (200, r#"{"success": true}"#, delivered),
+            (200, r#"{"ok": false, "error": "ratelimited"}"#, "retry rateLimited"),
+            (200, r#"{"ok": false, "error": "fatal_error"}"#, "retry serverError"),
+            (200, r#"{"ok": false, "error": "invalid_blocks"}"#, rejected),
+            (200, r#"{"ok": false, "error": "invalid_auth"}"#, "retry authError"),
+            (200, "<html>Sign in to the guest network</html>", "retry other"),
+            (200, r#"{"ok": false}"#, "retry other"),
+            (302, "", rejected),
+            (400, "invalid_payload", rejected),
+            (400, "no_text", rejected),
+            (401, "", "retry authError"),
+            (403, "invalid_token", "retry authError"),
+            (403, "action_prohibited", rejected),
+            (403, "<html>", "retry authError"),
+            (404, "no_service", "retry authError"),
+            (404, "channel_not_found", rejected),
+            (410, "channel_is_archived", rejected),
+            (429, "", "retry rateLimited"),
+            (500, "rollup_error", "retry serverError"),
+            (503, "no_service", "retry serverError"),
+        ] {
+            let status = StatusCode::from_u16(status).expect("status");
+            let answer = Answer { status, after: None, body: body.to_owned() };
+            assert_eq!(samples::told(&classify(&answer)), expected, "{status} {body}");
+        }
+    }
+
+    /// All texts of a payload with their kind, `mrkdwn` for those that Slack interprets.
+    fn texts(json: &Value, found: &mut Vec<(String, String)>) {
+        match json {
+            Value::Object(fields) => {
+                if let (Some(kind), Some(text)) = (fields.get("type"), fields.get("text"))
+                    && let (Some(kind), Some(text)) = (kind.as_str(), text.as_str())
+                {
+                    found.push((kind.to_owned(), text.to_owned()));
+                }
+                fields.values().for_each(|value| texts(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+            _ => {}
+        }
+    }
+
+    /// Slack's rules, written down a second time.
+    fn assert_acceptable(payload: &Value) {
+        let own = payload["blocks"].as_array().expect("blocks");
+        let attached = payload["attachments"][0]["blocks"].as_array().expect("blocks");
+        assert!(own.len() + attached.len() <= 50);
+        for block in own.iter().chain(attached) {
+            match block["type"].as_str().expect("type") {
+                "header" => assert!(units(block["text"]["text"].as_str().expect("text")) <= 150),
+                "section" => {
+                    if let Some(text) = block["text"]["text"].as_str() {
+                        assert!((1..=3_000).contains(&units(text)), "{text}");
+                    } else {
+                        let fields = block["fields"].as_array().expect("fields");
+                        assert!((1..=10).contains(&fields.len()));
+                        for field in fields {
+                            assert!(
+                                (1..=2_000).contains(&units(field["text"].as_str().expect("text")))
+                            );
+                        }
+                    }
+                }
+                "context" => {
+                    assert!((1..=10).contains(&block["elements"].as_array().expect("e").len()))
+                }
+                "actions" => {
+                    for button in block["elements"].as_array().expect("elements") {
+                        assert!(units(button["text"]["text"].as_str().expect("text")) <= 75);
+                        assert!(button["url"].as_str().expect("url").len() <= 3_000);
+                    }
+                }
+                other => panic!("unexpected block {other}"),
+            }
+        }
+        let mut found =
+            vec![("text".to_owned(), payload["text"].as_str().expect("text").to_owned())];
+        texts(payload, &mut found);
+        for (_, text) in &found {
+            assert!(!text.trim().is_empty());
+            let lower = text.to_lowercase();
+            for call in ["<!", "<@", "<#", "@here", "@channel", "@everyone"] {
+                assert!(!lower.contains(call), "{call} in {text}");
+            }
+            for (at, _) in text.match_indices('<') {
+                assert!(text[at..].starts_with("<http"), "{text}");
+            }
+            for (at, _) in text.match_indices('&') {
+                let escape = ["&amp;", "&lt;", "&gt;"].iter().any(|e| text[at..].starts_with(e));
+                assert!(escape, "{text}");
+            }
+        }
+        let total: usize = found.iter().map(|(_, text)| units(text)).sum();
+        assert!(total <= 13_000, "{total}");
+        assert!(units(&payload.to_string()) <= 20_000);
+    }
+
+    #[test]
+    fn every_sample_is_acceptable_to_slack() {
+        for (name, parcel) in samples::all() {
+            println!("{name}");
+            assert_acceptable(&render(&settings(), &parcel));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_is_acceptable_to_slack(parcel in samples::any_parcel()) {
+            assert_acceptable(&render(&settings(), &parcel));
+        }
+
+        #[test]
+        fn cuts_keep_within_the_limit(text in "[&<>@a-z🔴 ]{0,80}", max in 1_usize..60) {
+            let cut = escaped(&text, max);
+            prop_assert!(units(&cut) <= max);
+            prop_assert!(cut.matches('&').count() == cut.matches(';').count());
+        }
+    }
+
+    #[test]
+    fn a_channel_is_named_only_when_configured() {
+        let parcel = samples::spend_limit();
+        assert_eq!(render(&settings(), &parcel).get("channel"), None);
+        let named = Settings { channel: Some("#ops".to_owned()), ..settings() };
+        assert_eq!(render(&named, &parcel)["channel"], "#ops");
+    }
 }

@@ -1,8 +1,24 @@
 //! Any HTTP endpoint: Alertmanager's JSON, or a body of the user's making.
+//!
+//! Renders first, then posts. The JSON is that of Alertmanager's webhook receiver, version 4; `endsAt` of a firing
+//! alert is the zero time `0001-01-01T00:00:00Z`, as nobody knows when it will end. Each request carries
+//! `Idempotency-Key`, the same on every attempt, and, with a `secret`, the headers of Standard Webhooks.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::{NotifyError, Outcome, Parcel, Sent, http, plain};
+use crate::alerts::{Message, MessageAlert, Status};
 use crate::secret::Secret;
+use crate::template::{self, TemplateError, Templates};
 
 /// Settings of a `webhook_configs` entry.
 #[derive(Debug, Clone)]
@@ -19,4 +35,211 @@ pub struct Settings {
     pub headers: Vec<(String, Secret)>,
     /// A PEM file of certificate authorities to trust besides the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Name of the one template.
+const BODY: &str = "body";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// Headers that we set ourselves, or that belong to the connection.
+const RESERVED: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "idempotency-key",
+    "te",
+    "transfer-encoding",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
+/// A body ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The body.
+    pub body: String,
+    /// Its media type, where `headers` names none.
+    pub content_type: &'static str,
+    /// True when the template could not render and `body` is the plain text in its place.
+    pub template_failed: bool,
+}
+
+/// Posts to one endpoint.
+#[derive(Debug)]
+pub(super) struct Poster {
+    settings: Settings,
+    body: Option<Templates>,
+    headers: Vec<(HeaderName, Secret)>,
+    client: reqwest::Client,
+}
+
+impl Poster {
+    pub(super) fn new(
+        settings: &Settings,
+        timeout: Duration,
+        connections: usize,
+    ) -> Result<Self, NotifyError> {
+        let body = compile(settings.body.as_deref()).map_err(NotifyError::Template)?;
+        let headers = settings.headers.iter().map(|(name, value)| {
+            let parsed = name.parse::<HeaderName>().ok();
+            match parsed.filter(|parsed| !RESERVED.contains(&parsed.as_str())) {
+                Some(parsed) => Ok((parsed, value.clone())),
+                None => Err(NotifyError::Header { name: name.clone() }),
+            }
+        });
+        Ok(Self {
+            headers: headers.collect::<Result<_, _>>()?,
+            client: http::client(timeout, connections, settings.ca_file.as_deref())?,
+            settings: settings.clone(),
+            body,
+        })
+    }
+
+    pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
+        let rendered = fill(self.body.as_ref(), self.settings.max_alerts, parcel);
+        let template_failed = rendered.template_failed;
+        let outcome = self.post(parcel, rendered).await.unwrap_or_else(|failure| failure);
+        Sent { outcome, template_failed }
+    }
+
+    async fn post(&self, parcel: &Parcel, rendered: Rendered) -> Result<Outcome, Outcome> {
+        let url = http::read_url(&self.settings.url)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
+        let mut secrets = vec![SecretString::from(url.as_str()), SecretString::from(url.path())];
+        for (name, value) in &self.headers {
+            let value = http::read_secret(value, "a header's value")?;
+            // The type of the plain text that stands in for a template is not the user's to say.
+            if *name != CONTENT_TYPE || !rendered.template_failed {
+                headers.insert(name, header_value(value.expose_secret())?);
+            }
+            secrets.push(value);
+        }
+        let key = header_value(&parcel.key)?;
+        headers.insert("idempotency-key", key.clone());
+        if let Some(secret) = &self.settings.secret {
+            let secret = http::read_secret(secret, "the signing secret")?;
+            let seconds = parcel.now.as_second();
+            let signature = sign(&secret, &parcel.key, seconds, rendered.body.as_bytes())
+                .ok_or_else(|| http::no_credentials("the signing secret is not valid base64"))?;
+            headers.insert("webhook-id", key);
+            headers.insert("webhook-timestamp", HeaderValue::from(seconds));
+            headers.insert("webhook-signature", header_value(&signature)?);
+            secrets.push(secret);
+        }
+        let body = rendered.body.clone().into_bytes();
+        let answer = http::post(&self.client, url, headers, body, parcel.now).await?;
+        let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+        let said = http::quote(&answer.body, &rendered.body, &secrets);
+        Ok(http::classify(&answer, &said))
+    }
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, Outcome> {
+    let value = HeaderValue::from_str(text);
+    value.map(sensitive).ok().ok_or_else(|| http::no_credentials("a header's value is malformed"))
+}
+
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+fn compile(source: Option<&str>) -> Result<Option<Templates>, TemplateError> {
+    let Some(source) = source else { return Ok(None) };
+    let mut templates = Templates::new();
+    templates.add(BODY, source)?;
+    Ok(Some(templates))
+}
+
+/// Renders what would be posted. Pure; an error is one of the template's syntax.
+pub fn render(settings: &Settings, parcel: &Parcel) -> Result<Rendered, TemplateError> {
+    Ok(fill(compile(settings.body.as_deref())?.as_ref(), settings.max_alerts, parcel))
+}
+
+/// Renders a body template and says what is wrong with it, syntax or use: for checks at load. Pure.
+pub fn render_body(source: &str, parcel: &Parcel) -> Result<String, TemplateError> {
+    let mut templates = Templates::new();
+    templates.add(BODY, source)?;
+    templates.render(BODY, &template::value(&alertmanager(&parcel.message, usize::MAX, true)))
+}
+
+fn fill(body: Option<&Templates>, max_alerts: usize, parcel: &Parcel) -> Rendered {
+    let message = &parcel.message;
+    let json = alertmanager(message, max_alerts, body.is_some());
+    let Some(templates) = body else {
+        return Rendered { body: json.to_string(), content_type: JSON, template_failed: false };
+    };
+    match templates.render(BODY, &template::value(&json)) {
+        Ok(body) => {
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
+            let content_type = if is_json { JSON } else { TEXT };
+            Rendered { body, content_type, template_failed: false }
+        }
+        Err(error) => {
+            tracing::warn!(%error, receiver = message.receiver, "webhook body template failed");
+            Rendered { body: plain(parcel), content_type: TEXT, template_failed: true }
+        }
+    }
+}
+
+/// The JSON of Alertmanager's webhook receiver, at most `max_alerts` alerts long; with the event snapshots, for
+/// templates, on request.
+fn alertmanager(message: &Message, max_alerts: usize, with_events: bool) -> Value {
+    let cut = message.alerts.len().saturating_sub(max_alerts);
+    let alerts = message.alerts.iter().take(max_alerts).map(|alert| {
+        let mut json = alert_json(message, alert);
+        if with_events && let Some(fields) = json.as_object_mut() {
+            fields.insert("event".to_owned(), alert.event.clone());
+        }
+        json
+    });
+    json!({
+        "version": "4",
+        "groupKey": message.group_key,
+        "truncatedAlerts": message.truncated_alerts + cut,
+        "status": message.status,
+        "receiver": message.receiver,
+        "notification_reason": message.reason,
+        "groupLabels": message.group_labels,
+        "commonLabels": message.common_labels,
+        "commonAnnotations": message.common_annotations,
+        "externalURL": message.external_url,
+        "alerts": alerts.collect::<Vec<_>>(),
+    })
+}
+
+fn alert_json(message: &Message, alert: &MessageAlert) -> Value {
+    let generator = match message.external_url.as_str() {
+        "" => String::new(),
+        url => format!("{url}/alerts/{}", alert.fingerprint),
+    };
+    let ends_at = match alert.status {
+        Status::Firing => "0001-01-01T00:00:00Z".to_owned(),
+        Status::Resolved => alert.ends_at.to_string(),
+    };
+    json!({
+        "status": alert.status,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "startsAt": alert.starts_at.to_string(),
+        "endsAt": ends_at,
+        "generatorURL": generator,
+        "fingerprint": alert.fingerprint,
+    })
+}
+
+/// `webhook-signature` of Standard Webhooks (spec 1.0, symmetric): HMAC-SHA256 over `id.timestamp.body`. `None` when
+/// what follows `whsec_` is no base64.
+fn sign(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
+    let secret = secret.expose_secret();
+    let key = match secret.strip_prefix("whsec_") {
+        Some(encoded) => STANDARD.decode(encoded).ok()?,
+        None => secret.as_bytes().to_vec(),
+    };
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    mac.update(format!("{id}.{seconds}.").as_bytes());
+    mac.update(body);
+    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }

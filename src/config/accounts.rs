@@ -1,0 +1,156 @@
+//! The `accounts` section.
+
+use std::collections::HashMap;
+
+use super::section::{Section, quote};
+use super::{Account, Context, files};
+use crate::alerts::is_label_name;
+use crate::intake::signature::PublicKey;
+use crate::problem::{At, Position, Problem};
+use crate::rules::Labels;
+
+/// Accounts at most.
+const ACCOUNTS_MAX: usize = 1000;
+/// Public keys of one account at most; a rotation needs two.
+const KEYS_MAX: usize = 8;
+/// Longest name of an account, a receiver, a route or an integration, in characters.
+pub(super) const NAME_CHARS_MAX: usize = 64;
+/// Longest value of a fixed label, in bytes.
+const LABEL_BYTES_MAX: usize = 1024;
+/// Labels that tollbell sets itself.
+const RESERVED_LABELS: [&str; 2] = ["alertname", "account"];
+
+/// Reads `accounts`.
+pub(super) fn read(root: &Section<'_>, context: Context<'_>) -> Vec<Account> {
+    let sections = root.sections("accounts");
+    if root.is_empty("accounts") {
+        root.error("accounts", "no account: nobody could sign a webhook");
+    }
+    if sections.len() > ACCOUNTS_MAX {
+        root.error("accounts", format!("more than {ACCOUNTS_MAX} accounts"));
+    }
+    unique(&sections, "name");
+    sections.iter().filter_map(|section| account(section, context)).collect()
+}
+
+fn account(section: &Section<'_>, context: Context<'_>) -> Option<Account> {
+    let name = section.text("name").map(|name| name.value);
+    if name.as_deref().is_some_and(|name| !is_account_name(name)) {
+        section.error(
+            "name",
+            format!("expected 1 to {NAME_CHARS_MAX} of a-z, 0-9, _ and -: it stands in a URL"),
+        );
+    }
+    let currency = section.text("currency").map(|code| code.value);
+    if currency.as_deref().is_some_and(|code| !is_currency(code)) {
+        section.error("currency", "expected an ISO 4217 code such as USD");
+    }
+    Some(Account {
+        public_keys: public_keys(section, context),
+        tolerance: section.duration("tolerance"),
+        labels: labels(section, "labels"),
+        currency,
+        name: name?,
+    })
+}
+
+fn public_keys(section: &Section<'_>, context: Context<'_>) -> Vec<PublicKey> {
+    let mut texts: Vec<(At<String>, String)> = section
+        .texts("public_keys")
+        .into_iter()
+        .enumerate()
+        .map(|(n, text)| (text, format!("{}[{n}]", section.at("public_keys"))))
+        .collect();
+    if let Some(path) = section.text("public_keys_file") {
+        texts.extend(keys_of_file(section, &path, context));
+    }
+    if section.is_empty("public_keys") && texts.is_empty() {
+        section.error("public_keys", "no public key: nobody could sign a webhook");
+    } else if !section.has_any(&["public_keys", "public_keys_file"]) {
+        section.push(
+            Problem::error(section.position.clone(), &*section.path, "no public key")
+                .hint("public_keys: [\"${TELNYX_PUBLIC_KEY}\"], from Mission Control"),
+        );
+    }
+    if texts.len() > KEYS_MAX {
+        section.error("public_keys", format!("more than {KEYS_MAX} keys"));
+    }
+    let mut keys = Vec::new();
+    for (text, path) in texts {
+        match PublicKey::parse(&text.value) {
+            Ok(key) if keys.contains(&key) => {
+                section.push(Problem::warning(text.position, path, "this key is given twice"));
+            }
+            Ok(key) => keys.push(key),
+            Err(error) => {
+                section.push(Problem::error(text.position, path, error.to_string()));
+            }
+        }
+    }
+    keys
+}
+
+/// One key in each line; all of them stand at the place of the file's name.
+fn keys_of_file(
+    section: &Section<'_>,
+    path: &At<String>,
+    context: Context<'_>,
+) -> Vec<(At<String>, String)> {
+    let key = "public_keys_file";
+    let content = match files::read(&context.base.join(&path.value)) {
+        Ok(content) if content.trim().is_empty() => {
+            section.error(key, "the file holds no public key");
+            return Vec::new();
+        }
+        Ok(content) => content,
+        Err(message) => {
+            section.error(key, message);
+            return Vec::new();
+        }
+    };
+    let lines = content.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| (At::new(line.to_owned(), path.position.clone()), section.at(key))).collect()
+}
+
+/// Reads a map of fixed labels.
+fn labels(section: &Section<'_>, name: &str) -> Labels {
+    let mut labels = Labels::new();
+    for (label, value) in section.pairs(name) {
+        let path = format!("{}.{}", section.at(name), quote(&label.value));
+        if RESERVED_LABELS.contains(&&*label.value) {
+            section.push(Problem::error(label.position, path, "tollbell sets this label itself"));
+        } else if !is_label_name(&label.value) || label.value.starts_with("__") {
+            let message = "no label name: letters, digits and _, no digit and no __ first";
+            section.push(Problem::error(label.position, path, message));
+        } else if value.value.len() > LABEL_BYTES_MAX {
+            let message = format!("longer than {LABEL_BYTES_MAX} bytes");
+            section.push(Problem::error(value.position, path, message));
+        } else {
+            labels.insert(label.value, value.value);
+        }
+    }
+    labels
+}
+
+/// Reports texts of one key that occur more than once among sections.
+pub(super) fn unique(sections: &[Section<'_>], name: &str) {
+    let mut first: HashMap<String, Position> = HashMap::new();
+    for section in sections {
+        let Some(text) = section.text(name) else { continue };
+        if let Some(first) = first.get(&text.value) {
+            let message = format!("name given twice, first in line {}", first.line);
+            section.error(name, message);
+        } else {
+            first.insert(text.value, text.position);
+        }
+    }
+}
+
+fn is_account_name(name: &str) -> bool {
+    (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+}
+
+fn is_currency(code: &str) -> bool {
+    code.len() == 3 && code.bytes().all(|c| c.is_ascii_uppercase())
+}

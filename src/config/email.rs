@@ -1,0 +1,143 @@
+//! An entry of `email_configs`.
+
+use lettre::message::Mailbox;
+use secrecy::ExposeSecret as _;
+
+use super::receivers::{Identified, is_header_name};
+use super::section::{Section, quote};
+use super::{Context, files};
+use crate::notify::Channel;
+use crate::notify::email::{Auth, Mechanism, Settings, Tls};
+use crate::problem::Problem;
+
+/// Recipients of one entry at most.
+const RECIPIENTS_MAX: usize = 100;
+/// Headers that tollbell sets itself: a second one would make a mail that servers refuse or read differently.
+const OWN_HEADERS: [&str; 12] = [
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "subject",
+    "date",
+    "message-id",
+    "in-reply-to",
+    "references",
+    "mime-version",
+    "auto-submitted",
+    "sender",
+];
+
+/// Reads one entry; `None` after an error.
+pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
+    let to = recipients(entry);
+    let from = entry.text("from").map(|from| from.value);
+    if from.as_deref().is_some_and(|from| from.parse::<Mailbox>().is_err()) {
+        entry.error("from", "not a mail address");
+    }
+    let smarthost = smarthost(entry);
+    let tls = match entry.choice("tls") {
+        "implicit" => Tls::Implicit,
+        "none" => Tls::None,
+        _ => Tls::StartTls,
+    };
+    let auth = if entry.has("auth") { auth(entry, context) } else { None };
+    if auth.is_some() && tls == Tls::None {
+        entry.warning("auth", "without TLS the password crosses the network in plain text");
+    }
+    let headers = headers(entry);
+    let hello = entry.text("hello").map(|hello| hello.value);
+    if hello.as_deref().is_some_and(|hello| hello.is_empty() || !hello.bytes().all(is_host_byte)) {
+        entry.error("hello", "expected a host name");
+    }
+    let ca_file = files::ca_file(entry, context.base);
+    let (from, (host, port)) = (from?, smarthost?);
+    let target = [format!("{host}:{port}"), from.clone()].into_iter().chain(to.clone()).collect();
+    let settings = Settings { to, from, host, port, tls, ca_file, auth, headers, hello };
+    Some((Channel::Email(settings), target))
+}
+
+fn recipients(entry: &Section<'_>) -> Vec<String> {
+    let to = entry.texts("to");
+    if entry.is_empty("to") {
+        entry.error("to", "no recipient");
+    }
+    if to.len() > RECIPIENTS_MAX {
+        entry.error("to", format!("more than {RECIPIENTS_MAX} recipients"));
+    }
+    let mut seen: Vec<String> = Vec::new();
+    for (n, address) in to.into_iter().enumerate() {
+        let path = format!("{}[{n}]", entry.at("to"));
+        if address.value.parse::<Mailbox>().is_err() {
+            entry.push(Problem::error(address.position, path, "not a mail address"));
+        } else if seen.contains(&address.value) {
+            entry.push(Problem::error(address.position, path, "recipient given twice"));
+        } else {
+            seen.push(address.value);
+        }
+    }
+    seen
+}
+
+fn smarthost(entry: &Section<'_>) -> Option<(String, u16)> {
+    let text = entry.text("smarthost")?.value;
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| {
+        let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
+        let host = match host.strip_prefix('[') {
+            Some(inner) => {
+                inner.strip_suffix(']').filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())?
+            }
+            None => Some(host).filter(|host| !host.is_empty() && host.bytes().all(is_host_byte))?,
+        };
+        Some((host.to_owned(), port))
+    });
+    if parsed.is_none() {
+        entry.error("smarthost", "expected host:port, such as smtp.example.com:587");
+    }
+    parsed
+}
+
+fn is_host_byte(c: u8) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')
+}
+
+fn auth(entry: &Section<'_>, context: Context<'_>) -> Option<Auth> {
+    let section = entry.section("auth");
+    let mechanism = match section.choice("mechanism") {
+        "login" => Mechanism::Login,
+        "xoauth2" => Mechanism::XOauth2,
+        _ => Mechanism::Plain,
+    };
+    let password = files::needed_secret(&section, "password", context.base);
+    if let Some(found) = &password
+        && found.text.expose_secret().contains(char::is_control)
+    {
+        section.error(&found.key, "a control character in the password");
+    }
+    let username = section.text("username")?.value;
+    Some(Auth { mechanism, username, password: password?.secret })
+}
+
+fn headers(entry: &Section<'_>) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (name, value) in entry.pairs("headers") {
+        let path = format!("{}.{}", entry.at("headers"), quote(&name.value));
+        let lower = name.value.to_ascii_lowercase();
+        let problem = if !is_header_name(&name.value) {
+            Some((name.position, "not the name of a header"))
+        } else if OWN_HEADERS.contains(&&*lower) || lower.starts_with("content-") {
+            Some((name.position, "tollbell sets this header itself"))
+        } else if value.value.contains(char::is_control) {
+            Some((value.position, "a control character in a header"))
+        } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(&lower)) {
+            Some((name.position, "header given twice"))
+        } else {
+            None
+        };
+        match problem {
+            Some((position, message)) => entry.push(Problem::error(position, path, message)),
+            None => headers.push((name.value, value.value)),
+        }
+    }
+    headers
+}

@@ -1,0 +1,290 @@
+//! The `receivers` section: who can be told, and by which integrations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::ExposeSecret as _;
+
+use super::accounts::{NAME_CHARS_MAX, unique};
+use super::bodies::{self, Body};
+use super::section::{Section, closest, quote};
+use super::{Context, digest, email, files, server};
+use crate::alerts::Route;
+use crate::notify::{Channel, Integration, RateLimit, Receiver, RetryPolicy, slack, webhook};
+use crate::problem::Problem;
+use crate::secret::Secret;
+
+/// Receivers at most.
+const RECEIVERS_MAX: usize = 1000;
+/// Sends in flight at once for one integration.
+const CONCURRENCY: usize = 4;
+/// The same for Slack, which takes one a second.
+const CONCURRENCY_SLACK: usize = 1;
+/// Bytes of the hash that identifies a target.
+const TARGET_BYTES: usize = 4;
+/// Where legacy-free Slack webhooks live: they are bound to one channel.
+const SLACK_HOST: &str = "hooks.slack.com";
+
+/// What `receivers` gave: the sections for [`check_uses`], and templates that are yet to be tried.
+pub(super) struct Read<'a> {
+    pub(super) sections: Vec<Section<'a>>,
+    pub(super) receivers: Vec<Receiver>,
+    pub(super) bodies: Vec<Body>,
+}
+
+/// Reads `receivers`.
+pub(super) fn read<'a>(root: &Section<'a>, context: Context<'_>) -> Read<'a> {
+    let sections = root.sections("receivers");
+    if root.is_empty("receivers") {
+        root.error("receivers", "no receiver: nobody could be told");
+    }
+    if sections.len() > RECEIVERS_MAX {
+        root.error("receivers", format!("more than {RECEIVERS_MAX} receivers"));
+    }
+    unique(&sections, "name");
+    let mut bodies = Vec::new();
+    let receivers =
+        sections.iter().map(|section| receiver(section, context, &mut bodies)).collect();
+    Read { sections, receivers, bodies }
+}
+
+fn receiver(section: &Section<'_>, context: Context<'_>, bodies: &mut Vec<Body>) -> Receiver {
+    let name = section.text("name").map(|name| name.value).unwrap_or_default();
+    check_name(section);
+    let fallback = section.text("fallback").map(|name| name.value);
+    if fallback.is_none() && section.has("fallback_after") {
+        section.warning("fallback_after", "has no effect without fallback");
+    }
+    let mut integrations = Vec::new();
+    let mut ids: BTreeMap<String, usize> = BTreeMap::new();
+    for (key, kind) in
+        [("email_configs", "email"), ("slack_configs", "slack"), ("webhook_configs", "webhook")]
+    {
+        let entries = section.sections(key);
+        unique(&entries, "name");
+        for entry in &entries {
+            check_name(entry);
+            let read = match kind {
+                "email" => email::read(entry, context),
+                "slack" => read_slack(entry, context),
+                _ => read_webhook(entry, context, bodies),
+            };
+            let Some((channel, target)) = read else { continue };
+            let suffix = entry.text("name").map(|name| name.value);
+            let suffix =
+                suffix.unwrap_or_else(|| digest(target.iter().map(|t| &**t), TARGET_BYTES));
+            let id = format!("{name}/{kind}/{suffix}");
+            let count = ids.entry(id.clone()).and_modify(|count| *count += 1).or_insert(1);
+            let id = if *count == 1 { id } else { format!("{id}-{count}") };
+            integrations.push(integration(entry, id, &name, channel));
+        }
+    }
+    let fallback_after = section.duration("fallback_after");
+    Receiver { name, integrations, fallback, fallback_after }
+}
+
+/// Reports a `name` that could not stand in ids and metrics.
+fn check_name(section: &Section<'_>) {
+    let Some(name) = section.text("name") else { return };
+    let fine = (1..=NAME_CHARS_MAX).contains(&name.value.chars().count())
+        && !name.value.contains(|c: char| c == '/' || c.is_control());
+    if !fine {
+        section
+            .error("name", format!("expected 1 to {NAME_CHARS_MAX} characters, no / among them"));
+    }
+}
+
+fn integration(entry: &Section<'_>, id: String, receiver: &str, channel: Channel) -> Integration {
+    let retry = entry.section("retry");
+    let policy = RetryPolicy {
+        max_age: retry.duration("max_age"),
+        initial_backoff: retry.duration("initial_backoff"),
+        max_backoff: retry.duration("max_backoff"),
+    };
+    if policy.initial_backoff > policy.max_backoff {
+        retry.error("initial_backoff", "longer than max_backoff");
+    }
+    let rate = entry.section("rate_limit");
+    let concurrency = match channel {
+        Channel::Slack(_) => CONCURRENCY_SLACK,
+        Channel::Email(_) | Channel::Webhook(_) => CONCURRENCY,
+    };
+    Integration {
+        id,
+        receiver: receiver.to_owned(),
+        channel,
+        send_resolved: entry.flag("send_resolved"),
+        timeout: entry.duration("timeout"),
+        retry: policy,
+        rate_limit: RateLimit {
+            per_second: rate.number("per_second"),
+            burst: rate.integer("burst"),
+        },
+        concurrency,
+    }
+}
+
+/// A channel, and the non-secret texts that identify its target.
+pub(super) type Identified = (Channel, Vec<String>);
+
+fn read_slack(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
+    let found = files::needed_secret(entry, "api_url", context.base);
+    let channel = entry.text("channel").map(|channel| channel.value);
+    let ca_file = files::ca_file(entry, context.base);
+    let found = found?;
+    let url = check_url(entry, &found);
+    if channel.is_some() && url.is_some_and(|url| url.host_str() == Some(SLACK_HOST)) {
+        entry.warning(
+            "channel",
+            "ignored by webhooks of hooks.slack.com: each posts to the channel it was made for",
+        );
+    }
+    let target = vec![found.place, channel.clone().unwrap_or_default()];
+    Some((Channel::Slack(slack::Settings { api_url: found.secret, channel, ca_file }), target))
+}
+
+fn read_webhook(
+    entry: &Section<'_>,
+    context: Context<'_>,
+    bodies: &mut Vec<Body>,
+) -> Option<Identified> {
+    let found = files::needed_secret(entry, "url", context.base);
+    let secret = files::secret(entry, "secret", context.base);
+    let body = bodies::read(entry, context).map(|body| {
+        let source = body.source().to_owned();
+        bodies.push(body);
+        source
+    });
+    let headers = headers(entry, context);
+    let max_alerts = entry.integer("max_alerts") as usize;
+    let ca_file = files::ca_file(entry, context.base);
+    if let Some(found) = &secret {
+        check_signing_secret(entry, found);
+    }
+    let found = found?;
+    let url = check_url(entry, &found);
+    let target = match &found.secret {
+        Secret::File(_) => found.place,
+        // The path may hold a token; the origin does not.
+        Secret::Inline(_) => url?.origin().ascii_serialization(),
+    };
+    let settings = webhook::Settings {
+        url: found.secret,
+        secret: secret.map(|found| found.secret),
+        max_alerts,
+        body,
+        headers,
+        ca_file,
+    };
+    Some((Channel::Webhook(settings), vec![target]))
+}
+
+fn check_url(entry: &Section<'_>, found: &files::Found) -> Option<reqwest::Url> {
+    let url = server::http_url(found.text.expose_secret());
+    url.map_err(|message| entry.error(&found.key, message)).ok()
+}
+
+/// `whsec_` is followed by base64, as the Standard Webhooks specification has it.
+fn check_signing_secret(entry: &Section<'_>, found: &files::Found) {
+    use base64::Engine as _;
+    if let Some(encoded) = found.text.expose_secret().strip_prefix("whsec_")
+        && base64::engine::general_purpose::STANDARD.decode(encoded).is_err()
+    {
+        entry.error(&found.key, "what follows whsec_ is not standard, padded base64");
+    }
+}
+
+fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String, Secret)> {
+    let inline = entry.pairs("headers").into_iter().map(|pair| ("headers", pair));
+    let of_file = entry.pairs("header_files").into_iter().map(|pair| ("header_files", pair));
+    let mut headers: Vec<(String, Secret)> = Vec::new();
+    for (key, (name, value)) in inline.chain(of_file) {
+        let path = format!("{}.{}", entry.at(key), quote(&name.value));
+        let secret = match key {
+            "headers" => Secret::inline(value.value),
+            _ => Secret::File(context.base.join(value.value)),
+        };
+        let problem = match secret.read() {
+            Err(error) => Some((value.position, format!("missing secret file: {error}"))),
+            Ok(text) if text.expose_secret().contains(char::is_control) => {
+                Some((value.position, "a control character in a header".to_owned()))
+            }
+            Ok(_) if !is_header_name(&name.value) => {
+                Some((name.position, "not the name of a header".to_owned()))
+            }
+            Ok(_) if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name.value)) => {
+                Some((name.position, "header given twice".to_owned()))
+            }
+            Ok(_) => None,
+        };
+        match problem {
+            Some((position, message)) => entry.push(Problem::error(position, path, message)),
+            None => headers.push((name.value, secret)),
+        }
+    }
+    headers
+}
+
+/// A token of RFC 9110 section 5.6.2; mail headers are no wider.
+pub(super) fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c))
+}
+
+/// Reports fallbacks that lead nowhere or in a circle, and receivers that nobody uses.
+pub(super) fn check_uses(sections: &[Section<'_>], receivers: &[Receiver], route: &Route) {
+    let by_name: BTreeMap<&str, &Receiver> =
+        receivers.iter().map(|receiver| (receiver.name.as_str(), receiver)).collect();
+    let mut used: BTreeSet<&str> = route.walk().iter().map(|r| r.receiver.as_str()).collect();
+    for start in used.clone() {
+        let mut at = by_name.get(start);
+        while let Some(next) = at.and_then(|receiver| receiver.fallback.as_deref()) {
+            if !used.insert(next) {
+                break;
+            }
+            at = by_name.get(next);
+        }
+    }
+    for (section, receiver) in sections.iter().zip(receivers) {
+        if let Some(fallback) = receiver.fallback.as_deref() {
+            match by_name.get(fallback) {
+                None => undefined(section, "fallback", fallback, receivers),
+                Some(_) if is_cyclic(receiver, &by_name) => {
+                    section.error("fallback", "fallbacks lead in a circle");
+                }
+                Some(target)
+                    if target.integrations.is_empty() && !receiver.integrations.is_empty() =>
+                {
+                    section.warning("fallback", "this receiver has no integration: nobody is rung");
+                }
+                Some(_) => {}
+            }
+        }
+        if !receiver.name.is_empty() && !used.contains(&*receiver.name) {
+            section.warning("name", "no route and no fallback uses this receiver");
+        }
+    }
+}
+
+fn is_cyclic(start: &Receiver, by_name: &BTreeMap<&str, &Receiver>) -> bool {
+    let mut at = Some(start);
+    for _ in 0..=by_name.len() {
+        let next = at.and_then(|receiver| receiver.fallback.as_deref());
+        match next {
+            None => return false,
+            Some(name) if name == start.name => return true,
+            Some(name) => at = by_name.get(name).copied(),
+        }
+    }
+    false
+}
+
+/// Reports the name of a receiver that does not exist.
+pub(super) fn undefined(section: &Section<'_>, key: &str, name: &str, receivers: &[Receiver]) {
+    let message = format!("no receiver has the name {:?}", quote(name));
+    let problem = Problem::error(section.place(key), section.at(key), message);
+    let names = receivers.iter().map(|receiver| receiver.name.as_str());
+    section.push(match closest(name, names) {
+        Some(name) => problem.hint(format!("did you mean {name}?")),
+        None => problem,
+    });
+}

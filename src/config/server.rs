@@ -1,0 +1,131 @@
+//! The `server` and `store` sections.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use reqwest::Url;
+
+use super::section::Section;
+use super::{Server, StoreSettings};
+use crate::event::PayloadPolicy;
+use crate::problem::Problem;
+
+/// Reads `server`; `None` after an error.
+pub(super) fn read(section: &Section<'_>) -> Option<Server> {
+    let listen = address(section, "listen");
+    let private_listen = address(section, "private_listen");
+    if let Some(private) = private_listen {
+        warn_if_open(section, private);
+    }
+    if let (Some(public), Some(private)) = (listen, private_listen) {
+        check_pair(section, public, private);
+    }
+    Some(Server {
+        public_url: base_url(section, "public_url"),
+        external_url: base_url(section, "external_url"),
+        max_body: section.size("max_body"),
+        shutdown_timeout: section.duration("shutdown_timeout"),
+        trusted_proxies: networks(section, "trusted_proxies"),
+        allowed_sources: networks(section, "allowed_sources"),
+        listen: listen?,
+        private_listen: private_listen?,
+    })
+}
+
+/// Reads `store`; `None` after an error.
+pub(super) fn read_store(section: &Section<'_>) -> Option<StoreSettings> {
+    let retention = section.duration("retention");
+    let payload = match section.choice("payload") {
+        "full" => PayloadPolicy::Full,
+        "none" => PayloadPolicy::None,
+        _ => PayloadPolicy::Redacted,
+    };
+    let url = section.text_or_default("url").value;
+    let path = match url.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() && !path.starts_with("//") => Some(PathBuf::from(path)),
+        None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
+            section.error("url", "PostgreSQL is not in this version of tollbell: use sqlite:");
+            None
+        }
+        _ => {
+            section.error("url", "expected sqlite: and a path, such as sqlite:data/tollbell.db");
+            None
+        }
+    };
+    let path = path?;
+    Some(StoreSettings { path, retention, payload })
+}
+
+fn check_pair(section: &Section<'_>, public: SocketAddr, private: SocketAddr) {
+    let same_host = public.ip() == private.ip()
+        || public.ip().is_unspecified()
+        || private.ip().is_unspecified();
+    if public.port() == private.port() && public.port() != 0 && same_host {
+        section.error("private_listen", "the two listeners have the same address");
+    }
+}
+
+/// Everything behind the private listener can be read by whoever reaches it.
+fn warn_if_open(section: &Section<'_>, private: SocketAddr) {
+    if !private.ip().is_loopback() {
+        let message = "not a loopback address: whoever reaches it can read alerts and events";
+        section.push(
+            Problem::warning(
+                section.place("private_listen"),
+                section.at("private_listen"),
+                message,
+            )
+            .hint("this version has no authentication there; keep the network closed"),
+        );
+    }
+}
+
+fn address(section: &Section<'_>, name: &str) -> Option<SocketAddr> {
+    let text = section.text_or_default(name);
+    let parsed = text.value.parse().ok();
+    if parsed.is_none() {
+        let problem =
+            Problem::error(text.position, section.at(name), "expected an IP address and a port");
+        section.push(problem.hint("such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464"));
+    }
+    parsed
+}
+
+/// Reads an http or https URL. The error never shows the text: such URLs hold tokens.
+pub(super) fn http_url(text: &str) -> Result<Url, &'static str> {
+    match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => Err("the URL is not http or https"),
+        Ok(url) if url.host_str().is_none_or(str::is_empty) => Err("the URL has no host"),
+        Ok(url) => Ok(url),
+        Err(_) => Err("expected a URL such as https://example.com/path"),
+    }
+}
+
+fn base_url(section: &Section<'_>, name: &str) -> Option<String> {
+    let text = section.text(name)?.value;
+    match http_url(&text) {
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            section.error(name, "the URL must end with its path: no ? and no #");
+        }
+        Ok(url) => return Some(url.as_str().trim_end_matches('/').to_owned()),
+        Err(message) => section.error(name, message),
+    }
+    None
+}
+
+fn networks(section: &Section<'_>, name: &str) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (n, text) in section.texts(name).into_iter().enumerate() {
+        let parsed = text.value.parse::<IpNet>().ok();
+        match parsed.or_else(|| text.value.parse::<IpAddr>().ok().map(IpNet::from)) {
+            Some(network) => networks.push(network.trunc()),
+            None => section.push(Problem::error(
+                text.position,
+                format!("{}[{n}]", section.at(name)),
+                "expected a network such as 10.0.0.0/8, or an IP address",
+            )),
+        }
+    }
+    networks
+}

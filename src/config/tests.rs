@@ -1,0 +1,498 @@
+//! The whole way from a file's text to the list of problems, or to the checked configuration.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::words::{CONFIG, Kind, LATER, RULE_FILE, Shape};
+use super::*;
+use crate::notify::Channel;
+
+/// A real public key, from Telnyx's own SDK tests.
+const KEY: &str = "jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=";
+const ACCOUNT: &str = "accounts: [{name: default, public_keys: [\"${KEY}\"]}]\n";
+const REST: &str = "route: {receiver: ops}\nreceivers: [{name: ops}]\n";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "KEY" | "TELNYX_PUBLIC_KEY" => Some(KEY.to_owned()),
+        "SLACK" => Some("https://hooks.slack.com/services/T0/B0/s3cr3t".to_owned()),
+        "HOOK" => Some("http://tok3n-s3cr3t@127.0.0.1:1/in/s3cr3t".to_owned()),
+        "PASSWORD" => Some("s3cr3t".to_owned()),
+        "BAD_URL" => Some("s3cr3t not a url".to_owned()),
+        _ => None,
+    }
+}
+
+fn check(text: &str) -> String {
+    check_in(Path::new(""), text)
+}
+
+fn check_in(base: &Path, text: &str) -> String {
+    let loaded = parse("t.yaml", text, base, &env);
+    let errors = loaded.problems.iter().any(|problem| problem.severity == Severity::Error);
+    assert_eq!(loaded.config.is_none(), errors, "a config is there exactly without errors");
+    loaded.problems.iter().fold(String::new(), |mut out, problem| {
+        let line = problem.to_string();
+        assert!(!line.contains("s3cr3t"), "a secret in a problem: {line}");
+        writeln!(out, "{line}").expect("string");
+        out
+    })
+}
+
+/// A file with everything in it, beside the files it names.
+fn kitchen_sink() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().expect("directory");
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("cert");
+    for (name, text) in [
+        ("keys", "\n+7E99DXiiQXvceNX4nHm3Lbm5mqPWad5RhDr2ufuCik=\n".to_owned()),
+        ("slack", "https://slack.example/s3cr3t\n".to_owned()),
+        ("smtp", "s3cr3t\n".to_owned()),
+        ("hook", "whsec_czNjcjN0\n".to_owned()),
+        ("url", "https://hook.example/s3cr3t\n".to_owned()),
+        ("body", "{{ status }}".to_owned()),
+        ("auth", "Bearer s3cr3t".to_owned()),
+        ("ca.pem", certificate.cert.pem()),
+        ("a.rules.yaml", include_str!("testdata/rules.yaml").to_owned()),
+    ] {
+        std::fs::write(dir.path().join(name), text).expect("write");
+    }
+    (dir, include_str!("testdata/kitchen-sink.yaml").to_owned())
+}
+
+#[test]
+fn the_kitchen_sink_is_read_to_the_last_key() {
+    let (dir, text) = kitchen_sink();
+    let loaded = parse("sink.yaml", &text, dir.path(), &env);
+    let shown: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, Vec::<String>::new());
+    let config = loaded.config.expect("config");
+
+    assert_eq!(config.server.max_body, 2 << 20);
+    assert_eq!(config.server.public_url.as_deref(), Some("https://hooks.example.com/base"));
+    assert_eq!(config.server.trusted_proxies.len(), 2);
+    let [account] = &*config.accounts else { panic!("one account") };
+    assert_eq!(account.public_keys.len(), 2);
+    assert_eq!(account.tolerance, Duration::from_mins(2));
+    assert_eq!(account.labels["team"], "voice");
+    assert_eq!(config.store.path, Path::new("elsewhere/t.db"));
+    assert_eq!(config.store.payload, PayloadPolicy::None);
+    assert_eq!(config.route.walk().len(), 4);
+    assert_eq!(config.route.routes[0].routes[0].receiver, "oncall", "inherited");
+    let [ops, oncall, finance] = &*config.receivers else { panic!("three receivers") };
+    assert_eq!(oncall.fallback.as_deref(), Some("ops"));
+    assert_eq!(oncall.fallback_after, Duration::from_mins(2));
+    let slack = &ops.integrations[0];
+    assert_eq!(slack.id, "ops/slack/main");
+    assert!(!slack.send_resolved);
+    assert_eq!(slack.concurrency, 1);
+    assert_eq!(slack.retry.max_age, Duration::from_hours(1));
+    assert!((slack.rate_limit.per_second - 0.5).abs() < f64::EPSILON);
+    let Channel::Webhook(hook) = &oncall.integrations[1].channel else { panic!("a webhook") };
+    assert_eq!(hook.max_alerts, 7);
+    assert_eq!(hook.headers.len(), 2);
+    let Channel::Email(mail) = &finance.integrations[0].channel else { panic!("mail") };
+    assert_eq!((&*mail.host, mail.port), ("smtp.example.com", 465));
+    assert_eq!(mail.to.len(), 2);
+    assert_eq!(config.hash.len(), 16);
+
+    let debug = format!("{config:?}");
+    assert!(!debug.contains("s3cr3t"), "a secret in Debug");
+}
+
+#[test]
+fn the_kitchen_sink_holds_every_key_of_the_table() {
+    let words = |text: &str| -> BTreeSet<String> {
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(str::to_owned).collect()
+    };
+    let sink = words(include_str!("testdata/kitchen-sink.yaml"));
+    let rules = words(include_str!("testdata/rules.yaml"));
+    let shipped = words(include_str!("../../config/tollbell.yaml"));
+    for shape in shapes(&CONFIG) {
+        for key in shape.keys {
+            assert!(sink.contains(key.name), "{}.{} is not in the sink", shape.name, key.name);
+            assert!(shipped.contains(key.name), "{} is not in config/tollbell.yaml", key.name);
+        }
+    }
+    for key in shapes(&RULE_FILE).iter().flat_map(|shape| shape.keys) {
+        assert!(rules.contains(key.name), "{} is not in the sink's rules", key.name);
+    }
+}
+
+fn shapes(root: &'static Shape) -> Vec<&'static Shape> {
+    let mut shapes: Vec<&'static Shape> = Vec::new();
+    let mut open = vec![root];
+    while let Some(shape) = open.pop() {
+        if shapes.iter().any(|known| known.name == shape.name) {
+            continue;
+        }
+        shapes.push(shape);
+        open.extend(shape.keys.iter().filter_map(|key| match key.kind {
+            Kind::Map(shape) | Kind::Maps(shape) => Some(shape),
+            _ => None,
+        }));
+    }
+    shapes
+}
+
+#[test]
+fn every_bound_of_the_table_can_be_read_and_holds_its_default() {
+    fn hold<T: PartialOrd>(parse: impl Fn(&str) -> Option<T>, bounds: &words::Bounds) -> bool {
+        match (parse(bounds.min), parse(bounds.default), parse(bounds.max)) {
+            (Some(min), Some(default), Some(max)) => min <= default && default <= max,
+            _ => false,
+        }
+    }
+    for shape in shapes(&CONFIG).into_iter().chain(shapes(&RULE_FILE)) {
+        for key in shape.keys {
+            let fine = match &key.kind {
+                Kind::Duration(bounds) => hold(units::duration, bounds),
+                Kind::Size(bounds) => hold(units::size, bounds),
+                Kind::Integer(bounds) => hold(|text| text.parse::<u32>().ok(), bounds),
+                Kind::Number(bounds) => hold(|text| text.parse::<f64>().ok(), bounds),
+                Kind::Choice { default, words } => words.contains(default),
+                _ => true,
+            };
+            assert!(fine, "{}.{}", shape.name, key.name);
+        }
+    }
+    let retry = crate::notify::RetryPolicy::default();
+    let text = format!(
+        "{ACCOUNT}route: {{receiver: ops}}\nreceivers: [{{name: ops, slack_configs: [{{api_url: http://x}}]}}]\n"
+    );
+    let config = parse("t", &text, Path::new(""), &env).config.expect("config");
+    assert_eq!(config.receivers[0].integrations[0].retry, retry);
+}
+
+#[test]
+fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let text = include_str!("../../config/tollbell.yaml");
+    let shipped = parse("config/tollbell.yaml", text, &root, &env);
+    let shown: Vec<String> = shipped.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, Vec::<String>::new());
+    let shipped = shipped.config.expect("config");
+
+    let bare = format!(
+        "{ACCOUNT}route: {{receiver: ops}}\nreceivers: [{{name: ops}}, {{name: oncall, fallback: ops}}]\n"
+    );
+    let bare = parse("bare", &bare, Path::new(""), &env).config.expect("config");
+    assert_eq!(format!("{:?}", shipped.server), format!("{:?}", bare.server));
+    assert_eq!(format!("{:?}", shipped.store), format!("{:?}", bare.store));
+    assert_eq!(format!("{:?}", shipped.accounts), format!("{:?}", bare.accounts));
+    assert_eq!(format!("{:?}", shipped.receivers), format!("{:?}", bare.receivers));
+
+    // The commented-out keys, too: each `key: value` of a bounded key shows the table's default.
+    for shape in shapes(&CONFIG).into_iter().filter(|shape| shape.name != "slack_rate_limit") {
+        for key in shape.keys {
+            let default = match &key.kind {
+                Kind::Duration(bounds) | Kind::Size(bounds) | Kind::Integer(bounds) => {
+                    bounds.default
+                }
+                Kind::Choice { default, .. } => default,
+                Kind::Flag(true) => "true",
+                Kind::Flag(false) => "false",
+                _ => continue,
+            };
+            let shown = format!("{}: {default}", key.name);
+            assert!(text.contains(&shown), "{shown} is not shown for {}", shape.name);
+        }
+    }
+}
+
+#[test]
+fn words_of_later_parts_are_refused() {
+    for word in LATER {
+        let line = check(&format!("{ACCOUNT}{REST}{word}: []\n"));
+        let refused = line.contains("unknown key") && line.contains("not in this version");
+        assert!(refused, "{word}: {line}");
+    }
+    insta::assert_snapshot!(check(include_str!("testdata/later.yaml")), @r"
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:2:3: server.auth: unknown key (hint: not in this version of tollbell)
+        t.yaml:6:5: accounts[0].api_key_file: unknown key (hint: not in this version of tollbell)
+        t.yaml:7:5: accounts[0].api_url: unknown key (hint: not in this version of tollbell)
+        t.yaml:8:5: accounts[0].balance: unknown key (hint: not in this version of tollbell)
+        t.yaml:9:5: accounts[0].backfill: unknown key (hint: not in this version of tollbell)
+        t.yaml:11:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
+        t.yaml:12:1: metrics: unknown key (hint: not in this version of tollbell)
+        t.yaml:15:3: route.group_by: unknown key (hint: not in this version of tollbell)
+        t.yaml:16:3: route.group_wait: unknown key (hint: not in this version of tollbell)
+        t.yaml:17:3: route.group_interval: unknown key (hint: not in this version of tollbell)
+        t.yaml:18:3: route.repeat_interval: unknown key (hint: not in this version of tollbell)
+        t.yaml:21:7: route.routes[0].active_time_intervals: unknown key (hint: not in this version of tollbell)
+        t.yaml:22:7: route.routes[0].mute_time_intervals: unknown key (hint: not in this version of tollbell)
+        t.yaml:23:1: inhibit_rules: unknown key (hint: not in this version of tollbell)
+        t.yaml:24:1: time_intervals: unknown key (hint: not in this version of tollbell)
+        t.yaml:25:1: templates: unknown key (hint: not in this version of tollbell)
+        t.yaml:26:1: heartbeats: unknown key (hint: not in this version of tollbell)
+        t.yaml:29:5: receivers[0].pagerduty_configs: unknown key (hint: not in this version of tollbell)
+        t.yaml:30:5: receivers[0].alertmanager_configs: unknown key (hint: not in this version of tollbell)
+        ");
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one long list is the point")]
+fn all_problems_come_at_once() {
+    insta::assert_snapshot!(check(include_str!("testdata/bad.yaml")), @r#"
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:2:11: server.listen: expected an IP address and a port (hint: such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464)
+        t.yaml:3:19: warning: server.private_listen: not a loopback address: whoever reaches it can read alerts and events (hint: this version has no authentication there; keep the network closed)
+        t.yaml:4:15: server.public_url: the URL is not http or https
+        t.yaml:5:17: server.external_url: the URL must end with its path: no ? and no #
+        t.yaml:6:13: server.max_body: expected a size such as 512KiB, 1MiB, or bytes
+        t.yaml:7:21: server.shutdown_timeout: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
+        t.yaml:8:21: server.trusted_proxies[0]: expected a network such as 10.0.0.0/8, or an IP address
+        t.yaml:8:34: server.trusted_proxies[1]: expected a network such as 10.0.0.0/8, or an IP address
+        t.yaml:9:3: server.lisen: unknown key (hint: did you mean listen?)
+        t.yaml:11:11: accounts[0].name: expected 1 to 64 of a-z, 0-9, _ and -: it stands in a URL
+        t.yaml:12:19: accounts[0].public_keys[0]: the public key has 3 bytes, and 32 are wanted
+        t.yaml:12:26: environment variable UNSET_KEY is not set (hint: set it, or give a default: ${UNSET_KEY:-…})
+        t.yaml:13:16: accounts[0].tolerance: must be between 1s and 1h
+        t.yaml:14:14: accounts[0].labels.account: tollbell sets this label itself
+        t.yaml:14:27: accounts[0].labels.a-b: no label name: letters, digits and _, no digit and no __ first
+        t.yaml:14:43: accounts[0].labels.__x: no label name: letters, digits and _, no digit and no __ first
+        t.yaml:15:15: accounts[0].currency: expected an ISO 4217 code such as USD
+        t.yaml:16:5: accounts[1]: missing key "name" (hint: Name: the last part of /webhooks/telnyx/{account}.)
+        t.yaml:16:23: accounts[1].public_keys_file: cannot be read: No such file or directory (os error 2)
+        t.yaml:18:30: warning: accounts[2].public_keys[1]: this key is given twice
+        t.yaml:19:5: accounts[3]: no public key (hint: public_keys: ["${TELNYX_PUBLIC_KEY}"], from Mission Control)
+        t.yaml:19:11: accounts[3].name: name given twice, first in line 17
+        t.yaml:20:15: store.url: expected sqlite: and a path, such as sqlite:data/tollbell.db
+        t.yaml:20:36: store.retention: must be between 7d and 3650d
+        t.yaml:20:49: store.payload: expected one of full, redacted, none
+        t.yaml:22:13: route.receiver: no receiver has the name "opps" (hint: did you mean ops?)
+        t.yaml:23:13: route.matchers: not on the root: it takes every alert that no child takes
+        t.yaml:25:7: route.routes[0].receiver: no value (hint: give a value, or remove the key)
+        t.yaml:25:7: warning: route.routes[0]: takes every alert: the routes after it are never asked (hint: give it matchers, or continue: true)
+        t.yaml:26:29: route.routes[1].matchers[0]: bad regular expression: unclosed group
+        t.yaml:26:37: route.routes[1].matchers[1]: expected one of = != =~ !~ after the label name
+        t.yaml:26:40: route.routes[1].matchers[2]: expected a single value, found a map
+        t.yaml:28:7: route.routes[1].match: unknown key (hint: use matchers: ['label="value"'])
+        t.yaml:29:7: warning: route.routes[2]: takes every alert: the routes after it are never asked (hint: give it matchers, or continue: true)
+        t.yaml:29:17: route.routes[2].continue: expected true or false
+        t.yaml:30:13: route.routes[2].name: another route has this name; root is taken, too
+        t.yaml:32:7: warning: route.routes[4]: an earlier sibling has the same matchers and receiver (hint: remove it, or give both a name)
+        t.yaml:35:15: receivers[0].fallback: no receiver has the name "oncal" (hint: did you mean oncall?)
+        t.yaml:38:9: receivers[0].slack_configs[0]: missing key "api_url" or "api_url_file"
+        t.yaml:40:23: receivers[0].slack_configs[1].api_url_file: give api_url or api_url_file, not both
+        t.yaml:42:19: warning: receivers[0].slack_configs[2].channel: ignored by webhooks of hooks.slack.com: each posts to the channel it was made for
+        t.yaml:43:18: receivers[0].slack_configs[2].timeout: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
+        t.yaml:44:34: receivers[0].slack_configs[2].rate_limit.per_second: must be between 0.001 and 1000
+        t.yaml:44:44: receivers[0].slack_configs[2].rate_limit.burst: expected a whole number
+        t.yaml:44:49: receivers[0].slack_configs[2].rate_limit.bust: unknown key (hint: did you mean burst?)
+        t.yaml:45:34: receivers[0].slack_configs[2].retry.initial_backoff: longer than max_backoff
+        t.yaml:46:11: warning: receivers[1].name: no route and no fallback uses this receiver
+        t.yaml:47:15: receivers[1].fallback: fallbacks lead in a circle
+        t.yaml:49:14: receivers[1].webhook_configs[0].url: expected a URL such as https://example.com/path
+        t.yaml:50:17: receivers[1].webhook_configs[0].secret: what follows whsec_ is not standard, padded base64
+        t.yaml:51:21: receivers[1].webhook_configs[0].max_alerts: must be between 1 and 10000
+        t.yaml:53:20: receivers[1].webhook_configs[0].body_file: give body or body_file, not both
+        t.yaml:54:20: receivers[1].webhook_configs[0].headers.a b: not the name of a header
+        t.yaml:54:33: receivers[1].webhook_configs[0].headers.c: a control character in a header
+        t.yaml:54:46: receivers[1].webhook_configs[0].headers.D: header given twice
+        t.yaml:55:19: receivers[1].webhook_configs[1].url_file: missing secret file: No such file or directory (os error 2)
+        t.yaml:56:27: receivers[1].webhook_configs[1].header_files.x: missing secret file: No such file or directory (os error 2)
+        t.yaml:60:1: receivers[1].webhook_configs[1].body: syntax error: unexpected end of block
+        t.yaml:62:31: receivers[1].webhook_configs[1].tls_config.ca_file: cannot be read: No such file or directory (os error 2)
+        t.yaml:64:16: receivers[1].webhook_configs[2].body: undefined value: `commonLabels.nope` is undefined
+        t.yaml:69:1: receivers[1].webhook_configs[3].body: unknown filter: filter nofilter is unknown
+        t.yaml:70:11: warning: receivers[2].name: no route and no fallback uses this receiver
+        t.yaml:71:15: receivers[2].fallback: fallbacks lead in a circle
+        t.yaml:72:21: receivers[2].fallback_after: must be between 1s and 1d
+        t.yaml:74:14: receivers[2].email_configs[0].to[0]: not a mail address
+        t.yaml:74:45: receivers[2].email_configs[0].to[2]: recipient given twice
+        t.yaml:75:15: receivers[2].email_configs[0].from: not a mail address
+        t.yaml:76:20: receivers[2].email_configs[0].smarthost: expected host:port, such as smtp.example.com:587
+        t.yaml:77:14: receivers[2].email_configs[0].tls: expected one of starttls, implicit, none
+        t.yaml:78:19: receivers[2].email_configs[0].headers.Subject: tollbell sets this header itself
+        t.yaml:78:32: receivers[2].email_configs[0].headers.X\n: not the name of a header
+        t.yaml:79:13: receivers[2].email_configs[1].to: no recipient
+        t.yaml:83:69: receivers[2].email_configs[1].auth.password_file: give password or password_file, not both
+        t.yaml:84:9: receivers[2].email_configs[2]: missing key "from" (hint: Sender.)
+        t.yaml:84:9: receivers[2].email_configs[2]: missing key "smarthost" (hint: Mail server, host:port.)
+        t.yaml:84:13: receivers[2].email_configs[2].to: expected a list, found a single value
+        t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "username" (hint: User name.)
+        t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "password" or "password_file"
+        t.yaml:86:15: receivers[2].email_configs[3].name: expected 1 to 64 characters, no / among them
+        t.yaml:91:15: warning: receivers[2].email_configs[3].auth: without TLS the password crosses the network in plain text
+        t.yaml:92:11: receivers[3].name: name given twice, first in line 34
+        t.yaml:93:5: receivers[4]: missing key "name" (hint: Name, as routes use it.)
+        "#);
+}
+
+#[test]
+fn each_bad_file_has_its_words() {
+    let mut out = String::new();
+    for text in [
+        "",
+        "just text\n",
+        "- a\n",
+        "accounts: {}\nroute: []\nreceivers: x\n",
+        "accounts: []\nroute: {}\nreceivers: []\n",
+        "accounts: [{name: a, public_keys: [\"${NOPE}\"]}]\nroute: {receiver: ops}\nreceivers: [{name: ops}]\n",
+        "server:\n\tlisten: x\n",
+        "a: &a [1]\nb: *a\n",
+    ] {
+        writeln!(out, "--- {text:?}\n{}", check(text)).expect("string");
+    }
+    insta::assert_snapshot!(out, @r#"
+        --- ""
+        t.yaml:1:1: missing key "accounts" (hint: The Telnyx accounts that send webhooks here.)
+        t.yaml:1:1: missing key "route" (hint: Who hears of which alert.)
+        t.yaml:1:1: missing key "receivers" (hint: Who can be told, and how.)
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+
+        --- "just text\n"
+        t.yaml:1:1: expected a map of keys, found a single value
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+
+        --- "- a\n"
+        t.yaml:1:1: expected a map of keys, found a list
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+
+        --- "accounts: {}\nroute: []\nreceivers: x\n"
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:11: accounts: expected a list, found a map
+        t.yaml:2:8: route: expected a map of keys, found a list
+        t.yaml:2:8: route: missing key "receiver" (hint: the root takes every alert that no child takes)
+        t.yaml:3:12: receivers: expected a list, found a single value
+
+        --- "accounts: []\nroute: {}\nreceivers: []\n"
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:11: accounts: no account: nobody could sign a webhook
+        t.yaml:2:8: route: missing key "receiver" (hint: the root takes every alert that no child takes)
+        t.yaml:3:12: receivers: no receiver: nobody could be told
+
+        --- "accounts: [{name: a, public_keys: [\"${NOPE}\"]}]\nroute: {receiver: ops}\nreceivers: [{name: ops}]\n"
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:37: environment variable NOPE is not set (hint: set it, or give a default: ${NOPE:-…})
+
+        --- "server:\n\tlisten: x\n"
+        t.yaml:2:2: not YAML: tabs disallowed within this context (block indentation)
+
+        --- "a: &a [1]\nb: *a\n"
+        t.yaml:1:1: a: unknown key (hint: known here: server, accounts, store, rule_files, route, receivers)
+        t.yaml:1:1: missing key "accounts" (hint: The Telnyx accounts that send webhooks here.)
+        t.yaml:1:1: missing key "route" (hint: Who hears of which alert.)
+        t.yaml:1:1: missing key "receivers" (hint: Who can be told, and how.)
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:2:1: b: unknown key (hint: known here: server, accounts, store, rule_files, route, receivers)
+        "#);
+}
+
+#[test]
+fn an_unknown_key_has_the_nearest_one_as_its_hint() {
+    let shown = check(&format!("{ACCOUNT}{REST}rulefiles: []\nservr: {{}}\nzzz: 1\n"));
+    insta::assert_snapshot!(shown, @r"
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:4:1: rulefiles: unknown key (hint: did you mean rule_files?)
+        t.yaml:5:1: servr: unknown key (hint: did you mean server?)
+        t.yaml:6:1: zzz: unknown key (hint: known here: server, accounts, store, rule_files, route, receivers)
+        ");
+}
+
+#[test]
+fn rule_files_are_found_once_and_checked() {
+    let dir = tempfile::tempdir().expect("directory");
+    for (name, text) in [
+        (
+            "a.yaml",
+            "groups:\n  - name: g\n    rules:\n      - alert: A\n        on: [x]\n        for: 5m\n        lables: {a: b}\n",
+        ),
+        (
+            "b.yaml",
+            "groups:\n  - name: g\n    rules:\n      - {alert: B, on: [], over: 5m, active_for: 0s}\n      - {on: [x]}\n",
+        ),
+        ("c.txt", "groups: [\n"),
+    ] {
+        std::fs::write(dir.path().join(name), text).expect("write");
+    }
+    let text = format!(
+        "{ACCOUNT}{REST}rule_files: [\"*.yaml\", a.yaml, c.txt, nope.yaml, \"no*.yaml\"]\n"
+    );
+    let shown = check_in(dir.path(), &text).replace(&dir.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(shown, @r#"
+        t.yaml:4:39: rule_files[3]: no such file
+        t.yaml:4:51: warning: rule_files[4]: no file matches
+        DIR/a.yaml:6:9: groups[0].rules[0].for: unknown key (hint: an event rule has no for: one event is the alert; active_for says how long it lasts)
+        DIR/a.yaml:7:9: groups[0].rules[0].lables: unknown key (hint: did you mean labels?)
+        DIR/b.yaml:2:11: groups[0].name: group given twice, first at DIR/a.yaml:2:11
+        DIR/b.yaml:4:24: groups[0].rules[0].on: no kind of event: the rule would never be asked
+        DIR/b.yaml:4:28: groups[0].rules[0].over: unknown key (hint: not in this version of tollbell)
+        DIR/b.yaml:4:50: groups[0].rules[0].active_for: must be between 1s and 366d
+        DIR/b.yaml:5:9: groups[0].rules[1]: missing key "alert" (hint: Name of the alert.)
+        DIR/c.txt:1:9: not YAML: unclosed bracket '['
+        "#);
+}
+
+#[test]
+fn the_hash_follows_every_byte_of_every_file() {
+    let dir = tempfile::tempdir().expect("directory");
+    let hash = |text: &str, rules: &str| {
+        std::fs::write(dir.path().join("r.yaml"), rules).expect("write");
+        parse("t", text, dir.path(), &env).config.expect("config").hash
+    };
+    let text = format!("{ACCOUNT}{REST}rule_files: [r.yaml]\n");
+    let first = hash(&text, "groups: []\n");
+    assert_eq!(first, hash(&text, "groups: []\n"));
+    assert_ne!(first, hash(&text, "groups: []\n\n"));
+    assert_ne!(first, hash(&format!("{text}\n"), "groups: []\n"));
+}
+
+#[test]
+fn an_integration_keeps_its_id_when_its_secret_changes() {
+    let id = |entry: &str| {
+        let text = format!(
+            "{ACCOUNT}route: {{receiver: ops}}\nreceivers: [{{name: ops, webhook_configs: [{entry}]}}]\n"
+        );
+        let config = parse("t", &text, Path::new(""), &env).config.expect("config");
+        config.receivers[0].integrations.iter().map(|i| i.id.clone()).collect::<Vec<_>>()
+    };
+    let (a, b) = (id("{url: http://h:1/one}"), id("{url: http://h:1/two}"));
+    assert_eq!(a, b);
+    assert_ne!(a, id("{url: http://h:2/one}"));
+    let twins = id("{url: http://h:1/one}, {url: http://h:1/two}");
+    assert_eq!(twins[0], a[0]);
+    assert_eq!(twins[1], format!("{}-2", a[0]));
+    assert_eq!(id("{url: http://h:1/one, name: x}"), ["ops/webhook/x"]);
+}
+
+#[test]
+fn a_missing_file_is_a_problem_without_a_place() {
+    let loaded = load(Path::new("/nowhere/tollbell.yaml"), &env);
+    assert!(loaded.config.is_none());
+    assert!(loaded.problems[0].to_string().starts_with("/nowhere/tollbell.yaml: cannot be read"));
+}
+
+#[test]
+fn the_schema_knows_what_the_reader_knows() {
+    let schema = schema();
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["$defs"]["route"]["properties"]["routes"]["items"]["$ref"], "#/$defs/route");
+    for shape in shapes(&CONFIG).into_iter().chain(shapes(&RULE_FILE)) {
+        let object = if shape.name == "config" { &schema } else { &schema["$defs"][shape.name] };
+        let known: BTreeSet<&str> =
+            object["properties"].as_object().expect("object").keys().map(String::as_str).collect();
+        let table: BTreeSet<&str> = shape.keys.iter().map(|key| key.name).collect();
+        assert_eq!(known, table, "{}", shape.name);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        parse("t", &String::from_utf8_lossy(&bytes), Path::new("/nowhere"), &env);
+    }
+
+    #[test]
+    fn no_edit_of_a_good_file_makes_it_panic(at in 0usize..4000, with in "[ -~\n]{0,6}", cut in 0usize..40) {
+        let mut text: Vec<char> = include_str!("testdata/kitchen-sink.yaml").chars().collect();
+        let at = at.min(text.len());
+        let end = (at + cut).min(text.len());
+        text.splice(at..end, with.chars());
+        parse("t", &text.into_iter().collect::<String>(), Path::new("/nowhere"), &env);
+    }
+}

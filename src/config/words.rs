@@ -1,0 +1,398 @@
+//! The words of the configuration: every key with its meaning, kind, default and bounds.
+//!
+//! This table is the only such place. [`super::section`] reads files by it, [`super::schema`] turns it into a JSON
+//! Schema, and a test holds `config/tollbell.yaml` against it.
+
+/// The keys that one map may hold.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Name of the shape in the schema.
+    pub(super) name: &'static str,
+    /// The keys.
+    pub(super) keys: &'static [Key],
+    /// What to say of words that people try here and that mean something elsewhere.
+    pub(super) hints: &'static [(&'static str, &'static str)],
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) required: bool,
+    pub(super) about: &'static str,
+}
+
+/// What a key holds.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// A text, with its default for the reader of the schema; empty where there is none.
+    Text(&'static str),
+    /// One word of a few.
+    Choice { default: &'static str, words: &'static [&'static str] },
+    /// True or false.
+    Flag(bool),
+    /// A duration.
+    Duration(Bounds),
+    /// A size in bytes.
+    Size(Bounds),
+    /// A whole number.
+    Integer(Bounds),
+    /// A number.
+    Number(Bounds),
+    /// A list of texts.
+    Texts,
+    /// A map of free names to texts.
+    Pairs,
+    /// A map of keys.
+    Map(&'static Shape),
+    /// A list of maps of keys.
+    Maps(&'static Shape),
+}
+
+/// Default, least and greatest value, as one would write them.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    pub(super) default: &'static str,
+    pub(super) min: &'static str,
+    pub(super) max: &'static str,
+}
+
+impl Kind {
+    /// Whether `key:` with nothing behind it means an empty one.
+    pub(super) fn is_container(&self) -> bool {
+        matches!(self, Self::Texts | Self::Pairs | Self::Map(_) | Self::Maps(_))
+    }
+}
+
+/// Words of the plan that this version does not read yet.
+#[rustfmt::skip]
+pub(super) const LATER: &[&str] = &[
+    "active_time_intervals", "alertmanager_configs", "api_key", "api_key_file", "backfill",
+    "balance", "group_by", "group_interval", "group_wait", "heartbeats", "inhibit_rules", "metrics",
+    "mute_time_intervals", "pagerduty_configs", "repeat_interval", "templates", "time_intervals",
+    "absent_for", "clear", "fire", "keep_firing_for", "over", "stale_after", "value",
+];
+
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, required: false, about }
+}
+
+const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, required: true, about }
+}
+
+const fn shape(name: &'static str, keys: &'static [Key]) -> Shape {
+    Shape { name, keys, hints: &[] }
+}
+
+const fn within(default: &'static str, min: &'static str, max: &'static str) -> Bounds {
+    Bounds { default, min, max }
+}
+
+/// The main file.
+pub(super) static CONFIG: Shape = shape(
+    "config",
+    &[
+        key("server", Kind::Map(&SERVER), "The two listeners."),
+        required("accounts", Kind::Maps(&ACCOUNT), "The Telnyx accounts that send webhooks here."),
+        key("store", Kind::Map(&STORE), "Where events, alerts and deliveries are kept."),
+        key("rule_files", Kind::Texts, "Rule files; * and ? are globs, relative to this file."),
+        required("route", Kind::Map(&ROUTE), "Who hears of which alert."),
+        required("receivers", Kind::Maps(&RECEIVER), "Who can be told, and how."),
+    ],
+);
+
+static SERVER: Shape = Shape {
+    name: "server",
+    keys: &[
+        key("listen", Kind::Text("0.0.0.0:8080"), "Address of the public listener: webhooks only."),
+        key(
+            "private_listen",
+            Kind::Text("127.0.0.1:9464"),
+            "Address of the private listener: metrics, health, API. It has no authentication yet.",
+        ),
+        key(
+            "public_url",
+            Kind::Text(""),
+            "The URL under which Telnyx reaches the public listener.",
+        ),
+        key("external_url", Kind::Text(""), "The URL that links in notifications begin with."),
+        key("max_body", Kind::Size(within("1MiB", "1KiB", "10MiB")), "Largest webhook body."),
+        key(
+            "shutdown_timeout",
+            Kind::Duration(within("25s", "1s", "10m")),
+            "How long a shutdown may take, in-flight sends included.",
+        ),
+        key(
+            "trusted_proxies",
+            Kind::Texts,
+            "Networks of proxies whose X-Forwarded-For is believed. None by default.",
+        ),
+        key(
+            "allowed_sources",
+            Kind::Texts,
+            "Networks that may send webhooks. Empty: all; the signature decides.",
+        ),
+    ],
+    hints: &[("auth", "not in this version of tollbell")],
+};
+
+static ACCOUNT: Shape = Shape {
+    name: "account",
+    keys: &[
+        required("name", Kind::Text(""), "Name: the last part of /webhooks/telnyx/{account}."),
+        key(
+            "public_keys",
+            Kind::Texts,
+            "Public keys from Mission Control: base64 of 32 bytes; two while a key rotates.",
+        ),
+        key("public_keys_file", Kind::Text(""), "A file with one public key in each line."),
+        key(
+            "tolerance",
+            Kind::Duration(within("5m", "1s", "1h")),
+            "How far the timestamp of a delivery may be from our clock, both ways.",
+        ),
+        key("labels", Kind::Pairs, "Labels added to every alert of this account."),
+        key("currency", Kind::Text(""), "ISO 4217 code, where an event names none."),
+    ],
+    hints: &[
+        ("public_key", "did you mean public_keys? it is a list"),
+        ("api_url", "not in this version of tollbell"),
+    ],
+};
+
+static STORE: Shape = shape(
+    "store",
+    &[
+        key(
+            "url",
+            Kind::Text("sqlite:data/tollbell.db"),
+            "sqlite: and a path, relative to the working directory.",
+        ),
+        key(
+            "retention",
+            Kind::Duration(within("30d", "7d", "3650d")),
+            "How long events, ended alerts and finished deliveries are kept.",
+        ),
+        key(
+            "payload",
+            Kind::Choice { default: "redacted", words: &["full", "redacted", "none"] },
+            "How much of a payload is kept.",
+        ),
+    ],
+);
+
+static ROUTE: Shape = Shape {
+    name: "route",
+    keys: &[
+        key("name", Kind::Text(""), "Keeps the route's identity when its other keys change."),
+        key("receiver", Kind::Text(""), "Who hears of it; a child inherits it."),
+        key("matchers", Kind::Texts, "All must hold: label = != =~ !~ value. Not on the root."),
+        key("continue", Kind::Flag(false), "Whether later siblings are asked too."),
+        key(
+            "routes",
+            Kind::Maps(&ROUTE),
+            "Children, asked in order; the first that matches takes it.",
+        ),
+    ],
+    hints: &[
+        ("match", "use matchers: ['label=\"value\"']"),
+        ("match_re", "use matchers: ['label=~\"pattern\"']"),
+    ],
+};
+
+static RECEIVER: Shape = shape(
+    "receiver",
+    &[
+        required("name", Kind::Text(""), "Name, as routes use it."),
+        key("fallback", Kind::Text(""), "Receiver that is rung when a delivery to this one fails."),
+        key(
+            "fallback_after",
+            Kind::Duration(within("5m", "1s", "1d")),
+            "The fallback is also rung when a delivery is not through after this time.",
+        ),
+        key("email_configs", Kind::Maps(&EMAIL), "E-mail by SMTP."),
+        key("slack_configs", Kind::Maps(&SLACK), "Slack incoming webhooks."),
+        key("webhook_configs", Kind::Maps(&WEBHOOK), "Any HTTP endpoint."),
+    ],
+);
+
+const NAME: Key =
+    key("name", Kind::Text(""), "Keeps the integration's identity when its target changes.");
+const SEND_RESOLVED: Key = key("send_resolved", Kind::Flag(true), "Whether ends are told too.");
+const TIMEOUT: Key = key(
+    "timeout",
+    Kind::Duration(within("10s", "100ms", "5m")),
+    "Bound on one whole send, connect to last byte.",
+);
+const RETRY_KEY: Key = key("retry", Kind::Map(&RETRY), "When to try again and when to stop.");
+const RATE_KEY: Key = key("rate_limit", Kind::Map(&RATE), "How fast.");
+const TLS_CONFIG_KEY: Key = key("tls_config", Kind::Map(&TLS_CONFIG), "Trust in the peer.");
+
+static EMAIL: Shape = shape(
+    "email_config",
+    &[
+        NAME,
+        required("to", Kind::Texts, "Recipients; each is its own delivery."),
+        required("from", Kind::Text(""), "Sender."),
+        required("smarthost", Kind::Text(""), "Mail server, host:port."),
+        key(
+            "tls",
+            Kind::Choice { default: "starttls", words: &["starttls", "implicit", "none"] },
+            "Transport security; starttls is required, never just tried.",
+        ),
+        key("tls_config", Kind::Map(&TLS_CONFIG), "Trust in the mail server."),
+        key("auth", Kind::Map(&AUTH), "Credentials."),
+        key("headers", Kind::Pairs, "Further headers, such as Reply-To."),
+        key("hello", Kind::Text(""), "Name in EHLO; the machine's host name by default."),
+        SEND_RESOLVED,
+        key(
+            "timeout",
+            Kind::Duration(within("30s", "100ms", "5m")),
+            "Bound on one whole send, connect to last byte.",
+        ),
+        RETRY_KEY,
+        RATE_KEY,
+    ],
+);
+
+static AUTH: Shape = shape(
+    "email_auth",
+    &[
+        key(
+            "mechanism",
+            Kind::Choice { default: "plain", words: &["plain", "login", "xoauth2"] },
+            "SASL mechanism.",
+        ),
+        required("username", Kind::Text(""), "User name."),
+        key("password", Kind::Text(""), "Password, or the token of xoauth2; a secret."),
+        key("password_file", Kind::Text(""), "File that holds it."),
+    ],
+);
+
+static SLACK: Shape = shape(
+    "slack_config",
+    &[
+        NAME,
+        key("api_url", Kind::Text(""), "The incoming webhook; a secret."),
+        key("api_url_file", Kind::Text(""), "File that holds it."),
+        key("channel", Kind::Text(""), "Channel; works with legacy webhooks only."),
+        TLS_CONFIG_KEY,
+        SEND_RESOLVED,
+        TIMEOUT,
+        RETRY_KEY,
+        key("rate_limit", Kind::Map(&SLACK_RATE), "How fast; Slack takes one a second."),
+    ],
+);
+
+static WEBHOOK: Shape = Shape {
+    name: "webhook_config",
+    keys: &[
+        NAME,
+        key("url", Kind::Text(""), "Where to; treated as a secret."),
+        key("url_file", Kind::Text(""), "File that holds it."),
+        key("secret", Kind::Text(""), "Key of the Standard Webhooks signature; a secret."),
+        key("secret_file", Kind::Text(""), "File that holds it."),
+        key(
+            "max_alerts",
+            Kind::Integer(within("100", "1", "10000")),
+            "Alerts in one body at most.",
+        ),
+        key("body", Kind::Text(""), "Template of the body, in the place of Alertmanager's JSON."),
+        key("body_file", Kind::Text(""), "File that holds it."),
+        key("headers", Kind::Pairs, "Further request headers; their values are secrets."),
+        key("header_files", Kind::Pairs, "Further request headers, each value in a file."),
+        TLS_CONFIG_KEY,
+        SEND_RESOLVED,
+        TIMEOUT,
+        RETRY_KEY,
+        RATE_KEY,
+    ],
+    hints: &[("http_config", "use headers, header_files and tls_config")],
+};
+
+static TLS_CONFIG: Shape = shape(
+    "tls_config",
+    &[key("ca_file", Kind::Text(""), "PEM file of authorities to trust besides the system's.")],
+);
+
+static RETRY: Shape = shape(
+    "retry",
+    &[
+        key(
+            "max_age",
+            Kind::Duration(within("24h", "1s", "7d")),
+            "A delivery older than this is dead at its next failure.",
+        ),
+        key(
+            "initial_backoff",
+            Kind::Duration(within("1s", "10ms", "1h")),
+            "Upper bound of the first wait; it doubles from there.",
+        ),
+        key("max_backoff", Kind::Duration(within("5m", "10ms", "1d")), "Upper bound of any wait."),
+    ],
+);
+
+static RATE: Shape = shape(
+    "rate_limit",
+    &[
+        key("per_second", Kind::Number(within("10", "0.001", "1000")), "Sends a second, for long."),
+        key("burst", Kind::Integer(within("20", "1", "1000")), "Sends at once."),
+    ],
+);
+
+static SLACK_RATE: Shape = shape(
+    "slack_rate_limit",
+    &[
+        key("per_second", Kind::Number(within("1", "0.001", "1000")), "Sends a second, for long."),
+        key("burst", Kind::Integer(within("3", "1", "1000")), "Sends at once."),
+    ],
+);
+
+/// A rule file.
+pub(super) static RULE_FILE: Shape =
+    shape("rules", &[key("groups", Kind::Maps(&GROUP), "Groups of rules.")]);
+
+static GROUP: Shape = shape(
+    "group",
+    &[
+        required("name", Kind::Text(""), "Name, unique over all files."),
+        key("rules", Kind::Maps(&RULE), "Rules."),
+    ],
+);
+
+static RULE: Shape = Shape {
+    name: "rule",
+    keys: &[
+        required("alert", Kind::Text(""), "Name of the alert."),
+        required("on", Kind::Texts, "Kinds of event; * crosses dots."),
+        key("when", Kind::Text(""), "CEL condition; always, when absent."),
+        key("by", Kind::Pairs, "Labels from CEL: one alert for each set of values."),
+        key(
+            "active_for",
+            Kind::Duration(within("1h", "1s", "366d")),
+            "How long the alert lasts after its last match.",
+        ),
+        key("notify_expired", Kind::Flag(false), "Whether an end by active_for is told."),
+        key("resolve_on", Kind::Map(&RESOLVE), "What ends the alert before that."),
+        key("labels", Kind::Pairs, "Fixed labels."),
+        key("annotations", Kind::Pairs, "Templates: summary, description, action, runbook."),
+    ],
+    hints: &[
+        (
+            "for",
+            "an event rule has no for: one event is the alert; active_for says how long it lasts",
+        ),
+        ("expr", "conditions stand in when, the kinds of event in on"),
+        ("true", "a YAML 1.1 tool has turned the key on into true: write \"on\" in quotes there"),
+    ],
+};
+
+static RESOLVE: Shape = shape(
+    "resolve_on",
+    &[
+        required("on", Kind::Texts, "Kinds of event; * crosses dots."),
+        key("when", Kind::Text(""), "CEL condition; always, when absent."),
+    ],
+);

@@ -1,0 +1,257 @@
+//! Messages for the tests of all channels.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Outcome, Parcel};
+use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
+use crate::rules::Labels;
+
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+/// An outcome in two words.
+pub(super) fn told(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Delivered => "delivered".to_owned(),
+        Outcome::Retry { reason, .. } => format!("retry {}", reason.as_str()),
+        Outcome::Rejected { reason, .. } => format!("rejected {}", reason.as_str()),
+    }
+}
+
+pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> MessageAlert {
+    MessageAlert {
+        fingerprint: Fingerprint::of(&labels),
+        status: Status::Firing,
+        labels,
+        annotations,
+        starts_at: at("2026-08-20T19:17:08Z"),
+        ends_at: at("2026-08-21T01:17:08Z"),
+        event,
+    }
+}
+
+pub(super) fn parcel(alerts: Vec<MessageAlert>) -> Parcel {
+    let firing = alerts.iter().any(|alert| alert.status == Status::Firing);
+    let common = |of: fn(&MessageAlert) -> &Labels| {
+        let mut common = alerts.first().map(of).cloned().unwrap_or_default();
+        common.retain(|name, value| alerts.iter().all(|alert| of(alert).get(name) == Some(value)));
+        common
+    };
+    Parcel {
+        key: "0198c8f2-7d1e-7c3a-9d51-3f0c6a1b2c3d".to_owned(),
+        target: "finance@example.com".to_owned(),
+        attempt: 1,
+        now: at("2026-08-20T19:20:28Z"),
+        message: Message {
+            receiver: "finance".to_owned(),
+            status: if firing { Status::Firing } else { Status::Resolved },
+            reason: if firing { Reason::First } else { Reason::AllResolved },
+            group_key: "finance:{account=\"default\"}".to_owned(),
+            group_labels: labels(&[("account", "default")]),
+            common_labels: common(|alert| &alert.labels),
+            common_annotations: common(|alert| &alert.annotations),
+            alerts,
+            truncated_alerts: 0,
+            external_url: "https://tollbell.example.com".to_owned(),
+            created_at: at("2026-08-20T19:20:27Z"),
+            fallback_for: None,
+        },
+    }
+}
+
+/// The commonest message: one alert that fires.
+pub(super) fn spend_limit() -> Parcel {
+    parcel(vec![alert(
+        labels(&[
+            ("account", "default"),
+            ("alertname", "SpendLimitReached"),
+            ("profile", "be3eb60a-a346-470a-886c-ab4e421711bd"),
+            ("severity", "critical"),
+            ("team", "billing"),
+        ]),
+        labels(&[
+            ("summary", "Messaging profile reached its spend limit"),
+            (
+                "description",
+                "Messages of this profile are refused until the limit is raised or the day is over. \
+                 Check for a loop or for fraud before you raise it.",
+            ),
+            ("action", "Raise the daily limit in Mission Control, Messaging, Profiles."),
+            ("runbook_url", "https://wiki.example.com/runbooks/spend-limit?from=mail&v=2"),
+        ]),
+        json!({
+            "id": "d21a2887-8007-4bb6-bd7d-f2874829918e", "account": "default",
+            "kind": "messaging-profile.spend-limit-reached",
+            "type": "messaging-profile.spend-limit-reached", "product": "messaging",
+            "occurred_at": "2026-08-20T19:17:08.918Z", "received_at": "2026-08-20T19:20:26Z",
+            "source": "webhook", "cost": null, "charge": null, "currency": "USD",
+            "fields": {
+                "configured_limit": "10.00", "current_cost": "10.02",
+                "profile_id": "be3eb60a-a346-470a-886c-ab4e421711bd",
+            },
+        }),
+    )])
+}
+
+/// The same, over.
+pub(super) fn resolved() -> Parcel {
+    let mut parcel = spend_limit();
+    parcel.now = at("2026-08-20T21:22:20Z");
+    parcel.message.status = Status::Resolved;
+    parcel.message.reason = Reason::AllResolved;
+    parcel.message.created_at = at("2026-08-20T21:22:19Z");
+    for alert in &mut parcel.message.alerts {
+        alert.status = Status::Resolved;
+        alert.ends_at = at("2026-08-20T21:22:11Z");
+    }
+    parcel
+}
+
+/// A copy for someone else, who was not reached.
+pub(super) fn fallback() -> Parcel {
+    let mut parcel = spend_limit();
+    parcel.message.receiver = "ops".to_owned();
+    parcel.message.fallback_for = Some("oncall".to_owned());
+    parcel.now = at("2026-08-20T19:41:00Z");
+    parcel.attempt = 7;
+    parcel
+}
+
+/// More alerts than anyone wants to read, one of them over.
+pub(super) fn many() -> Parcel {
+    let mut alerts: Vec<MessageAlert> = (1..=34)
+        .map(|n| {
+            alert(
+                labels(&[
+                    ("account", if n % 3 == 0 { "reseller-north" } else { "default" }),
+                    ("alertname", "CallCostHigh"),
+                    ("leg", &format!("428c31b6-7af4-4bcb-b7f5-{n:012}")),
+                    ("severity", "warning"),
+                ]),
+                labels(&[("summary", &format!("One call cost {n}.50 USD to +88216{n:05}"))]),
+                json!({
+                    "kind": "call.cost", "cost": format!("{n}.50"), "charge": format!("{n}.50"),
+                    "currency": "USD", "fields": {"billed_duration_secs": 60 * n, "status": "success"},
+                }),
+            )
+        })
+        .collect();
+    if let Some(last) = alerts.last_mut() {
+        last.status = Status::Resolved;
+    }
+    parcel(alerts)
+}
+
+/// Everything as long and as odd as can be.
+pub(super) fn hostile() -> Parcel {
+    let long = "very-long-value-without-any-space-".repeat(20);
+    let mut parcel = parcel(vec![alert(
+        labels(&[
+            ("account", "<script>alert('account')</script>"),
+            ("alertname", "Hostile"),
+            ("carrier", "شركة الاتصالات 📞 & Söhne"),
+            ("long", &long),
+            ("severity", "warning"),
+        ]),
+        labels(&[
+            (
+                "summary",
+                "<script>alert(1)</script> \u{202e}evil\r\nBcc: thief@example.net <!channel> @here ارتفع الإنفاق 💸🔥",
+            ),
+            (
+                "description",
+                &format!(
+                    "{long}\n<img src=x onerror=alert(1)>\n@everyone & <@U123> *bold*\n\nسطر عربي"
+                ),
+            ),
+            ("runbook", "javascript:alert(1)"),
+        ]),
+        json!({"kind": "fax.failed", "cost": "not a number", "fields": {
+            "failure_reason": "outbound_profile_daily_spend_limit_exceeded", "from": "+15551234567", "to": {"x": 1},
+            "status": null, "page_count": 3, "note": "<b>&</b>",
+        }}),
+    )]);
+    parcel.message.external_url = "http://tollbell.monitoring:9464".to_owned();
+    parcel
+}
+
+/// As little as a message can hold.
+pub(super) fn bare() -> Parcel {
+    let mut parcel = parcel(vec![alert(Labels::new(), Labels::new(), Value::Null)]);
+    parcel.message.external_url = String::new();
+    parcel
+}
+
+pub(super) fn all() -> Vec<(&'static str, Parcel)> {
+    vec![
+        ("critical", spend_limit()),
+        ("resolved", resolved()),
+        ("fallback", fallback()),
+        ("many", many()),
+        ("hostile", hostile()),
+        ("bare", bare()),
+    ]
+}
+
+/// Text as strangers write it.
+pub(super) fn any_text() -> BoxedStrategy<String> {
+    prop_oneof![
+        "\\PC{0,60}",
+        "[&<>@!|a-z\r\n\u{0}\u{202e}🔴 ]{0,400}",
+        "(<!channel>|@here |@Channel|@everyone|<@U123>|&amp;|https://x.example/\\?a=1&b=2){0,300}",
+        "[&]{2000,4000}",
+        "https?://[a-z.]{1,20}/[&<>|\"a-z]{0,800}",
+    ]
+    .boxed()
+}
+
+/// A message of any content, of one or many alerts.
+pub(super) fn any_parcel() -> impl Strategy<Value = Parcel> {
+    let name = prop_oneof![
+        Just("summary"),
+        Just("description"),
+        Just("action"),
+        Just("runbook_url"),
+        Just("alertname"),
+        Just("account"),
+        Just("severity"),
+        Just("cost"),
+        Just("current_cost"),
+        Just("configured_limit"),
+        Just("other"),
+    ];
+    let texts = prop::collection::btree_map(
+        prop_oneof![4 => name.prop_map(str::to_owned), 1 => "[a-z<>&]{0,50}"],
+        any_text(),
+        0..12,
+    )
+    .boxed();
+    let one = (texts.clone(), texts.clone(), texts, any::<bool>()).prop_map(
+        |(labels, annotations, fields, over)| {
+            let event = json!({
+                "kind": fields.get("other"), "cost": fields.get("cost"),
+                "currency": fields.get("account"), "fields": fields,
+            });
+            let mut alert = alert(labels, annotations, event);
+            alert.status = if over { Status::Resolved } else { Status::Firing };
+            alert
+        },
+    );
+    let alerts = prop_oneof![
+        3 => one.clone().prop_map(|alert| vec![alert]),
+        1 => (one, 2_usize..60).prop_map(|(alert, n)| vec![alert; n]),
+    ];
+    (alerts, any_text(), prop::option::of(any_text())).prop_map(|(alerts, receiver, fallback)| {
+        let mut parcel = parcel(alerts);
+        parcel.message.receiver = receiver;
+        parcel.message.fallback_for = fallback;
+        parcel
+    })
+}

@@ -1,0 +1,341 @@
+//! What a person is told, before any channel gives it its form.
+//!
+//! Receives a message; promises short, displayable texts (see [`super::text`]) in the order in which someone who was
+//! just woken wants them: what, how much, which account, since when, what to do, why me. Never fails.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::facts::{self, Fact};
+use super::text::{lines, link, one_line};
+use super::{Message, Parcel};
+use crate::alerts::{MessageAlert, Status};
+use crate::rules::Labels;
+use crate::template::{ago_text, duration_text, truncate};
+
+/// Longest headline, in characters.
+const HEADLINE_CHARACTERS: usize = 200;
+/// Longest headline within a subject, in characters: what a phone shows.
+const SUBJECT_HEADLINE_CHARACTERS: usize = 90;
+/// Longest name (account, receiver, severity) within a sentence, in characters.
+const NAME_CHARACTERS: usize = 60;
+/// Longest advice, in characters.
+const ADVICE_CHARACTERS: usize = 1_500;
+/// Rows for labels, and rows for event fields, of one alert at most.
+const ROWS_MAX: usize = 6;
+/// Names of alerts in the headline of a mixed group at most.
+const NAMES_MAX: usize = 3;
+/// A message this much older than its sending says so, in seconds.
+const LATE_SECONDS: i64 = 120;
+
+/// How a message looks at first sight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Tone {
+    /// Over.
+    Resolved,
+    /// Fires, and can wait.
+    Info,
+    /// Fires; also what has no known severity.
+    Warning,
+    /// Fires, and cannot wait.
+    Critical,
+}
+
+impl Tone {
+    fn of(status: Status, severity: &str) -> Self {
+        match (status, severity.to_ascii_lowercase().as_str()) {
+            (Status::Resolved, _) => Self::Resolved,
+            (_, "critical" | "page" | "emergency" | "fatal" | "disaster") => Self::Critical,
+            (_, "info" | "information" | "notice" | "none" | "debug" | "low") => Self::Info,
+            _ => Self::Warning,
+        }
+    }
+
+    /// Its colour as `#rrggbb`, readable under white text.
+    pub(super) fn color(self) -> &'static str {
+        match self {
+            Self::Critical => "#c1121f",
+            Self::Warning => "#b45309",
+            Self::Info => "#1d5fa8",
+            Self::Resolved => "#1a7f37",
+        }
+    }
+
+    /// Its mark where colour is not at hand.
+    pub(super) fn mark(self) -> char {
+        match self {
+            Self::Critical => '🔴',
+            Self::Warning => '🟠',
+            Self::Info => '🔵',
+            Self::Resolved => '🟢',
+        }
+    }
+}
+
+/// A place to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Link {
+    /// What is there.
+    pub(super) label: &'static str,
+    /// A checked `http` or `https` address.
+    pub(super) url: String,
+}
+
+/// A message for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct View {
+    /// Colour.
+    pub(super) tone: Tone,
+    /// The colour as `#rrggbb`.
+    pub(super) color: &'static str,
+    /// `FIRING` or `RESOLVED`.
+    pub(super) status: &'static str,
+    /// The worst severity among the alerts that set the tone; may be empty.
+    pub(super) severity: String,
+    /// The account; empty when the alerts do not share one.
+    pub(super) account: String,
+    /// What happened, on one line.
+    pub(super) headline: String,
+    /// Subject line, and the text of a notification on a phone.
+    pub(super) subject: String,
+    /// What must be known before all else: that this is a fallback's copy, that it comes late.
+    pub(super) notes: Vec<String>,
+    /// The alerts, firing ones first; at most as many as asked for.
+    pub(super) alerts: Vec<AlertView>,
+    /// Whether there is one alert only, which is then told in full.
+    pub(super) single: bool,
+    /// How many more there are.
+    pub(super) more: usize,
+    /// Where to go about all of them; empty for a single alert, which has links of its own.
+    pub(super) links: Vec<Link>,
+    /// Why this is told.
+    pub(super) why: String,
+}
+
+/// One alert for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct AlertView {
+    /// Colour.
+    pub(super) tone: Tone,
+    /// The colour as `#rrggbb`.
+    pub(super) color: &'static str,
+    /// `FIRING` or `RESOLVED`.
+    pub(super) status: &'static str,
+    /// What happened, on one line.
+    pub(super) headline: String,
+    /// The amount that matters most, if any.
+    pub(super) figure: Option<Fact>,
+    /// Since when, or from when to when.
+    pub(super) when: Fact,
+    /// Everything else: further amounts, labels, event fields.
+    pub(super) facts: Vec<Fact>,
+    /// What to do, as written by the author of the rule; may have several lines, may be empty.
+    pub(super) advice: String,
+    /// Where to go.
+    pub(super) links: Vec<Link>,
+}
+
+impl View {
+    /// The view of a parcel's message, with at most `shown` alerts.
+    pub(super) fn of(parcel: &Parcel, shown: usize) -> Self {
+        let message = &parcel.message;
+        let decisive = message.alerts.iter().filter(|alert| alert.status == message.status);
+        let (tone, severity) = decisive
+            .map(|alert| (tone_of(alert), severity_of(alert)))
+            .max_by_key(|(tone, _)| *tone)
+            .unwrap_or_else(|| (Tone::of(message.status, ""), String::new()));
+        let headline = headline(message);
+        let account = one_line(text_of(&message.common_labels, "account"), NAME_CHARACTERS);
+        let alerts = message.alerts.iter().take(shown).map(|alert| alert_view(alert, parcel));
+        Self {
+            tone,
+            color: tone.color(),
+            status: status_word(message.status),
+            severity,
+            subject: subject(message, &headline, &account),
+            account,
+            headline,
+            notes: notes(parcel),
+            alerts: alerts.collect(),
+            single: message.alerts.len() == 1 && message.truncated_alerts == 0,
+            more: message.alerts.len().saturating_sub(shown) + message.truncated_alerts,
+            links: group_links(message),
+            why: why(message),
+        }
+    }
+}
+
+fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
+    let tone = tone_of(alert);
+    let mut amounts = facts::money(&alert.event).into_iter();
+    let figure = amounts.next();
+    let mut facts: Vec<Fact> = amounts.collect();
+    facts.extend(
+        alert
+            .labels
+            .iter()
+            .filter(|(name, _)| name.as_str() != "alertname" && name.as_str() != "severity")
+            .filter_map(|(name, value)| Fact::new(&facts::in_words(name), value))
+            .take(ROWS_MAX),
+    );
+    facts.extend(facts::others(&alert.event, &facts, ROWS_MAX));
+    let kind = facts::scalar(&alert.event["kind"]).unwrap_or_default();
+    facts.extend(Fact::new("Event", &kind));
+    AlertView {
+        tone,
+        color: tone.color(),
+        status: status_word(alert.status),
+        headline: alert_headline(alert),
+        figure,
+        when: when(alert, parcel.now),
+        facts,
+        advice: advice(alert),
+        links: alert_links(alert, &parcel.message.external_url),
+    }
+}
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Firing => "FIRING",
+        Status::Resolved => "RESOLVED",
+    }
+}
+
+fn severity_of(alert: &MessageAlert) -> String {
+    one_line(text_of(&alert.labels, "severity"), NAME_CHARACTERS)
+}
+
+fn tone_of(alert: &MessageAlert) -> Tone {
+    Tone::of(alert.status, &severity_of(alert))
+}
+
+/// The summary, else the alert's name, else a word: never empty.
+fn alert_headline(alert: &MessageAlert) -> String {
+    [text_of(&alert.annotations, "summary"), text_of(&alert.labels, "alertname"), "Alert"]
+        .iter()
+        .map(|text| one_line(text, HEADLINE_CHARACTERS))
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+}
+
+/// The headline of the only alert, or how many there are and what they share.
+fn headline(message: &Message) -> String {
+    if let ([alert], 0) = (message.alerts.as_slice(), message.truncated_alerts) {
+        return alert_headline(alert);
+    }
+    let total = message.alerts.len() + message.truncated_alerts;
+    let over = message.alerts.iter().filter(|alert| alert.status == Status::Resolved).count();
+    let count = match (message.status, over) {
+        (Status::Firing, 1..) => format!("{total} alerts, {over} of them over"),
+        _ => format!("{total} alerts"),
+    };
+    let shared = [
+        text_of(&message.common_annotations, "summary"),
+        text_of(&message.common_labels, "alertname"),
+    ];
+    let what = match shared.into_iter().find(|text| !text.trim().is_empty()) {
+        Some(text) => text.to_owned(),
+        None => {
+            let names = message.alerts.iter().map(|alert| text_of(&alert.labels, "alertname"));
+            let distinct: BTreeSet<&str> = names.filter(|name| !name.trim().is_empty()).collect();
+            distinct.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", ")
+        }
+    };
+    one_line(&format!("{count}: {what}"), HEADLINE_CHARACTERS)
+}
+
+fn subject(message: &Message, headline: &str, account: &str) -> String {
+    let mut subject = format!(
+        "[{}] {}",
+        status_word(message.status),
+        truncate(headline, SUBJECT_HEADLINE_CHARACTERS)
+    );
+    if !account.is_empty() {
+        subject.push_str(" · account ");
+        subject.push_str(account);
+    }
+    if let Some(receiver) = &message.fallback_for {
+        subject.push_str(" · for ");
+        subject.push_str(&one_line(receiver, NAME_CHARACTERS));
+    }
+    subject
+}
+
+fn notes(parcel: &Parcel) -> Vec<String> {
+    let message = &parcel.message;
+    let mut notes = Vec::new();
+    if let Some(receiver) = &message.fallback_for {
+        let receiver = one_line(receiver, NAME_CHARACTERS);
+        notes.push(format!("This copy is for receiver {receiver}, which could not be reached."));
+    }
+    let late = parcel.now.duration_since(message.created_at).as_secs();
+    if late >= LATE_SECONDS {
+        let late = duration_text(late);
+        notes.push(format!("Sent {late} late (attempt {}).", parcel.attempt));
+    }
+    notes
+}
+
+fn why(message: &Message) -> String {
+    let receiver = one_line(&message.receiver, NAME_CHARACTERS);
+    format!("{}, sent to receiver {receiver}", message.reason.as_str())
+}
+
+/// `2026-08-20 19:17:08 UTC (3m ago)`, or how long it lasted.
+fn when(alert: &MessageAlert, now: Timestamp) -> Fact {
+    let start = utc(alert.starts_at);
+    let (name, value) = match alert.status {
+        Status::Firing => ("Since", format!("{start} ({})", ago_text(alert.starts_at, now))),
+        Status::Resolved => {
+            let lasted = alert.ends_at.duration_since(alert.starts_at).as_secs();
+            ("Lasted", format!("{}, {start} to {}", duration_text(lasted), utc(alert.ends_at)))
+        }
+    };
+    Fact { name: name.to_owned(), value }
+}
+
+fn utc(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn advice(alert: &MessageAlert) -> String {
+    let runbook = ["runbook", "runbook_url"].map(|name| text_of(&alert.annotations, name));
+    // A runbook that is no address is advice in words.
+    let words = runbook.into_iter().find(|text| !text.trim().is_empty() && link(text).is_none());
+    [
+        text_of(&alert.annotations, "description"),
+        text_of(&alert.annotations, "action"),
+        words.unwrap_or_default(),
+    ]
+    .iter()
+    .map(|text| lines(text, ADVICE_CHARACTERS))
+    .filter(|text| !text.is_empty())
+    .collect::<Vec<_>>()
+    .join("\n")
+}
+
+fn alert_links(alert: &MessageAlert, external_url: &str) -> Vec<Link> {
+    let console = link(&format!("{external_url}/alerts/{}", alert.fingerprint));
+    let runbook =
+        ["runbook_url", "runbook"].iter().find_map(|name| link(text_of(&alert.annotations, name)));
+    let places = [("Open in console", console), ("Runbook", runbook)];
+    places.into_iter().filter_map(|(label, url)| Some(Link { label, url: url? })).collect()
+}
+
+fn group_links(message: &Message) -> Vec<Link> {
+    match message.alerts.as_slice() {
+        [_] => Vec::new(),
+        _ => link(&format!("{}/alerts", message.external_url))
+            .map(|url| Link { label: "All alerts", url })
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
+    texts.get(name).map_or("", String::as_str)
+}
