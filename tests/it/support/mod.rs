@@ -12,3 +12,4 @@ pub mod raw;
 pub mod tools;
 pub mod interop;
 pub mod process;
+pub mod strace;
