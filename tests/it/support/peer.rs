@@ -86,6 +86,8 @@ async fn listen(address: SocketAddr, handler: &Arc<Handler>) -> (SocketAddr, Joi
         loop {
             tokio::select! {
                 Ok((stream, _)) = listener.accept() => {
+                    // Peers answer in several small writes; none of them is to wait for an ACK.
+                    stream.set_nodelay(true).unwrap();
                     connections.spawn(handler(stream));
                 }
                 Some(ended) = connections.join_next() => {
