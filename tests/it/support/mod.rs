@@ -1,0 +1,15 @@
+//! What the tests stand on: scripted peers over real TCP, the real binary as a process, and waiting.
+
+#![expect(dead_code, reason = "a peer offers whole verbs; not each of them has a test of its own")]
+
+pub mod wait;
+pub mod peer;
+pub mod certs;
+pub mod smtp;
+pub mod http;
+pub mod telnyx;
+pub mod raw;
+pub mod tools;
+pub mod interop;
+pub mod process;
+pub mod strace;
