@@ -130,7 +130,7 @@ impl App {
                 Err(error) => tracing::error!(%error, "sends in flight could not be handed back"),
             }
         }
-        let closed = tokio::time::timeout(CLOSE_RESERVE, self.store.close()).await.is_ok();
+        let closed = matches!(tokio::time::timeout(CLOSE_RESERVE, self.store.close()).await, Ok(Ok(())));
         if drained && closed {
             tracing::info!("shut down");
         } else {
@@ -177,9 +177,9 @@ fn names(config: &Config) -> Names<'_> {
 impl Parts {
     /// Hands back what a former process was sending, and buries what nobody is configured to send.
     async fn tidy_up(&self) -> anyhow::Result<()> {
-        let released = self.store.release_all().await?;
-        if released > 0 {
-            tracing::warn!(released, "sends that a crash cut off will be repeated with the same key");
+        for resent in self.store.release_all().await? {
+            let (integration, count) = (resent.integration, resent.count);
+            tracing::warn!(integration, count, "sends that a crash cut off will be repeated with the same key");
         }
         let integrations = self.receivers.values().flat_map(|receiver| &receiver.integrations);
         let known = integrations.map(|integration| integration.id.clone()).collect();
@@ -261,7 +261,7 @@ impl Parts {
 async fn sweep(store: Store, clock: Clock, tasks: Tasks) {
     while !tasks.is_stopping() {
         let more = match store.sweep(clock.now(), SWEEP_ROWS_MAX).await {
-            Ok(removed) => removed >= SWEEP_ROWS_MAX,
+            Ok(swept) => swept.more,
             Err(error) => {
                 tracing::warn!(%error, "old rows cannot be removed");
                 false

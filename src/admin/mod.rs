@@ -10,7 +10,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::{DeliveryState, Store, StoreError};
 
 /// How long the store may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -69,11 +69,11 @@ async fn refresh(deps: &Deps) -> Result<(), StoreError> {
     let now = deps.clock.now();
     let age = stats.oldest_waiting.map_or(Duration::ZERO, |oldest| clock::until(oldest, now));
     deps.metrics.inbox_lag(stats.inbox_lag_events, age);
-    for (state, count) in &stats.deliveries {
-        deps.metrics.deliveries_are(state.as_str(), *count);
+    for state in DeliveryState::ALL {
+        deps.metrics.deliveries_are(state.as_str(), stats.deliveries_in(state));
     }
     deps.metrics.alerts_are(
-        stats.alerts.iter().map(|(alertname, state, count)| (alertname.as_str(), *state, *count)),
+        stats.alerts.iter().map(|found| (found.alertname.as_str(), found.state.as_str(), found.count)),
     );
     Ok(())
 }

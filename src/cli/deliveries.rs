@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::clock::Clock;
 use crate::config;
-use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retry, Settings, Store};
+use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retry, Store};
 
 /// Arguments of `deliveries`.
 #[derive(Debug, clap::Args)]
@@ -95,13 +95,9 @@ pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> 
         output::problems(&loaded);
         return Ok(None);
     };
-    let settings = Settings {
-        path: config.store.path.clone(),
-        retention: config.store.retention,
-        payload: config.store.payload,
-    };
-    let store = Store::attach(&settings).await;
-    Ok(Some(store.with_context(|| format!("cannot open the store {}", settings.path.display()))?))
+    let path = &config.store.path;
+    let store = Store::attach(path).await;
+    Ok(Some(store.with_context(|| format!("cannot open the store {}", path.display()))?))
 }
 
 async fn list(args: List) -> anyhow::Result<Exit> {
@@ -184,7 +180,7 @@ async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
     };
     let one = matches!(selection, Retry::One(_));
     let count = store.retry(selection, Clock::system().now()).await?;
-    store.close().await;
+    store.close().await?;
     if one && count == 0 {
         bail!("no dead delivery has that id");
     }

@@ -106,7 +106,6 @@ impl Signed {
 
 /// An HTTP client that behaves like the sender: no redirects, a deadline.
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
-    crate::notify::http::install_crypto();
     Ok(reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

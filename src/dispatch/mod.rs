@@ -200,7 +200,7 @@ impl Lane {
     async fn settle(&self, settlement: Settlement) {
         for _ in 0..SETTLE_TRIES {
             match self.deps.store.settle(settlement.clone()).await {
-                Ok(()) => return,
+                Ok(_settled) => return,
                 Err(error @ StoreError::Closed) => {
                     tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is lost");
                     return;

@@ -16,7 +16,7 @@ pub use step::{Judged, Policy, State, step};
 
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
-use crate::store::{Inbox, Store, StoreError, StoredEvent};
+use crate::store::{Store, StoreError, StoredEvent, Unreadable};
 use crate::tasks::Tasks;
 
 /// Events judged in one transaction at most.
@@ -67,6 +67,9 @@ pub async fn run(deps: Deps, tasks: Tasks) {
     }
 }
 
+/// An event of the inbox, or why it cannot be read back.
+type Kept = Result<StoredEvent, Unreadable>;
+
 /// What a turn of the worker left.
 enum Turn {
     /// More events may wait.
@@ -111,7 +114,7 @@ impl Engine {
     /// be judged is marked and the others go on.
     async fn judge(
         &mut self,
-        inbox: &[Inbox],
+        inbox: &[Kept],
         now: Timestamp,
         timers: bool,
     ) -> Result<(), StoreError> {
@@ -134,16 +137,13 @@ impl Engine {
 
     async fn attempt(
         &mut self,
-        inbox: &[Inbox],
+        inbox: &[Kept],
         now: Timestamp,
         timers: bool,
     ) -> Result<(), Trouble> {
         let events = inbox
             .iter()
-            .map(|one| match one {
-                Inbox::Event(event) => Ok(event),
-                Inbox::Unreadable { detail, .. } => Err(Trouble::Event(detail.clone())),
-            })
+            .map(|one| one.as_ref().map_err(|unreadable| Trouble::Event(unreadable.detail.clone())))
             .collect::<Result<Vec<&StoredEvent>, Trouble>>()?;
         let policy = self.deps.policy.load_full();
         self.state().await.map_err(Trouble::Store)?;
@@ -158,7 +158,7 @@ impl Engine {
 
     async fn commit(&mut self, judged: &Judged) -> Result<(), Trouble> {
         match self.deps.store.commit(judged.changes.clone()).await {
-            Ok(()) => judged.report(&self.deps.metrics),
+            Ok(_committed) => judged.report(&self.deps.metrics),
             Err(StoreError::Unstorable(detail)) => return Err(Trouble::Event(detail)),
             Err(error) => return Err(Trouble::Store(error)),
         }
@@ -166,11 +166,13 @@ impl Engine {
     }
 
     /// Marks an event that cannot be judged.
-    async fn fault(&mut self, one: &Inbox, detail: &str, now: Timestamp) -> Result<(), StoreError> {
-        tracing::error!(seq = one.seq(), %detail, "an event cannot be judged and is skipped");
+    async fn fault(&mut self, one: &Kept, detail: &str, now: Timestamp) -> Result<(), StoreError> {
+        let seq = step::seq_of(one);
+        tracing::error!(seq, %detail, "an event cannot be judged and is skipped");
         self.state = None;
+        let account = one.as_ref().map_or("", |stored| stored.event.account.as_str());
         match self.commit(&step::fault(one, detail, now)).await {
-            Ok(()) => self.deps.metrics.event_faulted(one.account()),
+            Ok(()) => self.deps.metrics.event_faulted(account),
             Err(Trouble::Event(detail)) => return Err(StoreError::Unstorable(detail)),
             Err(Trouble::Store(error)) => return Err(error),
         }

@@ -13,11 +13,12 @@ use crate::alerts::{
     self, Alert, AlertState, Fingerprint, Message, MessageAlert, Reason, Route, Status, Transition,
 };
 use crate::clock;
-use crate::event::Event;
+use crate::event::{Event, Source};
 use crate::metrics::Metrics;
 use crate::notify::Receiver;
 use crate::rules::{Finding, RuleSet, Verdict};
-use crate::store::{Changes, Inbox, Judgement, NewDelivery, StoredEvent, delivery_id};
+use super::Kept;
+use crate::store::{Changes, Judgement, NewDelivery, StoredEvent, delivery_id};
 
 /// Longest `detail` of a judgement, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
@@ -124,16 +125,29 @@ pub fn step(
     batch.judged
 }
 
+/// An event's place in the inbox.
+pub(super) fn seq_of(one: &Kept) -> i64 {
+    one.as_ref().map_or_else(|unreadable| unreadable.seq, |stored| stored.seq)
+}
+
 /// The changes that mark an event as one that cannot be judged, and tell so.
-pub(super) fn fault(one: &Inbox, detail: &str, now: Timestamp) -> Judged {
-    let seq = one.seq();
-    let id = format!("tollbell.event_faulted:{seq}");
-    let payload = json!({"seq": seq, "reason": detail});
-    let told = Event::tollbell("tollbell.event_faulted", one.account(), id, now, payload);
+pub(super) fn fault(one: &Kept, detail: &str, now: Timestamp) -> Judged {
+    let seq = seq_of(one);
+    let event = one.as_ref().ok().map(|stored| &stored.event);
+    let account = event.map_or("", |event| event.account.as_str());
     // A fault of the telling itself is not told, or it would never end.
-    let events = if one.is_about_itself() { Vec::new() } else { vec![told] };
-    let changes =
-        Changes { cursor: seq, faulted: vec![(seq, clip(detail))], events, ..Changes::default() };
+    let tell = event.is_none_or(|event| event.source != Source::Tollbell);
+    let events = tell.then(|| {
+        let id = format!("tollbell.event_faulted:{seq}");
+        let payload = json!({"seq": seq, "reason": detail});
+        Event::tollbell("tollbell.event_faulted", account, id, now, payload)
+    });
+    let changes = Changes {
+        cursor: seq,
+        faulted: vec![(seq, clip(detail))],
+        events: events.into_iter().collect(),
+        ..Changes::default()
+    };
     Judged { changes, ..Judged::default() }
 }
 

@@ -217,8 +217,8 @@ impl Metrics {
     }
 
     /// What the inbox holds unjudged.
-    pub fn inbox_lag(&self, events: i64, oldest: Duration) {
-        self.inbox_lag_events.set(events);
+    pub fn inbox_lag(&self, events: u64, oldest: Duration) {
+        self.inbox_lag_events.set(gauge(events));
         self.inbox_lag_seconds.set(oldest.as_secs_f64());
     }
 
@@ -228,7 +228,7 @@ impl Metrics {
     }
 
     /// How many alerts of each name are in each state; what is not named is zero.
-    pub fn alerts_are<'a>(&self, counts: impl Iterator<Item = (&'a str, &'static str, i64)>) {
+    pub fn alerts_are<'a>(&self, counts: impl Iterator<Item = (&'a str, &'a str, u64)>) {
         self.alerts.reset();
         for alertname in &self.alertnames {
             for state in ["firing", "resolved", "expired"] {
@@ -236,7 +236,7 @@ impl Metrics {
             }
         }
         for (alertname, state, count) in counts {
-            self.alerts.with_label_values(&[alertname, state]).set(count);
+            self.alerts.with_label_values(&[alertname, state]).set(gauge(count));
         }
     }
 
@@ -266,8 +266,8 @@ impl Metrics {
     }
 
     /// How many deliveries are in a state.
-    pub fn deliveries_are(&self, state: &str, count: i64) {
-        self.deliveries.with_label_values(&[state]).set(count);
+    pub fn deliveries_are(&self, state: &str, count: u64) {
+        self.deliveries.with_label_values(&[state]).set(gauge(count));
     }
 
     /// A delivery was given up.
@@ -293,6 +293,10 @@ impl Metrics {
             self.config_reload_at.set(at.as_duration().as_secs_f64());
         }
     }
+}
+
+fn gauge(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

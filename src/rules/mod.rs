@@ -151,21 +151,3 @@ impl FailureReason {
         }
     }
 }
-
-/// stub
-#[derive(Debug, Clone)]
-pub struct AccountLabels {
-    /// stub
-    pub name: String,
-    /// stub
-    pub labels: Labels,
-}
-/// stub
-#[derive(Debug)]
-pub struct RuleSet;
-impl RuleSet {
-    /// stub
-    pub fn compile(_: Vec<RuleSpec>, _: &[AccountLabels]) -> (Self, Vec<crate::problem::Problem>) {
-        (Self, Vec::new())
-    }
-}

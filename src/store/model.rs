@@ -87,6 +87,20 @@ pub struct Judgement {
     pub detail: String,
 }
 
+/// A delivery's identity, made from what causes it: judging the same batch again makes the same ids.
+pub fn delivery_id(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut bytes = [0; 16];
+    for (byte, hashed) in bytes.iter_mut().zip(hash.finalize()) {
+        *byte = hashed;
+    }
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
 /// A message to queue for one target of one integration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDelivery {

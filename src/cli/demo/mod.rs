@@ -165,10 +165,8 @@ async fn settle(app: &App) -> anyhow::Result<()> {
     let settled = async {
         loop {
             let stats = app.store.stats().await?;
-            let open = stats.deliveries.iter().any(|(state, count)| {
-                *count > 0 && matches!(state, DeliveryState::Pending | DeliveryState::Sending)
-            });
-            if stats.inbox_lag_events == 0 && !open {
+            let open = [DeliveryState::Pending, DeliveryState::Sending];
+            if stats.inbox_lag_events == 0 && open.iter().all(|state| stats.deliveries_in(*state) == 0) {
                 return anyhow::Ok(());
             }
             tokio::time::sleep(SETTLE_POLL).await;
