@@ -15,13 +15,14 @@
 //! 5,000 bad signatures a second of webhook size take a third of one core: within the budget of two workers,
 //! and a genuine sender behind the same address is served as always.
 //!
-//! All here is a function of (state, peer, now). Never does I/O, never reads a clock.
+//! All here is a function of (state, peer, now), where now is monotonic: it is about machine time, and a wall
+//! clock that jumps must not open or shut anything. Never does I/O, never reads a clock.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// Forwarding hops that are looked at; a longer list is no honest proxy's.
 const HOPS_MAX: usize = 16;
@@ -94,12 +95,12 @@ pub(super) struct Peers {
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     level: u32,
-    at: Timestamp,
+    at: Instant,
 }
 
 impl Failures {
-    fn level(self, now: Timestamp) -> u32 {
-        let seconds = now.as_second().saturating_sub(self.at.as_second()).max(0);
+    fn level(self, now: Instant) -> u32 {
+        let seconds = now.saturating_duration_since(self.at).as_secs();
         self.level.saturating_sub(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 }
@@ -117,7 +118,7 @@ pub(super) enum Standing {
 
 impl Peers {
     /// Knows nobody yet. `workers` is how many threads serve requests.
-    pub(super) fn new(workers: usize, now: Timestamp) -> Self {
+    pub(super) fn new(workers: usize, now: Instant) -> Self {
         Self {
             current: HashMap::new(),
             previous: HashMap::new(),
@@ -126,7 +127,7 @@ impl Peers {
     }
 
     /// How a request from this address is to be treated.
-    pub(super) fn standing(&mut self, peer: IpAddr, now: Timestamp) -> Standing {
+    pub(super) fn standing(&mut self, peer: IpAddr, now: Instant) -> Standing {
         let peer = block(peer);
         let failures = self.current.get(&peer).or_else(|| self.previous.get(&peer));
         if failures.is_none_or(|failures| failures.level(now) < FAILURES_SUSPECT) {
@@ -147,7 +148,7 @@ impl Peers {
     }
 
     /// Notes a bad signature; true when the address becomes suspect by it.
-    pub(super) fn failed(&mut self, peer: IpAddr, now: Timestamp) -> bool {
+    pub(super) fn failed(&mut self, peer: IpAddr, now: Instant) -> bool {
         let peer = block(peer);
         let known = self.current.get(&peer).or_else(|| self.previous.get(&peer)).copied();
         let before = known.map_or(0, |failures| failures.level(now));
@@ -176,11 +177,11 @@ struct Budget {
     micros_per_second: u64,
     /// May go below zero by the checks that were under way together.
     left_micros: i64,
-    at: Timestamp,
+    at: Instant,
 }
 
 impl Budget {
-    fn new(workers: usize, now: Timestamp) -> Self {
+    fn new(workers: usize, now: Instant) -> Self {
         let workers = u64::try_from(workers.max(1)).unwrap_or(1);
         let micros_per_second =
             workers.saturating_mul(1_000_000).saturating_mul(SUSPECT_SHARE_PERCENT.into()) / 100;
@@ -194,14 +195,13 @@ impl Budget {
             .unwrap_or(i64::MAX)
     }
 
-    fn is_left(&mut self, now: Timestamp) -> bool {
-        let elapsed_micros = now.as_microsecond().saturating_sub(self.at.as_microsecond());
-        // A clock set back gives nothing, and the count goes on from where it is now.
-        let elapsed_micros = u64::try_from(elapsed_micros).unwrap_or(0);
+    fn is_left(&mut self, now: Instant) -> bool {
+        let elapsed_micros = now.saturating_duration_since(self.at).as_micros();
+        let elapsed_micros = u64::try_from(elapsed_micros).unwrap_or(u64::MAX);
         let filled = elapsed_micros.saturating_mul(self.micros_per_second) / 1_000_000;
         let filled = i64::try_from(filled).unwrap_or(i64::MAX);
         self.left_micros = self.left_micros.saturating_add(filled).min(self.saved_max());
-        self.at = now;
+        self.at = self.at.max(now);
         self.left_micros > 0
     }
 
@@ -218,9 +218,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::clock;
-
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -269,34 +266,37 @@ mod tests {
 
     #[test]
     fn an_address_becomes_suspect_once_and_is_forgiven() {
-        let mut peers = Peers::new(2, NOW);
+        let start = Instant::now();
+        let mut peers = Peers::new(2, start);
         let peer = ip("203.0.113.9");
-        let became: Vec<_> = (1..=200).filter(|_| peers.failed(peer, NOW)).collect();
+        let became: Vec<_> = (1..=200).filter(|_| peers.failed(peer, start)).collect();
         assert_eq!(became, [FAILURES_SUSPECT]);
-        assert_eq!(peers.standing(peer, NOW), Standing::Suspect);
-        assert_eq!(peers.standing(ip("203.0.113.10"), NOW), Standing::Clear);
+        assert_eq!(peers.standing(peer, start), Standing::Suspect);
+        assert_eq!(peers.standing(ip("203.0.113.10"), start), Standing::Clear);
         let still = u64::from(FAILURES_MAX - FAILURES_SUSPECT);
-        let later = |seconds| clock::add(NOW, Duration::from_secs(seconds));
+        let later = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(peers.standing(peer, later(still)), Standing::Suspect);
         assert_eq!(peers.standing(peer, later(still + 1)), Standing::Clear);
     }
 
     #[test]
     fn the_addresses_of_one_ipv6_customer_are_one_peer() {
-        let mut peers = Peers::new(2, NOW);
+        let start = Instant::now();
+        let mut peers = Peers::new(2, start);
         for host in 0..FAILURES_SUSPECT {
-            peers.failed(ip(&format!("2001:db8:0:1::{host:x}")), NOW);
+            peers.failed(ip(&format!("2001:db8:0:1::{host:x}")), start);
         }
-        assert_eq!(peers.standing(ip("2001:db8:0:1:ffff::1"), NOW), Standing::Suspect);
-        assert_eq!(peers.standing(ip("2001:db8:0:2::1"), NOW), Standing::Clear);
+        assert_eq!(peers.standing(ip("2001:db8:0:1:ffff::1"), start), Standing::Suspect);
+        assert_eq!(peers.standing(ip("2001:db8:0:2::1"), start), Standing::Clear);
     }
 
     #[test]
     fn five_thousand_bad_signatures_a_second_leave_time_for_a_good_one() {
-        let mut peers = Peers::new(2, NOW);
+        let start = Instant::now();
+        let mut peers = Peers::new(2, start);
         let peer = ip("203.0.113.9");
         for tick in 0..50_000_u64 {
-            let now = clock::add(NOW, Duration::from_micros(200 * tick));
+            let now = start + Duration::from_micros(200 * tick);
             assert_ne!(peers.standing(peer, now), Standing::PutOff, "at tick {tick}");
             peers.charge(2048, 1);
             peers.failed(peer, now);
@@ -305,14 +305,15 @@ mod tests {
 
     #[test]
     fn a_suspect_gets_no_more_than_its_share() {
-        let mut peers = Peers::new(2, NOW);
+        let start = Instant::now();
+        let mut peers = Peers::new(2, start);
         let peer = ip("203.0.113.9");
         for _ in 0..FAILURES_SUSPECT {
-            peers.failed(peer, NOW);
+            peers.failed(peer, start);
         }
         let mut checked_micros = 0;
         for tick in 0..1_000_000_u64 {
-            let now = clock::add(NOW, Duration::from_micros(10 * tick));
+            let now = start + Duration::from_micros(10 * tick);
             if peers.standing(peer, now) == Standing::Suspect {
                 peers.charge(0, 1);
                 peers.failed(peer, now);
@@ -321,20 +322,21 @@ mod tests {
         }
         // Ten seconds of two workers, half of it, and what was saved up before.
         assert!((10_000_000..=10_300_000).contains(&checked_micros), "{checked_micros}");
-        assert_eq!(peers.standing(ip("203.0.113.10"), NOW), Standing::Clear);
+        assert_eq!(peers.standing(ip("203.0.113.10"), start), Standing::Clear);
     }
 
     #[test]
     fn the_table_is_bounded_and_keeps_the_latest() {
-        let mut peers = Peers::new(2, NOW);
+        let start = Instant::now();
+        let mut peers = Peers::new(2, start);
         for host in 0..100_000_u32 {
-            peers.failed(IpAddr::V4(host.into()), NOW);
+            peers.failed(IpAddr::V4(host.into()), start);
         }
         assert!(peers.current.len() <= PEERS_MAX && peers.previous.len() <= PEERS_MAX);
         for _ in 1..FAILURES_SUSPECT {
-            peers.failed(IpAddr::V4(99_999.into()), NOW);
+            peers.failed(IpAddr::V4(99_999.into()), start);
         }
-        assert_eq!(peers.standing(IpAddr::V4(99_999.into()), NOW), Standing::Suspect);
+        assert_eq!(peers.standing(IpAddr::V4(99_999.into()), start), Standing::Suspect);
     }
 
     proptest! {

@@ -27,7 +27,14 @@ pub(super) struct State {
     pub(super) deps: Deps,
     pub(super) timeouts: Timeouts,
     pub(super) peers: Mutex<Peers>,
-    pub(super) room: Room,
+    room: Room,
+}
+
+impl State {
+    pub(super) fn new(deps: Deps, workers: usize, timeouts: Timeouts) -> Self {
+        let peers = Mutex::new(Peers::new(workers, Instant::now()));
+        Self { deps, timeouts, peers, room: Room::new(timeouts.room) }
+    }
 }
 
 /// A request's fate when it is refused, with what the log line shall name.
@@ -116,7 +123,7 @@ impl Request<'_> {
         if !sources.is_empty() && !peers::is_in(self.client, sources) {
             return Err(Refusal::Source.into());
         }
-        let standing = self.standing();
+        let standing = self.peers(|peers| peers.standing(self.client, Instant::now()));
         if standing == Standing::PutOff {
             return Err(Refused { standing, ..Refusal::PeerLimit.into() });
         }
@@ -127,11 +134,6 @@ impl Request<'_> {
         let event = self.parse(request, &verified);
         drop(verified);
         self.record(event, share).await
-    }
-
-    fn standing(&self) -> Standing {
-        let now = self.state.deps.clock.now();
-        self.peers(|peers| peers.standing(self.client, now))
     }
 
     fn peers<T>(&self, ask: impl FnOnce(&mut Peers) -> T) -> T {
@@ -174,10 +176,8 @@ impl Request<'_> {
         if standing != Standing::Clear {
             self.peers(|peers| peers.charge(message.body().len(), self.account.keys.len()));
         }
-        let verified = signature::verify(&self.account.keys, headers, message);
-        let now = deps.clock.now();
-        let Ok(verified) = verified else {
-            if self.peers(|peers| peers.failed(self.client, now)) {
+        let Ok(verified) = signature::verify(&self.account.keys, headers, message) else {
+            if self.peers(|peers| peers.failed(self.client, Instant::now())) {
                 tracing::warn!(
                     client.address = %self.client,
                     "many bad signatures from one address: its requests are checked with limited time",
@@ -185,6 +185,7 @@ impl Request<'_> {
             }
             return Err(Refused { standing, ..Refusal::BadSignature.into() });
         };
+        let now = deps.clock.now();
         let skew_secs = verified.skew_secs(now);
         #[expect(clippy::cast_precision_loss, reason = "a gauge; exact below 2^53 seconds")]
         deps.metrics.webhook_clock_skew(&self.account.name, skew_secs as f64);

@@ -7,7 +7,6 @@
 use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,12 +19,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Deps;
-use super::body::Room;
-use super::peers::Peers;
 use super::receive::{self, State};
 
 /// Connections at once, over all workers; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
+
+/// Threads at most; actix has no more.
+const WORKERS_MAX: usize = 512;
 
 /// How long the listener waits for its clients and for the store.
 #[derive(Debug, Clone, Copy)]
@@ -88,9 +88,17 @@ pub fn serve_with(
     shutdown_timeout: Duration,
     timeouts: Timeouts,
 ) -> io::Result<Server> {
-    let workers = workers.clamp(1, 512);
-    let peers = Mutex::new(Peers::new(workers, deps.clock.now()));
-    let state = web::Data::new(State { deps, timeouts, peers, room: Room::new(timeouts.room) });
+    let workers = workers.clamp(1, WORKERS_MAX);
+    listen(listener, web::Data::new(State::new(deps, workers, timeouts)), workers, shutdown_timeout)
+}
+
+pub(super) fn listen(
+    listener: TcpListener,
+    state: web::Data<State>,
+    workers: usize,
+    shutdown_timeout: Duration,
+) -> io::Result<Server> {
+    let timeouts = state.timeouts;
     let address = listener.local_addr()?;
     let builder = Server::build()
         .workers(workers)
