@@ -103,12 +103,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Number of elements of a list or members of a map; 0 for everything else.
+    /// Number of elements of a list or members of a map, null ones not counted; 0 for everything else.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::List(items) => items.len(),
             Self::Json(Json::Array(items)) => items.len(),
-            Self::Json(Json::Object(members)) => members.len(),
+            Self::Json(Json::Object(members)) => members.values().filter(|m| !m.is_null()).count(),
             _ => 0,
         }
     }
@@ -127,7 +127,7 @@ impl<'a> Value<'a> {
         match self {
             Self::List(items) => Some(Items::List(Rc::clone(items), 0)),
             Self::Json(Json::Array(items)) => Some(Items::Array(items.iter())),
-            Self::Json(Json::Object(members)) => Some(Items::Keys(members.keys())),
+            Self::Json(Json::Object(members)) => Some(Items::Keys(members.iter())),
             _ => None,
         }
     }
@@ -165,10 +165,10 @@ impl<'a> Value<'a> {
             (Self::Int(_) | Self::Double(_), Self::Int(_) | Self::Double(_)) => {
                 self.order(other) == Some(Ordering::Equal)
             }
-            (Self::Json(Json::Object(a)), Self::Json(Json::Object(b))) => {
-                a.len() == b.len()
-                    && a.iter().all(|(name, value)| {
-                        b.get(name).is_some_and(|other| Self::of(value).equals(&Self::of(other)))
+            (Self::Json(Json::Object(a)), Self::Json(Json::Object(_))) => {
+                self.len() == other.len()
+                    && a.iter().filter(|(_, member)| !member.is_null()).all(|(name, member)| {
+                        other.member(name).is_some_and(|other| Self::of(member).equals(&other))
                     })
             }
             _ => match (self.kind(), other.kind()) {
@@ -212,7 +212,7 @@ impl<'a> Value<'a> {
 pub(super) enum Items<'a> {
     List(Rc<[Value<'a>]>, usize),
     Array(std::slice::Iter<'a, Json>),
-    Keys(serde_json::map::Keys<'a>),
+    Keys(serde_json::map::Iter<'a>),
 }
 
 impl<'a> Iterator for Items<'a> {
@@ -225,7 +225,9 @@ impl<'a> Iterator for Items<'a> {
                 items.get(*at - 1).cloned()
             }
             Self::Array(items) => items.next().map(Value::of),
-            Self::Keys(keys) => keys.next().map(|key| Value::Text(Cow::Borrowed(key))),
+            Self::Keys(members) => members
+                .find(|(_, member)| !member.is_null())
+                .map(|(name, _)| Value::Text(Cow::Borrowed(name))),
         }
     }
 }
