@@ -9,6 +9,7 @@ Prints {"port": N} when it listens on 127.0.0.1, then each mail as one line of J
 import argparse
 import base64
 import json
+import logging
 import socket
 import ssl
 import sys
@@ -37,6 +38,8 @@ def free_port():
 
 
 def main():
+    # It warns of its own use of its own deprecated names.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--starttls", nargs=2, metavar=("CERT", "KEY"))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +14,9 @@ use super::certs;
 use super::peer::lock;
 use super::tools::{python, support_file};
 use super::wait::{SOON, eventually_some};
+
+/// How long Python may take to start on a busy machine.
+const STARTED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A mail that aiosmtpd took.
 #[derive(Debug, Clone)]
@@ -61,7 +65,7 @@ impl Aiosmtpd {
                 lock(&kept).push(line);
             }
         });
-        let first = eventually_some(SOON, || lock(&lines).first().cloned()).await;
+        let first = eventually_some(STARTED_WITHIN, || lock(&lines).first().cloned()).await;
         let port = json_of(&first)["port"].to_string().parse().unwrap();
         Self { child, port, lines }
     }

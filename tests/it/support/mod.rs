@@ -11,5 +11,6 @@ pub mod telnyx;
 pub mod raw;
 pub mod tools;
 pub mod interop;
+pub mod prometheus;
 pub mod process;
 pub mod strace;
