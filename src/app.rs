@@ -130,7 +130,8 @@ impl App {
                 Err(error) => tracing::error!(%error, "sends in flight could not be handed back"),
             }
         }
-        let closed = matches!(tokio::time::timeout(CLOSE_RESERVE, self.store.close()).await, Ok(Ok(())));
+        let closed =
+            matches!(tokio::time::timeout(CLOSE_RESERVE, self.store.close()).await, Ok(Ok(())));
         if drained && closed {
             tracing::info!("shut down");
         } else {
@@ -179,7 +180,11 @@ impl Parts {
     async fn tidy_up(&self) -> anyhow::Result<()> {
         for resent in self.store.release_all().await? {
             let (integration, count) = (resent.integration, resent.count);
-            tracing::warn!(integration, count, "sends that a crash cut off will be repeated with the same key");
+            tracing::warn!(
+                integration,
+                count,
+                "sends that a crash cut off will be repeated with the same key"
+            );
         }
         let integrations = self.receivers.values().flat_map(|receiver| &receiver.integrations);
         let known = integrations.map(|integration| integration.id.clone()).collect();

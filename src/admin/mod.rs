@@ -73,7 +73,10 @@ async fn refresh(deps: &Deps) -> Result<(), StoreError> {
         deps.metrics.deliveries_are(state.as_str(), stats.deliveries_in(state));
     }
     deps.metrics.alerts_are(
-        stats.alerts.iter().map(|found| (found.alertname.as_str(), found.state.as_str(), found.count)),
+        stats
+            .alerts
+            .iter()
+            .map(|found| (found.alertname.as_str(), found.state.as_str(), found.count)),
     );
     Ok(())
 }

@@ -2,11 +2,10 @@
 
 use anyhow::bail;
 use clap::Subcommand;
-use serde_json::json;
 
 use super::deliveries::attach;
 use super::{ConfigArg, Exit, Format, output, runtime};
-use crate::store::{EventFilter, EventRecord};
+use crate::store::{EventFilter, EventRecord, EventState};
 
 /// Arguments of `events`.
 #[derive(Debug, clap::Args)]
@@ -27,9 +26,12 @@ enum Command {
 struct List {
     #[command(flatten)]
     config: ConfigArg,
-    /// Only those of this kind
+    /// Only those of this kind; `*` stands for anything
     #[arg(long)]
     kind: Option<String>,
+    /// Only those that stand so: waiting, judged, faulted
+    #[arg(long, value_parser = parse_state)]
+    state: Option<EventState>,
     /// Only those of this account
     #[arg(long)]
     account: Option<String>,
@@ -52,6 +54,25 @@ struct Show {
     format: Format,
 }
 
+/// The states by the words that name them.
+const STATES: [EventState; 3] = [EventState::Waiting, EventState::Judged, EventState::Faulted];
+
+fn state_word(state: EventState) -> &'static str {
+    match state {
+        EventState::Waiting => "waiting",
+        EventState::Judged => "judged",
+        EventState::Faulted => "faulted",
+    }
+}
+
+fn parse_state(word: &str) -> Result<EventState, String> {
+    let known = STATES.map(state_word).join(", ");
+    STATES
+        .into_iter()
+        .find(|state| state_word(*state) == word)
+        .ok_or_else(|| format!("expected one of {known}"))
+}
+
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
         match args.command {
@@ -63,7 +84,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 
 async fn list(args: List) -> anyhow::Result<Exit> {
     let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let filter = EventFilter { kind: args.kind, account: args.account, limit: args.limit };
+    let filter = EventFilter {
+        kind: args.kind,
+        account: args.account,
+        state: args.state,
+        limit: args.limit,
+    };
     let events = store.events(filter).await?;
     match args.format {
         Format::Json => output::json(&events)?,
@@ -75,8 +101,8 @@ async fn list(args: List) -> anyhow::Result<Exit> {
                         format!("{:.3}", event.received_at),
                         event.account.clone(),
                         event.kind.clone(),
-                        event.state.clone(),
-                        event.source.clone(),
+                        state_word(event.state).to_owned(),
+                        event.source.to_string(),
                         event.id.clone(),
                     ]
                 })
@@ -93,14 +119,7 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
         bail!("no event has the id {}", args.id);
     };
     match args.format {
-        Format::Json => output::json(&json!({
-            "event": record.stored.event,
-            "seq": record.stored.seq,
-            "state": record.state,
-            "fault": record.fault,
-            "judgements": record.judgements,
-            "deliveries": record.deliveries,
-        }))?,
+        Format::Json => output::json(&record)?,
         Format::Text => print(&record)?,
     }
     Ok(Exit::Ok)
@@ -118,7 +137,7 @@ fn print(record: &EventRecord) -> anyhow::Result<()> {
         ("received", event.received_at.to_string()),
         ("cost", or_unknown(event.cost.map(|cost| cost.to_string()))),
         ("currency", or_unknown(event.currency.clone())),
-        ("state", record.state.clone()),
+        ("state", state_word(record.state).to_owned()),
         ("fault", record.fault.clone().unwrap_or_else(|| "none".to_owned())),
     ] {
         output::line(&format!("{name:9} {value}"));

@@ -20,7 +20,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let answer = ask(args.address).unwrap_or_else(|error| format!("cannot ask {}: {error}", args.address));
+    let answer =
+        ask(args.address).unwrap_or_else(|error| format!("cannot ask {}: {error}", args.address));
     let ready = answer.starts_with("HTTP/1.1 200");
     let said = answer.lines().rfind(|line| !line.is_empty()).unwrap_or("no answer").to_owned();
     output::line(&said);

@@ -22,10 +22,10 @@ enum LogFormat {
 }
 
 impl LogArgs {
-    /// For commands whose output is the point: only warnings, unless the user asked for more.
+    /// For commands whose output is the point: only errors, unless the user asked for more.
     pub(super) fn quiet_unless_asked(&mut self) {
         if self.log_level == "info" {
-            "warn".clone_into(&mut self.log_level);
+            "error".clone_into(&mut self.log_level);
         }
     }
 }
@@ -35,7 +35,9 @@ pub(super) fn start(args: &LogArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log_level)?;
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
     match args.log_format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Text => {
+            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+        }
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
     }
     Ok(())

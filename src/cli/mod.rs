@@ -49,7 +49,13 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct ConfigArg {
     /// The configuration file
-    #[arg(short, long, env = "TOLLBELL_CONFIG", default_value = "config/tollbell.yaml", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        env = "TOLLBELL_CONFIG",
+        default_value = "config/tollbell.yaml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
 }
 

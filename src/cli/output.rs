@@ -34,7 +34,8 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
         .iter()
         .enumerate()
         .map(|(column, heading)| {
-            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            let cells =
+                rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
             cells.chain([heading.len()]).max().unwrap_or_default()
         })
         .collect();

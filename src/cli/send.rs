@@ -78,7 +78,12 @@ pub(super) struct Signed {
 
 impl Signed {
     /// Signs a body as if it were sent now.
-    pub(super) fn new(key: &SigningKey, content_type: &'static str, body: &[u8], as_is: bool) -> Self {
+    pub(super) fn new(
+        key: &SigningKey,
+        content_type: &'static str,
+        body: &[u8],
+        as_is: bool,
+    ) -> Self {
         let now = Clock::system().now();
         let id = uuid::Uuid::now_v7().to_string();
         let body = if as_is { body.to_vec() } else { event::freshen(body, content_type, &id, now) };
@@ -89,7 +94,11 @@ impl Signed {
     }
 
     /// Posts it; gives the status and the answer's text.
-    pub(super) async fn post(&self, client: &reqwest::Client, url: &str) -> reqwest::Result<(u16, String)> {
+    pub(super) async fn post(
+        &self,
+        client: &reqwest::Client,
+        url: &str,
+    ) -> reqwest::Result<(u16, String)> {
         let response = client
             .post(url)
             .header("content-type", self.content_type)
@@ -113,7 +122,12 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
         .build()?)
 }
 
-async fn send(args: &Args, key: &SigningKey, content_type: &'static str, body: &[u8]) -> anyhow::Result<Exit> {
+async fn send(
+    args: &Args,
+    key: &SigningKey,
+    content_type: &'static str,
+    body: &[u8],
+) -> anyhow::Result<Exit> {
     let client = client()?;
     let mut all_taken = true;
     for _ in 0..args.count {
@@ -130,7 +144,10 @@ async fn send(args: &Args, key: &SigningKey, content_type: &'static str, body: &
             }))?;
             continue;
         }
-        let (status, text) = signed.post(&client, &args.url).await.with_context(|| format!("cannot post to {}", args.url))?;
+        let (status, text) = signed
+            .post(&client, &args.url)
+            .await
+            .with_context(|| format!("cannot post to {}", args.url))?;
         all_taken &= status == 200;
         let mut said = format!("{status}");
         if !text.trim().is_empty() {
@@ -145,16 +162,14 @@ async fn send(args: &Args, key: &SigningKey, content_type: &'static str, body: &
 }
 
 fn body(what: &str) -> anyhow::Result<(&'static str, Vec<u8>)> {
-    if let Some((_, content_type, body)) = event::samples().find(|(name, ..)| *name == what) {
-        return Ok((content_type, body.to_vec()));
-    }
-    let path = std::path::Path::new(what);
-    if !path.exists() {
-        bail!("{what} is neither a sample (see `tollbell send --list`) nor a file");
-    }
-    let body = std::fs::read(path).with_context(|| format!("cannot read {what}"))?;
-    let form = path.extension().is_some_and(|extension| extension == "form");
-    Ok((if form { "application/x-www-form-urlencoded" } else { "application/json" }, body))
+    let body = match event::sample(what) {
+        Some(body) => body,
+        None if std::path::Path::new(what).exists() => {
+            std::fs::read(what).with_context(|| format!("cannot read {what}"))?
+        }
+        None => bail!("{what} is neither a sample (see `tollbell send --list`) nor a file"),
+    };
+    Ok((event::content_type(&body), body))
 }
 
 fn read_key(path: PathBuf) -> anyhow::Result<SigningKey> {

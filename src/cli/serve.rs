@@ -34,9 +34,12 @@ async fn serve(config: Config) -> anyhow::Result<Exit> {
     // Before anything starts, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let bind = |address| TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"));
-    let listeners =
-        Listeners { public: bind(config.server.listen)?, private: bind(config.server.private_listen)? };
+    let bind =
+        |address| TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"));
+    let listeners = Listeners {
+        public: bind(config.server.listen)?,
+        private: bind(config.server.private_listen)?,
+    };
     let app = App::start(config, listeners, Clock::system()).await?;
     let asked = tokio::select! {
         _ = terminate.recv() => true,

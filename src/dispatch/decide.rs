@@ -18,7 +18,9 @@ pub(super) fn next(
     match outcome {
         Outcome::Delivered => Next::Delivered,
         Outcome::Rejected { .. } => Next::Dead,
-        Outcome::Retry { .. } if now >= clock::add(delivery.created_at, policy.max_age) => Next::Dead,
+        Outcome::Retry { .. } if now >= clock::add(delivery.created_at, policy.max_age) => {
+            Next::Dead
+        }
         Outcome::Retry { after, .. } => {
             let jitter = pacer::backoff(policy, delivery.attempts, roll);
             let asked = after.unwrap_or_default().min(pacer::RETRY_AFTER_MAX);

@@ -39,7 +39,11 @@ async fn ring_due(deps: &Deps) -> Result<(), StoreError> {
     let now = deps.clock.now();
     for delivery in deps.store.fallback_due(now, BATCH_MAX).await? {
         let copies = copies(&delivery, &deps.receivers.load(), now);
-        tracing::warn!(delivery.id = delivery.id, receiver = delivery.receiver, "undelivered for too long, ringing the fallback");
+        tracing::warn!(
+            delivery.id = delivery.id,
+            receiver = delivery.receiver,
+            "undelivered for too long, ringing the fallback"
+        );
         deps.metrics.fell_back(&delivery.receiver);
         deps.store.ring_fallback(delivery.id, copies).await?;
     }

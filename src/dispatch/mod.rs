@@ -18,7 +18,7 @@ pub use fallback::run as run_fallbacks;
 use self::pacer::Pacer;
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
-use crate::notify::{Integration, Notifier, Outcome, Parcel, Sent};
+use crate::notify::{Integration, Notifier, Outcome, Parcel, Reason, Sent};
 use crate::store::{Attempt, Claim, Delivery, Next, Settlement, Store, StoreError};
 use crate::tasks::Tasks;
 
@@ -120,7 +120,8 @@ impl Lane {
     }
 
     async fn send(self: Arc<Self>, delivery: Delivery) {
-        let (kind, receiver) = (self.integration.channel.kind(), self.integration.receiver.as_str());
+        let (kind, receiver) =
+            (self.integration.channel.kind(), self.integration.receiver.as_str());
         let metrics = &self.deps.metrics;
         if delivery.maybe_repeated {
             metrics.resent(kind, receiver);
@@ -169,8 +170,15 @@ impl Lane {
         }
     }
 
-    fn report(&self, delivery: &Delivery, outcome: &Outcome, settlement: &Settlement, now: Timestamp) {
-        let (kind, receiver) = (self.integration.channel.kind(), self.integration.receiver.as_str());
+    fn report(
+        &self,
+        delivery: &Delivery,
+        outcome: &Outcome,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) {
+        let (kind, receiver) =
+            (self.integration.channel.kind(), self.integration.receiver.as_str());
         let metrics = &self.deps.metrics;
         let (_, reason, detail) = decide::describe(outcome);
         metrics.notified(kind, receiver, reason);
@@ -178,16 +186,30 @@ impl Lane {
         match settlement.next {
             Next::Delivered => {
                 metrics.delivered_after(kind, receiver, clock::until(delivery.created_at, now));
-                tracing::info!(delivery.id = id, receiver, integration = kind, attempt, "delivered");
+                tracing::info!(
+                    delivery.id = id,
+                    receiver,
+                    integration = kind,
+                    attempt,
+                    "delivered"
+                );
             }
             Next::RetryAt(at) => {
-                let reason = reason.map(|reason| reason.as_str());
+                let reason = reason.map(Reason::as_str);
                 tracing::warn!(delivery.id = id, receiver, integration = kind, attempt, reason, detail, retry_at = %at, "not delivered, will be tried again");
             }
             Next::Dead => {
                 metrics.dead_letter(kind, receiver);
-                let reason = reason.map(|reason| reason.as_str());
-                tracing::error!(delivery.id = id, receiver, integration = kind, attempt, reason, detail, "not delivered, given up");
+                let reason = reason.map(Reason::as_str);
+                tracing::error!(
+                    delivery.id = id,
+                    receiver,
+                    integration = kind,
+                    attempt,
+                    reason,
+                    detail,
+                    "not delivered, given up"
+                );
             }
         }
         if !settlement.fallbacks.is_empty() {

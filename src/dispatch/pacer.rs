@@ -50,7 +50,11 @@ impl Pacer {
             return 0;
         }
         // The bucket holds at most `burst`, a u32; the fraction is what is still coming back.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= tokens <= burst")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 <= tokens <= burst"
+        )]
         let whole = self.tokens as usize;
         if self.half_open() { whole.min(1) } else { whole }
     }
@@ -62,7 +66,8 @@ impl Pacer {
             return None;
         }
         let missing = (1.0 - self.tokens).max(0.0) / self.limit.per_second;
-        let refilled = clock::add(now, Duration::try_from_secs_f64(missing).unwrap_or(RETRY_AFTER_MAX));
+        let refilled =
+            clock::add(now, Duration::try_from_secs_f64(missing).unwrap_or(RETRY_AFTER_MAX));
         Some(refilled.max(self.paused_until))
     }
 
@@ -111,7 +116,8 @@ impl Pacer {
 
     fn refill(&mut self, now: Timestamp) {
         let passed = clock::until(self.refilled_at, now).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.limit.per_second).min(f64::from(self.limit.burst));
+        self.tokens =
+            (self.tokens + passed * self.limit.per_second).min(f64::from(self.limit.burst));
         self.refilled_at = self.refilled_at.max(now);
     }
 }

@@ -86,12 +86,11 @@ struct Engine {
 
 impl Engine {
     async fn state(&mut self) -> Result<&mut State, StoreError> {
-        let state = match self.state.take() {
-            Some(state) => state,
-            None => {
-                let resumed = self.deps.store.resume().await?;
-                State::resume(resumed.cursor, resumed.alerts)
-            }
+        let state = if let Some(state) = self.state.take() {
+            state
+        } else {
+            let resumed = self.deps.store.resume().await?;
+            State::resume(resumed.cursor, resumed.alerts)
         };
         Ok(self.state.insert(state))
     }
@@ -149,8 +148,9 @@ impl Engine {
         self.state().await.map_err(Trouble::Store)?;
         // Out of `self` until the commit: whatever goes wrong below, a state that ran ahead is gone.
         let mut state = self.state.take().unwrap_or_default();
-        let judged = catch_unwind(AssertUnwindSafe(|| step(&mut state, &policy, &events, now, timers)))
-            .map_err(|_panic| Trouble::Event("judging it panicked".to_owned()))?;
+        let judged =
+            catch_unwind(AssertUnwindSafe(|| step(&mut state, &policy, &events, now, timers)))
+                .map_err(|_panic| Trouble::Event("judging it panicked".to_owned()))?;
         self.commit(&judged).await?;
         self.state = Some(state);
         Ok(())

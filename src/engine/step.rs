@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::Kept;
 use crate::alerts::{
     self, Alert, AlertState, Fingerprint, Message, MessageAlert, Reason, Route, Status, Transition,
 };
@@ -17,7 +18,6 @@ use crate::event::{Event, Source};
 use crate::metrics::Metrics;
 use crate::notify::Receiver;
 use crate::rules::{Finding, RuleSet, Verdict};
-use super::Kept;
 use crate::store::{Changes, Judgement, NewDelivery, StoredEvent, delivery_id};
 
 /// Longest `detail` of a judgement, in characters.
@@ -48,7 +48,9 @@ impl State {
     /// The state as it was kept.
     pub fn resume(cursor: i64, alerts: Vec<Alert>) -> Self {
         let mut state = Self { cursor, ..Self::default() };
-        alerts.into_iter().for_each(|alert| state.put(alert));
+        for alert in alerts {
+            state.put(alert);
+        }
         state
     }
 
@@ -101,9 +103,10 @@ impl Judged {
     }
 }
 
-/// Judges `events` in order. With `timers`, also what falls due up to `now`: only when no event waits behind
-/// these, for it could have come before the timer. When the changes are not committed, the state is void and
-/// must be read back from the store.
+/// Judges `events` in order; the state moves along.
+///
+/// With `timers`, also what falls due up to `now`: only when no event waits behind these, for it could have come
+/// before the timer. When the changes are not committed, the state is void and must be read back from the store.
 pub fn step(
     state: &mut State,
     policy: &Policy,
@@ -256,7 +259,13 @@ impl Batch<'_> {
                 }
                 for target in integration.channel.targets() {
                     self.judged.changes.deliveries.push(NewDelivery {
-                        id: delivery_id(&[cause, &message.group_key, &integration.id, &target, reason.as_str()]),
+                        id: delivery_id(&[
+                            cause,
+                            &message.group_key,
+                            &integration.id,
+                            &target,
+                            reason.as_str(),
+                        ]),
                         integration: integration.id.clone(),
                         receiver: receiver.name.clone(),
                         target,
@@ -284,8 +293,7 @@ fn message(
     reason: Reason,
     now: Timestamp,
 ) -> Message {
-    let status =
-        if alert.state == AlertState::Firing { Status::Firing } else { Status::Resolved };
+    let status = if alert.state == AlertState::Firing { Status::Firing } else { Status::Resolved };
     Message {
         receiver: receiver.name.clone(),
         status,

@@ -128,8 +128,7 @@ const OUTCOMES: [&str; 7] =
 impl Metrics {
     /// All series, with those of configured names at zero.
     pub fn new(names: &Names<'_>) -> Self {
-        let mut metrics =
-            Self::declare(Registry::new()).expect("the declarations above are valid");
+        let mut metrics = Self::declare(Registry::new()).expect("the declarations above are valid");
         metrics.alertnames = names.alerts.iter().map(|&alert| alert.to_owned()).collect();
         #[cfg(target_os = "linux")]
         metrics

@@ -100,15 +100,12 @@ pub(super) fn context(event: &Event, labels: &Labels) -> Value {
 
 /// As [`context`], of an event's parts.
 pub(super) fn context_of(snapshot: &Json, payload: &Json, labels: &Labels) -> Value {
-    let labels: Value =
-        labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    [
-        ("event", template::value(snapshot)),
-        ("labels", labels),
-        ("payload", template::value(payload)),
-    ]
-    .into_iter()
-    .collect()
+    let labels = labels.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+    template::object([
+        ("event".to_owned(), template::value(snapshot)),
+        ("labels".to_owned(), template::object(labels)),
+        ("payload".to_owned(), template::value(payload)),
+    ])
 }
 
 /// Names that no event of any kind will have, with what to say of them.

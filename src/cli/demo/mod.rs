@@ -32,7 +32,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often it is looked whether they are done.
 const SETTLE_POLL: Duration = Duration::from_millis(20);
 /// The rules of the demo: the ones tollbell ships.
-const RULES: &str = include_str!("../../../config/rules/limits.yaml");
+const RULES: &str = include_str!("../../../config/rules/money.yaml");
 /// What is sent, in this order.
 const SAMPLES: [&str; 4] =
     ["call.cost", "messaging-profile.spend-limit-reached", "fax.failed", "verify.delivered"];
@@ -93,7 +93,12 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     Ok(if clean && rang { Exit::Ok } else { Exit::Failed })
 }
 
-async fn start(dir: &Path, key: &SigningKey, mail: SocketAddr, slack: SocketAddr) -> anyhow::Result<App> {
+async fn start(
+    dir: &Path,
+    key: &SigningKey,
+    mail: SocketAddr,
+    slack: SocketAddr,
+) -> anyhow::Result<App> {
     let public_key = STANDARD.encode(key.verifying_key().to_bytes());
     std::fs::write(dir.join("rules.yaml"), RULES)?;
     let text = format!(
@@ -141,10 +146,8 @@ async fn send_samples(key: &SigningKey, url: &str) -> anyhow::Result<()> {
     let client = client()?;
     let mut last = None;
     for name in SAMPLES {
-        let (_, content_type, body) = event::samples()
-            .find(|(sample, ..)| *sample == name)
-            .with_context(|| format!("no sample is called {name}"))?;
-        let signed = Signed::new(key, content_type, body, false);
+        let body = event::sample(name).with_context(|| format!("no sample is called {name}"))?;
+        let signed = Signed::new(key, event::content_type(&body), &body, false);
         say_status(name, signed.post(&client, url).await?.0);
         last = Some(signed);
     }
@@ -152,7 +155,10 @@ async fn send_samples(key: &SigningKey, url: &str) -> anyhow::Result<()> {
         say_status("the last one again: kept once, judged once", again.post(&client, url).await?.0);
     }
     let forged = Signed::new(&random_key()?, "application/json", b"{}", true);
-    say_status("one signed with another key: refused, not even parsed", forged.post(&client, url).await?.0);
+    say_status(
+        "one signed with another key: refused, not even parsed",
+        forged.post(&client, url).await?.0,
+    );
     Ok(())
 }
 
@@ -166,13 +172,17 @@ async fn settle(app: &App) -> anyhow::Result<()> {
         loop {
             let stats = app.store.stats().await?;
             let open = [DeliveryState::Pending, DeliveryState::Sending];
-            if stats.inbox_lag_events == 0 && open.iter().all(|state| stats.deliveries_in(*state) == 0) {
+            if stats.inbox_lag_events == 0
+                && open.iter().all(|state| stats.deliveries_in(*state) == 0)
+            {
                 return anyhow::Ok(());
             }
             tokio::time::sleep(SETTLE_POLL).await;
         }
     };
-    tokio::time::timeout(SETTLE_TIMEOUT, settled).await.context("the notifications did not arrive")?
+    tokio::time::timeout(SETTLE_TIMEOUT, settled)
+        .await
+        .context("the notifications did not arrive")?
 }
 
 /// Shows what the sinks took; false when nothing did.

@@ -31,7 +31,10 @@ pub(super) async fn start(
     let mail = TcpListener::bind("127.0.0.1:0").await?;
     let slack = TcpListener::bind("127.0.0.1:0").await?;
     let addresses = (mail.local_addr()?, slack.local_addr()?);
-    let accept = async |listener: TcpListener, taken: mpsc::Sender<Taken>, tasks: Tasks, is_mail: bool| loop {
+    let accept = async |listener: TcpListener,
+                        taken: mpsc::Sender<Taken>,
+                        tasks: Tasks,
+                        is_mail: bool| loop {
         tokio::select! {
             () = tasks.stopping() => return,
             Ok((stream, _)) = listener.accept() => {
@@ -91,7 +94,11 @@ async fn slack_session(stream: TcpStream, taken: mpsc::Sender<Taken>) -> std::io
         if taken.send(Taken::Slack { body }).await.is_err() {
             return Ok(());
         }
-        say(&mut write, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok").await?;
+        say(
+            &mut write,
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok",
+        )
+        .await?;
     }
     Ok(())
 }
