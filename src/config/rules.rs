@@ -113,7 +113,7 @@ fn rule(section: &Section<'_>, group: &str) -> Option<RuleSpec> {
     });
     Some(RuleSpec {
         group: group.to_owned(),
-        on: kinds(section),
+        on: section.texts("on"),
         when: section.text("when"),
         by: section.pairs("by"),
         active_for: section.duration("active_for"),
@@ -123,11 +123,4 @@ fn rule(section: &Section<'_>, group: &str) -> Option<RuleSpec> {
         annotations: section.pairs("annotations"),
         alert: section.text("alert")?,
     })
-}
-
-fn kinds(section: &Section<'_>) -> Vec<At<String>> {
-    if section.is_empty("on") {
-        section.error("on", "no kind of event: the rule would never be asked");
-    }
-    section.texts("on")
 }

@@ -179,7 +179,7 @@ mod tests {
         assert_eq!((pacer.allowance(at(14_999)), pacer.allowance(at(15_000))), (0, 1));
         pacer.begin(at(15_000));
         pacer.end(&Outcome::Delivered, at(15_000));
-        assert_eq!(pacer.allowance(at(15_000)), 10);
+        assert_eq!(pacer.allowance(at(15_000)), 9);
     }
 
     proptest! {
