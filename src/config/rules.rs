@@ -109,7 +109,7 @@ fn read_file(
 fn rule(section: &Section<'_>, group: &str) -> Option<RuleSpec> {
     let resolve_on = section.has("resolve_on").then(|| {
         let resolve = section.section("resolve_on");
-        ResolveSpec { on: kinds(&resolve), when: resolve.text("when") }
+        ResolveSpec { on: resolve.texts("on"), when: resolve.text("when") }
     });
     Some(RuleSpec {
         group: group.to_owned(),

@@ -16,3 +16,19 @@
 )]
 
 mod support;
+
+mod limits;
+mod durability;
+mod full_disk;
+mod journey;
+mod dispatch;
+mod email;
+mod slack;
+mod webhook;
+mod interop;
+mod metrics;
+mod shutdown;
+mod cli;
+mod logs;
+mod chart;
+mod tidy;

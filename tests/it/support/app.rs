@@ -7,13 +7,10 @@ use std::time::Duration;
 use tollbell::app::{App, Listeners};
 use tollbell::clock::Clock;
 use tollbell::config;
-use tollbell::store::DeliveryState;
+use tollbell::store::{DeliveryFilter, DeliveryState};
 
 use super::telnyx::Signer;
-use super::wait::eventually;
-
-/// How long anything may take that happens at once.
-pub const SOON: Duration = Duration::from_secs(10);
+use super::wait::{SOON, eventually_async};
 
 /// A running tollbell in this process, over a store of its own.
 pub struct TestApp {
@@ -95,7 +92,7 @@ impl Setup {
         let clock =
             if self.real_time { Clock::system() } else { Clock::manual(Clock::system().now()) };
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let signer = Signer::new(7);
+        let signer = Signer::new();
         let client = reqwest_client();
         let mut app = TestApp { clock, signer, dir, client, setup: self, app: None };
         app.spawn().await;
@@ -183,19 +180,16 @@ impl TestApp {
     /// Waits until all that is due is done: nothing unjudged, nothing sending, nothing pending that is due.
     pub async fn settle(&self) {
         let store = &self.app().store;
-        eventually(SOON, "the app settles", async || {
-            let stats = store.stats().await.expect("stats");
-            let now = self.clock.now();
-            let filter = |state| tollbell::store::DeliveryFilter {
-                state: Some(state),
-                receiver: None,
-                limit: 1000,
-            };
-            let sending = store.deliveries(filter(DeliveryState::Sending)).await.expect("list");
-            let pending = store.deliveries(filter(DeliveryState::Pending)).await.expect("list");
-            stats.inbox_lag_events == 0
-                && sending.is_empty()
-                && pending.iter().all(|delivery| delivery.not_before > now)
+        let listed = async |state| {
+            let filter = DeliveryFilter { state: Some(state), receiver: None, limit: 1000 };
+            store.deliveries(filter).await.expect("list")
+        };
+        eventually_async(SOON, async || {
+            let unjudged = store.stats().await.expect("stats").inbox_lag_events;
+            let pending = listed(DeliveryState::Pending).await;
+            let due = pending.iter().any(|delivery| delivery.not_before <= self.clock.now());
+            let sending = !listed(DeliveryState::Sending).await.is_empty();
+            (unjudged == 0 && !due && !sending).then_some(())
         })
         .await;
     }
@@ -214,7 +208,8 @@ impl TestApp {
 
 /// A client without redirects, proxies or TLS.
 pub fn reqwest_client() -> reqwest::Client {
-    tollbell::notify::http::install_crypto();
+    // Refused when another test was first; then it is there.
+    drop(rustls::crypto::ring::default_provider().install_default());
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

@@ -14,3 +14,4 @@ pub mod interop;
 pub mod prometheus;
 pub mod process;
 pub mod strace;
+pub mod app;
