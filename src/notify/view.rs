@@ -94,7 +94,7 @@ pub(super) struct View {
     pub(super) color: &'static str,
     /// `FIRING` or `RESOLVED`.
     pub(super) status: &'static str,
-    /// The worst severity among the alerts that set the tone; may be empty.
+    /// The worst severity among the alerts that set the tone, `was …` when they are over; may be empty.
     pub(super) severity: String,
     /// The account; empty when the alerts do not share one.
     pub(super) account: String,
@@ -127,13 +127,13 @@ pub(super) struct AlertView {
     pub(super) status: &'static str,
     /// What happened, on one line.
     pub(super) headline: String,
-    /// The amount that matters most, if any.
+    /// The amount that matters most, if any; how long it lasted, when it is over.
     pub(super) figure: Option<Fact>,
     /// Since when, or from when to when.
     pub(super) when: Fact,
     /// Everything else: further amounts, labels, event fields.
     pub(super) facts: Vec<Fact>,
-    /// What to do, as written by the author of the rule; may have several lines, may be empty.
+    /// What to do, as written by the author of the rule; may have several lines. Empty when it is over.
     pub(super) advice: String,
     /// Where to go.
     pub(super) links: Vec<Link>,
@@ -146,8 +146,12 @@ impl View {
         let decisive = message.alerts.iter().filter(|alert| alert.status == message.status);
         let (tone, severity) = decisive
             .map(|alert| (tone_of(alert), severity_of(alert)))
-            .max_by_key(|(tone, _)| *tone)
+            .max_by(|one, other| one.0.cmp(&other.0))
             .unwrap_or_else(|| (Tone::of(message.status, ""), String::new()));
+        let severity = match message.status {
+            Status::Resolved if !severity.is_empty() => format!("was {severity}"),
+            _ => severity,
+        };
         let headline = headline(message);
         let account = one_line(text_of(&message.common_labels, "account"), NAME_CHARACTERS);
         let alerts = message.alerts.iter().take(shown).map(|alert| alert_view(alert, parcel));
@@ -171,9 +175,13 @@ impl View {
 
 fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
     let tone = tone_of(alert);
-    let mut amounts = facts::money(&alert.event).into_iter();
-    let figure = amounts.next();
-    let mut facts: Vec<Fact> = amounts.collect();
+    let over = alert.status == Status::Resolved;
+    let mut facts = facts::money(&alert.event);
+    let figure = match over {
+        true => Some(lasted(alert)),
+        false if facts.is_empty() => None,
+        false => Some(facts.remove(0)),
+    };
     facts.extend(
         alert
             .labels
@@ -193,7 +201,7 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
         figure,
         when: when(alert, parcel.now),
         facts,
-        advice: advice(alert),
+        advice: if over { String::new() } else { advice(alert) },
         links: alert_links(alert, &parcel.message.external_url),
     }
 }
@@ -282,20 +290,22 @@ fn notes(parcel: &Parcel) -> Vec<String> {
 
 fn why(message: &Message) -> String {
     let receiver = one_line(&message.receiver, NAME_CHARACTERS);
-    format!("{}, sent to receiver {receiver}", message.reason.as_str())
+    format!("Told because: {}, receiver {receiver}", message.reason.as_str())
 }
 
-/// `2026-08-20 19:17:08 UTC (3m ago)`, or how long it lasted.
+/// `2026-08-20 19:17:08 UTC (3m ago)`, or from when to when.
 fn when(alert: &MessageAlert, now: Timestamp) -> Fact {
     let start = utc(alert.starts_at);
     let (name, value) = match alert.status {
         Status::Firing => ("Since", format!("{start} ({})", ago_text(alert.starts_at, now))),
-        Status::Resolved => {
-            let lasted = alert.ends_at.duration_since(alert.starts_at).as_secs();
-            ("Lasted", format!("{}, {start} to {}", duration_text(lasted), utc(alert.ends_at)))
-        }
+        Status::Resolved => ("From", format!("{start} to {}", utc(alert.ends_at))),
     };
     Fact { name: name.to_owned(), value }
+}
+
+fn lasted(alert: &MessageAlert) -> Fact {
+    let seconds = alert.ends_at.duration_since(alert.starts_at).as_secs();
+    Fact { name: "Over after".to_owned(), value: duration_text(seconds) }
 }
 
 fn utc(at: Timestamp) -> String {
