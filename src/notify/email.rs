@@ -4,6 +4,7 @@
 //! text. One parcel is one recipient's copy; all copies show all recipients. Mails of one group of alerts make one
 //! thread: they refer to an identifier that is derived from the group and that no mail has.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -310,7 +311,10 @@ fn ascii_host(address: &Address) -> &str {
 
 /// 32 hexadecimal digits that stand for a text.
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text).iter().take(16).fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
+        digits
+    })
 }
 
 #[cfg(test)]

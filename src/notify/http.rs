@@ -33,7 +33,7 @@ pub const REPLY_BYTES_MAX: usize = 4 * 1024;
 /// Longest wait that a peer may ask for.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// How long an idle connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bound on connecting, when the whole bound is not shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bound on reading a body, once the status is known.
@@ -60,7 +60,7 @@ pub(super) fn client(
             .no_proxy()
             .referer(false)
             // A little less than the caller's own bound, so that a known status is not lost to it.
-            .timeout(timeout - timeout / 10)
+            .timeout(timeout.saturating_sub(timeout / 10))
             .connect_timeout(timeout.min(CONNECT_TIMEOUT))
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(connections.max(1))

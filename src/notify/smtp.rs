@@ -114,7 +114,7 @@ impl Server {
     /// Hands a letter over.
     pub(super) async fn deliver(&self, letter: &Letter<'_>) -> Outcome {
         // A little earlier than the caller's own bound, which knows less about what was going on.
-        let deadline = Instant::now() + self.timeout - self.timeout / 10;
+        let deadline = Instant::now() + self.timeout.saturating_sub(self.timeout / 10);
         let text_begun = AtomicBool::new(false);
         let exchange = async {
             let mut connection = self.connection().await?;
@@ -288,9 +288,10 @@ fn mail_parameters(
 }
 
 fn timed_out(text_begun: bool) -> Outcome {
-    let detail = match text_begun {
-        true => "no answer in time, after the text was begun; it may have been taken",
-        false => "no answer in time, before the text was begun",
+    let detail = if text_begun {
+        "no answer in time, after the text was begun; it may have been taken"
+    } else {
+        "no answer in time, before the text was begun"
     };
     Outcome::Retry { reason: Reason::Timeout, after: None, detail: detail.to_owned() }
 }

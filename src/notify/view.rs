@@ -191,7 +191,7 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
             .take(ROWS_MAX),
     );
     facts.extend(facts::others(&alert.event, &facts, ROWS_MAX));
-    let kind = facts::scalar(&alert.event["kind"]).unwrap_or_default();
+    let kind = alert.event.get("kind").and_then(facts::scalar).unwrap_or_default();
     facts.extend(Fact::new("Event", &kind));
     AlertView {
         tone,
@@ -245,15 +245,16 @@ fn headline(message: &Message) -> String {
         text_of(&message.common_annotations, "summary"),
         text_of(&message.common_labels, "alertname"),
     ];
-    let what = match shared.into_iter().find(|text| !text.trim().is_empty()) {
-        Some(text) => text.to_owned(),
-        None => {
-            let names = message.alerts.iter().map(|alert| text_of(&alert.labels, "alertname"));
-            let distinct: BTreeSet<&str> = names.filter(|name| !name.trim().is_empty()).collect();
-            distinct.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", ")
-        }
-    };
+    let what = shared.into_iter().find(|text| !text.trim().is_empty());
+    let what = what.map_or_else(|| names(message), str::to_owned);
     one_line(&format!("{count}: {what}"), HEADLINE_CHARACTERS)
+}
+
+/// The distinct names of a mixed group's alerts, the first few.
+fn names(message: &Message) -> String {
+    let names = message.alerts.iter().map(|alert| text_of(&alert.labels, "alertname"));
+    let distinct: BTreeSet<&str> = names.filter(|name| !name.trim().is_empty()).collect();
+    distinct.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", ")
 }
 
 fn subject(message: &Message, headline: &str, account: &str) -> String {
