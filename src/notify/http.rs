@@ -176,7 +176,8 @@ fn failure(error: reqwest::Error) -> Outcome {
     Outcome::Retry { reason, after: None, detail }
 }
 
-/// Whether the peer speaks, but not HTTP.
+/// Whether the peer speaks, but not HTTP. hyper's error types are out of reach here, so its words have to do; they only
+/// choose between two reasons of the same retry.
 fn is_garbage(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {

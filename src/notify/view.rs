@@ -350,3 +350,79 @@ fn group_links(message: &Message) -> Vec<Link> {
 fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
     texts.get(name).map_or("", String::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::samples;
+
+    #[test]
+    fn severity_sets_the_tone_and_an_end_is_always_green() {
+        for (status, severity, expected) in [
+            (Status::Firing, "critical", Tone::Critical),
+            (Status::Firing, "PAGE", Tone::Critical),
+            (Status::Firing, "info", Tone::Info),
+            (Status::Firing, "", Tone::Warning),
+            (Status::Firing, "purple", Tone::Warning),
+            (Status::Resolved, "critical", Tone::Resolved),
+        ] {
+            assert_eq!(Tone::of(status, severity), expected, "{severity}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_named_by_what_it_shares_or_by_the_worst_it_has() {
+        let mut parcel = samples::many();
+        let label = |parcel: &mut Parcel, at: usize, name: &str, value: &str| {
+            parcel.message.alerts[at].labels.insert(name.to_owned(), value.to_owned());
+        };
+        label(&mut parcel, 3, "severity", "critical");
+        let view = View::of(&parcel, 5);
+        assert_eq!((view.tone, view.severity.as_str()), (Tone::Critical, "critical"));
+        assert_eq!((view.alerts.len(), view.more, view.single), (5, 29, false));
+        parcel.message.common_labels.clear();
+        for (at, name) in ["D", "B", "C", "A"].into_iter().enumerate() {
+            label(&mut parcel, at, "alertname", name);
+        }
+        parcel.message.alerts.truncate(4);
+        assert_eq!(View::of(&parcel, 5).headline, "4 alerts: A, B, C");
+        assert_eq!(View::of(&parcel, 5).account, "");
+    }
+
+    #[test]
+    fn an_end_tells_how_long_it_lasted_and_asks_for_nothing() {
+        let view = View::of(&samples::resolved(), 9);
+        let [alert] = view.alerts.as_slice() else { panic!("one alert") };
+        assert_eq!((view.status, view.severity.as_str()), ("RESOLVED", "was critical"));
+        assert_eq!(alert.figure, Fact::new("Over after", "2h 5m"));
+        assert_eq!(alert.advice, "");
+    }
+
+    #[test]
+    fn a_runbook_is_a_link_or_advice() {
+        let mut parcel = samples::bare();
+        for (text, advice, links) in
+            [("https://wiki.example.com/x", "", 1), ("call Ann", "call Ann", 0), (" ", "", 0)]
+        {
+            let annotations = &mut parcel.message.alerts[0].annotations;
+            annotations.insert("runbook".to_owned(), text.to_owned());
+            let view = View::of(&parcel, 1);
+            assert_eq!(
+                (view.alerts[0].advice.as_str(), view.alerts[0].links.len()),
+                (advice, links)
+            );
+        }
+    }
+
+    #[test]
+    fn lateness_and_fallback_are_said_first() {
+        assert_eq!(View::of(&samples::spend_limit(), 1).notes, Vec::<String>::new());
+        assert_eq!(
+            View::of(&samples::fallback(), 1).notes,
+            [
+                "This copy is for receiver oncall, which could not be reached.",
+                "Sent 20m 33s late (attempt 7).",
+            ]
+        );
+    }
+}
