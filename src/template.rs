@@ -193,13 +193,11 @@ pub fn ago_text(then: Timestamp, now: Timestamp) -> String {
 
 /// `{{ text | truncate(80) }}`: at most that many characters, the last of them an ellipsis where text was cut.
 pub fn truncate(text: &str, characters: usize) -> String {
-    match text.char_indices().nth(characters) {
-        None => text.to_owned(),
-        Some(_) => {
-            let kept: String = text.chars().take(characters.saturating_sub(1)).collect();
-            format!("{}…", kept.trim_end())
-        }
+    if text.chars().nth(characters).is_none() {
+        return text.to_owned();
     }
+    let kept: String = text.chars().take(characters.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
 }
 
 /// `{{ text | wrap(76, "  ") }}`: lines of at most `width` characters where words allow, each after `indent`.

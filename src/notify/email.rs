@@ -4,6 +4,7 @@
 //! text. One parcel is one recipient's copy; all copies show all recipients. Mails of one group of alerts make one
 //! thread: they refer to an identifier that is derived from the group and that no mail has.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -310,5 +311,203 @@ fn ascii_host(address: &Address) -> &str {
 
 /// 32 hexadecimal digits that stand for a text.
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text).iter().take(16).fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
+        digits
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::notify::samples;
+
+    fn settings() -> Settings {
+        Settings {
+            to: vec!["Finance <finance@example.com>".to_owned(), "cfo@example.com".to_owned()],
+            from: "tollbell <bell@example.org>".to_owned(),
+            host: "localhost".to_owned(),
+            port: 25,
+            tls: Tls::None,
+            ca_file: None,
+            auth: None,
+            headers: vec![("Reply-To".to_owned(), "ops@example.com".to_owned())],
+            hello: None,
+        }
+    }
+
+    fn formatted(parcel: &Parcel) -> Vec<u8> {
+        let letterhead = Letterhead::new(&settings()).expect("settings");
+        let target = mailbox(&parcel.target).expect("target");
+        let rendered = letterhead.render(parcel);
+        assert!(!rendered.template_failed);
+        letterhead.compose(parcel, &target, rendered).expect("composes").formatted()
+    }
+
+    /// The head of a mail, unfolded.
+    fn head(bytes: &[u8]) -> Vec<String> {
+        let text = String::from_utf8(bytes.to_vec()).expect("ASCII");
+        let (head, _) = text.split_once("\r\n\r\n").expect("a head");
+        let head = head.replace("\r\n ", " ").replace("\r\n\t", " ");
+        head.split("\r\n").map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_text_tells_it_at_one_glance() {
+        let rendered = render(&settings(), &samples::spend_limit()).expect("renders");
+        assert_eq!(
+            rendered.subject,
+            "[FIRING] Messaging profile reached its spend limit · account default"
+        );
+        insta::assert_snapshot!(rendered.text, @r###"
+        FIRING · critical · account default
+
+        Messaging profile reached its spend limit
+
+          Spent             10.02 of 10.00 USD
+          Since             2026-08-20 19:17:08 UTC (3m 20s ago)
+          Account           default
+          Profile           be3eb60a-a346-470a-886c-ab4e421711bd
+          Team              billing
+          Event             messaging-profile.spend-limit-reached
+
+        What to do
+          Messages of this profile are refused until the limit is raised or the day is
+          over. Check for a loop or for fraud before you raise it.
+          Raise the daily limit in Mission Control, Messaging, Profiles.
+
+        Open in console: https://tollbell.example.com/alerts/4ddabc6d19890228
+        Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
+
+        -- 
+        Told because: first notification, receiver finance
+        "###);
+        let rendered = render(&settings(), &samples::resolved()).expect("renders");
+        insta::assert_snapshot!(rendered.text, @r###"
+        RESOLVED · was critical · account default
+
+        Messaging profile reached its spend limit
+
+          Over after        2h 5m
+          From              2026-08-20 19:17:08 UTC to 2026-08-20 21:22:11 UTC
+          Spent             10.02 of 10.00 USD
+          Account           default
+          Profile           be3eb60a-a346-470a-886c-ab4e421711bd
+          Team              billing
+          Event             messaging-profile.spend-limit-reached
+
+        Open in console: https://tollbell.example.com/alerts/4ddabc6d19890228
+        Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
+
+        -- 
+        Told because: all alerts resolved, receiver finance
+        "###);
+        let rendered = render(&settings(), &samples::fallback()).expect("renders");
+        assert!(rendered.subject.ends_with(" · for oncall"), "{}", rendered.subject);
+        assert!(rendered.text.contains("! This copy is for receiver oncall, which could not be"));
+    }
+
+    #[test]
+    fn many_alerts_are_cut_and_counted() {
+        let rendered = render(&settings(), &samples::many()).expect("renders");
+        assert!(!rendered.template_failed);
+        assert_eq!(rendered.subject, "[FIRING] 34 alerts, 1 of them over: CallCostHigh");
+        assert!(rendered.text.contains("… and 14 more"));
+        assert!(rendered.html.contains("and 14 more"));
+    }
+
+    #[test]
+    fn an_independent_parser_reads_both_parts_and_the_thread() {
+        let bytes = formatted(&samples::spend_limit());
+        let mail = MessageParser::default().parse(&bytes).expect("a mail");
+        assert_eq!(
+            mail.subject(),
+            Some("[FIRING] Messaging profile reached its spend limit · account default")
+        );
+        assert!(mail.body_text(0).expect("text").contains("10.02 of 10.00 USD"));
+        assert!(mail.body_html(0).expect("html").contains("10.02 of 10.00 USD"));
+        assert_eq!(mail.message_id(), Some("0198c8f2-7d1e-7c3a-9d51-3f0c6a1b2c3d@example.org"));
+        let to: Vec<_> = mail.to().expect("to").iter().filter_map(|to| to.address()).collect();
+        assert_eq!(to, ["finance@example.com", "cfo@example.com"]);
+        assert_eq!(mail.date().expect("date").to_rfc3339(), "2026-08-20T19:20:28Z");
+        assert_eq!(mail.header_raw("Auto-Submitted").map(str::trim), Some("auto-generated"));
+        assert_eq!(mail.header_raw("X-Tollbell-Severity").map(str::trim), Some("critical"));
+        let root = mail.references().as_text().expect("references").to_owned();
+        let later = formatted(&samples::resolved());
+        let later = MessageParser::default().parse(&later).expect("a mail");
+        assert_eq!(later.references().as_text(), Some(root.as_str()));
+        assert_eq!(later.in_reply_to().as_text(), Some(root.as_str()));
+        assert!(root.starts_with("group-") && root.ends_with("@example.org"), "{root}");
+    }
+
+    #[test]
+    fn hostile_text_is_text() {
+        let parcel = samples::hostile();
+        let html = render(&settings(), &parcel).expect("renders").html;
+        for bad in ["<script", "<img", "<b>&", "href=\"javascript", "\u{202e}"] {
+            assert!(!html.contains(bad), "{bad}");
+        }
+        let bytes = formatted(&parcel);
+        assert!(head(&bytes).iter().all(|line| !line.to_lowercase().starts_with("bcc")));
+        assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
+    }
+
+    #[test]
+    fn a_template_that_fails_gives_way_to_plain_text() {
+        let mut letterhead = Letterhead::new(&settings()).expect("settings");
+        letterhead.templates.add(TEXT, "{{ nope }}").expect("compiles");
+        let rendered = letterhead.render(&samples::hostile());
+        assert!(rendered.template_failed);
+        assert!(rendered.text.contains("Failure reason: outbound_profile_daily"));
+        assert!(!rendered.html.contains("<script"));
+    }
+
+    #[test]
+    fn settings_that_could_break_a_mail_are_refused() {
+        for (name, value) in [
+            ("Subject", "mine"),
+            ("X-A", "a\r\nBcc: b@c"),
+            ("X A", "a"),
+            ("X:A", "a"),
+            ("", "a"),
+            ("Content-Type", "text/plain"),
+        ] {
+            let headers = vec![(name.to_owned(), value.to_owned())];
+            let settings = Settings { headers, ..settings() };
+            assert!(Letterhead::new(&settings).is_err(), "{name}");
+        }
+        for from in ["", "nobody", "a@b\r\nBcc: c@d"] {
+            let settings = Settings { from: from.to_owned(), ..settings() };
+            assert!(Letterhead::new(&settings).is_err(), "{from}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_content_stays_in_its_header(parcel in samples::any_parcel()) {
+            const NAMES: [&str; 19] = [
+                "From", "To", "Date", "Subject", "Message-ID", "References", "In-Reply-To",
+                "MIME-Version", "Content-Type", "Auto-Submitted", "X-Auto-Response-Suppress",
+                "X-Tollbell-Status", "X-Tollbell-Receiver", "X-Tollbell-Alertname",
+                "X-Tollbell-Account", "X-Tollbell-Severity", "Importance", "X-Priority", "Reply-To",
+            ];
+            let bytes = formatted(&parcel);
+            prop_assert!(bytes.is_ascii());
+            prop_assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
+            let mut seen = std::collections::BTreeSet::new();
+            for line in head(&bytes) {
+                let name = line.split(':').next().unwrap_or_default().to_owned();
+                prop_assert!(NAMES.contains(&name.as_str()), "{line}");
+                prop_assert!(seen.insert(name), "{line}");
+                prop_assert!(!line.contains(['\r', '\n']));
+            }
+            let rendered = render(&settings(), &parcel).expect("renders");
+            prop_assert_eq!(rendered.subject.lines().count(), 1);
+        }
+    }
 }

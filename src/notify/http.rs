@@ -33,7 +33,7 @@ pub const REPLY_BYTES_MAX: usize = 4 * 1024;
 /// Longest wait that a peer may ask for.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// How long an idle connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bound on connecting, when the whole bound is not shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bound on reading a body, once the status is known.
@@ -60,7 +60,7 @@ pub(super) fn client(
             .no_proxy()
             .referer(false)
             // A little less than the caller's own bound, so that a known status is not lost to it.
-            .timeout(timeout * 9 / 10)
+            .timeout(timeout.saturating_sub(timeout / 10))
             .connect_timeout(timeout.min(CONNECT_TIMEOUT))
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(connections.max(1))
@@ -176,7 +176,8 @@ fn failure(error: reqwest::Error) -> Outcome {
     Outcome::Retry { reason, after: None, detail }
 }
 
-/// Whether the peer speaks, but not HTTP.
+/// Whether the peer speaks, but not HTTP. hyper's error types are out of reach here, so its words have to do; they only
+/// choose between two reasons of the same retry.
 fn is_garbage(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
@@ -230,20 +231,31 @@ pub(super) fn no_credentials(detail: &str) -> Outcome {
 /// What the peer says about an error, in its own words: the usual fields of a JSON body, without our secrets.
 ///
 /// Free text is not quoted, nor is anything that stands in `sent`: a peer may echo the message.
-pub(super) fn quote(body: &str, sent: &str, secrets: &[&str]) -> String {
+pub(super) fn quote(body: &str, sent: &str, secrets: &[String]) -> String {
     let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let words = ["error", "message", "code"].iter().find_map(|name| json.get(name)?.as_str());
     let mut words = words.unwrap_or_default().to_owned();
     if sent.contains(&words) {
         return String::new();
     }
-    for secret in secrets.iter().filter(|secret| secret.len() >= BLOT_BYTES_MIN) {
-        words = words.replace(secret, "***");
+    for piece in pieces(secrets) {
+        words = words.replace(piece, "***");
     }
     match words.len() {
         ..=QUOTE_CHARACTERS => one_line(&words, QUOTE_CHARACTERS),
         _ => String::new(),
     }
+}
+
+/// Secrets, whole and in their parts (of an address, a query, `Bearer …`), the longest first.
+fn pieces(secrets: &[String]) -> Vec<&str> {
+    let mut pieces: Vec<&str> = secrets
+        .iter()
+        .flat_map(|secret| secret.split(|c: char| " /?&=:;,@".contains(c)).chain([secret.as_str()]))
+        .filter(|piece| piece.len() >= BLOT_BYTES_MIN)
+        .collect();
+    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
+    pieces
 }
 
 #[cfg(test)]
@@ -311,6 +323,7 @@ mod tests {
 
     #[test]
     fn a_quotation_holds_no_secret_and_no_free_text() {
+        let secrets = ["s3cret!".to_owned(), "a".to_owned()];
         for (body, expected) in [
             (r#"{"message": "Unknown Webhook", "code": 10015}"#, "Unknown Webhook"),
             (r#"{"error": "bad token s3cret!"}"#, "bad token ***"),
@@ -319,7 +332,7 @@ mod tests {
             ("the message we sent", ""),
             ("", ""),
         ] {
-            assert_eq!(quote(body, "the limit reached us", &["s3cret!", "a"]), expected, "{body}");
+            assert_eq!(quote(body, "the limit reached us", &secrets), expected, "{body}");
         }
         let long = format!(r#"{{"error": "{}"}}"#, "x".repeat(100));
         assert_eq!(quote(&long, "", &[]), "");

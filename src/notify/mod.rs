@@ -16,6 +16,8 @@ mod facts;
 mod text;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod tests;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -334,46 +336,6 @@ fn plain(parcel: &Parcel) -> String {
     if view.more > 0 {
         lines.push(format!("and {} more", view.more));
     }
-    lines.extend([String::new(), format!("Told because: {}", view.why)]);
+    lines.extend([String::new(), view.why]);
     lines.join("\n") + "\n"
-}
-
-#[cfg(test)]
-mod dump {
-    use super::*;
-    #[test]
-    fn dump() {
-        let settings = email::Settings {
-            to: vec!["Finance <finance@example.com>".into()],
-            from: "tollbell <tollbell@example.com>".into(),
-            host: "x".into(),
-            port: 1,
-            tls: email::Tls::None,
-            ca_file: None,
-            auth: None,
-            headers: vec![],
-            hello: None,
-        };
-        let slack = slack::Settings {
-            api_url: crate::secret::Secret::inline("x"),
-            channel: None,
-            ca_file: None,
-        };
-        for (name, parcel) in samples::all() {
-            let r = email::render(&settings, &parcel).unwrap();
-            assert!(!r.template_failed, "{name}");
-            std::fs::create_dir_all("/tmp/tb/pic").unwrap();
-            std::fs::write(format!("/tmp/tb/pic/{name}.html"), &r.html).unwrap();
-            std::fs::write(
-                format!("/tmp/tb/pic/{name}.txt"),
-                format!("Subject: {}\n\n{}", r.subject, r.text),
-            )
-            .unwrap();
-            std::fs::write(
-                format!("/tmp/tb/pic/{name}.json"),
-                format!("{:#}", slack::render(&slack, &parcel)),
-            )
-            .unwrap();
-        }
-    }
 }

@@ -114,7 +114,7 @@ impl Server {
     /// Hands a letter over.
     pub(super) async fn deliver(&self, letter: &Letter<'_>) -> Outcome {
         // A little earlier than the caller's own bound, which knows less about what was going on.
-        let deadline = Instant::now() + self.timeout * 9 / 10;
+        let deadline = Instant::now() + self.timeout.saturating_sub(self.timeout / 10);
         let text_begun = AtomicBool::new(false);
         let exchange = async {
             let mut connection = self.connection().await?;
@@ -288,9 +288,10 @@ fn mail_parameters(
 }
 
 fn timed_out(text_begun: bool) -> Outcome {
-    let detail = match text_begun {
-        true => "no answer in time, after the text was begun; it may have been taken",
-        false => "no answer in time, before the text was begun",
+    let detail = if text_begun {
+        "no answer in time, after the text was begun; it may have been taken"
+    } else {
+        "no answer in time, before the text was begun"
     };
     Outcome::Retry { reason: Reason::Timeout, after: None, detail: detail.to_owned() }
 }
@@ -328,5 +329,42 @@ fn reply(phase: Phase, code: u16, said: &str) -> Outcome {
         (Phase::Auth, _) | (_, 530 | 534 | 535 | 538) => retry(Reason::AuthError),
         (Phase::Connect, _) => retry(Reason::ServerError),
         (Phase::Mail, _) => Outcome::Rejected { reason: Reason::ClientError, detail },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::samples::told;
+
+    #[test]
+    fn a_reply_means_one_thing() {
+        for (phase, code, expected) in [
+            (Phase::Connect, 421, "retry serverError"),
+            (Phase::Connect, 554, "retry serverError"),
+            (Phase::Connect, 530, "retry authError"),
+            (Phase::Auth, 454, "retry serverError"),
+            (Phase::Auth, 504, "retry authError"),
+            (Phase::Auth, 535, "retry authError"),
+            (Phase::Mail, 421, "retry serverError"),
+            (Phase::Mail, 450, "retry serverError"),
+            (Phase::Mail, 452, "retry serverError"),
+            (Phase::Mail, 530, "retry authError"),
+            (Phase::Mail, 534, "retry authError"),
+            (Phase::Mail, 550, "rejected clientError"),
+            (Phase::Mail, 552, "rejected clientError"),
+            (Phase::Mail, 554, "rejected clientError"),
+        ] {
+            assert_eq!(told(&reply(phase, code, "said")), expected, "{phase:?} {code}");
+        }
+    }
+
+    #[test]
+    fn the_name_in_ehlo_cannot_smuggle_a_command() {
+        assert!(hello(Some("mail.example.com")).is_ok());
+        assert_eq!(hello(Some("192.0.2.1")).expect("address").to_string(), "[192.0.2.1]");
+        for name in ["", "a b", "x\r\nMAIL FROM:<>", &"a".repeat(256)] {
+            assert!(hello(Some(name)).is_err(), "{name:?}");
+        }
     }
 }

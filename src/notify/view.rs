@@ -94,7 +94,7 @@ pub(super) struct View {
     pub(super) color: &'static str,
     /// `FIRING` or `RESOLVED`.
     pub(super) status: &'static str,
-    /// The worst severity among the alerts that set the tone; may be empty.
+    /// The worst severity among the alerts that set the tone, `was …` when they are over; may be empty.
     pub(super) severity: String,
     /// The account; empty when the alerts do not share one.
     pub(super) account: String,
@@ -127,13 +127,13 @@ pub(super) struct AlertView {
     pub(super) status: &'static str,
     /// What happened, on one line.
     pub(super) headline: String,
-    /// The amount that matters most, if any.
+    /// The amount that matters most, if any; how long it lasted, when it is over.
     pub(super) figure: Option<Fact>,
     /// Since when, or from when to when.
     pub(super) when: Fact,
     /// Everything else: further amounts, labels, event fields.
     pub(super) facts: Vec<Fact>,
-    /// What to do, as written by the author of the rule; may have several lines, may be empty.
+    /// What to do, as written by the author of the rule; may have several lines. Empty when it is over.
     pub(super) advice: String,
     /// Where to go.
     pub(super) links: Vec<Link>,
@@ -146,8 +146,12 @@ impl View {
         let decisive = message.alerts.iter().filter(|alert| alert.status == message.status);
         let (tone, severity) = decisive
             .map(|alert| (tone_of(alert), severity_of(alert)))
-            .max_by_key(|(tone, _)| *tone)
+            .max_by(|one, other| one.0.cmp(&other.0))
             .unwrap_or_else(|| (Tone::of(message.status, ""), String::new()));
+        let severity = match message.status {
+            Status::Resolved if !severity.is_empty() => format!("was {severity}"),
+            _ => severity,
+        };
         let headline = headline(message);
         let account = one_line(text_of(&message.common_labels, "account"), NAME_CHARACTERS);
         let alerts = message.alerts.iter().take(shown).map(|alert| alert_view(alert, parcel));
@@ -171,9 +175,13 @@ impl View {
 
 fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
     let tone = tone_of(alert);
-    let mut amounts = facts::money(&alert.event).into_iter();
-    let figure = amounts.next();
-    let mut facts: Vec<Fact> = amounts.collect();
+    let over = alert.status == Status::Resolved;
+    let mut facts = facts::money(&alert.event);
+    let figure = match over {
+        true => Some(lasted(alert)),
+        false if facts.is_empty() => None,
+        false => Some(facts.remove(0)),
+    };
     facts.extend(
         alert
             .labels
@@ -183,7 +191,7 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
             .take(ROWS_MAX),
     );
     facts.extend(facts::others(&alert.event, &facts, ROWS_MAX));
-    let kind = facts::scalar(&alert.event["kind"]).unwrap_or_default();
+    let kind = alert.event.get("kind").and_then(facts::scalar).unwrap_or_default();
     facts.extend(Fact::new("Event", &kind));
     AlertView {
         tone,
@@ -193,7 +201,7 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
         figure,
         when: when(alert, parcel.now),
         facts,
-        advice: advice(alert),
+        advice: if over { String::new() } else { advice(alert) },
         links: alert_links(alert, &parcel.message.external_url),
     }
 }
@@ -237,15 +245,16 @@ fn headline(message: &Message) -> String {
         text_of(&message.common_annotations, "summary"),
         text_of(&message.common_labels, "alertname"),
     ];
-    let what = match shared.into_iter().find(|text| !text.trim().is_empty()) {
-        Some(text) => text.to_owned(),
-        None => {
-            let names = message.alerts.iter().map(|alert| text_of(&alert.labels, "alertname"));
-            let distinct: BTreeSet<&str> = names.filter(|name| !name.trim().is_empty()).collect();
-            distinct.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", ")
-        }
-    };
+    let what = shared.into_iter().find(|text| !text.trim().is_empty());
+    let what = what.map_or_else(|| names(message), str::to_owned);
     one_line(&format!("{count}: {what}"), HEADLINE_CHARACTERS)
+}
+
+/// The distinct names of a mixed group's alerts, the first few.
+fn names(message: &Message) -> String {
+    let names = message.alerts.iter().map(|alert| text_of(&alert.labels, "alertname"));
+    let distinct: BTreeSet<&str> = names.filter(|name| !name.trim().is_empty()).collect();
+    distinct.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", ")
 }
 
 fn subject(message: &Message, headline: &str, account: &str) -> String {
@@ -282,20 +291,22 @@ fn notes(parcel: &Parcel) -> Vec<String> {
 
 fn why(message: &Message) -> String {
     let receiver = one_line(&message.receiver, NAME_CHARACTERS);
-    format!("{}, sent to receiver {receiver}", message.reason.as_str())
+    format!("Told because: {}, receiver {receiver}", message.reason.as_str())
 }
 
-/// `2026-08-20 19:17:08 UTC (3m ago)`, or how long it lasted.
+/// `2026-08-20 19:17:08 UTC (3m ago)`, or from when to when.
 fn when(alert: &MessageAlert, now: Timestamp) -> Fact {
     let start = utc(alert.starts_at);
     let (name, value) = match alert.status {
         Status::Firing => ("Since", format!("{start} ({})", ago_text(alert.starts_at, now))),
-        Status::Resolved => {
-            let lasted = alert.ends_at.duration_since(alert.starts_at).as_secs();
-            ("Lasted", format!("{}, {start} to {}", duration_text(lasted), utc(alert.ends_at)))
-        }
+        Status::Resolved => ("From", format!("{start} to {}", utc(alert.ends_at))),
     };
     Fact { name: name.to_owned(), value }
+}
+
+fn lasted(alert: &MessageAlert) -> Fact {
+    let seconds = alert.ends_at.duration_since(alert.starts_at).as_secs();
+    Fact { name: "Over after".to_owned(), value: duration_text(seconds) }
 }
 
 fn utc(at: Timestamp) -> String {
@@ -338,4 +349,80 @@ fn group_links(message: &Message) -> Vec<Link> {
 
 fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
     texts.get(name).map_or("", String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::samples;
+
+    #[test]
+    fn severity_sets_the_tone_and_an_end_is_always_green() {
+        for (status, severity, expected) in [
+            (Status::Firing, "critical", Tone::Critical),
+            (Status::Firing, "PAGE", Tone::Critical),
+            (Status::Firing, "info", Tone::Info),
+            (Status::Firing, "", Tone::Warning),
+            (Status::Firing, "purple", Tone::Warning),
+            (Status::Resolved, "critical", Tone::Resolved),
+        ] {
+            assert_eq!(Tone::of(status, severity), expected, "{severity}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_named_by_what_it_shares_or_by_the_worst_it_has() {
+        let mut parcel = samples::many();
+        let label = |parcel: &mut Parcel, at: usize, name: &str, value: &str| {
+            parcel.message.alerts[at].labels.insert(name.to_owned(), value.to_owned());
+        };
+        label(&mut parcel, 3, "severity", "critical");
+        let view = View::of(&parcel, 5);
+        assert_eq!((view.tone, view.severity.as_str()), (Tone::Critical, "critical"));
+        assert_eq!((view.alerts.len(), view.more, view.single), (5, 29, false));
+        parcel.message.common_labels.clear();
+        for (at, name) in ["D", "B", "C", "A"].into_iter().enumerate() {
+            label(&mut parcel, at, "alertname", name);
+        }
+        parcel.message.alerts.truncate(4);
+        assert_eq!(View::of(&parcel, 5).headline, "4 alerts: A, B, C");
+        assert_eq!(View::of(&parcel, 5).account, "");
+    }
+
+    #[test]
+    fn an_end_tells_how_long_it_lasted_and_asks_for_nothing() {
+        let view = View::of(&samples::resolved(), 9);
+        let [alert] = view.alerts.as_slice() else { panic!("one alert") };
+        assert_eq!((view.status, view.severity.as_str()), ("RESOLVED", "was critical"));
+        assert_eq!(alert.figure, Fact::new("Over after", "2h 5m"));
+        assert_eq!(alert.advice, "");
+    }
+
+    #[test]
+    fn a_runbook_is_a_link_or_advice() {
+        let mut parcel = samples::bare();
+        for (text, advice, links) in
+            [("https://wiki.example.com/x", "", 1), ("call Ann", "call Ann", 0), (" ", "", 0)]
+        {
+            let annotations = &mut parcel.message.alerts[0].annotations;
+            annotations.insert("runbook".to_owned(), text.to_owned());
+            let view = View::of(&parcel, 1);
+            assert_eq!(
+                (view.alerts[0].advice.as_str(), view.alerts[0].links.len()),
+                (advice, links)
+            );
+        }
+    }
+
+    #[test]
+    fn lateness_and_fallback_are_said_first() {
+        assert_eq!(View::of(&samples::spend_limit(), 1).notes, Vec::<String>::new());
+        assert_eq!(
+            View::of(&samples::fallback(), 1).notes,
+            [
+                "This copy is for receiver oncall, which could not be reached.",
+                "Sent 20m 33s late (attempt 7).",
+            ]
+        );
+    }
 }

@@ -107,14 +107,14 @@ impl Poster {
         let url = http::read_url(&self.settings.url)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
-        let mut secrets = vec![SecretString::from(url.as_str()), SecretString::from(url.path())];
+        let mut secrets = vec![url.as_str().to_owned()];
         for (name, value) in &self.headers {
             let value = http::read_secret(value, "a header's value")?;
             // The type of the plain text that stands in for a template is not the user's to say.
             if *name != CONTENT_TYPE || !rendered.template_failed {
                 headers.insert(name, header_value(value.expose_secret())?);
             }
-            secrets.push(value);
+            secrets.push(value.expose_secret().to_owned());
         }
         let key = header_value(&parcel.key)?;
         headers.insert("idempotency-key", key.clone());
@@ -126,11 +126,10 @@ impl Poster {
             headers.insert("webhook-id", key);
             headers.insert("webhook-timestamp", HeaderValue::from(seconds));
             headers.insert("webhook-signature", header_value(&signature)?);
-            secrets.push(secret);
+            secrets.push(secret.expose_secret().to_owned());
         }
         let body = rendered.body.clone().into_bytes();
         let answer = http::post(&self.client, url, headers, body, parcel.now).await?;
-        let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
         let said = http::quote(&answer.body, &rendered.body, &secrets);
         Ok(http::classify(&answer, &said))
     }
@@ -242,4 +241,126 @@ fn sign(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Option<St
     mac.update(format!("{id}.{seconds}.").as_bytes());
     mac.update(body);
     Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::samples;
+
+    fn settings(body: Option<&str>) -> Settings {
+        Settings {
+            url: Secret::inline("https://example.com/"),
+            secret: None,
+            max_alerts: 2,
+            body: body.map(str::to_owned),
+            headers: Vec::new(),
+            ca_file: None,
+        }
+    }
+
+    #[test]
+    fn the_json_is_alertmanagers() {
+        let rendered = render(&settings(None), &samples::resolved()).expect("renders");
+        assert_eq!((rendered.content_type, rendered.template_failed), (JSON, false));
+        let mut json: Value = serde_json::from_str(&rendered.body).expect("json");
+        json["alerts"][0]["annotations"] = json!("…");
+        json["commonAnnotations"] = json!("…");
+        json["commonLabels"] = json!("…");
+        insta::assert_snapshot!(format!("{json:#}"), @r###"
+        {
+          "alerts": [
+            {
+              "annotations": "…",
+              "endsAt": "2026-08-20T21:22:11Z",
+              "fingerprint": "4ddabc6d19890228",
+              "generatorURL": "https://tollbell.example.com/alerts/4ddabc6d19890228",
+              "labels": {
+                "account": "default",
+                "alertname": "SpendLimitReached",
+                "profile": "be3eb60a-a346-470a-886c-ab4e421711bd",
+                "severity": "critical",
+                "team": "billing"
+              },
+              "startsAt": "2026-08-20T19:17:08Z",
+              "status": "resolved"
+            }
+          ],
+          "commonAnnotations": "…",
+          "commonLabels": "…",
+          "externalURL": "https://tollbell.example.com",
+          "groupKey": "finance:{account=\"default\"}",
+          "groupLabels": {
+            "account": "default"
+          },
+          "notification_reason": "all alerts resolved",
+          "receiver": "finance",
+          "status": "resolved",
+          "truncatedAlerts": 0,
+          "version": "4"
+        }
+        "###);
+        let firing = alertmanager(&samples::spend_limit().message, 9, false);
+        assert_eq!(firing["alerts"][0]["endsAt"], "0001-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn what_is_cut_is_counted() {
+        let mut parcel = samples::many();
+        parcel.message.truncated_alerts = 5;
+        let json = alertmanager(&parcel.message, 2, false);
+        assert_eq!(json["alerts"].as_array().map(Vec::len), Some(2));
+        assert_eq!(json["truncatedAlerts"], 37);
+    }
+
+    #[test]
+    fn a_template_sees_the_json_and_the_events() {
+        let source = r#"{"content": {{ alerts[0].annotations.summary | tojson }}, "spent": "{{ alerts[0].event.fields.current_cost | money(alerts[0].event.currency) }}"}"#;
+        let rendered = render(&settings(Some(source)), &samples::spend_limit()).expect("renders");
+        assert_eq!(
+            rendered.body,
+            r#"{"content": "Messaging profile reached its spend limit", "spent": "10.02 USD"}"#
+        );
+        assert_eq!(rendered.content_type, JSON);
+        let text = render(&settings(Some("{{ status }}!")), &samples::resolved()).expect("renders");
+        assert_eq!((text.body.as_str(), text.content_type), ("resolved!", TEXT));
+    }
+
+    #[test]
+    fn a_template_that_fails_gives_way_to_plain_text() {
+        let settings = settings(Some("{{ alerts[0].event.fields.nope }}"));
+        let rendered = render(&settings, &samples::spend_limit()).expect("compiles");
+        assert!(rendered.template_failed);
+        assert_eq!(rendered.content_type, TEXT);
+        assert!(rendered.body.contains("10.02 of 10.00 USD"), "{}", rendered.body);
+        assert!(
+            render(&Settings { body: Some("{{".to_owned()), ..settings }, &samples::bare())
+                .is_err()
+        );
+    }
+
+    /// The first is the vector that the reference implementations of Standard Webhooks share.
+    #[test]
+    fn signatures_are_those_of_standard_webhooks() {
+        for (secret, id, seconds, body, expected) in [
+            (
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                "msg_p5jXN8AQM9LWM0D4loKWxJek",
+                1_614_265_330,
+                r#"{"test": 2432232314}"#,
+                Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+            ),
+            (
+                "plain text key",
+                "k",
+                0,
+                "{}",
+                Some("v1,ZyA6qcl5tr81cfnoOOw5FrBwRLduBIZ6mQbeUHhxZxs="),
+            ),
+            ("whsec_not base64", "k", 0, "{}", None),
+        ] {
+            let signature = sign(&SecretString::from(secret), id, seconds, body.as_bytes());
+            assert_eq!(signature.as_deref(), expected, "{secret}");
+        }
+    }
 }

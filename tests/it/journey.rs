@@ -15,7 +15,7 @@ fn slack(sink: &HttpSink) -> String {
 
 #[tokio::test]
 async fn a_spend_limit_rings_once_and_expires_in_silence() {
-    let sink = HttpSink::start();
+    let sink = HttpSink::start().await;
     let app = Setup::new(slack(&sink)).start().await;
     let now = app.clock.now();
     let body = telnyx::spend_limit("e-1", now, "profile-1", "10.00", "10.02");
