@@ -11,6 +11,7 @@
     clippy::indexing_slicing,
     clippy::format_push_string,
     clippy::format_collect,
+    clippy::float_cmp,
     unreachable_pub,
     reason = "a test may panic, spawn and look at the real clock; its helpers are public to its modules only, and speed is no matter"
 )]
