@@ -171,7 +171,7 @@ pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::i
             .name("rules-compile".to_owned())
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, work)?;
-        worker.join().map_err(|_| std::io::Error::other("it panicked"))
+        worker.join().map_err(|_panic| std::io::Error::other("it panicked"))
     })
 }
 
@@ -355,12 +355,18 @@ mod tests {
             ("has(payload.nope.x)", "missing_field rules.yaml:10:32: no field `nope`"),
             ("payload.list[9] == 1", "missing_field rules.yaml:10:32: no element at this index"),
             ("payload.holes[0] == 1", "missing_field rules.yaml:10:33: no element at this index"),
-            ("payload[payload.status] == 1", "missing_field rules.yaml:10:27: no element at this index"),
+            (
+                "payload[payload.status] == 1",
+                "missing_field rules.yaml:10:27: no element at this index",
+            ),
             ("num(payload.nope) > 1.0", "missing_field rules.yaml:10:32: no field `nope`"),
             ("payload.holes.all(x, x > 1)", "missing_field rules.yaml:10:43: a value is null"),
             ("event.charge > 1.0", "missing_field rules.yaml:10:26: no field `charge`"),
             ("payload.status > 5", "type rules.yaml:10:35: `>` does not take string and int"),
-            ("payload.n + payload.d > 1.0", "type rules.yaml:10:30: `+` does not take int and double"),
+            (
+                "payload.n + payload.d > 1.0",
+                "type rules.yaml:10:30: `+` does not take int and double",
+            ),
             ("payload.status", "type rules.yaml:10:28: expected bool, found string"),
             ("payload.n.x == 1", "type rules.yaml:10:30: int has no fields"),
             ("num(payload.status) > 1.0", "type rules.yaml:10:20: `num` cannot read this value"),
@@ -371,14 +377,21 @@ mod tests {
             ("payload.n && true", "type rules.yaml:10:28: `&&` does not take int"),
             ("payload.status.exists(x, x)", "type rules.yaml:10:35: `exists` does not take string"),
             ("payload.n / 0 == 1", "other rules.yaml:10:30: division by zero"),
-            ("payload.n * 9223372036854775807 > 0", "other rules.yaml:10:30: a result is out of range"),
-            ("event.kind == 'x' ||\n payload.nope", "missing_field rules.yaml:11:10: no field `nope`"),
+            (
+                "payload.n * 9223372036854775807 > 0",
+                "other rules.yaml:10:30: a result is out of range",
+            ),
+            (
+                "event.kind == 'x' ||\n payload.nope",
+                "missing_field rules.yaml:11:10: no field `nope`",
+            ),
         ] {
             assert_eq!(run(source), want, "{source}");
         }
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn what_can_be_wrong_before_any_event_is_found_with_its_place() {
         for (source, column, message, hint) in [
             // names
@@ -388,32 +401,87 @@ mod tests {
             ("event.knd == 'x'", 7, "`event` has no field `knd`", "did you mean `kind`?"),
             ("event . kin == 'x'", 9, "`event` has no field `kin`", "did you mean `kind`?"),
             ("event['kid'] == 'x'", 7, "`event` has no field `kid`", "did you mean `kind`?"),
-            ("event == event", 1, "`event` is not a value by itself", "name one of its fields: `event.kind`"),
+            (
+                "event == event",
+                1,
+                "`event` is not a value by itself",
+                "name one of its fields: `event.kind`",
+            ),
             ("event.kind.x == 'x'", 12, "string has no field `x`", ""),
             ("payload.list.exists(event, true)", 21, "`event` already means something", ""),
             // functions
             ("siz(payload) > 1", 1, "unknown function `siz`", "did you mean `size`?"),
-            ("payload.x.startswith('a')", 11, "unknown function `startswith`", "did you mean `startsWith`?"),
+            (
+                "payload.x.startswith('a')",
+                11,
+                "unknown function `startswith`",
+                "did you mean `startsWith`?",
+            ),
             ("optional.of(1) == 1", 10, "unknown function `of`", ""),
             ("size() > 1", 1, "`size` takes 1 arguments, not 0", ""),
             ("event.kind.contains('a', 'b')", 12, "`contains` takes 1 arguments, not 2", ""),
-            ("contains(event.kind, 'a')", 1, "`contains` is not called like this", "write x.contains(…)"),
+            (
+                "contains(event.kind, 'a')",
+                1,
+                "`contains` is not called like this",
+                "write x.contains(…)",
+            ),
             ("has(event)", 4, "has() takes a field", "has(payload.status)"),
-            ("payload.x.matches(payload.y)", 19, "the pattern of `matches` has to be a text in quotes", ""),
+            (
+                "payload.x.matches(payload.y)",
+                19,
+                "the pattern of `matches` has to be a text in quotes",
+                "",
+            ),
             ("payload.x.matches('(')", 19, "bad pattern: unclosed group", ""),
-            ("payload.x.matches('\\\\w{1000}{100}')", 19, "bad pattern: Compiled regex exceeds size limit of 1048576 bytes.", ""),
-            ("payload.list.exists(x)", 14, "a macro takes a name and an expression", "payload.items.exists(item, item.x > 1)"),
-            ("event.received_at.getHours('Mars/Base') == 1", 28, "unknown time zone `Mars/Base`", "a name such as Europe/Berlin, or an offset such as -05:00"),
-            ("event.received_at > timestamp('tomorrow')", 31, "not a timestamp: `tomorrow`", "timestamp('2026-01-31T12:00:00Z')"),
-            ("event.received_at - event.received_at > duration('1 parsec')", 50, "not a duration: `1 parsec`", "duration('1h30m')"),
+            (
+                "payload.x.matches('\\\\w{1000}{100}')",
+                19,
+                "bad pattern: Compiled regex exceeds size limit of 1048576 bytes.",
+                "",
+            ),
+            (
+                "payload.list.exists(x)",
+                14,
+                "a macro takes a name and an expression",
+                "payload.items.exists(item, item.x > 1)",
+            ),
+            (
+                "event.received_at.getHours('Mars/Base') == 1",
+                28,
+                "unknown time zone `Mars/Base`",
+                "a name such as Europe/Berlin, or an offset such as -05:00",
+            ),
+            (
+                "event.received_at > timestamp('tomorrow')",
+                31,
+                "not a timestamp: `tomorrow`",
+                "timestamp('2026-01-31T12:00:00Z')",
+            ),
+            (
+                "event.received_at - event.received_at > duration('1 parsec')",
+                50,
+                "not a duration: `1 parsec`",
+                "duration('1h30m')",
+            ),
             // types
             ("event.kind > 5", 12, "`>` cannot compare string with int", ""),
             ("event.kind == 5", 12, "`==` cannot compare string with int", ""),
             ("event.kind in ['a', 5]", 21, "`==` cannot compare string with int", ""),
             ("5 in event.kind", 3, "`in` looks in a list or a map, not in string", ""),
             ("event.attempt + 'x' == 'y'", 15, "`+` does not take int and string", ""),
-            ("event.cost * 2 > 1.0", 12, "`*` does not take double and int", "CEL does not mix int and double: write 2.0 for 2, or double(…)"),
-            ("event.occurred_at + event.received_at > 1", 19, "`+` does not take timestamp and timestamp", ""),
+            (
+                "event.cost * 2 > 1.0",
+                12,
+                "`*` does not take double and int",
+                "CEL does not mix int and double: write 2.0 for 2, or double(…)",
+            ),
+            (
+                "event.occurred_at + event.received_at > 1",
+                19,
+                "`+` does not take timestamp and timestamp",
+                "",
+            ),
             ("event.kind && true", 1, "expected bool, found string", ""),
             ("!event.attempt", 2, "expected bool, found int", ""),
             ("-event.kind == 'x'", 1, "`-` does not take string", ""),
@@ -424,17 +492,52 @@ mod tests {
             ("event.kind[0] == 'c'", 11, "string cannot be indexed by int", ""),
             ("event.kind.all(x, true)", 1, "string has no elements", ""),
             ("(event.kind == 'a' ? 1 : 'b') == 1", 20, "`?` gives either int or string", ""),
-            ("payload.x == null", 14, "null is never equal to a field: null counts as missing", "test with has(…)"),
+            (
+                "payload.x == null",
+                14,
+                "null is never equal to a field: null counts as missing",
+                "test with has(…)",
+            ),
             ("payload.x == 1u", 14, "no value here is unsigned", "leave out the `u`"),
             ("payload.x == b'a'", 14, "no value here is bytes", "leave out the `b`"),
             ("payload.x == {'a': 1}", 14, "maps cannot be made in an expression", ""),
             // amounts as text
-            ("payload.total_cost > 50.0", 20, "`>` on `payload.total_cost`, which Telnyx sends as decimal text", "write num(payload.total_cost)"),
-            ("5 == payload.cost.amount", 3, "`==` on `payload.cost.amount`, which Telnyx sends as decimal text", "write num(payload.cost.amount)"),
-            ("payload.total_cost * 2.0 > num('1')", 20, "`*` on `payload.total_cost`, which Telnyx sends as decimal text", "write num(payload.total_cost)"),
-            ("payload.current_cost > payload.configured_limit", 22, "`>` on `payload.current_cost`, which Telnyx sends as decimal text", "write num(payload.current_cost)"),
-            ("payload['balance'] < 1", 20, "`<` on `…`, which Telnyx sends as decimal text", "write num(…)"),
-            ("payload.total_cost in [1, 2]", 24, "`==` on `payload.total_cost`, which Telnyx sends as decimal text", "write num(payload.total_cost)"),
+            (
+                "payload.total_cost > 50.0",
+                20,
+                "`>` on `payload.total_cost`, which Telnyx sends as decimal text",
+                "write num(payload.total_cost)",
+            ),
+            (
+                "5 == payload.cost.amount",
+                3,
+                "`==` on `payload.cost.amount`, which Telnyx sends as decimal text",
+                "write num(payload.cost.amount)",
+            ),
+            (
+                "payload.total_cost * 2.0 > num('1')",
+                20,
+                "`*` on `payload.total_cost`, which Telnyx sends as decimal text",
+                "write num(payload.total_cost)",
+            ),
+            (
+                "payload.current_cost > payload.configured_limit",
+                22,
+                "`>` on `payload.current_cost`, which Telnyx sends as decimal text",
+                "write num(payload.current_cost)",
+            ),
+            (
+                "payload['balance'] < 1",
+                20,
+                "`<` on `…`, which Telnyx sends as decimal text",
+                "write num(…)",
+            ),
+            (
+                "payload.total_cost in [1, 2]",
+                24,
+                "`==` on `payload.total_cost`, which Telnyx sends as decimal text",
+                "write num(payload.total_cost)",
+            ),
             // syntax
             ("", 1, "the expression ends too early", ""),
             ("payload.x >", 12, "the expression ends too early", ""),
@@ -460,10 +563,11 @@ mod tests {
     #[test]
     fn labels_are_text_of_bounded_length() {
         let long = "ö".repeat(2 * LABEL_BYTES_MAX);
-        let event = event(json!({"s": "x", "n": 7, "d": 0.5, "b": false, "l": [1], "none": null, "long": long}));
-        let label = |source: &str| {
-            compile(source, Want::Label).map(|e| e.label(Inputs { event: &event }))
-        };
+        let event = event(
+            json!({"s": "x", "n": 7, "d": 0.5, "b": false, "l": [1], "none": null, "long": long}),
+        );
+        let label =
+            |source: &str| compile(source, Want::Label).map(|e| e.label(Inputs { event: &event }));
         for (source, want) in [
             ("payload.s", Some("x")),
             ("payload.n", Some("7")),
@@ -567,9 +671,13 @@ mod tests {
             "payload.s.map(x,x+x).map(x,x+x).map(x,x+x).map(x,x+x).map(x,x+x).map(x,x+x).size() > 1",
             "[[payload.a]].map(x,[x,x]).map(x,[x,x]).map(x,[x,x]).map(x,[x,x]).map(x,[x,x]) == [1]",
         ] {
-            let expression = compile(source, Want::Bool).unwrap_or_else(|p| panic!("{source}: {p}"));
+            let expression =
+                compile(source, Want::Bool).unwrap_or_else(|p| panic!("{source}: {p}"));
             let failure = expression.holds(Inputs { event: &big }).expect_err(source);
-            assert!(failure.detail.ends_with("too much work for one event"), "{source}: {failure:?}");
+            assert!(
+                failure.detail.ends_with("too much work for one event"),
+                "{source}: {failure:?}"
+            );
         }
         // Nothing absorbs it.
         let source = "payload.a.all(x, x in payload.b) || true";
@@ -579,9 +687,58 @@ mod tests {
 
     /// Pieces of expressions, for random sequences.
     const TOKENS: &[&str] = &[
-        "payload", "event", ".kind", ".n", ".list", "x", "1", "-1", "2.5", "'a'", "\"", "'", "true", "null", "(", ")",
-        "[", "]", "{", "}", ",", "?", ":", "+", "-", "*", "/", "%", "==", "!=", "<", ">=", "&&", "||", "!", "in", ".",
-        ".exists(x,", ".map(x,", "size(", "num(", "has(", "//", "\n", " ", "b'a'", "1u", "`a`", "\\", "é", "0x1F", "1e9",
+        "payload",
+        "event",
+        ".kind",
+        ".n",
+        ".list",
+        "x",
+        "1",
+        "-1",
+        "2.5",
+        "'a'",
+        "\"",
+        "'",
+        "true",
+        "null",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "?",
+        ":",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "==",
+        "!=",
+        "<",
+        ">=",
+        "&&",
+        "||",
+        "!",
+        "in",
+        ".",
+        ".exists(x,",
+        ".map(x,",
+        "size(",
+        "num(",
+        "has(",
+        "//",
+        "\n",
+        " ",
+        "b'a'",
+        "1u",
+        "`a`",
+        "\\",
+        "é",
+        "0x1F",
+        "1e9",
     ];
 
     fn config(cases: u32) -> ProptestConfig {
@@ -608,27 +765,68 @@ mod tests {
     /// Expressions of all operators over a payload of all types; many of them are wrong.
     fn arbitrary() -> impl Strategy<Value = String> {
         let leaf = proptest::sample::select(vec![
-            "0", "1", "7", "-3", "2.5", "0.0", "'a'", "'7'", "''", "true", "false", "[1, 2.5]", "[]",
-            "payload.n", "payload.d", "payload.status", "payload.flag", "payload.list", "payload.names", "payload.m",
-            "payload.nope", "payload.m.x", "payload.list[1]", "event.kind", "event.occurred_at",
-            "duration('90m')", "timestamp('2026-01-31T22:00:00Z')", "has(payload.n)", "has(payload.nope)",
+            "0",
+            "1",
+            "7",
+            "-3",
+            "2.5",
+            "0.0",
+            "'a'",
+            "'7'",
+            "''",
+            "true",
+            "false",
+            "[1, 2.5]",
+            "[]",
+            "payload.n",
+            "payload.d",
+            "payload.status",
+            "payload.flag",
+            "payload.list",
+            "payload.names",
+            "payload.m",
+            "payload.nope",
+            "payload.m.x",
+            "payload.list[1]",
+            "event.kind",
+            "event.occurred_at",
+            "duration('90m')",
+            "timestamp('2026-01-31T22:00:00Z')",
+            "has(payload.n)",
+            "has(payload.nope)",
         ]);
         leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
             let binary = proptest::sample::select(vec![
                 "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "in",
             ]);
-            let function = proptest::sample::select(vec!["size", "int", "double", "string", "!", "-"]);
+            let function =
+                proptest::sample::select(vec!["size", "int", "double", "string", "!", "-"]);
             let method = proptest::sample::select(vec!["contains", "startsWith", "endsWith"]);
-            let part = proptest::sample::select(vec!["getHours", "getDayOfYear", "getMilliseconds", "getMonth"]);
-            let looping = proptest::sample::select(vec!["all", "exists", "exists_one", "map", "filter"]);
-            let body = proptest::sample::select(vec!["x > 1", "x == 'ann'", "x", "x + 1 > 2", "x.nope || x > 1"]);
+            let part = proptest::sample::select(vec![
+                "getHours",
+                "getDayOfYear",
+                "getMilliseconds",
+                "getMonth",
+            ]);
+            let looping =
+                proptest::sample::select(vec!["all", "exists", "exists_one", "map", "filter"]);
+            let body = proptest::sample::select(vec![
+                "x > 1",
+                "x == 'ann'",
+                "x",
+                "x + 1 > 2",
+                "x.nope || x > 1",
+            ]);
             prop_oneof![
-                (inner.clone(), binary, inner.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
+                (inner.clone(), binary, inner.clone())
+                    .prop_map(|(a, op, b)| format!("({a} {op} {b})")),
                 (function, inner.clone()).prop_map(|(f, a)| format!("{f}({a})")),
-                (inner.clone(), method, inner.clone()).prop_map(|(a, m, b)| format!("{a}.{m}({b})")),
+                (inner.clone(), method, inner.clone())
+                    .prop_map(|(a, m, b)| format!("{a}.{m}({b})")),
                 (inner.clone(), part).prop_map(|(a, part)| format!("{a}.{part}()")),
                 (inner.clone(), looping, body).prop_map(|(a, m, b)| format!("{a}.{m}(x, {b})")),
-                (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+                (inner.clone(), inner.clone(), inner)
+                    .prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
             ]
         })
     }
@@ -679,11 +877,11 @@ mod tests {
             cel::Value::Int(int) => int.to_string(),
             cel::Value::Bool(flag) => flag.to_string(),
             cel::Value::String(text) => format!("{text:?}"),
-            cel::Value::Timestamp(time) => {
-                jiff::Timestamp::from_nanosecond(i128::from(time.timestamp_nanos_opt().expect("near")))
-                    .expect("in range")
-                    .to_string()
-            }
+            cel::Value::Timestamp(time) => jiff::Timestamp::from_nanosecond(i128::from(
+                time.timestamp_nanos_opt().expect("near"),
+            ))
+            .expect("in range")
+            .to_string(),
             cel::Value::Duration(span) => format!("{}ms", span.num_milliseconds()),
             other => format!("{other:?}"),
         }

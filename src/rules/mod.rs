@@ -151,3 +151,6 @@ impl FailureReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
