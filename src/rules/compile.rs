@@ -20,6 +20,8 @@ use crate::problem::{At, Position, Problem, Severity};
 const ENTRIES_MAX: usize = 32;
 /// Longest group or alert name, in bytes.
 const NAME_BYTES_MAX: usize = 128;
+/// Problems after which kinds are no longer compared for likeness, which takes long for thousands of them.
+const SUGGESTIONS_MAX: usize = 100;
 /// Labels that tollbell sets itself.
 const RESERVED_LABELS: &[&str] = &["account", "alertname", "currency"];
 
@@ -139,8 +141,10 @@ impl Compiler {
             if !known.iter().any(|kind| glob.matches(kind)) {
                 let message = format!("no known kind of event is `{}`", pattern.value);
                 let problem = Problem::warning(pattern.position.clone(), key, message);
-                let near = did_you_mean(&pattern.value, known.iter().copied());
-                self.problems.push(match near.filter(|_| !pattern.value.contains('*')) {
+                let worth_it =
+                    !pattern.value.contains('*') && self.problems.len() < SUGGESTIONS_MAX;
+                let near = || did_you_mean(&pattern.value, known.iter().copied());
+                self.problems.push(match worth_it.then(near).flatten() {
                     Some(hint) => problem.hint(hint),
                     None => problem,
                 });
