@@ -14,7 +14,7 @@ use super::{kind, time};
 const NESTING_MAX: usize = 100;
 /// Longest name of a form field, in bytes; more is not a form.
 const FORM_KEY_BYTES_MAX: usize = 128;
-/// serde_json gives objects with such keys a meaning of its own when it reads them back.
+/// `serde_json` gives objects with such keys a meaning of its own when it reads them back.
 const RESERVED_KEYS: &str = "$serde_json::private::";
 
 type Fields = Map<String, Value>;

@@ -26,13 +26,11 @@ struct Content<'a> {
 /// The event's id, and whether it is a hash of the content because the sender gave none.
 pub(super) fn of(envelope: &Envelope) -> (String, bool) {
     let given = envelope.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
-    match given {
-        Some(id) => (bounded(id), false),
-        None => {
-            let occurred_at = envelope.occurred_as_sent.as_ref();
-            (of_content(&envelope.kind, occurred_at, &envelope.payload), true)
-        }
+    if let Some(id) = given {
+        return (bounded(id), false);
     }
+    let occurred_at = envelope.occurred_as_sent.as_ref();
+    (of_content(&envelope.kind, occurred_at, &envelope.payload), true)
 }
 
 /// `sha256:` and the hash of kind, time as sent, and payload, in canonical JSON (sorted keys, no white space).

@@ -8,6 +8,9 @@
 //! A key is compared as lower-case words joined by `_`, so `CardNumber`, `card-number` and `card_number` are one.
 //! The tables hold for every kind, so that a kind nobody has published yet is masked too.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use serde_json::{Number, Value};
 
 /// What stands in place of masked text.
@@ -17,58 +20,45 @@ pub const MASKED: &str = "[masked]";
 #[rustfmt::skip]
 const KEYS: &[&str] = &[
     // Message text: SMS, RCS, WhatsApp, e-mail, comments of porting orders.
-    "text", "body", "body_text", "body_html", "html", "html_body", "text_body", "content", "contents",
-    "caption", "comment", "comments", "note", "notes", "subject", "preview", "snippet", "reply", "suggestion_response",
-    "user_text", "postback_data",
+    "text", "body", "body_html", "html", "content", "contents", "caption", "note", "notes", "subject", "preview",
+    "snippet", "reply", "suggestion_response", "postback_data",
     // One-time codes and what a caller types or says.
-    "custom_code", "verification_code", "confirmation_code", "payment_confirmation_code", "auth_code",
-    "access_code", "security_code", "login_code", "code_value", "digit", "digits", "dtmf", "dtmf_digits",
-    "speech", "speech_result", "utterance", "answer",
+    "custom_code", "customcode", "verification_code", "verify_code", "confirmation_code",
+    "payment_confirmation_code", "auth_code", "access_code", "security_code", "securitycode", "login_code",
+    "sms_code", "mfa_code", "totp", "one_time_code", "code_value", "digit", "digits", "dtmf", "dtmf_digits",
+    "utterance", "answer",
+    // Credentials that no word below tells.
+    "api_key", "private_key", "secret_key", "access_key", "encryption_key",
     // Opaque data that the customer attached; Telnyx only carries it.
     "client_state", "client_data", "custom_data", "user_data",
     // Cards and bank accounts.
-    "expiration_date", "expiry", "expiry_date", "exp_date", "exp_month", "exp_year", "account_number",
+    "cardnumber", "accountnumber", "routingnumber", "expiration_date", "expiry", "expiry_date", "exp_date", "exp_month", "exp_year", "account_number",
     "routing_number", "sort_code", "postal_code", "pan",
     // Conversations with people and with assistants, and what was made of them.
-    "message_history", "partial_results", "summary", "query", "query_text", "fulfillment_text",
+    "message_history", "partial_results", "summary", "query",
     "dynamic_variables", "arguments", "parameters", "instructions", "prompt", "memory",
     // Papers handed in with an order.
     "field_value",
 ];
 
 /// Words that mask any key they occur in, save for the endings in [`HARMLESS_ENDINGS`].
+#[rustfmt::skip]
 const WORDS: &[&str] = &[
     // One-time codes and credentials.
-    "otp",
-    "pin",
-    "password",
-    "passwd",
-    "pwd",
-    "passcode",
-    "passphrase",
-    "secret",
-    "secrets",
-    "token",
-    "apikey",
-    "authorization",
-    "credential",
-    "credentials",
-    "cookie",
-    "signature",
+    "otp", "pin", "password", "passwd", "pwd", "passcode", "passphrase", "secret", "secrets", "token", "apikey",
+    "authorization", "credential", "credentials", "cookie", "signature",
     // Cards and bank accounts.
-    "card",
-    "cardholder",
-    "cvv",
-    "cvc",
-    "cvn",
-    "iban",
-    "bank",
-    "ssn",
+    "card", "cardholder", "cvv", "cvc", "cvn", "iban", "bank", "ssn",
     // What was said.
-    "transcript",
-    "transcripts",
-    "transcription",
+    "transcript", "transcripts", "transcription", "speech",
 ];
+
+/// Last words of keys that hold message text.
+const TEXT_ENDINGS: &[&str] = &["text", "body", "subject", "content"];
+
+/// [`KEYS`] and [`WORDS`] for look-up: every key of every event is asked for.
+static IS_KEY: LazyLock<HashSet<&str>> = LazyLock::new(|| KEYS.iter().copied().collect());
+static IS_WORD: LazyLock<HashSet<&str>> = LazyLock::new(|| WORDS.iter().copied().collect());
 
 /// A key with one of [`WORDS`] and such an ending tells about the thing, not the thing.
 const HARMLESS_ENDINGS: &[&str] = &["_status", "_at", "_count", "_secs", "_enabled", "_required"];
@@ -124,7 +114,7 @@ fn walk(value: &mut Value, key: &str, fate: Fate) {
 }
 
 fn fate_of(key: &str, parent: &str, value: &Value, outer: Fate) -> Fate {
-    if is_id(key) && !value.is_object() {
+    if is_id(key) && is_flat(value) {
         return Fate::Keep;
     }
     if outer == Fate::Hide || is_hidden(key, parent, value) {
@@ -139,20 +129,36 @@ fn is_id(key: &str) -> bool {
     matches!(last, "id" | "ids" | "sid" | "uuid")
 }
 
+/// A text or number, or a list of them.
+fn is_flat(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(|item| item.is_string() || item.is_number()),
+        value => !value.is_object(),
+    }
+}
+
 fn is_hidden(key: &str, parent: &str, value: &Value) -> bool {
     if matches!(key, "code" | "message" | "messages" | "text") {
         return !DIAGNOSES.contains(&parent);
     }
+    let is_scalar = !value.is_object() && !value.is_array();
     match key {
+        // An object tells who wrote a comment and when; its `body` is masked by name.
+        "comment" | "comments" => is_scalar,
         // `result: "success"` is a status; an object is what a caller answered.
-        "result" if value.is_object() || value.is_array() || FINDINGS.contains(&parent) => true,
+        "result" => !is_scalar || FINDINGS.contains(&parent),
         "value" if HEADERS.contains(&parent) => true,
-        _ => KEYS.contains(&key) || has_telling_word(key),
+        _ => IS_KEY.contains(key) || has_telling_word(key) || is_text(key),
     }
 }
 
+/// `message_body`, `sms_text`, `email_subject`.
+fn is_text(key: &str) -> bool {
+    key.rsplit_once('_').is_some_and(|(_, last)| TEXT_ENDINGS.contains(&last))
+}
+
 fn has_telling_word(key: &str) -> bool {
-    let is_told = |key: &str| key.split('_').any(|word| WORDS.contains(&word));
+    let is_told = |key: &str| key.split('_').any(|word| IS_WORD.contains(word));
     is_told(key)
         && !HARMLESS_ENDINGS.iter().any(|ending| key.ends_with(ending))
         && !HARMLESS_PAIRS.iter().any(|pair| key.contains(pair) && !is_told(&key.replace(pair, "")))
@@ -199,9 +205,10 @@ fn mask_urls_within(text: &str) -> String {
         .map(|piece| {
             let word = piece.trim_end_matches(is_border);
             let border = piece.strip_prefix(word).unwrap_or_default();
-            match word.contains("://") && word.contains(['?', '#', '@']) {
-                true => origin(word).unwrap_or_else(|| MASKED.to_owned()) + border,
-                false => piece.to_owned(),
+            if word.contains("://") && word.contains(['?', '#', '@']) {
+                origin(word).unwrap_or_else(|| MASKED.to_owned()) + border
+            } else {
+                piece.to_owned()
             }
         })
         .collect()
@@ -257,7 +264,9 @@ mod tests {
             "custom_headers": [{"name": "X-Key", "value": "s3cret"}],
             "message_history": [{"role": "user", "content": "my name is"}],
             "results": [{"insight_id": "i1", "result": "angry about the bill"}],
-            "OTP": "123456", "oneTimePassword": "abc", "TranscriptionText": "said",
+            "OTP": "123456", "oneTimePassword": "abc", "TranscriptionText": "said", "StableSpeechResult": "yes",
+            "SmsBody": "hi", "email_subject": "s", "api_key": "k", "comment": {"body": "b", "user_type": "admin"},
+            "card": {"ids": [{"number": "4111"}], "id": "c1"},
         });
         let after = json!({
             "text": MASKED, "Body": MASKED, "subject": MASKED, "custom_code": MASKED,
@@ -268,7 +277,9 @@ mod tests {
             "custom_headers": [{"name": "X-Key", "value": MASKED}],
             "message_history": [{"role": MASKED, "content": MASKED}],
             "results": [{"insight_id": "i1", "result": MASKED}],
-            "OTP": MASKED, "oneTimePassword": MASKED, "TranscriptionText": MASKED,
+            "OTP": MASKED, "oneTimePassword": MASKED, "TranscriptionText": MASKED, "StableSpeechResult": MASKED,
+            "SmsBody": MASKED, "email_subject": MASKED, "api_key": MASKED, "comment": {"body": MASKED, "user_type": "admin"},
+            "card": {"ids": [{"number": MASKED}], "id": "c1"},
         });
         assert_eq!(masked(before), after);
     }

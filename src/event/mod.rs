@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 pub use kind::{known_kinds, metric_kind, product};
 pub use mask::MASKED;
 pub use money::amount;
-pub use sample::{freshen, sample, samples};
+pub use sample::{content_type, freshen, sample, samples};
 
 /// Longest [`Event::type_as_sent`], in characters; more is cut.
 const TYPE_CHARS_MAX: usize = 128;
@@ -163,11 +163,17 @@ pub fn parse(incoming: &Incoming<'_>) -> Event {
 
 fn unparsed(incoming: &Incoming<'_>) -> Event {
     let body = incoming.body;
-    let mut payload = json!({ "size_bytes": body.len(), "sha256": identity::sha256_hex(body) });
+    let (size_bytes, sha256) = (body.len(), identity::sha256_hex(body));
+    let payload = json!({ "size_bytes": size_bytes, "sha256": sha256 });
     let id = identity::of_content(kind::UNPARSED, None, &payload);
-    if incoming.policy == PayloadPolicy::Full {
-        payload["body_base64"] = Value::String(STANDARD.encode(body));
-    }
+    let payload = match incoming.policy {
+        PayloadPolicy::Redacted | PayloadPolicy::None => payload,
+        PayloadPolicy::Full => json!({
+            "size_bytes": size_bytes,
+            "sha256": sha256,
+            "body_base64": STANDARD.encode(body),
+        }),
+    };
     Event {
         id,
         account: incoming.account.to_owned(),

@@ -185,93 +185,40 @@ mod tests {
         }
     }
 
+    /// Kind, payload, default currency; then cost and currency. `-` is none.
+    #[rustfmt::skip]
+    const CASES: &[[&str; 5]] = &[
+        ["call.cost", r#"{"total_cost":"0.0106","cost_parts":[{"currency":"USD"},{"currency":"usd"}]}"#, "EUR", "0.0106", "USD"],
+        ["call.cost", r#"{"total_cost":"0.01","cost_parts":[{"currency":"USD"},{"currency":"EUR"}]}"#, "USD", "0.01", "-"],
+        ["call.cost", r#"{"total_cost":"0.01","cost_parts":[{"currency":"USD"},{"cost":"0"}]}"#, "EUR", "0.01", "USD"],
+        ["call.cost", r#"{"total_cost":"0.01","cost_parts":[{"currency":"dollars"}]}"#, "EUR", "0.01", "-"],
+        ["call.cost", r#"{"total_cost":"0.0000","cost_parts":[{"type":"sip-trunking"}]}"#, "eur", "0.0000", "EUR"],
+        ["call.cost", r#"{"total_cost":0.00305,"cost_parts":[]}"#, "-", "0.00305", "-"],
+        ["call.cost", r#"{"total_cost":null,"cost_parts":[]}"#, "USD", "-", "USD"],
+        ["call.cost", r#"{"cost":{"amount":"1.00","currency":"USD"}}"#, "-", "-", "-"],
+        ["call.cost", r#""odd""#, "USD", "-", "USD"],
+        ["call.cost", r#"{"total_cost":"1","cost_parts":{"currency":"EUR"}}"#, "USD", "1", "USD"],
+        ["message.finalized", r#"{"cost":{"amount":"0.0051","currency":"USD"}}"#, "-", "0.0051", "USD"],
+        ["message.finalized", r#"{"cost":null}"#, "USD", "-", "USD"],
+        ["message.echo", r#"{"cost":{"amount":null,"currency":null}}"#, "-", "-", "-"],
+        ["message.received", r#"{"text":"hi"}"#, "USD", "-", "-"],
+        ["messaging-profile.spend-limit-reached", r#"{"current_cost":"10.02"}"#, "EUR", "-", "USD"],
+        ["account.balance", r#"{"balance":"3.00","currency":"EUR"}"#, "USD", "-", "EUR"],
+        ["fax.failed", r#"{"cost":{"amount":"1.00","currency":"USD"},"total_cost":"1"}"#, "USD", "-", "-"],
+    ];
+
     #[test]
     fn each_kind_has_its_own_place_for_money() {
-        let cases: &[(&str, &str, Option<&str>, Option<&str>, Option<&str>)] = &[
-            // kind, payload, default currency, cost, currency
-            (
-                "call.cost",
-                r#"{"total_cost":"0.0106","cost_parts":[{"currency":"USD"},{"currency":"usd"}]}"#,
-                Some("EUR"),
-                Some("0.0106"),
-                Some("USD"),
-            ),
-            (
-                "call.cost",
-                r#"{"total_cost":"0.01","cost_parts":[{"currency":"USD"},{"currency":"EUR"}]}"#,
-                Some("USD"),
-                Some("0.01"),
-                None,
-            ),
-            (
-                "call.cost",
-                r#"{"total_cost":"0.01","cost_parts":[{"currency":"USD"},{"cost":"0"}]}"#,
-                Some("EUR"),
-                Some("0.01"),
-                Some("USD"),
-            ),
-            (
-                "call.cost",
-                r#"{"total_cost":"0.01","cost_parts":[{"currency":"dollars"}]}"#,
-                Some("EUR"),
-                Some("0.01"),
-                None,
-            ),
-            (
-                "call.cost",
-                r#"{"total_cost":"0.0000","cost_parts":[{"type":"sip-trunking"}]}"#,
-                Some("EUR"),
-                Some("0.0000"),
-                Some("EUR"),
-            ),
-            ("call.cost", r#"{"total_cost":0.00305,"cost_parts":[]}"#, None, Some("0.00305"), None),
-            ("call.cost", r#"{"total_cost":null,"cost_parts":[]}"#, Some("USD"), None, Some("USD")),
-            ("call.cost", r#"{"cost":{"amount":"1.00","currency":"USD"}}"#, None, None, None),
-            (
-                "message.finalized",
-                r#"{"cost":{"amount":"0.0051","currency":"USD"}}"#,
-                None,
-                Some("0.0051"),
-                Some("USD"),
-            ),
-            ("message.finalized", r#"{"cost":null}"#, Some("USD"), None, Some("USD")),
-            ("message.echo", r#"{"cost":{"amount":null,"currency":null}}"#, None, None, None),
-            ("message.received", r#"{"text":"hi"}"#, Some("USD"), None, None),
-            (
-                "messaging-profile.spend-limit-reached",
-                r#"{"current_cost":"10.02"}"#,
-                Some("EUR"),
-                None,
-                Some("USD"),
-            ),
-            (
-                "account.balance",
-                r#"{"balance":"3.00","currency":"EUR"}"#,
-                Some("USD"),
-                None,
-                Some("EUR"),
-            ),
-            (
-                "fax.failed",
-                r#"{"cost":{"amount":"1.00","currency":"USD"},"total_cost":"1"}"#,
-                Some("USD"),
-                None,
-                None,
-            ),
-            ("call.cost", r#""odd""#, Some("USD"), None, Some("USD")),
-            (
-                "call.cost",
-                r#"{"total_cost":"1","cost_parts":{"currency":"EUR"}}"#,
-                Some("USD"),
-                Some("1"),
-                Some("USD"),
-            ),
-        ];
-        for (kind, json, default, cost, code) in cases {
+        for [kind, json, default, cost, code] in CASES {
             let payload: Value = serde_json::from_str(json).expect("json");
-            let (found, currency) = of_event(kind, &payload, *default);
-            assert_eq!(found.map(|cost| cost.to_string()).as_deref(), *cost, "{kind} {json}");
-            assert_eq!(currency.as_deref(), *code, "{kind} {json}");
+            let default = Some(*default).filter(|default| *default != "-");
+            let (found, currency) = of_event(kind, &payload, default);
+            assert_eq!(
+                found.map_or("-".to_owned(), |cost| cost.to_string()),
+                *cost,
+                "{kind} {json}"
+            );
+            assert_eq!(currency.as_deref().unwrap_or("-"), *code, "{kind} {json}");
         }
     }
 }

@@ -84,9 +84,17 @@ pub fn sample(kind: &str) -> Option<Vec<u8>> {
     by_kind.or_else(by_name).map(|sample| sample.body.to_vec())
 }
 
+/// The content type to send a body with: a form if it does not begin like JSON.
+pub fn content_type(body: &[u8]) -> &'static str {
+    let is_form = body.first().is_some_and(u8::is_ascii_alphanumeric)
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err();
+    if is_form { FORM } else { JSON }
+}
+
 /// A body with a new event id and time, in the places where its shape has them.
 ///
-/// What the event is about keeps its ids: the same call, the same message. A shape without an id gets the time,
+/// What the event is about keeps its ids: the same call, the same message (but a TeXML callback is told by its call,
+/// so there the call's id is the new one). A shape without an id gets the time,
 /// which makes it another event as well; one that has neither, and a body that cannot be read, comes back unchanged.
 pub fn freshen(body: &[u8], content_type: &str, id: &str, now: Timestamp) -> Vec<u8> {
     let Some(Value::Object(mut root)) = envelope::decode(Some(content_type), body) else {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
@@ -335,14 +335,15 @@ fn snapshots_have_every_key_whatever_the_event() {
 
 #[test]
 fn samples_are_what_their_names_say() {
-    let mut names = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for (name, content_type, body) in samples() {
         let event = read_as(content_type, body, PayloadPolicy::Full);
         assert_ne!(event.kind, "unparsed", "{name}");
+        assert_eq!(super::content_type(body), content_type, "{name}");
         assert!(sample(&event.kind).is_some(), "{name} is not found by its kind {}", event.kind);
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         assert!(sample(name).is_some() && sample(stem).is_some(), "{name}");
-        assert!(names.insert(name, ()).is_none(), "{name} twice");
+        assert!(names.insert(name), "{name} twice");
         let kind = event.kind.split('.').next().unwrap_or_default();
         assert!(name.starts_with(kind), "{name} is a {}", event.kind);
     }
