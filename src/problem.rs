@@ -47,10 +47,14 @@ impl<T> At<T> {
     }
 
     /// Moves `line` lines and `column` characters (both from 1) into the value, for errors inside an expression.
+    /// Every line of a block scalar begins in the column where its first one does.
     pub fn inside(&self, line: u32, column: u32) -> Position {
         let Position { file, line: base_line, column: base_column } = self.position.clone();
-        let column = if line <= 1 { base_column + column.saturating_sub(1) } else { column };
-        Position { file, line: base_line + line.saturating_sub(1), column }
+        Position {
+            file,
+            line: base_line + line.saturating_sub(1),
+            column: base_column + column.saturating_sub(1),
+        }
     }
 }
 

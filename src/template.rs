@@ -103,11 +103,6 @@ impl fmt::Debug for Templates {
     }
 }
 
-/// An object as a template sees it. (Collecting pairs into a `Value` makes a sequence of pairs, not a map.)
-pub fn object(fields: impl IntoIterator<Item = (String, Value)>) -> Value {
-    Value::from(fields.into_iter().collect::<BTreeMap<_, _>>())
-}
-
 /// JSON as a template sees it. Integers stay numbers; any other number is the text it was sent as, so that an
 /// amount is shown to the last digit.
 pub fn value(json: &serde_json::Value) -> Value {

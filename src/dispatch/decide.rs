@@ -1,9 +1,11 @@
 //! What becomes of a delivery after an attempt. Pure.
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::pacer;
 use crate::clock;
+use crate::event::{Event, Source};
 use crate::notify::{Outcome, Reason, RetryPolicy};
 use crate::store::{Delivery, Next};
 
@@ -32,6 +34,33 @@ pub(super) fn next(
 /// Whether the fallback is rung at once; otherwise it is rung when `fallback_after` has passed.
 pub(super) fn rings_fallback(next: Next, outcome: &Outcome) -> bool {
     next == Next::Dead || matches!(outcome, Outcome::Retry { reason: Reason::AuthError, .. })
+}
+
+/// The event that tells of a dead delivery.
+///
+/// A dead message about tollbell itself raises none: that could go on for ever.
+pub(super) fn dead_letter(
+    delivery: &Delivery,
+    next: Next,
+    reason: Option<Reason>,
+    now: Timestamp,
+) -> Option<Event> {
+    let about_itself = delivery.message.alerts.iter().any(|alert| {
+        alert.event.get("source").and_then(Value::as_str) == Some(Source::Tollbell.as_str())
+    });
+    if next != Next::Dead || about_itself {
+        return None;
+    }
+    let account = delivery.message.common_labels.get("account").map_or("", String::as_str);
+    let id = format!("tollbell.dead_letter:{}:{}", delivery.id, delivery.attempts);
+    let payload = json!({
+        "delivery": delivery.id,
+        "receiver": delivery.receiver,
+        "integration": delivery.integration,
+        "attempts": delivery.attempts,
+        "reason": reason.map(Reason::as_str),
+    });
+    Some(Event::tollbell("tollbell.dead_letter", account, id, now, payload))
 }
 
 /// The outcome in words: the store's, the metric's, the person's.

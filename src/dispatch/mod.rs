@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-pub use fallback::run as run_fallbacks;
+pub use fallback::{Receivers, run as run_fallbacks};
 
 use self::pacer::Pacer;
 use crate::clock::{self, Clock};
@@ -35,7 +35,7 @@ pub struct Deps {
     /// Where deliveries are kept.
     pub store: Store,
     /// The receivers in force, by name.
-    pub receivers: fallback::Receivers,
+    pub receivers: Receivers,
     /// Time.
     pub clock: Clock,
     /// Counters.
@@ -162,6 +162,7 @@ impl Lane {
                 detail,
             },
             next,
+            events: decide::dead_letter(delivery, next, reason, now).into_iter().collect(),
             fallbacks: if rung {
                 fallback::copies(delivery, &self.deps.receivers.load(), now)
             } else {

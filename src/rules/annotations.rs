@@ -1,6 +1,6 @@
 //! The annotations of all rules: checked at load against sample events, rendered at each match.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value;
 use serde_json::Value as Json;
@@ -100,27 +100,27 @@ pub(super) fn context(event: &Event, labels: &Labels) -> Value {
 
 /// As [`context`], of an event's parts.
 pub(super) fn context_of(snapshot: &Json, payload: &Json, labels: &Labels) -> Value {
-    let labels = labels.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-    template::object([
-        ("event".to_owned(), template::value(snapshot)),
-        ("labels".to_owned(), template::object(labels)),
-        ("payload".to_owned(), template::value(payload)),
-    ])
+    Value::from(BTreeMap::from([
+        ("event", template::value(snapshot)),
+        ("labels", Value::from(labels.clone())),
+        ("payload", template::value(payload)),
+    ]))
 }
 
 /// Names that no event of any kind will have, with what to say of them.
 fn unknown_names(names: &BTreeSet<String>, trial: &Trial<'_>) -> Vec<(String, String)> {
     let snapshot = trial.blank.snapshot();
-    let has = |object: &Json, field: &str| object.get(field).is_some();
+    let has = |field: &str| snapshot.get(field).is_some();
+    let has_inner = |field: &str| snapshot.get("fields").is_some_and(|f| f.get(field).is_some());
     let mut unknown = Vec::new();
     for name in names {
         let mut path = name.split('.');
         let root = path.next().unwrap_or_default();
         let message = match (root, path.next(), path.next()) {
-            ("event", Some("fields"), Some(field)) if !has(&snapshot["fields"], field) => {
+            ("event", Some("fields"), Some(field)) if !has_inner(field) => {
                 format!("`event.fields` has no field `{field}`")
             }
-            ("event", Some(field), _) if !has(&snapshot, field) => {
+            ("event", Some(field), _) if !has(field) => {
                 format!("`event` has no field `{field}`")
             }
             ("labels", Some(label), _) if !trial.label_names.contains(label) => {

@@ -20,6 +20,8 @@ use crate::problem::{At, Position, Problem, Severity};
 const ENTRIES_MAX: usize = 32;
 /// Longest group or alert name, in bytes.
 const NAME_BYTES_MAX: usize = 128;
+/// Problems after which kinds are no longer compared for likeness, which takes long for thousands of them.
+const SUGGESTIONS_MAX: usize = 100;
 /// Labels that tollbell sets itself.
 const RESERVED_LABELS: &[&str] = &["account", "alertname", "currency"];
 
@@ -95,9 +97,11 @@ impl Compiler {
                 continue;
             }
             seen.insert(name.clone(), spec.alert.position.clone());
+            let problems_before = self.problems.len();
             let fires = self.kinds(&spec.on, &format!("{name}.on"), &spec.alert.position);
             let resolves = self.resolve_kinds(&spec, &name);
-            if let Some(rule) = self.rule(&name, &spec) {
+            let rule = self.rule(&name, &spec);
+            if !self.error_since(problems_before) {
                 let rule_number = rules.len();
                 let hit = |fires| Hit { rule: rule_number, fires, resolves: !fires };
                 patterns.extend(fires.into_iter().map(|kind| (kind, hit(true))));
@@ -135,9 +139,12 @@ impl Compiler {
             let glob = Glob::new(&pattern.value);
             let known = event::known_kinds();
             if !known.iter().any(|kind| glob.matches(kind)) {
-                let message = format!("`{}` is no kind of event that is known", pattern.value);
+                let message = format!("no known kind of event is `{}`", pattern.value);
                 let problem = Problem::warning(pattern.position.clone(), key, message);
-                self.problems.push(match did_you_mean(&pattern.value, known.iter().copied()) {
+                let worth_it =
+                    !pattern.value.contains('*') && self.problems.len() < SUGGESTIONS_MAX;
+                let near = || did_you_mean(&pattern.value, known.iter().copied());
+                self.problems.push(match worth_it.then(near).flatten() {
                     Some(hint) => problem.hint(hint),
                     None => problem,
                 });
@@ -147,9 +154,8 @@ impl Compiler {
         kinds
     }
 
-    /// The rule, or `None` when it has an error.
-    fn rule(&mut self, name: &str, spec: &RuleSpec) -> Option<Rule> {
-        let errors_before = self.errors();
+    /// The rule, as far as it has no error.
+    fn rule(&mut self, name: &str, spec: &RuleSpec) -> Rule {
         for part in [&spec.group, &spec.alert.value] {
             if !is_name(part) {
                 let message = format!(
@@ -194,11 +200,12 @@ impl Compiler {
             notify_expired: spec.notify_expired,
         };
         rule.annotations = self.annotations(&rule, spec);
-        (self.errors() == errors_before).then_some(rule)
+        rule
     }
 
-    fn errors(&self) -> usize {
-        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+    fn error_since(&self, count: usize) -> bool {
+        let mut new = self.problems.iter().skip(count);
+        new.any(|problem| problem.severity == Severity::Error)
     }
 
     fn expression(

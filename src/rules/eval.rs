@@ -95,16 +95,9 @@ impl<'a> Run<'a> {
     }
 
     fn spend(&mut self, at: u32, steps: usize) -> Result<(), Fault<'a>> {
-        match self.steps_left.checked_sub(steps) {
-            Some(left) => {
-                self.steps_left = left;
-                Ok(())
-            }
-            None => {
-                self.steps_left = 0;
-                Err(Fault { at, cause: Cause::TooMuchWork })
-            }
-        }
+        let left = self.steps_left.checked_sub(steps);
+        self.steps_left = left.unwrap_or(0);
+        left.map(|_| ()).ok_or(Fault { at, cause: Cause::TooMuchWork })
     }
 
     /// Spends what it takes to look at all of the values.
@@ -198,7 +191,8 @@ impl<'a> Run<'a> {
                 }
                 Kind::Map => match &left {
                     Value::Text(name) => Ok(Value::Bool(right.member(name).is_some())),
-                    _ => Ok(Value::Bool(false)),
+                    Value::Int(_) | Value::Double(_) | Value::Bool(_) => Ok(Value::Bool(false)),
+                    _ => Err(two_types(at, "in", &left, &right)),
                 },
                 _ => Err(two_types(at, "in", &left, &right)),
             },

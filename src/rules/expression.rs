@@ -171,7 +171,7 @@ pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::i
             .name("rules-compile".to_owned())
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, work)?;
-        worker.join().map_err(|_| std::io::Error::other("it panicked"))
+        worker.join().map_err(|_panic| std::io::Error::other("it panicked"))
     })
 }
 
@@ -391,6 +391,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn what_can_be_wrong_before_any_event_is_found_with_its_place() {
         for (source, column, message, hint) in [
             // names

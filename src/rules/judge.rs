@@ -144,6 +144,7 @@ fn happened_at(event: &Event) -> Timestamp {
     event.occurred_at.filter(|at| *at <= latest).unwrap_or(event.received_at)
 }
 
-fn named(key: &str, failure: Failure) -> Failure {
-    Failure { detail: format!("{key} at {}", failure.detail), ..failure }
+fn named(key: &str, mut failure: Failure) -> Failure {
+    failure.detail = format!("{key} at {}", failure.detail);
+    failure
 }

@@ -2,6 +2,11 @@
 //!
 //! Receives checked rules and events; promises to judge an event in time that grows with the rules that name
 //! its kind, never to panic and never to run long. Pure: no clock, no store, no network.
+//!
+//! At load, `compile` makes rules of what is written: expressions are bounded (`scan`), parsed (`expression`) and
+//! checked (`checker`, `operators`, `calls`, with what is declared in `types` and `functions`) into a `program`,
+//! annotations are tried on sample events (`annotations`). At each event, `index` finds the rules that name its
+//! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the event.
 
 mod annotations;
 mod calls;
@@ -100,14 +105,15 @@ pub enum Finding {
     },
     /// `when` does not hold.
     NoMatch,
-    /// `when` or `by` ended in an error; the rule does not match.
+    /// A `when` or `by` ended in an error; the rule neither fires nor resolves.
     Failed(Failure),
 }
 
 /// A match.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Firing {
-    /// `alertname`, `account`, the account's labels, `by` and `labels`.
+    /// `alertname`, `account`, the account's labels, `by` and `labels`; and `currency` where `when` or `by` looks at
+    /// `event.cost` or `event.charge` (`unknown` where the event names none).
     pub labels: Labels,
     /// Rendered annotations; one that cannot render holds its error's plain words (see `template_errors`).
     pub annotations: Labels,
@@ -151,3 +157,6 @@ impl FailureReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

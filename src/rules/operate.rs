@@ -104,10 +104,10 @@ pub(super) fn arithmetic<'a>(
         (Value::Time(time), Value::Span(span)) | (Value::Span(span), Value::Time(time))
             if operator == Binary::Add =>
         {
-            time.checked_add(*span).map(Value::Time).map_err(|_| overflow())
+            time.checked_add(*span).map(Value::Time).map_err(|_error| overflow())
         }
         (Value::Time(time), Value::Span(span)) if operator == Binary::Subtract => {
-            time.checked_sub(*span).map(Value::Time).map_err(|_| overflow())
+            time.checked_sub(*span).map(Value::Time).map_err(|_error| overflow())
         }
         (Value::Span(a), Value::Span(b)) if operator == Binary::Add => {
             a.checked_add(*b).map(Value::Span).ok_or_else(overflow)
@@ -132,7 +132,7 @@ pub(super) fn is_null(value: &Value<'_>) -> bool {
     value.kind() == Kind::Null
 }
 
-pub(super) fn missing<'a>(at: u32, name: &'a str) -> Fault<'a> {
+pub(super) fn missing(at: u32, name: &str) -> Fault<'_> {
     Fault { at, cause: Cause::NoField(name) }
 }
 

@@ -53,12 +53,7 @@ impl Checker<'_> {
         if let (Binary::In, Expr::List(list)) = (operator, &right.expr) {
             let items = self.all(&list.elements)?;
             for (item, of) in list.elements.iter().zip(&items) {
-                self.comparable(
-                    self.offset(item.id),
-                    Binary::Equal,
-                    (left, left_type),
-                    (item, of.1),
-                )?;
+                comparable(self.offset(item.id), Binary::Equal, (left, left_type), (item, of.1))?;
             }
             let items = items.into_iter().map(|(item, _)| item).collect();
             let items = node(self.offset(right.id), Op::List(items));
@@ -79,33 +74,32 @@ impl Checker<'_> {
             | Binary::Divide
             | Binary::Remainder => arithmetic(at, operator, l, r)?,
             _ => {
-                self.comparable(at, operator, l, r)?;
+                comparable(at, operator, l, r)?;
                 Type::Bool
             }
         };
         Ok((node(at, Op::Binary(operator, Box::new([left_node, right_node]))), of))
     }
+}
 
-    /// Refuses a comparison that can never hold or never be made.
-    fn comparable(
-        &self,
-        at: usize,
-        operator: Binary,
-        left: (&IdedExpr, Type),
-        right: (&IdedExpr, Type),
-    ) -> Result<(), Flaw> {
-        let by_order = !matches!(operator, Binary::Equal | Binary::NotEqual);
-        let fits = if by_order { types::can_order } else { types::can_equal };
-        if fits(left.1, right.1) {
-            return Ok(());
-        }
-        match (left.1, right.1) {
-            (Type::Amount, _) => Err(amount_flaw(at, operator.as_str(), left.0)),
-            (_, Type::Amount) => Err(amount_flaw(at, operator.as_str(), right.0)),
-            (a, b) => {
-                let (a, b) = (a.as_str(), b.as_str());
-                Err(Flaw::new(at, format!("`{}` cannot compare {a} with {b}", operator.as_str())))
-            }
+/// Refuses a comparison that can never hold or never be made.
+fn comparable(
+    at: usize,
+    operator: Binary,
+    left: (&IdedExpr, Type),
+    right: (&IdedExpr, Type),
+) -> Result<(), Flaw> {
+    let by_order = !matches!(operator, Binary::Equal | Binary::NotEqual);
+    let fits = if by_order { types::can_order } else { types::can_equal };
+    if fits(left.1, right.1) {
+        return Ok(());
+    }
+    match (left.1, right.1) {
+        (Type::Amount, _) => Err(amount_flaw(at, operator.as_str(), left.0)),
+        (_, Type::Amount) => Err(amount_flaw(at, operator.as_str(), right.0)),
+        (a, b) => {
+            let (a, b) = (a.as_str(), b.as_str());
+            Err(Flaw::new(at, format!("`{}` cannot compare {a} with {b}", operator.as_str())))
         }
     }
 }

@@ -113,7 +113,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The element of a list at `at`, or the key of a map at `at`, which is what CEL's macros visit.
+    /// The element of a list at `at`.
     pub(super) fn item(&self, at: usize) -> Option<Self> {
         match self {
             Self::List(items) => items.get(at).cloned(),

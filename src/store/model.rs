@@ -220,6 +220,8 @@ pub struct Settlement {
     /// Copies for the receiver's fallback, queued in the same transaction, once for each original delivery:
     /// ids that exist already are left alone.
     pub fallbacks: Vec<NewDelivery>,
+    /// Events that tollbell raises about it.
+    pub events: Vec<Event>,
 }
 
 /// What becomes of a delivery after an attempt.

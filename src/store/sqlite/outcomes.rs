@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::deliveries::{self, COLUMNS, NewRow};
 use super::failure::Failure;
 use super::lanes::Lane;
-use super::{Sqlite, micros, rows};
+use super::{Sqlite, inbox, micros, rows};
 use crate::store::{
-    Attempt, Delivery, DeliveryState, NewDelivery, Next, Resent, Settled, Settlement, StoreError,
+    Attempt, Delivery, DeliveryState, NewDelivery, Next, Recorded, Resent, Settled, Settlement,
+    StoreError,
 };
 
 /// Attempts kept for each delivery; the oldest go first.
@@ -22,8 +23,12 @@ impl Sqlite {
         &self,
         settlement: Settlement,
     ) -> Result<Settled, StoreError> {
-        let Settlement { id, attempt, next, fallbacks } = settlement;
+        let Settlement { id, attempt, next, fallbacks, events } = settlement;
         let copies = prepare(fallbacks)?;
+        let raised = events
+            .into_iter()
+            .map(|event| inbox::NewRow::new(event, self.retention))
+            .collect::<Result<Vec<_>, _>>()?;
         self.write(move |tx, effects| {
             let Some(found) = Found::by_id(tx, &id)? else {
                 return Ok(Settled::Stale);
@@ -35,6 +40,9 @@ impl Sqlite {
             found.end_attempt(tx, &attempt, next)?;
             if !copies.is_empty() {
                 found.ring(tx, &copies)?;
+            }
+            for event in &raised {
+                effects.recorded |= inbox::insert(tx, event)? == Recorded::New;
             }
             found.lane.refresh(tx)?;
             effects.queued = true;
