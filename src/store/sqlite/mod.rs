@@ -111,6 +111,7 @@ impl Sqlite {
             observer,
             lock,
             failing: false,
+            checkpoint: None,
         };
         std::thread::Builder::new()
             .name("store-writer".to_owned())

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
@@ -52,7 +52,7 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let _open = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let _open = self.enter();
         if self.permits.is_closed() {
             return Err(StoreError::Closed.into());
         }
@@ -66,6 +66,11 @@ impl Readers {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
         }
         read
+    }
+
+    /// Keeps the files as they are until the guard is dropped; for whoever has a connection beside the writer's.
+    pub(super) fn enter(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for running reads, closes all connections, and holds new reads until the guard is dropped.

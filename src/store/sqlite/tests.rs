@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::writer::{CHECKPOINT_PAGES, LOG_PAGES_MAX};
 use super::*;
 use crate::event::Event;
 use crate::store::contract::{at, event, open, queue, queued, request, settings, settlement};
@@ -195,6 +196,31 @@ async fn a_log_that_is_deleted_takes_nothing_with_it() {
     assert_eq!(store.inbox_after(0, 10).await.expect("reads").len(), 3);
     let (_directory, after) = after_crash(&settings).await;
     assert_eq!(after.inbox_after(0, 10).await.expect("reads").len(), 3);
+}
+
+#[tokio::test]
+async fn the_log_begins_anew_while_writes_go_on() {
+    let directory = tempfile::tempdir().expect("temp dir");
+    let settings = settings(&directory);
+    let store = open(&settings).await;
+    let look = Connection::open(&settings.path).expect("opens");
+    let large = |n: u32| Event { payload: "x".repeat(256 * 1024).into(), ..event(&n.to_string()) };
+    let (mut written, mut longest) = (0, 0);
+    loop {
+        store.record(large(written)).await.expect("records");
+        written += 1;
+        let log: i64 =
+            look.query_row("PRAGMA wal_checkpoint(NOOP)", (), |row| row.get(1)).expect("looks");
+        if log < longest {
+            break;
+        }
+        longest = log;
+        assert!(log <= LOG_PAGES_MAX + 100, "the log has a bound");
+    }
+    assert!(longest >= CHECKPOINT_PAGES);
+    let (_directory, after) = after_crash(&settings).await;
+    assert_eq!(after.stats().await.expect("reads").events_total, u64::from(written));
+    assert_eq!(after.record(large(0)).await.expect("records"), Recorded::Duplicate);
 }
 
 /// The store as a new process would find it, had this one been killed now.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,7 +27,13 @@ const BATCH_JOBS_MAX: usize = 256;
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Pages in the write-ahead log (4 KiB each) that make a checkpoint due.
-const CHECKPOINT_PAGES: i64 = 4096;
+pub(super) const CHECKPOINT_PAGES: i64 = 4096;
+
+/// Pages that the writer moves itself, to complete a checkpoint: some milliseconds.
+const COMPLETE_PAGES: i64 = 512;
+
+/// Pages in the log from which on the writer moves them all itself: the log is bounded, even if writes must wait.
+pub(super) const LOG_PAGES_MAX: i64 = 16 * CHECKPOINT_PAGES;
 
 /// What goes through the queue.
 pub(super) enum Order {
@@ -54,6 +61,8 @@ pub(super) struct Writer {
     pub(super) lock: Option<File>,
     /// Whether the last batch failed: a failure is told once, and so is its end.
     pub(super) failing: bool,
+    /// The last checkpoint beside the writer.
+    pub(super) checkpoint: Option<JoinHandle<()>>,
 }
 
 impl Writer {
@@ -190,21 +199,46 @@ impl Writer {
         }
     }
 
-    /// Moves the log into the database after the answers have gone out, so that nobody waits for it but the next batch.
-    fn checkpoint_when_due(&self) {
+    /// Has the log moved into the database, after the answers have gone out. The bulk is moved beside the writer; the
+    /// rest, written meanwhile, by the writer itself: only a log that is moved completely can begin anew.
+    fn checkpoint_when_due(&mut self) {
         let Some((conn, _)) = &self.conn else { return };
-        let checkpoint = || -> Result<(), rusqlite::Error> {
-            let pages: i64 = conn
-                .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
-                .query_row((), |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?;
-            if pages >= CHECKPOINT_PAGES {
-                conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row((), |_| Ok(()))?;
-            }
-            Ok(())
-        };
-        if let Err(error) = checkpoint() {
-            tracing::warn!(%error, "the store could not checkpoint");
+        if self.checkpoint.as_ref().is_some_and(|running| !running.is_finished()) {
+            return;
         }
+        let due = || -> Result<bool, rusqlite::Error> {
+            let (log, moved): (i64, i64) = conn
+                .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
+                .query_row((), |row| Ok((row.get(1)?, row.get(2)?)))?;
+            if log < CHECKPOINT_PAGES || log == moved {
+                return Ok(false);
+            }
+            if log - moved <= COMPLETE_PAGES || log >= LOG_PAGES_MAX {
+                conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row((), |_| Ok(()))?;
+                return Ok(false);
+            }
+            Ok(true)
+        };
+        match due() {
+            Ok(false) => {}
+            Ok(true) => self.checkpoint = self.checkpoint_beside(),
+            Err(error) => tracing::warn!(%error, "the store could not checkpoint"),
+        }
+    }
+
+    fn checkpoint_beside(&self) -> Option<JoinHandle<()>> {
+        let (path, readers) = (self.path.clone(), Arc::clone(&self.readers));
+        let checkpoint = move || {
+            let _open = readers.enter();
+            let moved = connection::writer(&path, Purpose::Serve).and_then(|conn| {
+                Ok(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))?)
+            });
+            if let Err(failure) = moved {
+                let error = StoreError::from(failure);
+                tracing::warn!(%error, "the store could not checkpoint");
+            }
+        };
+        std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(checkpoint).ok()
     }
 
     fn close(&mut self) {
