@@ -295,10 +295,10 @@ fn all_problems_come_at_once() {
         t.yaml:54:46: receivers[1].webhook_configs[0].headers.D: header given twice
         t.yaml:55:19: receivers[1].webhook_configs[1].url_file: missing secret file: No such file or directory (os error 2)
         t.yaml:56:27: receivers[1].webhook_configs[1].header_files.x: missing secret file: No such file or directory (os error 2)
-        t.yaml:60:1: receivers[1].webhook_configs[1].body: syntax error: unexpected end of block
+        t.yaml:60:11: receivers[1].webhook_configs[1].body: syntax error: unexpected end of block
         t.yaml:62:31: receivers[1].webhook_configs[1].tls_config.ca_file: cannot be read: No such file or directory (os error 2)
         t.yaml:64:16: receivers[1].webhook_configs[2].body: undefined value: `commonLabels.nope` is undefined
-        t.yaml:69:1: receivers[1].webhook_configs[3].body: unknown filter: filter nofilter is unknown
+        t.yaml:69:11: receivers[1].webhook_configs[3].body: unknown filter: filter nofilter is unknown
         t.yaml:70:11: warning: receivers[2].name: no route and no fallback uses this receiver
         t.yaml:71:15: receivers[2].fallback: fallbacks lead in a circle
         t.yaml:72:21: receivers[2].fallback_after: must be between 1s and 1d

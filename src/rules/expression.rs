@@ -383,7 +383,7 @@ mod tests {
             ),
             (
                 "event.kind == 'x' ||\n payload.nope",
-                "missing_field rules.yaml:11:10: no field `nope`",
+                "missing_field rules.yaml:11:29: no field `nope`",
             ),
         ] {
             assert_eq!(run(source), want, "{source}");
@@ -557,7 +557,7 @@ mod tests {
             assert_eq!(problem.hint.as_deref().unwrap_or_default(), hint, "{source}");
         }
         let problem = compile("true &&\n  event.knd == 'x'", Want::Bool).expect_err("a typo");
-        assert_eq!(problem.position, Some(Position::new("rules.yaml", 11, 9)));
+        assert_eq!(problem.position, Some(Position::new("rules.yaml", 11, 28)));
     }
 
     #[test]

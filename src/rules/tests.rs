@@ -287,8 +287,8 @@ fn all_mistakes_of_all_rules_are_found_at_once() {
     r.yaml:8:10: g/A.annotations.sum mary: expected letters, digits and _, no digit first and not two _
     r.yaml:8:10: g/A.annotations.four: the annotation is already there
     r.yaml:4:29: g/A.by.ok: `>` on `payload.total_cost`, which Telnyx sends as decimal text (hint: write num(payload.total_cost))
-    r.yaml:9:6: g/A.annotations.one: `event` has no field `nope`
-    r.yaml:9:23: g/A.annotations.one: unknown variable `evnt`
+    r.yaml:9:15: g/A.annotations.one: `event` has no field `nope`
+    r.yaml:9:32: g/A.annotations.one: unknown variable `evnt`
     r.yaml:8:10: g/A.annotations.two: unknown filter: filter monney is unknown
     r.yaml:8:31: g/A.annotations.three: `event.fields` has no field `nope`
     r.yaml:8:13: g/A.annotations.three: this rule's alerts have no label `nope`

@@ -156,7 +156,7 @@ pub(super) fn settlement(id: &str, number: u32, next: Next) -> Settlement {
         reason: reason.to_owned(),
         detail: String::new(),
     };
-    Settlement { id: id.to_owned(), attempt, next, fallbacks: vec![] }
+    Settlement { id: id.to_owned(), attempt, next, fallbacks: vec![], events: vec![] }
 }
 
 async fn settle(store: &Store, id: &str, number: u32, next: Next) -> Settled {
