@@ -92,8 +92,14 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Counts what was committed.
+    /// Counts and logs what was committed.
     pub fn report(&self, metrics: &Metrics) {
+        for Judgement { seq, rule, outcome, fingerprint, detail } in &self.changes.judgements {
+            let alert = fingerprint.as_deref();
+            // Labels may hold whatever a rule takes from the payload: what fired is named by its fingerprint.
+            let detail = alert.is_none().then_some(detail);
+            tracing::info!(event.seq = seq, rule, outcome, alert, detail, "judged");
+        }
         for ((rule, outcome), count) in &self.tally {
             metrics.rules_evaluated(rule, outcome, *count);
         }
