@@ -57,8 +57,17 @@ struct Show {
 
 #[derive(Debug, clap::Args)]
 struct RetryArgs {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+/// Which dead deliveries are tried again: one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
     /// The delivery's id, or its first eight characters or more
-    #[arg(required_unless_present_any = ["all", "receiver"], conflicts_with_all = ["all", "receiver"])]
     id: Option<String>,
     /// All dead deliveries
     #[arg(long)]
@@ -66,8 +75,6 @@ struct RetryArgs {
     /// All dead deliveries of this receiver
     #[arg(long)]
     receiver: Option<String>,
-    #[command(flatten)]
-    config: ConfigArg,
 }
 
 fn parse_state(word: &str) -> Result<DeliveryState, String> {
@@ -179,7 +186,7 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
 
 async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
     let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let selection = match (args.id, args.receiver) {
+    let selection = match (args.which.id, args.which.receiver) {
         (Some(id), _) => Retry::One(dead(&store, &id).await?),
         (None, Some(receiver)) => Retry::Receiver(receiver),
         (None, None) => Retry::All,

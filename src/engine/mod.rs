@@ -192,7 +192,13 @@ fn log(judged: &Judged, events: &[&StoredEvent]) {
         let found = events.binary_search_by_key(&judgement.seq, |stored| stored.seq).ok();
         let Some(stored) = found.and_then(|at| events.get(at)) else { continue };
         let (rule, event) = (&judgement.rule, &stored.event);
-        tracing::info!(account = event.account, kind = event.kind, event.id = event.id, rule, "{said}");
+        tracing::info!(
+            account = event.account,
+            kind = event.kind,
+            event.id = event.id,
+            rule,
+            "{said}"
+        );
     }
 }
 
