@@ -34,17 +34,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Format::Json => output::json(&Report { ok, errors, warnings, problems: &loaded.problems })?,
         Format::Text => {
             output::problems(&loaded);
+            let file = args.config.config.display();
+            let warned = output::count(warnings, "warning", "warnings");
             match &loaded.config {
                 Some(config) => output::line(&format!(
-                    "{}: ok: {} accounts, {} rules, {} receivers, {warnings} warnings",
-                    args.config.config.display(),
-                    config.accounts.len(),
-                    config.rules.names().count(),
-                    config.receivers.len(),
+                    "{file}: ok: {}, {}, {}, {warned}",
+                    output::count(config.accounts.len(), "account", "accounts"),
+                    output::count(config.rules.names().count(), "rule", "rules"),
+                    output::count(config.receivers.len(), "receiver", "receivers"),
                 )),
                 None => output::line(&format!(
-                    "{}: {errors} errors, {warnings} warnings",
-                    args.config.config.display()
+                    "{file}: {}, {warned}",
+                    output::count(errors, "error", "errors"),
                 )),
             }
         }

@@ -57,8 +57,17 @@ struct Show {
 
 #[derive(Debug, clap::Args)]
 struct RetryArgs {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+/// Which dead deliveries are tried again: one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
     /// The delivery's id, or its first eight characters or more
-    #[arg(required_unless_present_any = ["all", "receiver"], conflicts_with_all = ["all", "receiver"])]
     id: Option<String>,
     /// All dead deliveries
     #[arg(long)]
@@ -66,8 +75,6 @@ struct RetryArgs {
     /// All dead deliveries of this receiver
     #[arg(long)]
     receiver: Option<String>,
-    #[command(flatten)]
-    config: ConfigArg,
 }
 
 fn parse_state(word: &str) -> Result<DeliveryState, String> {
@@ -128,7 +135,10 @@ fn row(delivery: &Delivery) -> Vec<String> {
             labels.get("alertname").map_or("-", String::as_str),
             delivery.message.status.as_str()
         ),
-        [delivery.reason.as_str(), delivery.detail.as_str()].join(" ").trim().to_owned(),
+        match (delivery.reason.as_str(), delivery.detail.as_str()) {
+            (reason, "") => reason.to_owned(),
+            (reason, detail) => format!("{reason}: {detail}"),
+        },
     ]
 }
 
@@ -144,6 +154,9 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
     let heading = ["ID", "STATE", "TRIES", "QUEUED", "INTEGRATION", "TARGET", "ALERT", "PROBLEM"];
     for (name, value) in heading.iter().zip(row(&delivery)) {
         output::line(&format!("{:12} {value}", name.to_lowercase()));
+    }
+    if delivery.state == DeliveryState::Pending {
+        output::line(&format!("{:12} {:.0}", "next try", delivery.not_before));
     }
     if let Some(of) = &delivery.fallback_of {
         output::line(&format!("{:12} {of}", "fallback of"));
@@ -173,17 +186,25 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
 
 async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
     let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let selection = match (args.id, args.receiver) {
-        (Some(id), _) => Retry::One(id),
+    let selection = match (args.which.id, args.which.receiver) {
+        (Some(id), _) => Retry::One(dead(&store, &id).await?),
         (None, Some(receiver)) => Retry::Receiver(receiver),
         (None, None) => Retry::All,
     };
-    let one = matches!(selection, Retry::One(_));
     let count = store.retry(selection, Clock::system().now()).await?;
     store.close().await?;
-    if one && count == 0 {
-        bail!("no dead delivery has that id");
-    }
-    output::line(&format!("{count} deliveries will be tried again"));
+    let many = output::count(count, "delivery", "deliveries");
+    output::line(&format!("{many} will be tried again"));
     Ok(Exit::Ok)
+}
+
+/// The whole id of a dead delivery.
+async fn dead(store: &Store, id: &str) -> anyhow::Result<String> {
+    let Some((delivery, _)) = store.delivery(id).await? else {
+        bail!("no delivery has the id {id}");
+    };
+    if delivery.state != DeliveryState::Dead {
+        bail!("the delivery {} is {}, not dead", delivery.id, delivery.state.as_str());
+    }
+    Ok(delivery.id)
 }

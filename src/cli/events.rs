@@ -154,5 +154,16 @@ fn print(record: &EventRecord) -> anyhow::Result<()> {
     if rows.is_empty() {
         output::line("(no rule matched)");
     }
+    if !record.deliveries.is_empty() {
+        output::line("");
+        let rows: Vec<Vec<String>> = record
+            .deliveries
+            .iter()
+            .map(|caused| {
+                vec![caused.id.clone(), caused.state.as_str().to_owned(), caused.receiver.clone()]
+            })
+            .collect();
+        output::table(&["DELIVERY", "STATE", "RECEIVER"], &rows);
+    }
     Ok(())
 }

@@ -1,8 +1,13 @@
 //! Logs: one line for each event's fate, text or JSON, to standard error.
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+
+/// Said before the user's own filter, which can take it back. The HTTP library tells as errors what any stranger's bytes
+/// can cause, and each of its threads; what became of a request is logged by `intake`.
+const LIBRARIES: &str = "actix_http=off,actix_server=warn";
 
 /// How log lines look.
 #[derive(Debug, clap::Args)]
@@ -32,7 +37,8 @@ impl LogArgs {
 
 /// Begins logging; called once.
 pub(super) fn start(args: &LogArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log_level)?;
+    let filter = EnvFilter::try_new(format!("{LIBRARIES},{}", args.log_level))
+        .with_context(|| format!("--log-level {} is no filter", args.log_level))?;
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
     match args.log_format {
         LogFormat::Text => {

@@ -15,6 +15,11 @@ pub(super) fn error(text: &str) {
     drop(writeln!(io::stderr().lock(), "tollbell: {text}"));
 }
 
+/// A number of things: `1 error`, `2 errors`.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?);

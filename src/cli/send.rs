@@ -60,9 +60,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         return new_key(path);
     }
     let (content_type, body) = body(args.what.as_deref().unwrap_or_default())?;
-    let key_file = args.key_file.clone().context(
-        "--key-file is missing: make a key with `tollbell send --new-key key.txt` and put the public key it prints into the account's public_keys",
-    )?;
+    let Some(key_file) = args.key_file.clone() else {
+        output::error(
+            "--key-file is missing: make a key with `tollbell send --new-key key.txt` and put the public key it prints into the account's public_keys",
+        );
+        return Ok(Exit::Usage);
+    };
     let key = read_key(key_file)?;
     runtime()?.block_on(send(args, &key, content_type, &body))
 }
@@ -115,6 +118,8 @@ impl Signed {
 
 /// An HTTP client that behaves like the sender: no redirects, a deadline.
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
+    // reqwest panics without a process-wide provider; one that is already there is as good.
+    let _already_there = rustls::crypto::ring::default_provider().install_default().is_err();
     Ok(reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -147,6 +152,7 @@ async fn send(
         let (status, text) = signed
             .post(&client, &args.url)
             .await
+            .map_err(reqwest::Error::without_url)
             .with_context(|| format!("cannot post to {}", args.url))?;
         all_taken &= status == 200;
         let mut said = format!("{status}");

@@ -152,6 +152,7 @@ impl Engine {
             catch_unwind(AssertUnwindSafe(|| step(&mut state, &policy, &events, now, timers)))
                 .map_err(|_panic| Trouble::Event("judging it panicked".to_owned()))?;
         self.commit(&judged).await?;
+        log(&judged, &events);
         self.state = Some(state);
         Ok(())
     }
@@ -177,6 +178,27 @@ impl Engine {
             Err(Trouble::Store(error)) => return Err(error),
         }
         Ok(())
+    }
+}
+
+/// One line for each alert that an event fired or resolved. Its labels may hold what a payload says, and stay out.
+fn log(judged: &Judged, events: &[&StoredEvent]) {
+    for judgement in &judged.changes.judgements {
+        let said = match judgement.outcome.as_str() {
+            "fired" => "alert fired",
+            "resolved" => "alert resolved",
+            _ => continue,
+        };
+        let found = events.binary_search_by_key(&judgement.seq, |stored| stored.seq).ok();
+        let Some(stored) = found.and_then(|at| events.get(at)) else { continue };
+        let (rule, event) = (&judgement.rule, &stored.event);
+        tracing::info!(
+            account = event.account,
+            kind = event.kind,
+            event.id = event.id,
+            rule,
+            "{said}"
+        );
     }
 }
 

@@ -83,7 +83,7 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     settle(&app).await?;
     output::line("\n2. What rang\n");
     let rang = show_arrivals(&mut arrived);
-    output::line("\n3. What Prometheus scrapes\n");
+    output::line("3. What Prometheus scrapes\n");
     show_metrics(app.private_addr).await?;
     if args.keep {
         keep(dir, &key, &url, &mut arrived).await?;

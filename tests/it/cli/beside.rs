@@ -1,0 +1,183 @@
+//! The commands that look at a service, beside a running one and after it.
+
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{run, run_with, with_config};
+use crate::support::http::{HttpSink, Reply};
+use crate::support::process::{Addresses, Running, Service};
+use crate::support::raw;
+use crate::support::telnyx::{Signer, spend_limit};
+use crate::support::wait::{SOON, eventually};
+
+const RULES: &str = r#"
+groups:
+  - name: spend
+    rules:
+      - alert: SpendLimitReached
+        on: [messaging-profile.spend-limit-reached]
+        by: {profile: payload.profile_id}
+        labels: {severity: critical}
+        annotations: {summary: "Profile {{ labels.profile }} spent {{ payload.current_cost }}"}
+"#;
+
+/// A service whose only receiver is a Slack at `slack` that is given up after a second.
+fn service(dir: &Path, slack: &str) -> Service {
+    fs::write(dir.join("rules.yaml"), RULES).unwrap();
+    let (key, slack) = (Signer::new().public_key_base64(), slack.to_owned());
+    fs::write(dir.join("key.txt"), Signer::new().seed_base64()).unwrap();
+    Service::new(dir, move |Addresses { public, private }| {
+        format!(
+            "server: {{listen: '{public}', private_listen: '{private}'}}\n\
+             accounts: [{{name: default, public_keys: ['{key}'], currency: USD}}]\n\
+             store: {{url: 'sqlite:data/tollbell.db'}}\n\
+             rule_files: [rules.yaml]\n\
+             route: {{receiver: ops}}\n\
+             receivers:\n  - name: ops\n    slack_configs:\n      - api_url: '{slack}'\n        \
+             retry: {{max_age: 1s, initial_backoff: 100ms}}\n"
+        )
+    })
+}
+
+fn webhook_url(service: &Running) -> String {
+    format!("http://{}/webhooks/telnyx", service.addresses().public)
+}
+
+fn deliveries(dir: &Path, state: &str) -> Vec<Value> {
+    let args = with_config(&["deliveries", "list", "--state", state, "--format", "json"]);
+    run(dir, &args).json().as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn send_reaches_a_running_service_and_tells_what_it_answered() {
+    let (dir, slack) = (tempfile::tempdir().unwrap(), HttpSink::start().await);
+    let running = service(dir.path(), &slack.url("/slack")).start().await;
+    let url = webhook_url(&running);
+    let send = |args: &[&str]| {
+        run(dir.path(), &[&["send", "--url", &url, "--key-file", "key.txt"], args].concat())
+    };
+    let said = send(&["messaging-profile.spend-limit-reached"]).ok();
+    assert!(said.starts_with("200 id="), "{said}");
+    let three = send(&["call.cost", "--count", "3"]).ok();
+    let mut ids: Vec<&str> = three.lines().collect();
+    ids.dedup();
+    assert!(ids.len() == 3 && ids.iter().all(|line| line.starts_with("200 id=")), "{three}");
+
+    // A file, once freshened and twice as it is: the last one is known already.
+    let body = spend_limit("evt-as-is", Timestamp::now(), "profile-9", "1.00", "2.00");
+    fs::write(dir.path().join("body.json"), body).unwrap();
+    assert!(send(&["body.json"]).ok().starts_with("200 id="));
+    for _ in 0..2 {
+        assert_eq!(send(&["body.json", "--as-is"]).ok(), "200\n");
+    }
+    let listed = with_config(&["events", "list", "--format", "json"]);
+    let events = run(dir.path(), &listed).json();
+    let as_is =
+        events.as_array().unwrap().iter().filter(|event| event["id"] == "evt-as-is").count();
+    assert_eq!((as_is, events.as_array().unwrap().len()), (1, 6));
+
+    let other = Signer::from_seed([7; 32]).seed_base64();
+    fs::write(dir.path().join("other.txt"), other).unwrap();
+    let wrong = run(dir.path(), &["send", "call.cost", "--url", &url, "--key-file", "other.txt"]);
+    assert!(wrong.code == 1 && wrong.out.starts_with("401 "), "{wrong:?}");
+    drop(running);
+    let err = send(&["call.cost"]).fails(1);
+    assert!(
+        err.starts_with(&format!("tollbell: cannot post to {url}: ")) && err.contains("refused"),
+        "{err}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_and_events_are_seen_beside_a_running_service_and_after_it() {
+    let (dir, slack) = (tempfile::tempdir().unwrap(), HttpSink::start().await);
+    slack.always("/slack", Reply::status(500).body("broken"));
+    let mut running = service(dir.path(), &slack.url("/slack")).start().await;
+    let (url, dir) = (webhook_url(&running), dir.path());
+    let sample = "messaging-profile.spend-limit-reached";
+    run(dir, &["send", sample, "--url", &url, "--key-file", "key.txt"]).ok();
+    eventually(SOON, || !deliveries(dir, "dead").is_empty()).await;
+    let delivery = deliveries(dir, "dead").remove(0);
+    let id = delivery["id"].as_str().unwrap();
+    assert_eq!(
+        (&delivery["receiver"], &delivery["reason"]),
+        (&json!("ops"), &json!("serverError"))
+    );
+
+    let table = run(dir, &with_config(&["deliveries", "list"])).ok();
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(rows[0].starts_with("ID ") && rows.len() == 2, "{table}");
+    let column = rows[0].find("STATE").unwrap();
+    assert!(rows[1].starts_with(id) && rows[1][column..].starts_with("dead "), "{table}");
+    let shown = run(dir, &with_config(&["deliveries", "show", &id[..8]])).ok();
+    for text in
+        [id, "state        dead", "\nTRY  ENDED", "serverError", "summary      Profile e1111111"]
+    {
+        assert!(shown.contains(text), "{text} is not in\n{shown}");
+    }
+    let shown = run(dir, &with_config(&["deliveries", "show", id, "--format", "json"])).json();
+    assert_eq!(
+        shown["attempts"].as_array().unwrap().len(),
+        shown["delivery"]["attempts"].as_u64().unwrap() as usize
+    );
+
+    // Dead letters go out again when the receiver is back.
+    slack.always("/slack", Reply::ok());
+    let retried = run(dir, &with_config(&["deliveries", "retry", &id[..8]])).ok();
+    assert_eq!(retried, "1 delivery will be tried again\n");
+    eventually(SOON, || !deliveries(dir, "delivered").is_empty()).await;
+    let again = run(dir, &with_config(&["deliveries", "retry", id])).fails(1);
+    assert!(again.contains("is delivered, not dead"), "{again}");
+
+    assert!(running.terminate(SOON).await.success());
+    for args in [
+        &["deliveries", "show", "unknown-id"][..],
+        &["deliveries", "retry", "unknown-id"],
+        &["events", "show", "unknown-id"],
+    ] {
+        assert!(
+            run(dir, &with_config(args)).fails(1).contains("has the id unknown-id"),
+            "{args:?}"
+        );
+    }
+    let all = ["deliveries", "retry", "--all"];
+    assert_eq!(run(dir, &with_config(&all)).ok(), "0 deliveries will be tried again\n");
+    let table = run(dir, &with_config(&["events", "list", "--kind", "messaging-*"])).ok();
+    assert!(table.starts_with("RECEIVED ") && table.lines().count() == 2, "{table}");
+    let none = run(dir, &with_config(&["events", "list", "--kind", "call.*", "--format", "json"]));
+    assert_eq!(none.json(), json!([]));
+    let event = table.split_whitespace().last().unwrap();
+    let shown = run(dir, &with_config(&["events", "show", event])).ok();
+    for text in
+        ["state     judged", "\"current_cost\": \"50.04\"", "spend/SpendLimitReached  fired", id]
+    {
+        assert!(shown.contains(text), "{text} is not in\n{shown}");
+    }
+    let shown = run(dir, &with_config(&["events", "show", event, "--format", "json"])).json();
+    assert_eq!(shown["deliveries"][0]["id"], id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_told_by_exit_code_and_a_taken_port_by_name() {
+    let (dir, slack) = (tempfile::tempdir().unwrap(), HttpSink::start().await);
+    let running = service(dir.path(), &slack.url("/slack")).start().await;
+    let (public, private) =
+        (running.addresses().public.to_string(), running.addresses().private.to_string());
+    assert_eq!(run(dir.path(), &["healthcheck", "--address", &private]).ok(), "ok\n");
+    let by_env = [("TOLLBELL_PRIVATE_ADDRESS", private.as_str())];
+    assert_eq!(run_with(dir.path(), &["healthcheck"], &by_env).ok(), "ok\n");
+    assert_eq!(run(dir.path(), &["healthcheck", "--address", &public]).code, 1);
+
+    let err = run(dir.path(), &with_config(&["serve"])).fails(1);
+    assert_eq!(
+        err,
+        format!("tollbell: cannot listen on {public}: Address already in use (os error 98)\n")
+    );
+    assert_eq!(raw::get(running.addresses().private, "/livez").await.unwrap().status, 200);
+    drop(running);
+    let ran = run(dir.path(), &["healthcheck", "--address", &private]);
+    assert!(ran.code == 1 && ran.out.contains("Connection refused"), "{ran:?}");
+}
