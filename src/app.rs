@@ -23,7 +23,7 @@ use crate::{admin, dispatch, intake};
 
 /// How long a request in flight gets before the public listener closes on it.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
-/// What is left of the shutdown's time for closing the store.
+/// What is left of the shutdown's time for closing the store, a quarter of it at most.
 const CLOSE_RESERVE: Duration = Duration::from_secs(2);
 /// How often old rows are looked for.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
@@ -114,7 +114,8 @@ impl App {
     pub async fn shutdown(self) -> bool {
         tracing::info!("shutting down");
         self.stopping.store(true, Ordering::Relaxed);
-        let workers_until = self.shutdown_timeout.saturating_sub(CLOSE_RESERVE);
+        let reserve = CLOSE_RESERVE.min(self.shutdown_timeout / 4);
+        let workers_until = self.shutdown_timeout.saturating_sub(reserve);
         let drained = tokio::time::timeout(workers_until, async {
             // From here on an end of a worker is what we want.
             self.tasks.stop();
@@ -125,13 +126,19 @@ impl App {
         .await
         .unwrap_or(false);
         if !drained {
-            match self.store.release_all().await {
-                Ok(released) => tracing::warn!(?released, "sends still in flight were handed back"),
-                Err(error) => tracing::error!(%error, "sends in flight could not be handed back"),
+            match tokio::time::timeout(reserve, self.store.release_all()).await {
+                Ok(Ok(released)) => {
+                    tracing::warn!(?released, "sends still in flight were handed back");
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "sends in flight could not be handed back");
+                }
+                Err(_elapsed) => {
+                    tracing::error!("sends in flight could not be handed back in time")
+                }
             }
         }
-        let closed =
-            matches!(tokio::time::timeout(CLOSE_RESERVE, self.store.close()).await, Ok(Ok(())));
+        let closed = matches!(tokio::time::timeout(reserve, self.store.close()).await, Ok(Ok(())));
         if drained && closed {
             tracing::info!("shut down");
         } else {
@@ -180,6 +187,15 @@ impl Parts {
     async fn tidy_up(&self) -> anyhow::Result<()> {
         for resent in self.store.release_all().await? {
             let (integration, count) = (resent.integration, resent.count);
+            let kind = self
+                .receivers
+                .values()
+                .flat_map(|receiver| &receiver.integrations)
+                .find(|known| known.id == integration)
+                .map(|known| known.channel.kind());
+            if let Some(kind) = kind {
+                self.metrics.resent(kind, &resent.receiver, count);
+            }
             tracing::warn!(
                 integration,
                 count,
@@ -219,6 +235,7 @@ impl Parts {
             route: config.route,
             receivers: self.receivers.clone(),
             external_url: config.server.external_url.unwrap_or_default(),
+            config_hash: config.hash,
         };
         let deps = engine::Deps {
             store: self.store.clone(),

@@ -28,7 +28,11 @@ impl Secret {
         match self {
             Self::Inline(text) => Ok(SecretString::from(text.expose_secret().trim())),
             Self::File(path) => {
-                if std::fs::metadata(path)?.len() > SECRET_BYTES_MAX {
+                let file = std::fs::metadata(path)?;
+                if !file.is_file() {
+                    return Err(std::io::Error::other("not a regular file"));
+                }
+                if file.len() > SECRET_BYTES_MAX {
                     return Err(std::io::Error::other("the secret's file is larger than 64 KiB"));
                 }
                 let text = SecretString::from(std::fs::read_to_string(path)?);

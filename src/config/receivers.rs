@@ -9,7 +9,9 @@ use super::bodies::{self, Body};
 use super::section::{Section, closest, quote};
 use super::{Context, digest, email, files, server};
 use crate::alerts::Route;
-use crate::notify::{Channel, Integration, RateLimit, Receiver, RetryPolicy, slack, webhook};
+use crate::notify::{
+    Channel, Integration, Notifier, NotifyError, RateLimit, Receiver, RetryPolicy, slack, webhook,
+};
 use crate::problem::Problem;
 use crate::secret::Secret;
 
@@ -75,11 +77,24 @@ fn receiver(section: &Section<'_>, context: Context<'_>, bodies: &mut Vec<Body>)
             let id = format!("{name}/{kind}/{suffix}");
             let count = ids.entry(id.clone()).and_modify(|count| *count += 1).or_insert(1);
             let id = if *count == 1 { id } else { format!("{id}-{count}") };
-            integrations.push(integration(entry, id, &name, channel));
+            let integration = integration(entry, id, &name, channel);
+            check_usable(entry, &integration);
+            integrations.push(integration);
         }
     }
     let fallback_after = section.duration("fallback_after");
     Receiver { name, integrations, fallback, fallback_after }
+}
+
+/// Reports what the notifier itself would refuse at start; body templates are tried on their own.
+fn check_usable(entry: &Section<'_>, integration: &Integration) {
+    match Notifier::new(integration) {
+        Ok(_) | Err(NotifyError::Template(_)) => {}
+        Err(error) => {
+            let text = error.to_string();
+            entry.push(Problem::error(entry.position.clone(), &*entry.path, text));
+        }
+    }
 }
 
 /// Reports a `name` that could not stand in ids and metrics.

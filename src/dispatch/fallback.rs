@@ -39,13 +39,11 @@ async fn ring_due(deps: &Deps) -> Result<(), StoreError> {
     let now = deps.clock.now();
     for delivery in deps.store.fallback_due(now, BATCH_MAX).await? {
         let copies = copies(&delivery, &deps.receivers.load(), now);
-        tracing::warn!(
-            delivery.id = delivery.id,
-            receiver = delivery.receiver,
-            "undelivered for too long, ringing the fallback"
-        );
-        deps.metrics.fell_back(&delivery.receiver);
-        deps.store.ring_fallback(delivery.id, copies).await?;
+        let (id, receiver) = (delivery.id.clone(), delivery.receiver.as_str());
+        if deps.store.ring_fallback(delivery.id.clone(), copies).await? {
+            tracing::warn!(delivery.id = id, receiver, "undelivered for too long, fallback rung");
+            deps.metrics.fell_back(receiver);
+        }
     }
     Ok(())
 }
@@ -71,7 +69,7 @@ pub(super) fn copies(
     };
     let queued_at = delivery.message.created_at.to_string();
     let mut copies = Vec::new();
-    for integration in &fallback.integrations {
+    for integration in fallback.integrations.iter().filter(|one| one.tells(&message)) {
         for target in integration.channel.targets() {
             copies.push(NewDelivery {
                 id: delivery_id(&[

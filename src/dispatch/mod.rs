@@ -19,7 +19,7 @@ use self::pacer::Pacer;
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
 use crate::notify::{Integration, Notifier, Outcome, Parcel, Reason, Sent};
-use crate::store::{Attempt, Claim, Delivery, Next, Settlement, Store, StoreError};
+use crate::store::{Attempt, Claim, Delivery, Next, Settled, Settlement, Store, StoreError};
 use crate::tasks::Tasks;
 
 /// How long a loop sleeps at most before it looks again; a signal wakes it earlier.
@@ -120,12 +120,6 @@ impl Lane {
     }
 
     async fn send(self: Arc<Self>, delivery: Delivery) {
-        let (kind, receiver) =
-            (self.integration.channel.kind(), self.integration.receiver.as_str());
-        let metrics = &self.deps.metrics;
-        if delivery.maybe_repeated {
-            metrics.resent(kind, receiver);
-        }
         let parcel = Parcel {
             key: delivery.id.clone(),
             target: delivery.target.clone(),
@@ -136,15 +130,14 @@ impl Lane {
         let Sent { outcome, template_failed } = self.notifier.send(&parcel).await;
         let now = self.deps.clock.now();
         if template_failed {
-            metrics.template_error(kind);
+            self.deps.metrics.template_error(self.integration.channel.kind());
         }
+        // Before anything is written: what the peer asked for holds for the very next send.
+        self.paced(|pace| pace.pacer.end(&outcome, now));
         let settlement = self.settlement(&delivery, &outcome, now);
         self.report(&delivery, &outcome, &settlement, now);
         self.settle(settlement).await;
-        self.paced(|pace| {
-            pace.in_flight -= 1;
-            pace.pacer.end(&outcome, now);
-        });
+        self.paced(|pace| pace.in_flight -= 1);
         self.freed.notify_one();
     }
 
@@ -213,9 +206,6 @@ impl Lane {
                 );
             }
         }
-        if !settlement.fallbacks.is_empty() {
-            metrics.fell_back(receiver);
-        }
     }
 
     /// Records an outcome. If the store refuses all along, the lease runs out and the delivery is sent again with
@@ -223,7 +213,11 @@ impl Lane {
     async fn settle(&self, settlement: Settlement) {
         for _ in 0..SETTLE_TRIES {
             match self.deps.store.settle(settlement.clone()).await {
-                Ok(_settled) => return,
+                Ok(Settled::Rung) => {
+                    self.deps.metrics.fell_back(&self.integration.receiver);
+                    return;
+                }
+                Ok(Settled::Applied | Settled::Stale) => return,
                 Err(error @ StoreError::Closed) => {
                     tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is lost");
                     return;

@@ -83,7 +83,9 @@ impl Pacer {
         self.probing = false;
         let (reason, after) = match outcome {
             // A refusal of this message says that the peer is there.
-            Outcome::Delivered | Outcome::Rejected { .. } => {
+            Outcome::Delivered
+            | Outcome::Rejected { .. }
+            | Outcome::Retry { peer_works: true, .. } => {
                 self.failures = 0;
                 return;
             }
@@ -143,7 +145,7 @@ mod tests {
     }
 
     fn retry(reason: Reason, after: Option<Duration>) -> Outcome {
-        Outcome::Retry { reason, after, detail: String::new() }
+        Outcome::Retry { reason, after, peer_works: false, detail: String::new() }
     }
 
     #[test]

@@ -105,19 +105,18 @@ impl Engine {
             let poll = clock::add(now, POLL);
             return Ok(Turn::Idle { until: deadline.map_or(poll, |deadline| deadline.min(poll)) });
         }
-        self.judge(&inbox, now, inbox.len() < BATCH_EVENTS_MAX).await?;
+        if inbox.is_empty() {
+            self.run_timers(now).await?;
+        } else {
+            self.judge(&inbox, now).await?;
+        }
         Ok(Turn::More)
     }
 
     /// Judges a batch whole; if that fails for a reason of its own, event by event, so that the one that cannot
     /// be judged is marked and the others go on.
-    async fn judge(
-        &mut self,
-        inbox: &[Kept],
-        now: Timestamp,
-        timers: bool,
-    ) -> Result<(), StoreError> {
-        match self.attempt(inbox, now, timers).await {
+    async fn judge(&mut self, inbox: &[Kept], now: Timestamp) -> Result<(), StoreError> {
+        match self.attempt(inbox, now).await {
             Err(Trouble::Store(error)) => return Err(error),
             Ok(()) => return Ok(()),
             Err(Trouble::Event(detail)) => {
@@ -125,7 +124,7 @@ impl Engine {
             }
         }
         for one in inbox {
-            match self.attempt(std::slice::from_ref(one), now, false).await {
+            match self.attempt(std::slice::from_ref(one), now).await {
                 Ok(()) => {}
                 Err(Trouble::Store(error)) => return Err(error),
                 Err(Trouble::Event(detail)) => self.fault(one, &detail, now).await?,
@@ -134,12 +133,16 @@ impl Engine {
         Ok(())
     }
 
-    async fn attempt(
-        &mut self,
-        inbox: &[Kept],
-        now: Timestamp,
-        timers: bool,
-    ) -> Result<(), Trouble> {
+    /// Runs what fell due; only when no event waits, for it may have come before the timer.
+    async fn run_timers(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        match self.attempt(&[], now).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Event(detail)) => Err(StoreError::Unstorable(detail)),
+            Err(Trouble::Store(error)) => Err(error),
+        }
+    }
+
+    async fn attempt(&mut self, inbox: &[Kept], now: Timestamp) -> Result<(), Trouble> {
         let events = inbox
             .iter()
             .map(|one| one.as_ref().map_err(|unreadable| Trouble::Event(unreadable.detail.clone())))
@@ -148,18 +151,17 @@ impl Engine {
         self.state().await.map_err(Trouble::Store)?;
         // Out of `self` until the commit: whatever goes wrong below, a state that ran ahead is gone.
         let mut state = self.state.take().unwrap_or_default();
-        let judged =
-            catch_unwind(AssertUnwindSafe(|| step(&mut state, &policy, &events, now, timers)))
-                .map_err(|_panic| Trouble::Event("judging it panicked".to_owned()))?;
-        self.commit(&judged).await?;
-        log(&judged, &events);
+        let judged = catch_unwind(AssertUnwindSafe(|| step(&mut state, &policy, &events, now)))
+            .map_err(|_panic| Trouble::Event("judging it panicked".to_owned()))?;
+        self.commit(judged).await?;
         self.state = Some(state);
         Ok(())
     }
 
-    async fn commit(&mut self, judged: &Judged) -> Result<(), Trouble> {
-        match self.deps.store.commit(judged.changes.clone()).await {
-            Ok(_committed) => judged.report(&self.deps.metrics),
+    async fn commit(&mut self, judged: Judged) -> Result<(), Trouble> {
+        let Judged { changes, report } = judged;
+        match self.deps.store.commit(changes).await {
+            Ok(_committed) => report.publish(&self.deps.metrics),
             Err(StoreError::Unstorable(detail)) => return Err(Trouble::Event(detail)),
             Err(error) => return Err(Trouble::Store(error)),
         }
@@ -172,33 +174,12 @@ impl Engine {
         tracing::error!(seq, %detail, "an event cannot be judged and is skipped");
         self.state = None;
         let account = one.as_ref().map_or("", |stored| stored.event.account.as_str());
-        match self.commit(&step::fault(one, detail, now)).await {
+        match self.commit(step::fault(one, detail, now)).await {
             Ok(()) => self.deps.metrics.event_faulted(account),
             Err(Trouble::Event(detail)) => return Err(StoreError::Unstorable(detail)),
             Err(Trouble::Store(error)) => return Err(error),
         }
         Ok(())
-    }
-}
-
-/// One line for each alert that an event fired or resolved. Its labels may hold what a payload says, and stay out.
-fn log(judged: &Judged, events: &[&StoredEvent]) {
-    for judgement in &judged.changes.judgements {
-        let said = match judgement.outcome.as_str() {
-            "fired" => "alert fired",
-            "resolved" => "alert resolved",
-            _ => continue,
-        };
-        let found = events.binary_search_by_key(&judgement.seq, |stored| stored.seq).ok();
-        let Some(stored) = found.and_then(|at| events.get(at)) else { continue };
-        let (rule, event) = (&judgement.rule, &stored.event);
-        tracing::info!(
-            account = event.account,
-            kind = event.kind,
-            event.id = event.id,
-            rule,
-            "{said}"
-        );
     }
 }
 

@@ -5,6 +5,7 @@
 //! result does not depend on when, or in how many batches, the events are judged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -17,7 +18,7 @@ use crate::clock;
 use crate::event::{Event, Source};
 use crate::metrics::Metrics;
 use crate::notify::Receiver;
-use crate::rules::{Finding, RuleSet, Verdict};
+use crate::rules::{Finding, Labels, RuleSet, Verdict};
 use crate::store::{Changes, Judgement, NewDelivery, StoredEvent, delivery_id};
 
 /// Longest `detail` of a judgement, in characters.
@@ -34,6 +35,8 @@ pub struct Policy {
     pub receivers: BTreeMap<String, Receiver>,
     /// Where links in messages point; empty for none.
     pub external_url: String,
+    /// Hash of the configuration, kept with each judgement.
+    pub config_hash: String,
 }
 
 /// What the engine remembers between batches: the firing alerts and how far it has read.
@@ -69,6 +72,25 @@ impl State {
         self.alerts.values()
     }
 
+    /// The firing alert with these labels, ended; with `any_currency`, those of every `currency`.
+    fn ended_by(
+        &self,
+        labels: &Labels,
+        any_currency: bool,
+        event: &Event,
+        at: Timestamp,
+    ) -> Vec<(Alert, Transition)> {
+        let but_currency = |alert: &&Alert| {
+            alert.labels.iter().filter(|(name, _)| *name != "currency").eq(labels.iter())
+        };
+        let found: Vec<&Alert> = if any_currency {
+            self.alerts.values().filter(but_currency).collect()
+        } else {
+            self.alerts.get(&Fingerprint::of(labels)).into_iter().collect()
+        };
+        found.into_iter().filter_map(|alert| alerts::resolve(alert, event.snapshot(), at)).collect()
+    }
+
     fn put(&mut self, alert: Alert) {
         if let Some(old) = self.alerts.remove(&alert.fingerprint) {
             self.deadlines.remove(&(old.ends_at, old.fingerprint));
@@ -80,25 +102,41 @@ impl State {
     }
 }
 
-/// The changes of a batch, and what to count once they are committed.
+/// The changes of a batch, and what to say once they are committed.
 #[derive(Debug, Default)]
 pub struct Judged {
     /// What to commit.
     pub changes: Changes,
+    /// What to count and log.
+    pub report: Report,
+}
+
+/// What is counted and logged of a batch that was committed.
+#[derive(Debug, Default)]
+pub struct Report {
     /// Rule and outcome of every evaluation.
-    tally: BTreeMap<(String, &'static str), u64>,
+    tally: BTreeMap<(Arc<str>, &'static str), u64>,
+    /// Alerts that an event fired or resolved.
+    changed: Vec<Changed>,
     /// Annotations that could not render.
     template_errors: usize,
 }
 
-impl Judged {
-    /// Counts and logs what was committed.
-    pub fn report(&self, metrics: &Metrics) {
-        for Judgement { seq, rule, outcome, fingerprint, detail } in &self.changes.judgements {
-            let alert = fingerprint.as_deref();
-            // Labels may hold whatever a rule takes from the payload: what fired is named by its fingerprint.
-            let detail = alert.is_none().then_some(detail);
-            tracing::info!(event.seq = seq, rule, outcome, alert, detail, "judged");
+/// One alert that an event fired or resolved. Its labels may hold what a payload says, and stay out of the log.
+#[derive(Debug)]
+struct Changed {
+    account: String,
+    kind: String,
+    event: String,
+    rule: Arc<str>,
+    outcome: &'static str,
+}
+
+impl Report {
+    /// Counts and logs.
+    pub fn publish(&self, metrics: &Metrics) {
+        for Changed { account, kind, event, rule, outcome } in &self.changed {
+            tracing::info!(account, kind, event.id = event, rule = &**rule, "alert {outcome}");
         }
         for ((rule, outcome), count) in &self.tally {
             metrics.rules_evaluated(rule, outcome, *count);
@@ -109,17 +147,12 @@ impl Judged {
     }
 }
 
-/// Judges `events` in order; the state moves along.
+/// Judges `events` in order; without any, runs the timers that are due. The state moves along.
 ///
-/// With `timers`, also what falls due up to `now`: only when no event waits behind these, for it could have come
-/// before the timer. When the changes are not committed, the state is void and must be read back from the store.
-pub fn step(
-    state: &mut State,
-    policy: &Policy,
-    events: &[&StoredEvent],
-    now: Timestamp,
-    timers: bool,
-) -> Judged {
+/// Timers that fall between two events run between them, at their own time. Those behind the last event wait for a call
+/// without events: one that is still to be read may have come before them. When the changes are not committed, the
+/// state is void and must be read back from the store.
+pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
     let mut batch = Batch { policy, now, state, judged: Judged::default() };
     for stored in events {
         let at = stored.event.received_at.min(now);
@@ -127,7 +160,7 @@ pub fn step(
         batch.judge(stored, at);
         batch.state.cursor = stored.seq;
     }
-    if timers {
+    if events.is_empty() {
         batch.run_timers(now);
     }
     batch.judged.changes.cursor = batch.state.cursor;
@@ -185,59 +218,79 @@ impl Batch<'_> {
     }
 
     fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
+        // Not the place in the inbox: another database may hold another event there.
+        let cause = format!("{} {}", stored.event.id, stored.event.received_at);
         for Verdict { rule, finding } in self.policy.rules.judge(&stored.event) {
-            let (outcome, fingerprint, detail) = match finding {
-                Finding::NoMatch => ("no_match", None, String::new()),
-                Finding::Failed(failure) => (failure.reason.as_str(), None, failure.detail),
+            match finding {
+                Finding::NoMatch => self.record(stored, &rule, "no_match", None, ""),
+                Finding::Failed(failure) => {
+                    self.record(stored, &rule, failure.reason.as_str(), None, &failure.detail);
+                }
                 Finding::Fire(firing) => {
-                    self.judged.template_errors += firing.template_errors.len();
+                    self.judged.report.template_errors += firing.template_errors.len();
                     let current = self.state.alerts.get(&Fingerprint::of(&firing.labels));
                     let snapshot = stored.event.snapshot();
                     let (alert, transition) = alerts::fire(current, &rule, &firing, snapshot, at);
                     let outcome =
                         if transition == Transition::Extended { "extended" } else { "fired" };
-                    let detail = describe(&alert);
-                    (outcome, Some(self.change(alert, transition, &stored.seq.to_string())), detail)
+                    self.record(
+                        stored,
+                        &rule,
+                        outcome,
+                        Some(&alert.fingerprint),
+                        &describe(&alert),
+                    );
+                    self.change(alert, transition, &cause);
                 }
-                Finding::Resolve { labels } => {
-                    let current = self.state.alerts.get(&Fingerprint::of(&labels));
-                    match current.and_then(|c| alerts::resolve(c, stored.event.snapshot(), at)) {
-                        None => ("no_match", None, String::new()),
-                        Some((alert, transition)) => {
-                            let detail = describe(&alert);
-                            let seq = stored.seq.to_string();
-                            ("resolved", Some(self.change(alert, transition, &seq)), detail)
-                        }
+                Finding::Resolve { labels, any_currency } => {
+                    let ended = self.state.ended_by(&labels, any_currency, &stored.event, at);
+                    if ended.is_empty() {
+                        self.record(stored, &rule, "no_match", None, "");
+                    }
+                    for (alert, transition) in ended {
+                        let told = describe(&alert);
+                        self.record(stored, &rule, "resolved", Some(&alert.fingerprint), &told);
+                        self.change(alert, transition, &cause);
                     }
                 }
-            };
-            self.record(stored.seq, &rule, outcome, fingerprint, &detail);
+            }
         }
     }
 
     fn record(
         &mut self,
-        seq: i64,
-        rule: &str,
+        stored: &StoredEvent,
+        rule: &Arc<str>,
         outcome: &'static str,
-        fingerprint: Option<Fingerprint>,
+        fingerprint: Option<&Fingerprint>,
         detail: &str,
     ) {
-        *self.judged.tally.entry((rule.to_owned(), outcome)).or_default() += 1;
+        let report = &mut self.judged.report;
+        *report.tally.entry((Arc::clone(rule), outcome)).or_default() += 1;
         if outcome == "no_match" {
             return;
         }
+        if ["fired", "resolved"].contains(&outcome) {
+            report.changed.push(Changed {
+                account: stored.event.account.clone(),
+                kind: stored.event.kind.clone(),
+                event: stored.event.id.clone(),
+                rule: Arc::clone(rule),
+                outcome,
+            });
+        }
         self.judged.changes.judgements.push(Judgement {
-            seq,
-            rule: rule.to_owned(),
+            seq: stored.seq,
+            rule: rule.to_string(),
             outcome: outcome.to_owned(),
-            fingerprint: fingerprint.map(|fingerprint| fingerprint.to_string()),
+            fingerprint: fingerprint.map(ToString::to_string),
             detail: clip(detail),
+            config: self.policy.config_hash.clone(),
         });
     }
 
     /// Takes a changed alert over and tells whom it concerns. `cause` makes the deliveries' ids unique.
-    fn change(&mut self, alert: Alert, transition: Transition, cause: &str) -> Fingerprint {
+    fn change(&mut self, alert: Alert, transition: Transition, cause: &str) {
         let fingerprint = alert.fingerprint.clone();
         let told = match transition {
             Transition::Fired | Transition::FiredAndEnded => Some(Reason::First),
@@ -251,7 +304,6 @@ impl Batch<'_> {
         self.state.put(alert.clone());
         self.judged.changes.alerts.retain(|earlier| earlier.fingerprint != fingerprint);
         self.judged.changes.alerts.push(alert);
-        fingerprint
     }
 
     fn tell(&mut self, alert: &Alert, reason: Reason, cause: &str) {
@@ -259,10 +311,7 @@ impl Batch<'_> {
             let Some(receiver) = self.policy.receivers.get(&route.receiver) else { continue };
             let group_key = format!("{}/{}", route.id, alert.fingerprint);
             let message = message(self.policy, receiver, group_key, alert, reason, self.now);
-            for integration in &receiver.integrations {
-                if message.status == Status::Resolved && !integration.send_resolved {
-                    continue;
-                }
+            for integration in receiver.integrations.iter().filter(|one| one.tells(&message)) {
                 for target in integration.channel.targets() {
                     self.judged.changes.deliveries.push(NewDelivery {
                         id: delivery_id(&[

@@ -133,7 +133,7 @@ pub(super) fn classify(answer: &Answer, said: &str) -> Outcome {
         "" => format!("status {}", answer.status.as_u16()),
         said => format!("status {}: {said}", answer.status.as_u16()),
     };
-    let retry = |reason, after, detail| Outcome::Retry { reason, after, detail };
+    let retry = |reason, after, detail| Outcome::Retry { reason, after, peer_works: false, detail };
     match answer.status.as_u16() {
         200..=299 => Outcome::Delivered,
         300..=399 => Outcome::Rejected {
@@ -173,7 +173,7 @@ fn failure(error: reqwest::Error) -> Outcome {
         Reason::Timeout => "no answer in time; it may have been taken".to_owned(),
         _ => describe(error),
     };
-    Outcome::Retry { reason, after: None, detail }
+    Outcome::Retry { reason, after: None, peer_works: false, detail }
 }
 
 /// Whether the peer speaks, but not HTTP. hyper's error types are out of reach here, so its words have to do; they only
@@ -225,7 +225,12 @@ pub(super) fn read_secret(secret: &Secret, what: &str) -> Result<SecretString, O
 
 /// The outcome where a credential of ours is missing or malformed.
 pub(super) fn no_credentials(detail: &str) -> Outcome {
-    Outcome::Retry { reason: Reason::AuthError, after: None, detail: detail.to_owned() }
+    Outcome::Retry {
+        reason: Reason::AuthError,
+        after: None,
+        peer_works: false,
+        detail: detail.to_owned(),
+    }
 }
 
 /// What the peer says about an error, in its own words: the usual fields of a JSON body, without our secrets.

@@ -27,7 +27,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
 use self::view::View;
-use crate::alerts::Message;
+use crate::alerts::{self, Message, Status};
 use crate::template::TemplateError;
 
 /// Someone to tell, by one or more ways.
@@ -62,6 +62,15 @@ pub struct Integration {
     pub rate_limit: RateLimit,
     /// Sends in flight at once.
     pub concurrency: usize,
+}
+
+impl Integration {
+    /// Whether it tells a message: ends only with `send_resolved`, but what was never told before always.
+    pub fn tells(&self, message: &Message) -> bool {
+        message.status == Status::Firing
+            || self.send_resolved
+            || message.reason == alerts::Reason::First
+    }
 }
 
 /// The settings of each kind of channel.
@@ -148,8 +157,10 @@ pub enum Outcome {
     Retry {
         /// Why.
         reason: Reason,
-        /// Not before this much later, by the peer's word (capped at an hour); then the whole receiver waits.
+        /// Not before this much later, by the peer's word (capped at an hour); then the whole integration waits.
         after: Option<Duration>,
+        /// The peer works, only this message has to wait: a full or greylisting mailbox. Others may go on.
+        peer_works: bool,
         /// One line for people; no secret, no message text.
         detail: String,
     },
@@ -299,7 +310,8 @@ impl Notifier {
             Ok(Err(_panic)) => (Reason::Other, "internal error while sending"),
             Err(_elapsed) => (Reason::Timeout, "no answer in time; it may have been taken"),
         };
-        let outcome = Outcome::Retry { reason, after: None, detail: detail.to_owned() };
+        let outcome =
+            Outcome::Retry { reason, after: None, peer_works: false, detail: detail.to_owned() };
         Sent { outcome, template_failed: false }
     }
 }

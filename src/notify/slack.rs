@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::facts::Fact;
@@ -84,6 +84,9 @@ impl Poster {
         let url = http::read_url(&self.settings.api_url)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        // Slack ignores it; a gateway in between, and whoever reads its log, can tell a repeat by it.
+        let key = HeaderValue::from_str(&parcel.key).ok();
+        headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
         let answer = http::post(&self.client, url, headers, body.into_bytes(), parcel.now).await?;
         Ok(classify(&answer))
     }
@@ -256,6 +259,7 @@ fn classify(answer: &Answer) -> Outcome {
     let retry = |reason, after| Outcome::Retry {
         reason,
         after,
+        peer_works: false,
         detail: format!("status {}: {said}", status.as_u16()),
     };
     if status.is_success() {
@@ -265,6 +269,7 @@ fn classify(answer: &Answer) -> Outcome {
             "" => Outcome::Retry {
                 reason: Reason::Other,
                 after: None,
+                peer_works: false,
                 detail: format!("status {}, but the body is not Slack's", status.as_u16()),
             },
             "ratelimited" | "rate_limited" | "message_limit_exceeded" => {

@@ -293,11 +293,15 @@ fn timed_out(text_begun: bool) -> Outcome {
     } else {
         "no answer in time, before the text was begun"
     };
-    Outcome::Retry { reason: Reason::Timeout, after: None, detail: detail.to_owned() }
+    retry(Reason::Timeout, detail.to_owned())
 }
 
 fn no_connection(detail: &str) -> Outcome {
-    Outcome::Retry { reason: Reason::Connect, after: None, detail: detail.to_owned() }
+    retry(Reason::Connect, detail.to_owned())
+}
+
+fn retry(reason: Reason, detail: String) -> Outcome {
+    Outcome::Retry { reason, after: None, peer_works: false, detail }
 }
 
 fn classify(phase: Phase, error: &Error) -> Outcome {
@@ -323,11 +327,14 @@ fn classify(phase: Phase, error: &Error) -> Outcome {
 /// What a negative reply means.
 fn reply(phase: Phase, code: u16, said: &str) -> Outcome {
     let detail = one_line(&format!("{code} {said}"), QUOTE_CHARACTERS);
-    let retry = |reason| Outcome::Retry { reason, after: None, detail: detail.clone() };
     match (phase, code) {
-        (_, ..500) => retry(Reason::ServerError),
-        (Phase::Auth, _) | (_, 530 | 534 | 535 | 538) => retry(Reason::AuthError),
-        (Phase::Connect, _) => retry(Reason::ServerError),
+        // Said of this mail or this mailbox; the next one may fare better.
+        (Phase::Mail, ..500) if code != 421 => {
+            Outcome::Retry { reason: Reason::ServerError, after: None, peer_works: true, detail }
+        }
+        (_, ..500) => retry(Reason::ServerError, detail),
+        (Phase::Auth, _) | (_, 530 | 534 | 535 | 538) => retry(Reason::AuthError, detail),
+        (Phase::Connect, _) => retry(Reason::ServerError, detail),
         (Phase::Mail, _) => Outcome::Rejected { reason: Reason::ClientError, detail },
     }
 }

@@ -50,7 +50,7 @@ impl Scope {
 }
 
 /// Checks a parsed expression and translates it; says also what is known of its value, and whether it looks at
-/// `event.cost` or `event.charge`.
+/// `event.cost`.
 pub(super) fn check(
     source: &str,
     info: &SourceInfo,
@@ -71,7 +71,7 @@ pub(super) struct Checker<'s> {
     /// Names of the variables of the macros around, the outermost first.
     pub(super) locals: Vec<String>,
     depth: usize,
-    /// Whether `event.cost` or `event.charge` was met.
+    /// Whether `event.cost` was met.
     uses_money: bool,
 }
 
@@ -158,7 +158,7 @@ impl Checker<'_> {
             && self.scope.variables.contains(&"event");
         is_event.then(|| {
             let found = EVENT_FIELDS.iter().find(|(known, ..)| *known == name);
-            if let Some((_, EventField::Cost | EventField::Charge, _)) = found {
+            if let Some((_, EventField::Cost, _)) = found {
                 self.uses_money = true;
             }
             found.map(|(_, field, of)| (*field, *of)).ok_or_else(|| {

@@ -279,7 +279,6 @@ fn event_field(event: &Event, field: EventField) -> Result<Value<'_>, &'static s
             event.attempt.map(|attempt| Value::Int(i64::from(attempt))).ok_or("attempt")
         }
         EventField::Cost => event.cost.and_then(double).ok_or("cost"),
-        EventField::Charge => event.charge.and_then(double).ok_or("charge"),
         EventField::Currency => event.currency.as_deref().map(borrowed).ok_or("currency"),
     }
 }

@@ -93,7 +93,7 @@ impl Expression {
         Ok(Some(text))
     }
 
-    /// Whether it looks at `event.cost` or `event.charge`.
+    /// Whether it looks at `event.cost`.
     pub(super) fn uses_money(&self) -> bool {
         self.program.uses_money
     }
@@ -300,7 +300,7 @@ mod tests {
             "true",
             "event.kind == 'call.cost' && event.product == \"voice\" && event.account != ''",
             "event.source == 'tollbell' && event.type == event.kind",
-            "event.cost > 0.01 && event.cost <= 0.0106 && has(event.cost) && !has(event.charge)",
+            "event.cost > 0.01 && event.cost <= 0.0106 && has(event.cost)",
             "event.occurred_at == timestamp('2026-01-31T22:30:05.25Z')",
             "event.received_at - event.occurred_at < duration('1h30m')",
             "event.occurred_at + duration('2h') > timestamp('2026-02-01T00:30:00Z')",
@@ -361,7 +361,6 @@ mod tests {
             ),
             ("num(payload.nope) > 1.0", "missing_field rules.yaml:10:32: no field `nope`"),
             ("payload.holes.all(x, x > 1)", "missing_field rules.yaml:10:43: a value is null"),
-            ("event.charge > 1.0", "missing_field rules.yaml:10:26: no field `charge`"),
             ("payload.status > 5", "type rules.yaml:10:35: `>` does not take string and int"),
             (
                 "payload.n + payload.d > 1.0",

@@ -81,7 +81,12 @@ impl Judgement<'_> {
         let resolves =
             hit.resolves.then(|| self.holds(rule.resolve_when.as_ref(), "resolve_on.when"));
         if let Some(Ok(true)) = resolves {
-            return Ok(Finding::Resolve { labels: self.labels(rule)? });
+            let mut labels = self.labels(rule)?;
+            let any_currency = rule.by_currency && self.event.currency.is_none();
+            if any_currency {
+                labels.remove("currency");
+            }
+            return Ok(Finding::Resolve { labels, any_currency });
         }
         fires.into_iter().chain(resolves).find_map(Result::err).map_or(Ok(Finding::NoMatch), Err)
     }

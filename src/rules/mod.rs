@@ -102,6 +102,9 @@ pub enum Finding {
     Resolve {
         /// All labels of the alert, the same as when it fired.
         labels: Labels,
+        /// The rule's alerts carry a currency and this event names none: `labels` has none either, and alerts of
+        /// every currency end.
+        any_currency: bool,
     },
     /// `when` does not hold.
     NoMatch,
@@ -113,7 +116,7 @@ pub enum Finding {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Firing {
     /// `alertname`, `account`, the account's labels, `by` and `labels`; and `currency` where `when` or `by` looks at
-    /// `event.cost` or `event.charge` (`unknown` where the event names none).
+    /// `event.cost` (`unknown` where the event names none).
     pub labels: Labels,
     /// Rendered annotations; one that cannot render holds its error's plain words (see `template_errors`).
     pub annotations: Labels,

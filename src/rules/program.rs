@@ -65,7 +65,6 @@ pub(super) enum EventField {
     ReceivedAt,
     Attempt,
     Cost,
-    Charge,
     Currency,
 }
 

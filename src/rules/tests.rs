@@ -192,7 +192,7 @@ fn what_resolves_has_the_labels_of_what_fired() {
     failed.payload = json!({"connection_id": "c1"});
     delivered.payload = json!({"connection_id": "c1"});
     let Finding::Fire(firing) = only(&set, &failed) else { panic!("fires") };
-    let Finding::Resolve { labels } = only(&set, &delivered) else { panic!("resolves") };
+    let Finding::Resolve { labels, .. } = only(&set, &delivered) else { panic!("resolves") };
     assert_eq!(labels, firing.labels);
     delivered.payload = json!({});
     assert_eq!(only(&set, &delivered), Finding::NoMatch);

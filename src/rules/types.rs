@@ -119,7 +119,6 @@ pub(super) const EVENT_FIELDS: &[(&str, EventField, Type)] = &[
     ("received_at", EventField::ReceivedAt, Type::Time),
     ("attempt", EventField::Attempt, Type::Int),
     ("cost", EventField::Cost, Type::Double),
-    ("charge", EventField::Charge, Type::Double),
     ("currency", EventField::Currency, Type::Text),
 ];
 

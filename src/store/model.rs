@@ -86,6 +86,8 @@ pub struct Judgement {
     pub fingerprint: Option<String>,
     /// One line: values, or why it failed.
     pub detail: String,
+    /// Hash of the configuration that judged.
+    pub config: String,
 }
 
 /// A delivery's identity, made from what causes it: judging the same batch again makes the same ids.
@@ -271,6 +273,8 @@ pub struct Resumed {
 pub enum Settled {
     /// The delivery moved as asked.
     Applied,
+    /// The same, and its fallback was rung with it.
+    Rung,
     /// Only the attempt was noted: another attempt has been begun since, the delivery has ended, or it is gone.
     Stale,
 }

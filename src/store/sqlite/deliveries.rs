@@ -1,6 +1,7 @@
 //! Deliveries as rows: queued, listed, tried again by hand.
 
 use jiff::Timestamp;
+use rusqlite::types::Null;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
 use super::failure::Failure;
@@ -171,18 +172,21 @@ fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Fai
 }
 
 fn find(conn: &Connection, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, Failure> {
-    let exact = conn
-        .prepare_cached("SELECT n FROM deliveries WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))
-        .optional()?;
-    let Some(n) = exact.map_or_else(|| by_prefix(conn, id), |n: i64| Ok(Some(n)))? else {
-        return Ok(None);
-    };
+    let Some(n) = by_id(conn, id)? else { return Ok(None) };
     let found = conn
         .prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE n = ?1"))?
         .query_row([n], |row| Ok(delivery(row)))?
         .map_err(Failure::unstorable)?;
     Ok(Some((found, attempts(conn, n)?)))
+}
+
+/// A delivery's row, by its id or the beginning of it.
+fn by_id(conn: &Connection, id: &str) -> Result<Option<i64>, Failure> {
+    let exact = conn
+        .prepare_cached("SELECT n FROM deliveries WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    exact.map_or_else(|| by_prefix(conn, id), |n| Ok(Some(n)))
 }
 
 fn by_prefix(conn: &Connection, prefix: &str) -> Result<Option<i64>, Failure> {
@@ -216,17 +220,25 @@ fn attempts(conn: &Connection, delivery: i64) -> Result<Vec<Attempt>, Failure> {
     Ok(attempts)
 }
 
-/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most.
+/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most; not those that a later message of their lane overtook:
+/// "firing" told after "resolved" would be a lie.
 fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
-    let (which, value) = match selection {
-        Retry::One(id) => ("id = ?1", Some(id)),
-        Retry::Receiver(receiver) => ("receiver = ?1", Some(receiver)),
-        Retry::All => ("?1 IS NULL", None),
+    let one;
+    let (which, value): (_, &dyn ToSql) = match selection {
+        Retry::One(id) => {
+            one = by_id(tx, id)?;
+            ("n = ?1", &one)
+        }
+        Retry::Receiver(receiver) => ("receiver = ?1", receiver),
+        Retry::All => ("?1 IS NULL", &Null),
     };
     let revived: Vec<(i64, Lane)> = tx
         .prepare_cached(&format!(
             "SELECT n, integration, target, group_key FROM deliveries \
-             WHERE state = 'dead' AND {which} LIMIT ?2"
+             WHERE state = 'dead' AND {which} AND NOT EXISTS ( \
+                SELECT 1 FROM deliveries AS later WHERE later.integration = deliveries.integration \
+                AND later.target = deliveries.target AND later.group_key = deliveries.group_key \
+                AND later.n > deliveries.n AND later.state = 'delivered') LIMIT ?2"
         ))?
         .query_map((value, rows(RETRY_ROWS)), |row| Ok((row.get(0)?, Lane::read(row, 1)?)))?
         .collect::<Result<_, _>>()?;

@@ -126,7 +126,7 @@ fn find(conn: &Connection, id: &str) -> Result<Option<EventRecord>, Failure> {
 fn judgements(conn: &Connection, seq: i64) -> Result<Vec<Judgement>, Failure> {
     Ok(conn
         .prepare_cached(
-            "SELECT rule, outcome, fingerprint, detail FROM judgements WHERE seq = ?1 ORDER BY n",
+            "SELECT rule, outcome, fingerprint, detail, config FROM judgements WHERE seq = ?1 ORDER BY n",
         )?
         .query_map([seq], |row| {
             Ok(Judgement {
@@ -135,6 +135,7 @@ fn judgements(conn: &Connection, seq: i64) -> Result<Vec<Judgement>, Failure> {
                 outcome: row.get(1)?,
                 fingerprint: row.get(2)?,
                 detail: row.get(3)?,
+                config: row.get(4)?,
             })
         })?
         .collect::<Result<_, _>>()?)

@@ -111,8 +111,8 @@ impl Prepared {
     fn explain(&self, tx: &Connection) -> Result<(), Failure> {
         for (n, judgement) in (0_i64..).zip(&self.judgements) {
             tx.prepare_cached(
-                "INSERT INTO judgements (seq, n, rule, outcome, fingerprint, detail) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO judgements (seq, n, rule, outcome, fingerprint, detail, config) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute((
                 judgement.seq,
@@ -121,6 +121,7 @@ impl Prepared {
                 &judgement.outcome,
                 &judgement.fingerprint,
                 &judgement.detail,
+                &judgement.config,
             ))?;
         }
         for (seq, detail) in &self.faulted {

@@ -26,8 +26,7 @@ impl Sqlite {
         if self.read(move |conn| due_lanes(conn, &look, now, 1)).await?.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(move |tx, effects| {
-            effects.queued = true;
+        self.write(move |tx, _| {
             let mut claimed = Vec::new();
             for lane in due_lanes(tx, &integration, now, limit)? {
                 claimed.extend(lane.claim(tx, now, lease_until)?);

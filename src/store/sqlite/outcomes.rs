@@ -38,15 +38,14 @@ impl Sqlite {
                 return Ok(Settled::Stale);
             }
             found.end_attempt(tx, &attempt, next)?;
-            if !copies.is_empty() {
-                found.ring(tx, &copies)?;
-            }
+            let rung = !copies.is_empty() && found.ring(tx, &copies)?;
             for event in &raised {
                 effects.recorded |= inbox::insert(tx, event)? == Recorded::New;
             }
             found.lane.refresh(tx)?;
-            effects.queued = true;
-            Ok(Settled::Applied)
+            // The lane that sent it looks again by itself.
+            effects.queued |= rung;
+            Ok(if rung { Settled::Rung } else { Settled::Applied })
         })
         .await
     }

@@ -42,6 +42,7 @@ CREATE TABLE judgements (
     outcome     TEXT    NOT NULL,
     fingerprint TEXT,
     detail      TEXT    NOT NULL,
+    config      TEXT    NOT NULL,
     PRIMARY KEY (seq, n)
 ) STRICT, WITHOUT ROWID;
 
