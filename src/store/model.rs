@@ -23,6 +23,8 @@ pub struct StoredEvent {
 pub struct Unreadable {
     /// Its place in the inbox.
     pub seq: i64,
+    /// The account; empty when not even that can be read.
+    pub account: String,
     /// What is wrong with it.
     pub detail: String,
 }
