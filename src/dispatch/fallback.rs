@@ -39,13 +39,11 @@ async fn ring_due(deps: &Deps) -> Result<(), StoreError> {
     let now = deps.clock.now();
     for delivery in deps.store.fallback_due(now, BATCH_MAX).await? {
         let copies = copies(&delivery, &deps.receivers.load(), now);
-        tracing::warn!(
-            delivery.id = delivery.id,
-            receiver = delivery.receiver,
-            "undelivered for too long, ringing the fallback"
-        );
-        deps.metrics.fell_back(&delivery.receiver);
-        deps.store.ring_fallback(delivery.id, copies).await?;
+        let (id, receiver) = (delivery.id, delivery.receiver);
+        if deps.store.ring_fallback(id.clone(), copies).await? {
+            tracing::warn!(delivery.id = id, receiver, "undelivered for too long, fallback rung");
+            deps.metrics.fell_back(&receiver);
+        }
     }
     Ok(())
 }

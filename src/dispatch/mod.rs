@@ -19,7 +19,7 @@ use self::pacer::Pacer;
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
 use crate::notify::{Integration, Notifier, Outcome, Parcel, Reason, Sent};
-use crate::store::{Attempt, Claim, Delivery, Next, Settlement, Store, StoreError};
+use crate::store::{Attempt, Claim, Delivery, Next, Settled, Settlement, Store, StoreError};
 use crate::tasks::Tasks;
 
 /// How long a loop sleeps at most before it looks again; a signal wakes it earlier.
@@ -212,9 +212,6 @@ impl Lane {
                 );
             }
         }
-        if !settlement.fallbacks.is_empty() {
-            metrics.fell_back(receiver);
-        }
     }
 
     /// Records an outcome. If the store refuses all along, the lease runs out and the delivery is sent again with
@@ -222,7 +219,12 @@ impl Lane {
     async fn settle(&self, settlement: Settlement) {
         for _ in 0..SETTLE_TRIES {
             match self.deps.store.settle(settlement.clone()).await {
-                Ok(_settled) => return,
+                Ok(settled) => {
+                    if settled == Settled::Rang {
+                        self.deps.metrics.fell_back(&self.integration.receiver);
+                    }
+                    return;
+                }
                 Err(error @ StoreError::Closed) => {
                     tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is lost");
                     return;

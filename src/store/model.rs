@@ -271,6 +271,8 @@ pub struct Resumed {
 pub enum Settled {
     /// The delivery moved as asked.
     Applied,
+    /// As asked, and the fallback hears of the message now; it did not before.
+    Rang,
     /// Only the attempt was noted: another attempt has been begun since, the delivery has ended, or it is gone.
     Stale,
 }

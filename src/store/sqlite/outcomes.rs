@@ -33,12 +33,10 @@ impl Sqlite {
                 return Ok(Settled::Stale);
             }
             found.end_attempt(tx, &attempt, next)?;
-            if !copies.is_empty() {
-                found.ring(tx, &copies)?;
-            }
+            let rang = !copies.is_empty() && found.ring(tx, &copies)?;
             found.lane.refresh(tx)?;
             effects.queued = true;
-            Ok(Settled::Applied)
+            Ok(if rang { Settled::Rang } else { Settled::Applied })
         })
         .await
     }
@@ -217,19 +215,20 @@ impl Found {
         Ok(())
     }
 
-    /// Queues the fallback's copies unless it was rung before.
+    /// Queues the fallback's copies unless it was rung before; false when nothing was queued.
     fn ring(&self, tx: &Connection, copies: &[NewRow]) -> Result<bool, Failure> {
         let first = tx
             .prepare_cached(
                 "UPDATE deliveries SET fallback_rung = 1 WHERE n = ?1 AND fallback_rung = 0",
             )?
             .execute([self.n])?;
+        let mut queued = false;
         if first > 0 {
             for copy in copies {
-                deliveries::insert(tx, copy)?;
+                queued |= deliveries::insert(tx, copy)?;
             }
         }
-        Ok(first > 0)
+        Ok(queued)
     }
 }
 
