@@ -140,11 +140,10 @@ impl Lane {
         }
         let settlement = self.settlement(&delivery, &outcome, now);
         self.report(&delivery, &outcome, &settlement, now);
+        // Before the store wakes the loop, which must not send on past a "not so fast".
+        self.paced(|pace| pace.pacer.end(&outcome, now));
         self.settle(settlement).await;
-        self.paced(|pace| {
-            pace.in_flight -= 1;
-            pace.pacer.end(&outcome, now);
-        });
+        self.paced(|pace| pace.in_flight -= 1);
         self.freed.notify_one();
     }
 
