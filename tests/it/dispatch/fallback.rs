@@ -5,7 +5,8 @@ use std::time::Duration;
 use tollbell::store::{DeliveryState, Retry};
 
 use super::{
-    deliveries, email, quiet, receiver, ring, routing, slack, until, until_nothing_waits, webhook,
+    deliveries, email, quiet, receiver, ring, routing, slack, until, until_nothing_waits,
+    until_tried, webhook,
 };
 use crate::support::app::{Setup, TestApp};
 use crate::support::http::{HttpSink, Reply};
@@ -59,7 +60,7 @@ async fn refused_credentials_ring_the_fallback_at_once_while_the_original_keeps_
     let app = oncall_and_ops(&sink).await;
     ring(&app, "e-1", "p").await;
     sink.wait_for("/ops", 1).await;
-    assert_eq!(until(&app, DeliveryState::Pending, 1).await[0].receiver, "oncall");
+    assert_eq!(until_tried(&app, 1).await.receiver, "oncall");
     for attempts in 2..=4 {
         quiet(&app).await;
         app.clock.advance(Duration::from_mins(1));

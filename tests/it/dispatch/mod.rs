@@ -83,6 +83,15 @@ pub async fn until(app: &TestApp, state: DeliveryState, count: usize) -> Vec<Del
     eventually_async(SOON, look).await
 }
 
+/// Waits until one delivery waits, and was tried so often.
+pub async fn until_tried(app: &TestApp, attempts: u32) -> Delivery {
+    let look = async || {
+        let mut waiting = deliveries(app, DeliveryState::Pending).await;
+        (waiting.len() == 1 && waiting[0].attempts == attempts).then(|| waiting.remove(0))
+    };
+    eventually_async(SOON, look).await
+}
+
 /// Waits until no event waits and nothing is being sent; what is paced may wait.
 pub async fn quiet(app: &TestApp) {
     let look = async || {
@@ -167,10 +176,9 @@ async fn a_peer_in_trouble_is_asked_again_with_the_same_key_until_it_takes_it() 
     for (attempt, bound) in [(1, 1), (2, 2), (3, 4)] {
         let requests = sink.wait_for("/hook", attempt).await;
         assert_eq!(requests.len(), attempt);
-        let waiting = until(&app, DeliveryState::Pending, 1).await;
-        let wait = clock::until(app.clock.now(), waiting[0].not_before);
+        let waiting = until_tried(&app, u32::try_from(attempt).unwrap()).await;
+        let wait = clock::until(app.clock.now(), waiting.not_before);
         assert!(wait <= Duration::from_secs(bound), "attempt {attempt}: {wait:?}");
-        assert_eq!(waiting[0].attempts, u32::try_from(attempt).unwrap());
         app.clock.advance(Duration::from_secs(bound));
     }
     let delivered = until(&app, DeliveryState::Delivered, 1).await;
@@ -217,19 +225,14 @@ async fn an_outage_of_hours_ends_in_one_message_with_the_state_of_now() {
         Setup::new(routing(&[receiver("ops", &[&webhook(&sink, "/hook", "")])])).start().await;
     sink.close().await;
     ring(&app, "e-1", "p").await;
-    let stale = until(&app, DeliveryState::Pending, 1).await;
-    until_attempted(&app, &stale[0].id, 1).await;
+    until_tried(&app, 1).await;
     for (n, hours) in [1, 2, 1].into_iter().enumerate() {
         stop_ringing(&app, &format!("end-{n}"), "p").await;
         ring(&app, &format!("begin-{n}"), "p").await;
         quiet(&app).await;
         app.clock.advance(Duration::from_hours(hours));
         // The newest is tried once in the place of all, in vain.
-        let look = async || {
-            let waiting = deliveries(&app, DeliveryState::Pending).await;
-            (waiting.len() == 1 && waiting[0].attempts == 1).then_some(())
-        };
-        eventually_async(SOON, look).await;
+        until_tried(&app, 1).await;
     }
     stop_ringing(&app, "e-9", "p").await;
     quiet(&app).await;
@@ -241,15 +244,6 @@ async fn an_outage_of_hours_ends_in_one_message_with_the_state_of_now() {
     app.stop().await;
 }
 
-/// Waits until a delivery was tried so often.
-async fn until_attempted(app: &TestApp, id: &str, attempts: usize) {
-    let look = async || {
-        let (_, found) = app.app().store.delivery(id).await.unwrap().unwrap();
-        (found.len() == attempts).then_some(())
-    };
-    eventually_async(SOON, look).await;
-}
-
 #[tokio::test]
 async fn what_is_too_old_is_dead_listed_counted_and_can_be_tried_again() {
     let sink = HttpSink::start().await;
@@ -257,11 +251,9 @@ async fn what_is_too_old_is_dead_listed_counted_and_can_be_tried_again() {
     let app = Setup::new(routing(&[receiver("ops", &[&hook])])).start().await;
     sink.close().await;
     ring(&app, "e-1", "p").await;
-    let id = until(&app, DeliveryState::Pending, 1).await[0].id.clone();
-    until_attempted(&app, &id, 1).await;
+    let id = until_tried(&app, 1).await.id;
     app.clock.advance(Duration::from_mins(59));
-    until_attempted(&app, &id, 2).await;
-    assert_eq!(until(&app, DeliveryState::Pending, 1).await[0].reason, "connect");
+    assert_eq!(until_tried(&app, 2).await.reason, "connect");
     app.clock.advance(Duration::from_mins(6));
     let dead = until(&app, DeliveryState::Dead, 1).await;
     assert_eq!((dead[0].id.as_str(), dead[0].attempts), (id.as_str(), 3));

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use tollbell::clock;
 use tollbell::store::DeliveryState;
 
-use super::{FAST, deliveries, quiet, receiver, ring, routing, slack, until, webhook};
+use super::{FAST, deliveries, quiet, receiver, ring, routing, slack, until, until_tried, webhook};
 use crate::support::app::{Setup, TestApp};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::wait::{SOON, eventually};
@@ -51,8 +51,8 @@ async fn retry_after_may_be_a_date() {
     let date = SystemTime::from(clock::add(app.clock.now(), Duration::from_secs(91)));
     sink.next("/slack", [Reply::too_many(&httpdate::fmt_http_date(date))]);
     ring_many(&app, &sink, 1).await;
-    let waiting = until(&app, DeliveryState::Pending, 1).await;
-    let wait = clock::until(app.clock.now(), waiting[0].not_before);
+    let waiting = until_tried(&app, 1).await;
+    let wait = clock::until(app.clock.now(), waiting.not_before);
     assert!(wait > Duration::from_secs(89) && wait <= Duration::from_secs(91), "{wait:?}");
     app.clock.advance(Duration::from_secs(89));
     ring_many(&app, &sink, 3).await;
@@ -115,8 +115,7 @@ async fn a_peer_that_refuses_our_credentials_is_left_alone_for_a_minute() {
     sink.next("/slack", [Reply::status(403).body("invalid_token")]);
     let app = slack_and_witness(&sink, FAST).await.start().await;
     ring_many(&app, &sink, 1).await;
-    let waiting = until(&app, DeliveryState::Pending, 1).await;
-    assert_eq!(waiting[0].reason, "authError");
+    assert_eq!(until_tried(&app, 1).await.reason, "authError");
     app.clock.advance(Duration::from_secs(59));
     ring_many(&app, &sink, 2).await;
     assert_eq!(sink.requests("/slack").len(), 1);
