@@ -213,7 +213,7 @@ impl Lane {
     async fn settle(&self, settlement: Settlement) {
         for _ in 0..SETTLE_TRIES {
             match self.deps.store.settle(settlement.clone()).await {
-                Ok(Settled::Rung) => {
+                Ok(Settled::Rang) => {
                     self.deps.metrics.fell_back(&self.integration.receiver);
                     return;
                 }

@@ -173,7 +173,7 @@ impl Engine {
         let seq = step::seq_of(one);
         tracing::error!(seq, %detail, "an event cannot be judged and is skipped");
         self.state = None;
-        let account = one.as_ref().map_or("", |stored| stored.event.account.as_str());
+        let account = step::account_of(one);
         match self.commit(step::fault(one, detail, now)).await {
             Ok(()) => self.deps.metrics.event_faulted(account),
             Err(Trouble::Event(detail)) => return Err(StoreError::Unstorable(detail)),

@@ -172,17 +172,21 @@ pub(super) fn seq_of(one: &Kept) -> i64 {
     one.as_ref().map_or_else(|unreadable| unreadable.seq, |stored| stored.seq)
 }
 
+/// An event's account.
+pub(super) fn account_of(one: &Kept) -> &str {
+    one.as_ref().map_or_else(|unreadable| &*unreadable.account, |stored| &*stored.event.account)
+}
+
 /// The changes that mark an event as one that cannot be judged, and tell so.
 pub(super) fn fault(one: &Kept, detail: &str, now: Timestamp) -> Judged {
     let seq = seq_of(one);
     let event = one.as_ref().ok().map(|stored| &stored.event);
-    let account = event.map_or("", |event| event.account.as_str());
     // A fault of the telling itself is not told, or it would never end.
     let tell = event.is_none_or(|event| event.source != Source::Tollbell);
     let events = tell.then(|| {
         let id = format!("tollbell.event_faulted:{seq}");
         let payload = json!({"seq": seq, "reason": detail});
-        Event::tollbell("tollbell.event_faulted", account, id, now, payload)
+        Event::tollbell("tollbell.event_faulted", account_of(one), id, now, payload)
     });
     let changes = Changes {
         cursor: seq,

@@ -98,6 +98,8 @@ pub(super) struct Answer {
     pub(super) after: Option<Duration>,
     /// The first bytes of the body, as text.
     pub(super) body: String,
+    /// False when the body broke off or did not end in time, so that `body` is only its beginning.
+    pub(super) whole: bool,
 }
 
 /// Posts `body` to `url` and reads the answer; a failure to get one is an outcome already.
@@ -118,13 +120,15 @@ pub(super) async fn post(
         while body.len() < REPLY_BYTES_MAX {
             match response.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) | Err(_) => break,
+                Ok(None) => return true,
+                Err(_) => return false,
             }
         }
+        true
     };
-    let _cut_short = tokio::time::timeout(BODY_PATIENCE, read).await.is_err();
+    let whole = tokio::time::timeout(BODY_PATIENCE, read).await.unwrap_or(false);
     body.truncate(REPLY_BYTES_MAX);
-    Ok(Answer { status, after, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok(Answer { status, after, body: String::from_utf8_lossy(&body).into_owned(), whole })
 }
 
 /// The outcome that a status alone means; `said` is what the peer wrote, in a form fit for [`Outcome`].
@@ -269,7 +273,7 @@ mod tests {
 
     fn answer(status: u16) -> Answer {
         let status = StatusCode::from_u16(status).expect("status");
-        Answer { status, after: Some(Duration::from_secs(2)), body: String::new() }
+        Answer { status, after: Some(Duration::from_secs(2)), body: String::new(), whole: true }
     }
 
     #[test]

@@ -266,7 +266,8 @@ fn classify(answer: &Answer) -> Outcome {
         return match said.as_str() {
             // An empty body is what some gateways make of `ok`; Mattermost and Rocket.Chat have their own words.
             "ok" | "" if !unknown_page(&answer.body) => Outcome::Delivered,
-            "" => Outcome::Retry {
+            // Half a word says nothing, above all not that the message is bad.
+            word if word.is_empty() || !answer.whole => Outcome::Retry {
                 reason: Reason::Other,
                 after: None,
                 peer_works: false,
@@ -376,7 +377,7 @@ mod tests {
             (503, "no_service", "retry serverError"),
         ] {
             let status = StatusCode::from_u16(status).expect("status");
-            let answer = Answer { status, after: None, body: body.to_owned() };
+            let answer = Answer { status, after: None, body: body.to_owned(), whole: true };
             assert_eq!(samples::told(&classify(&answer)), expected, "{status} {body}");
         }
     }

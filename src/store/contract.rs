@@ -414,7 +414,7 @@ async fn a_fallback_is_rung_once(store: &Store) {
 
     // A dead delivery rings it with its settlement; what was rung before stays at one copy.
     assert_eq!(claim(store, 0).await, ["a", "b", "c1", "d"]);
-    for (id, copy_id, expected) in [("a", "fa3", Settled::Applied), ("b", "fb", Settled::Rung)] {
+    for (id, copy_id, expected) in [("a", "fa3", Settled::Applied), ("b", "fb", Settled::Rang)] {
         let fallbacks = vec![copy(copy_id, id)];
         let settlement = Settlement { fallbacks, ..settlement(id, 1, Next::Dead) };
         assert_eq!(store.settle(settlement).await.expect("settles"), expected);

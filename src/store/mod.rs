@@ -187,7 +187,8 @@ impl Store {
         self.backend().fallback_due(now, limit).await
     }
 
-    /// Queues the fallback's copies of an open delivery, once; false when it was rung before or has ended.
+    /// Queues the fallback's copies of an open delivery, once; false when there was nothing new to queue: it was rung
+    /// before, for this delivery or for another of the same message, or the delivery has ended.
     pub async fn ring_fallback(
         &self,
         id: String,

@@ -23,6 +23,8 @@ pub struct StoredEvent {
 pub struct Unreadable {
     /// Its place in the inbox.
     pub seq: i64,
+    /// The account; empty when not even that can be read.
+    pub account: String,
     /// What is wrong with it.
     pub detail: String,
 }
@@ -273,8 +275,8 @@ pub struct Resumed {
 pub enum Settled {
     /// The delivery moved as asked.
     Applied,
-    /// The same, and its fallback was rung with it.
-    Rung,
+    /// As asked, and the fallback hears of the message now; it did not before.
+    Rang,
     /// Only the attempt was noted: another attempt has been begun since, the delivery has ended, or it is gone.
     Stale,
 }

@@ -114,7 +114,8 @@ fn after(
     while let Some(row) = found.next()? {
         bytes += payload_bytes(row)?.map_or(0, <[u8]>::len);
         let seq = row.get(0)?;
-        events.push(stored(row).map_err(|detail| Unreadable { seq, detail }));
+        let account = || row.get(2).unwrap_or_default();
+        events.push(stored(row).map_err(|detail| Unreadable { seq, account: account(), detail }));
         if bytes >= READ_BYTES_MAX {
             break;
         }

@@ -45,7 +45,7 @@ impl Sqlite {
             found.lane.refresh(tx)?;
             // The lane that sent it looks again by itself.
             effects.queued |= rung;
-            Ok(if rung { Settled::Rung } else { Settled::Applied })
+            Ok(if rung { Settled::Rang } else { Settled::Applied })
         })
         .await
     }
@@ -224,19 +224,20 @@ impl Found {
         Ok(())
     }
 
-    /// Queues the fallback's copies unless it was rung before.
+    /// Queues the fallback's copies unless it was rung before; false when nothing was queued.
     fn ring(&self, tx: &Connection, copies: &[NewRow]) -> Result<bool, Failure> {
         let first = tx
             .prepare_cached(
                 "UPDATE deliveries SET fallback_rung = 1 WHERE n = ?1 AND fallback_rung = 0",
             )?
             .execute([self.n])?;
+        let mut queued = false;
         if first > 0 {
             for copy in copies {
-                deliveries::insert(tx, copy)?;
+                queued |= deliveries::insert(tx, copy)?;
             }
         }
-        Ok(first > 0)
+        Ok(queued)
     }
 }
 

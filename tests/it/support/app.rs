@@ -33,6 +33,8 @@ pub struct Setup {
     pub server: String,
     /// Keys under `store:` (indented by two).
     pub store: String,
+    /// Keys of the account (indented by four).
+    pub account: String,
     /// Whether time passes by itself.
     pub real_time: bool,
 }
@@ -45,6 +47,7 @@ impl Setup {
             rules: SPEND_LIMIT_RULE.to_owned(),
             server: String::new(),
             store: String::new(),
+            account: String::new(),
             real_time: false,
         }
     }
@@ -67,6 +70,12 @@ impl Setup {
         self
     }
 
+    /// With keys of the account.
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = account.into();
+        self
+    }
+
     /// With the machine's clock.
     pub fn real_time(mut self) -> Self {
         self.real_time = true;
@@ -77,11 +86,12 @@ impl Setup {
     pub fn yaml(&self, dir: &Path, public_key: &str) -> String {
         format!(
             "server:\n  listen: 127.0.0.1:0\n  private_listen: 127.0.0.1:0\n{server}\n\
-             accounts:\n  - name: default\n    public_keys: [\"{public_key}\"]\n    currency: USD\n\
+             accounts:\n  - name: default\n    public_keys: [\"{public_key}\"]\n    currency: USD\n{account}\n\
              store:\n  url: \"sqlite:{db}\"\n{store}\n\
              rule_files: [rules.yaml]\n{routing}\n",
             server = self.server,
             store = self.store,
+            account = self.account,
             db = dir.join("tollbell.db").display(),
             routing = self.routing,
         )
