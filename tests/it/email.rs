@@ -6,8 +6,8 @@ use serde_json::json;
 use tollbell::store::DeliveryState;
 
 use crate::dispatch::{
-    deliveries, email, receiver, ring, routing, slack, stop_ringing, until, until_nothing_waits,
-    until_tried,
+    deliveries, email, quiet, receiver, ring, routing, slack, stop_ringing, until,
+    until_nothing_waits, until_tried,
 };
 use crate::support::app::{Setup, TestApp};
 use crate::support::certs::Shown;
@@ -206,7 +206,7 @@ async fn refused_credentials_pause_ring_the_fallback_and_may_be_renewed_without_
         assert!(!waiting.detail.contains("old"), "{}", waiting.detail);
         // All of the integration pauses for a minute.
         ring(&app, "e-2", "q").await;
-        http.wait_for(&format!("/{mechanism}"), 1).await;
+        quiet(&app).await;
         app.clock.advance(Duration::from_secs(59));
         assert_eq!(smtp.sessions().len(), 3 * n + 1);
         std::fs::write(&file, "new\n").unwrap();

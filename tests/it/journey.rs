@@ -140,6 +140,7 @@ async fn a_further_match_moves_the_end_and_tells_nobody() {
     let sink = HttpSink::start().await;
     let app = Setup::new(ops(&sink)).start().await;
     ring(&app, "e-1", "p").await;
+    app.settle().await;
     app.advance(4 * HOUR).await;
     ring(&app, "e-2", "p").await;
     app.settle().await;
@@ -270,6 +271,7 @@ async fn an_older_match_that_comes_late_neither_rings_nor_shortens() {
     app.settle().await;
     // The late one alone would have ended after an hour.
     ring_at(&app, "e-3", "witness", clock::sub(now, 5 * HOUR)).await;
+    app.settle().await;
     app.advance(2 * HOUR).await;
     until_alerts(&app, "SpendLimitReached", "expired", 1.0).await;
     until_alerts(&app, "SpendLimitReached", "firing", 1.0).await;

@@ -78,9 +78,7 @@ fn texts(json: &Value, found: &mut Vec<(String, String)>) {
 fn texts_of(message: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
     texts(message, &mut found);
-    for name in ["text"] {
-        found.push(("mrkdwn".to_owned(), message[name].as_str().unwrap().to_owned()));
-    }
+    found.push(("mrkdwn".to_owned(), message["text"].as_str().unwrap().to_owned()));
     found
 }
 

@@ -71,7 +71,11 @@ pub async fn stop_ringing(app: &TestApp, id: &str, profile: &str) {
 
 /// Deliveries that stand so, oldest first.
 pub async fn deliveries(app: &TestApp, state: DeliveryState) -> Vec<Delivery> {
-    let filter = DeliveryFilter { state: Some(state), receiver: None, limit: 1000 };
+    listed(app, Some(state)).await
+}
+
+async fn listed(app: &TestApp, state: Option<DeliveryState>) -> Vec<Delivery> {
+    let filter = DeliveryFilter { state, receiver: None, limit: 1000 };
     let mut found = app.app().store.deliveries(filter).await.unwrap();
     found.reverse();
     found
@@ -106,8 +110,13 @@ pub async fn quiet(app: &TestApp) {
 pub async fn until_nothing_waits(app: &TestApp) {
     let step = async || {
         quiet(app).await;
-        let pending = deliveries(app, DeliveryState::Pending).await;
-        let Some(next) = pending.iter().map(|delivery| delivery.not_before).min() else {
+        // One look at all, or what begins to be sent between two looks is seen in neither.
+        let open: Vec<Delivery> =
+            listed(app, None).await.into_iter().filter(|d| d.finished_at.is_none()).collect();
+        if open.iter().any(|delivery| delivery.state == DeliveryState::Sending) {
+            return None;
+        }
+        let Some(next) = open.iter().map(|delivery| delivery.not_before).min() else {
             return Some(());
         };
         // One that is due is being claimed, or its integration is paused: a little on, no lease runs out.

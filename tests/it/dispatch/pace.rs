@@ -11,7 +11,7 @@ use crate::support::http::{HttpSink, Reply};
 use crate::support::wait::{SOON, eventually};
 
 /// Slack under test, and a webhook beside it that hears the same: what it heard is queued for Slack, too.
-async fn slack_and_witness(sink: &HttpSink, keys: &str) -> Setup {
+fn slack_and_witness(sink: &HttpSink, keys: &str) -> Setup {
     let lines = [slack(sink, "/slack", keys), webhook(sink, "/witness", FAST)];
     Setup::new(routing(&[receiver("ops", &[&lines[0], &lines[1]])]))
 }
@@ -22,13 +22,14 @@ async fn ring_many(app: &TestApp, sink: &HttpSink, count: usize) {
         ring(app, &format!("e-{n}"), &format!("p-{n}")).await;
     }
     sink.wait_for("/witness", before + count).await;
+    quiet(app).await;
 }
 
 #[tokio::test]
 async fn a_429_pauses_the_whole_integration_for_as_long_as_it_says() {
     let sink = HttpSink::start().await;
     sink.next("/slack", [Reply::too_many("2")]);
-    let app = slack_and_witness(&sink, FAST).await.real_time().start().await;
+    let app = slack_and_witness(&sink, FAST).real_time().start().await;
     ring_many(&app, &sink, 6).await;
     let requests = sink.wait_for("/slack", 7).await;
     let refused = requests[0].arrived;
@@ -47,7 +48,7 @@ async fn a_429_pauses_the_whole_integration_for_as_long_as_it_says() {
 #[tokio::test]
 async fn retry_after_may_be_a_date() {
     let sink = HttpSink::start().await;
-    let app = slack_and_witness(&sink, FAST).await.start().await;
+    let app = slack_and_witness(&sink, FAST).start().await;
     let date = SystemTime::from(clock::add(app.clock.now(), Duration::from_secs(91)));
     sink.next("/slack", [Reply::too_many(&httpdate::fmt_http_date(date))]);
     ring_many(&app, &sink, 1).await;
@@ -66,7 +67,7 @@ async fn retry_after_may_be_a_date() {
 #[tokio::test]
 async fn slack_gets_three_at_once_then_one_a_second() {
     let sink = HttpSink::start().await;
-    let app = slack_and_witness(&sink, "").await.start().await;
+    let app = slack_and_witness(&sink, "").start().await;
     ring_many(&app, &sink, 6).await;
     sink.wait_for("/slack", 3).await;
     quiet(&app).await;
@@ -88,7 +89,7 @@ async fn slack_gets_three_at_once_then_one_a_second() {
 async fn a_peer_that_keeps_failing_is_left_alone_and_probed_with_one() {
     let sink = HttpSink::start().await;
     sink.always("/slack", Reply::status(500));
-    let app = slack_and_witness(&sink, FAST).await.start().await;
+    let app = slack_and_witness(&sink, FAST).start().await;
     ring_many(&app, &sink, 12).await;
     sink.wait_for("/slack", 5).await;
     quiet(&app).await;
@@ -113,7 +114,7 @@ async fn a_peer_that_keeps_failing_is_left_alone_and_probed_with_one() {
 async fn a_peer_that_refuses_our_credentials_is_left_alone_for_a_minute() {
     let sink = HttpSink::start().await;
     sink.next("/slack", [Reply::status(403).body("invalid_token")]);
-    let app = slack_and_witness(&sink, FAST).await.start().await;
+    let app = slack_and_witness(&sink, FAST).start().await;
     ring_many(&app, &sink, 1).await;
     assert_eq!(until_tried(&app, 1).await.reason, "authError");
     app.clock.advance(Duration::from_secs(59));
