@@ -73,8 +73,9 @@ async fn scene(payload: &'static str, format: &str) -> Scene {
     let (dir, http, smtp) =
         (tempfile::tempdir().unwrap(), HttpSink::start().await, SmtpSink::start().await);
     let echo = SECRETS.join(" ");
-    http.always("/services/T0/B0/PlantedSlackToken", Reply::status(404).body(echo.clone()));
-    http.always("/hook", Reply::status(400).body(echo.clone()));
+    http.always("/services/T0/B0/PlantedSlackToken", Reply::status(404).body(echo));
+    let quoted = json!({"error": "PlantedHookToken or PlantedHeaderValue is wrong"});
+    http.always("/hook", Reply::status(400).body(quoted.to_string()));
     http.always(
         "/file/PlantedFileToken",
         Reply::status(302).header("location", &http.url("/PlantedHookToken")),
@@ -277,6 +278,10 @@ async fn nothing_private_is_logged_shown_or_kept() {
     assert!(scene.running.terminate(SOON).await.success(), "{}", scene.running.log());
     let all = [&PAYLOADS[..], &SECRETS, &STRANGERS].concat();
     assert_clean("the log", &all, scene.running.log().as_bytes());
+    assert!(
+        scene.running.log().contains("*** or *** is wrong"),
+        "the peer's words are quoted without"
+    );
     assert_clean("/metrics", &all, metrics.as_bytes());
     assert_clean("list and show", &all, shown.as_bytes());
     assert_clean("check", &all, checked.as_bytes());
