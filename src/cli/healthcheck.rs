@@ -19,13 +19,13 @@ pub(super) struct Args {
     address: SocketAddr,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> Exit {
     let answer =
         ask(args.address).unwrap_or_else(|error| format!("cannot ask {}: {error}", args.address));
     let ready = answer.starts_with("HTTP/1.1 200");
     let said = answer.lines().rfind(|line| !line.is_empty()).unwrap_or("no answer").to_owned();
     output::line(&said);
-    Ok(if ready { Exit::Ok } else { Exit::Failed })
+    if ready { Exit::Ok } else { Exit::Failed }
 }
 
 fn ask(address: SocketAddr) -> std::io::Result<String> {

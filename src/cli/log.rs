@@ -47,7 +47,7 @@ pub(super) fn start(args: &LogArgs) -> anyhow::Result<()> {
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
     match args.log_format {
         LogFormat::Text => {
-            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
         }
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
     }

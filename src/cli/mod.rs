@@ -79,13 +79,13 @@ enum Exit {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
-        Command::Send(args) => send::run(args),
+        Command::Send(args) => send::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Deliveries(args) => deliveries::run(args),
         Command::Events(args) => events::run(args),
-        Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Schema => check::schema(),
     };
     match outcome {

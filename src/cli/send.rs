@@ -49,7 +49,7 @@ pub(super) struct Args {
     new_key: Option<PathBuf>,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.list {
         for (name, ..) in event::samples() {
             output::line(name);
@@ -67,7 +67,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     };
     let key = read_key(key_file)?;
-    runtime()?.block_on(send(&args, &key, content_type, &body))
+    runtime()?.block_on(send(args, &key, content_type, &body))
 }
 
 /// A body signed as Telnyx signs: Ed25519 over `timestamp|body`, both headers.

@@ -20,7 +20,7 @@ pub(super) struct Args {
     log: LogArgs,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let loaded = config::load(&args.config.config, &config::system_env);
     let Some(config) = loaded.config else {
         output::problems(&loaded);
