@@ -27,6 +27,11 @@ enum LogFormat {
 }
 
 impl LogArgs {
+    /// Whether lines are JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.log_format == LogFormat::Json
+    }
+
     /// For commands whose output is the point: only errors, unless the user asked for more.
     pub(super) fn quiet_unless_asked(&mut self) {
         if self.log_level == "info" {

@@ -22,12 +22,22 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let loaded = config::load(&args.config.config, &config::system_env);
-    output::problems(&loaded);
     let Some(config) = loaded.config else {
+        output::problems(&loaded);
         return Ok(Exit::Usage);
     };
     log::start(&args.log)?;
-    runtime()?.block_on(serve(config))
+    for warning in &loaded.problems {
+        tracing::warn!("{warning}");
+    }
+    match runtime()?.block_on(serve(config)) {
+        // Whoever reads the log as JSON gets nothing but JSON.
+        Err(error) if args.log.is_json() => {
+            tracing::error!("{error:#}");
+            Ok(Exit::Failed)
+        }
+        ended => ended,
+    }
 }
 
 async fn serve(config: Config) -> anyhow::Result<Exit> {

@@ -152,6 +152,8 @@ impl Metrics {
             self.events_duplicate.with_label_values(&[*account]);
             self.events_faulted.with_label_values(&[*account]);
         }
+        // What comes by a path of no account.
+        self.webhooks_rejected.with_label_values(&["", "unknown_account"]);
         for rule in &names.rules {
             for outcome in OUTCOMES {
                 self.rule_evaluations.with_label_values(&[*rule, outcome]);

@@ -102,6 +102,7 @@ async fn deliveries_and_events_are_seen_beside_a_running_service_and_after_it() 
     eventually(SOON, || !deliveries(dir, "dead").is_empty()).await;
     let delivery = deliveries(dir, "dead").remove(0);
     let id = delivery["id"].as_str().unwrap();
+    let prefix = id.get(..8).unwrap();
     assert_eq!(
         (&delivery["receiver"], &delivery["reason"]),
         (&json!("ops"), &json!("serverError"))
@@ -110,23 +111,21 @@ async fn deliveries_and_events_are_seen_beside_a_running_service_and_after_it() 
     let table = run(dir, &with_config(&["deliveries", "list"])).ok();
     let rows: Vec<&str> = table.lines().collect();
     assert!(rows[0].starts_with("ID ") && rows.len() == 2, "{table}");
-    let column = rows[0].find("STATE").unwrap();
-    assert!(rows[1].starts_with(id) && rows[1][column..].starts_with("dead "), "{table}");
-    let shown = run(dir, &with_config(&["deliveries", "show", &id[..8]])).ok();
+    let state = rows[1].get(rows[0].find("STATE").unwrap()..).unwrap();
+    assert!(rows[1].starts_with(id) && state.starts_with("dead "), "{table}");
+    let shown = run(dir, &with_config(&["deliveries", "show", prefix])).ok();
     for text in
         [id, "state        dead", "\nTRY  ENDED", "serverError", "summary      Profile e1111111"]
     {
         assert!(shown.contains(text), "{text} is not in\n{shown}");
     }
     let shown = run(dir, &with_config(&["deliveries", "show", id, "--format", "json"])).json();
-    assert_eq!(
-        shown["attempts"].as_array().unwrap().len(),
-        shown["delivery"]["attempts"].as_u64().unwrap() as usize
-    );
+    let attempts = json!(shown["attempts"].as_array().unwrap().len());
+    assert_eq!(shown["delivery"]["attempts"], attempts);
 
     // Dead letters go out again when the receiver is back.
     slack.always("/slack", Reply::ok());
-    let retried = run(dir, &with_config(&["deliveries", "retry", &id[..8]])).ok();
+    let retried = run(dir, &with_config(&["deliveries", "retry", prefix])).ok();
     assert_eq!(retried, "1 delivery will be tried again\n");
     eventually(SOON, || !deliveries(dir, "delivered").is_empty()).await;
     let again = run(dir, &with_config(&["deliveries", "retry", id])).fails(1);
@@ -176,6 +175,10 @@ async fn health_is_told_by_exit_code_and_a_taken_port_by_name() {
         err,
         format!("tollbell: cannot listen on {public}: Address already in use (os error 98)\n")
     );
+    let json = [("TOLLBELL_LOG_FORMAT", "json")];
+    let err = run_with(dir.path(), &with_config(&["serve"]), &json).fails(1);
+    let line: Value = serde_json::from_str(&err).unwrap();
+    assert!(line["message"].as_str().unwrap().starts_with("cannot listen on"), "{line}");
     assert_eq!(raw::get(running.addresses().private, "/livez").await.unwrap().status, 200);
     drop(running);
     let ran = run(dir.path(), &["healthcheck", "--address", &private]);
