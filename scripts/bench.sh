@@ -12,7 +12,8 @@ read -ra connections <<< "${connections[*]}"
 scripts/tools.sh load
 cargo build --release --locked --bin tollbell --example bare
 target=${CARGO_TARGET_DIR:-target}/release
-dir=$(mktemp -d ./bench.XXXXXX)
+dir=./bench.$$
+mkdir "$dir"
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true; rm -rf "$dir"' EXIT
 key=$(scripts/load.sh --key)

@@ -134,7 +134,7 @@ impl App {
                     tracing::error!(%error, "sends in flight could not be handed back");
                 }
                 Err(_elapsed) => {
-                    tracing::error!("sends in flight could not be handed back in time")
+                    tracing::error!("sends in flight could not be handed back in time");
                 }
             }
         }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-pub use step::{Judged, Policy, State, step};
+use step::Changed;
+pub use step::{Judged, Policy, Report, State, step};
 
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
@@ -161,7 +162,7 @@ impl Engine {
     async fn commit(&mut self, judged: Judged) -> Result<(), Trouble> {
         let Judged { changes, report } = judged;
         match self.deps.store.commit(changes).await {
-            Ok(_committed) => report.publish(&self.deps.metrics),
+            Ok(_committed) => publish(&report, &self.deps.metrics),
             Err(StoreError::Unstorable(detail)) => return Err(Trouble::Event(detail)),
             Err(error) => return Err(Trouble::Store(error)),
         }
@@ -180,6 +181,19 @@ impl Engine {
             Err(Trouble::Store(error)) => return Err(error),
         }
         Ok(())
+    }
+}
+
+/// Counts and logs what was committed.
+fn publish(report: &Report, metrics: &Metrics) {
+    for Changed { account, kind, event, rule, outcome } in &report.changed {
+        tracing::info!(account, kind, event.id = event, rule = &**rule, "alert {outcome}");
+    }
+    for ((rule, outcome), count) in &report.tally {
+        metrics.rules_evaluated(rule, outcome, *count);
+    }
+    for _ in 0..report.template_errors {
+        metrics.template_error("annotation");
     }
 }
 

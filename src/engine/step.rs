@@ -16,7 +16,6 @@ use crate::alerts::{
 };
 use crate::clock;
 use crate::event::{Event, Source};
-use crate::metrics::Metrics;
 use crate::notify::Receiver;
 use crate::rules::{Finding, Labels, RuleSet, Verdict};
 use crate::store::{Changes, Judgement, NewDelivery, StoredEvent, delivery_id};
@@ -115,36 +114,21 @@ pub struct Judged {
 #[derive(Debug, Default)]
 pub struct Report {
     /// Rule and outcome of every evaluation.
-    tally: BTreeMap<(Arc<str>, &'static str), u64>,
+    pub(super) tally: BTreeMap<(Arc<str>, &'static str), u64>,
     /// Alerts that an event fired or resolved.
-    changed: Vec<Changed>,
+    pub(super) changed: Vec<Changed>,
     /// Annotations that could not render.
-    template_errors: usize,
+    pub(super) template_errors: usize,
 }
 
 /// One alert that an event fired or resolved. Its labels may hold what a payload says, and stay out of the log.
 #[derive(Debug)]
-struct Changed {
-    account: String,
-    kind: String,
-    event: String,
-    rule: Arc<str>,
-    outcome: &'static str,
-}
-
-impl Report {
-    /// Counts and logs.
-    pub fn publish(&self, metrics: &Metrics) {
-        for Changed { account, kind, event, rule, outcome } in &self.changed {
-            tracing::info!(account, kind, event.id = event, rule = &**rule, "alert {outcome}");
-        }
-        for ((rule, outcome), count) in &self.tally {
-            metrics.rules_evaluated(rule, outcome, *count);
-        }
-        for _ in 0..self.template_errors {
-            metrics.template_error("annotation");
-        }
-    }
+pub(super) struct Changed {
+    pub(super) account: String,
+    pub(super) kind: String,
+    pub(super) event: String,
+    pub(super) rule: Arc<str>,
+    pub(super) outcome: &'static str,
 }
 
 /// Judges `events` in order; without any, runs the timers that are due. The state moves along.

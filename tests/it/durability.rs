@@ -19,7 +19,7 @@ const CLIENTS: usize = 6;
 /// Every so many events one goes to mail.
 const MAIL_EVERY: usize = 10;
 /// How long the last process may take to send what is left.
-const DRAIN: Duration = Duration::from_secs(120);
+const DRAIN: Duration = Duration::from_mins(2);
 
 /// Events to a webhook, those of the profile `mailed` to mail; nothing holds them back.
 fn routing(hook: &HttpSink, mail: &SmtpSink) -> String {
@@ -137,7 +137,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_across_kill_9() {
         running = service.restart(addresses).await;
     }
     let tally = load.stop().await;
-    site.drained(&running, DRAIN).await;
+    Site::drained(&running, DRAIN).await;
     assert!(running.terminate(SOON).await.success());
     load::assert_sound(&running.log());
 
@@ -225,7 +225,7 @@ async fn a_send_that_a_crash_cut_off_is_repeated_with_its_key_and_counted() {
     running.kill9();
 
     let mut running = service.restart(addresses).await;
-    site.drained(&running, SOON).await;
+    Site::drained(&running, SOON).await;
     let scrape = load::metrics(addresses.private).await;
     assert!(running.terminate(SOON).await.success());
     let arrived = Arrived::new(&hook, &mail);

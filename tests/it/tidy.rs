@@ -17,7 +17,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("engine", &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks"]),
     ("rules", &["clock", "event", "problem", "template"]),
     ("alerts", &["clock", "rules"]),
-    ("dispatch", &["alerts", "clock", "metrics", "notify", "store", "tasks"]),
+    ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
     ("notify", &["alerts", "clock", "rules", "secret", "template"]),
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "intake", "notify", "store"]),

@@ -137,7 +137,7 @@ impl Site {
 
     /// Waits until everything was judged, and every delivery has ended.
     #[track_caller]
-    pub fn drained(&self, running: &Running, within: Duration) -> impl Future<Output = ()> {
+    pub fn drained(running: &Running, within: Duration) -> impl Future<Output = ()> {
         let private = running.addresses().private;
         eventually_async(within, move || async move {
             let text = metrics(private).await;
