@@ -142,8 +142,12 @@ fn print(record: &EventRecord) -> anyhow::Result<()> {
     ] {
         output::line(&format!("{name:9} {value}"));
     }
-    output::line("payload");
-    output::json(&event.payload)?;
+    if record.payload_dropped {
+        output::line("payload   dropped after judging (store.payload: none)");
+    } else {
+        output::line("payload");
+        output::json(&event.payload)?;
+    }
     output::line("");
     let rows: Vec<Vec<String>> = record
         .judgements
@@ -151,8 +155,12 @@ fn print(record: &EventRecord) -> anyhow::Result<()> {
         .map(|judged| vec![judged.rule.clone(), judged.outcome.clone(), judged.detail.clone()])
         .collect();
     output::table(&["RULE", "OUTCOME", "DETAIL"], &rows);
-    if rows.is_empty() {
-        output::line("(no rule matched)");
+    match record.state {
+        EventState::Waiting => output::line("(not judged yet)"),
+        EventState::Judged | EventState::Faulted if rows.is_empty() => {
+            output::line("(no rule matched)");
+        }
+        EventState::Judged | EventState::Faulted => {}
     }
     if !record.deliveries.is_empty() {
         output::line("");

@@ -194,7 +194,7 @@ fn alertmanager(message: &Message, max_alerts: usize, with_events: bool) -> Valu
         }
         json
     });
-    json!({
+    let mut body = json!({
         "version": "4",
         "groupKey": message.group_key,
         "truncatedAlerts": message.truncated_alerts + cut,
@@ -206,7 +206,12 @@ fn alertmanager(message: &Message, max_alerts: usize, with_events: bool) -> Valu
         "commonAnnotations": message.common_annotations,
         "externalURL": message.external_url,
         "alerts": alerts.collect::<Vec<_>>(),
-    })
+    });
+    // Not Alertmanager's; readers of its JSON ignore what they do not know.
+    if let (Some(receiver), Some(fields)) = (&message.fallback_for, body.as_object_mut()) {
+        fields.insert("fallback_for".to_owned(), json!(receiver));
+    }
+    body
 }
 
 fn alert_json(message: &Message, alert: &MessageAlert) -> Value {

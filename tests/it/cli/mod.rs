@@ -140,7 +140,7 @@ fn check_likes_the_shipped_configuration() {
     let report = run_with(root(), &["check", "--format", "json"], &env).json();
     assert_eq!(report, json!({"ok": true, "errors": 0, "warnings": 0, "problems": []}));
     let unset = run(root(), &["check"]).fails(2);
-    let expected = "config/tollbell.yaml:23:10: environment variable TELNYX_PUBLIC_KEY is not set";
+    let expected = "config/tollbell.yaml:24:10: environment variable TELNYX_PUBLIC_KEY is not set";
     assert!(unset.starts_with(expected), "{unset}");
 }
 
