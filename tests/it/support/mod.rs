@@ -13,5 +13,6 @@ pub mod tools;
 pub mod interop;
 pub mod prometheus;
 pub mod process;
+pub mod load;
 pub mod strace;
 pub mod app;
