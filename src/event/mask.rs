@@ -8,6 +8,7 @@
 //! A key is compared as lower-case words joined by `_`, so `CardNumber`, `card-number` and `card_number` are one.
 //! The tables hold for every kind, so that a kind nobody has published yet is masked too.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
@@ -165,7 +166,11 @@ fn has_telling_word(key: &str) -> bool {
 }
 
 /// `CardNumber`, `card-number` and `card number` as `card_number`.
-fn words(key: &str) -> String {
+fn words(key: &str) -> Cow<'_, str> {
+    // As nearly all keys are written.
+    if key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')) {
+        return Cow::Borrowed(key);
+    }
     let mut words = String::with_capacity(key.len() + 4);
     let mut letters = key.chars().peekable();
     let mut before = '_';
@@ -183,7 +188,7 @@ fn words(key: &str) -> String {
         }
         before = letter;
     }
-    words
+    Cow::Owned(words)
 }
 
 fn mask_text(text: &mut String, fate: Fate) {

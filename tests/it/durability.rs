@@ -16,6 +16,8 @@ use crate::support::wait::{SOON, eventually};
 const KILL_ROUNDS: usize = 50;
 /// Clients that post at once.
 const CLIENTS: usize = 6;
+/// Between two events of a client, so that what is left at the end is soon sent.
+const PAUSE: Duration = Duration::from_millis(25);
 /// Every so many events one goes to mail.
 const MAIL_EVERY: usize = 10;
 /// How long the last process may take to send what is left.
@@ -129,21 +131,27 @@ async fn nothing_acknowledged_is_lost_or_doubled_across_kill_9() {
     let service = site.service();
     let mut running = service.start().await;
     let addresses = running.addresses();
-    let load = Load::start(addresses.public, &site.signer, CLIENTS, MAIL_EVERY);
+    let load = Load::start(addresses.public, &site.signer, CLIENTS, PAUSE, MAIL_EVERY);
+    let mut ready = Vec::new();
     for _ in 0..rounds {
         // The instant of the crash, which is the point.
         tokio::time::sleep(Duration::from_millis(random.u64(100..400))).await;
         running.kill9();
         running = service.restart(addresses).await;
+        ready.push(running.ready_after());
     }
     let tally = load.stop().await;
+    let draining = tokio::time::Instant::now();
     Site::drained(&running, DRAIN).await;
+    let drained = draining.elapsed();
     assert!(running.terminate(SOON).await.success());
     load::assert_sound(&running.log());
 
     let arrived = Arrived::new(&hook, &mail);
     eprintln!(
-        "{rounds} rounds: {} acknowledged, {} unanswered, {} refused, {} sent twice",
+        "{rounds} rounds, start {:?} at most, drained in {:?}: {} acknowledged, {} unanswered, {} refused, {} sent twice",
+        ready.iter().max(),
+        drained,
         tally.acknowledged.len(),
         tally.unanswered.len(),
         tally.refused.len(),

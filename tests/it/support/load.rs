@@ -195,8 +195,8 @@ pub struct Tally {
     pub refused: Vec<(String, u16)>,
 }
 
-/// Clients that post one event after the other, each with an id of its own, until they are stopped. Where the
-/// service is gone they try until it is back.
+/// Clients that post one event after the other, each with an id of its own and a pause before it, until they are
+/// stopped. Where the service is gone they try until it is back.
 pub struct Load {
     stopping: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
@@ -205,7 +205,13 @@ pub struct Load {
 
 impl Load {
     /// Begins. Every `mail_every`th event is of the profile [`MAILED`].
-    pub fn start(to: SocketAddr, signer: &Signer, clients: usize, mail_every: usize) -> Self {
+    pub fn start(
+        to: SocketAddr,
+        signer: &Signer,
+        clients: usize,
+        pause: Duration,
+        mail_every: usize,
+    ) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let clients = (0..clients).map(|number| {
@@ -213,6 +219,7 @@ impl Load {
                 to,
                 signer: signer.clone(),
                 number,
+                pause,
                 mail_every,
                 stopping: Arc::clone(&stopping),
                 acknowledged: Arc::clone(&acknowledged),
@@ -245,6 +252,7 @@ struct Client {
     to: SocketAddr,
     signer: Signer,
     number: usize,
+    pause: Duration,
     mail_every: usize,
     stopping: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
@@ -257,6 +265,7 @@ impl Client {
         let mut count = 0;
         while !self.stopping.load(Ordering::Relaxed) {
             let Some(mut open) = self.connect(connection.take()).await else { continue };
+            tokio::time::sleep(self.pause).await;
             count += 1;
             let id = format!("event-{}-{count}", self.number);
             let profile = if count % self.mail_every == 0 { MAILED } else { "posted" };
