@@ -13,7 +13,8 @@ use crate::support::raw::{self, RawClient};
 use crate::support::smtp::{Script, SmtpSink, Stage};
 use crate::support::wait::{SOON, eventually, eventually_async};
 
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// `shutdown_timeout`, and a second for a busy machine.
+const WITHIN: Duration = Duration::from_secs(3 + 1);
 
 fn routing(hook: &HttpSink) -> String {
     format!(
@@ -47,7 +48,7 @@ async fn ends_well_under_load(signal: &str) {
     let asked = Instant::now();
     running.signal(signal);
     ended_well(&mut running).await;
-    assert!(asked.elapsed() < TIMEOUT, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < WITHIN, "{:?}", asked.elapsed());
     let tally = load.stop().await;
 
     // Read before the next one starts: what is in the store now, the first one put there.
@@ -161,7 +162,7 @@ async fn hung_receivers_do_not_hold_us_and_are_tried_again_with_the_same_key() {
     let asked = Instant::now();
     let status = running.terminate(SOON).await;
     // Started after: a supervisor must not have to use SIGKILL.
-    assert!(asked.elapsed() <= TIMEOUT, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() <= WITHIN, "{:?}", asked.elapsed());
     assert_eq!(status.code(), Some(1), "not all ended as it should, and the exit code says so");
     let log = running.log();
     assert!(log.contains("sends still in flight were handed back"), "{log}");
@@ -202,8 +203,8 @@ async fn a_client_that_never_ends_its_request_does_not_hold_us() {
     client.send(&request[..request.len() - 1]).await.unwrap();
     assert_eq!(site.post(running.addresses().public, "other", "p").await.status, 200);
     let asked = Instant::now();
-    let status = running.terminate(SOON).await;
-    assert!(asked.elapsed() <= TIMEOUT, "{:?}", asked.elapsed());
-    eprintln!("{status} after {:?}", asked.elapsed());
+    running.signal("TERM");
+    ended_well(&mut running).await;
+    assert!(asked.elapsed() <= WITHIN, "{:?}", asked.elapsed());
     assert_eq!(site.stored().await, ["other"]);
 }
