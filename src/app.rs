@@ -21,9 +21,9 @@ use crate::store::{self, Store};
 use crate::tasks::Tasks;
 use crate::{admin, dispatch, intake};
 
-/// How long a request in flight gets before the public listener closes on it.
+/// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
-/// What is left of the shutdown's time for closing the store.
+/// What is left of the shutdown's time for closing the store; at most a quarter of it.
 const CLOSE_RESERVE: Duration = Duration::from_secs(2);
 /// How often old rows are looked for.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
@@ -87,7 +87,8 @@ impl App {
             (listeners.public.local_addr()?, listeners.private.local_addr()?);
         let private = admin::serve(listeners.private, parts.admin(&stopping))?;
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        let public = intake::serve(listeners.public, intake, workers, REQUEST_GRACE)?;
+        let grace = REQUEST_GRACE.min(shutdown_timeout / 2);
+        let public = intake::serve(listeners.public, intake, workers, grace)?;
         let (private_handle, public_handle) = (private.handle(), public.handle());
         parts.tasks.spawn("private listener", async move { log_end(private.await) });
         parts.tasks.spawn("public listener", async move { log_end(public.await) });
@@ -114,7 +115,8 @@ impl App {
     pub async fn shutdown(self) -> bool {
         tracing::info!("shutting down");
         self.stopping.store(true, Ordering::Relaxed);
-        let workers_until = self.shutdown_timeout.saturating_sub(CLOSE_RESERVE);
+        let reserve = CLOSE_RESERVE.min(self.shutdown_timeout / 4);
+        let workers_until = self.shutdown_timeout.saturating_sub(reserve);
         let drained = tokio::time::timeout(workers_until, async {
             // From here on an end of a worker is what we want.
             self.tasks.stop();
@@ -126,12 +128,12 @@ impl App {
         .unwrap_or(false);
         if !drained {
             match self.store.release_all().await {
+                Ok(released) if released.is_empty() => {}
                 Ok(released) => tracing::warn!(?released, "sends still in flight were handed back"),
                 Err(error) => tracing::error!(%error, "sends in flight could not be handed back"),
             }
         }
-        let closed =
-            matches!(tokio::time::timeout(CLOSE_RESERVE, self.store.close()).await, Ok(Ok(())));
+        let closed = matches!(tokio::time::timeout(reserve, self.store.close()).await, Ok(Ok(())));
         if drained && closed {
             tracing::info!("shut down");
         } else {
