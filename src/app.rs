@@ -21,9 +21,9 @@ use crate::store::{self, Store};
 use crate::tasks::Tasks;
 use crate::{admin, dispatch, intake};
 
-/// How long a request in flight gets before the public listener closes on it.
+/// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
-/// What is left of the shutdown's time for closing the store, a quarter of it at most.
+/// What is left of the shutdown's time for closing the store; at most a quarter of it.
 const CLOSE_RESERVE: Duration = Duration::from_secs(2);
 /// How often old rows are looked for.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
@@ -87,7 +87,8 @@ impl App {
             (listeners.public.local_addr()?, listeners.private.local_addr()?);
         let private = admin::serve(listeners.private, parts.admin(&stopping))?;
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        let public = intake::serve(listeners.public, intake, workers, REQUEST_GRACE)?;
+        let grace = REQUEST_GRACE.min(shutdown_timeout / 2);
+        let public = intake::serve(listeners.public, intake, workers, grace)?;
         let (private_handle, public_handle) = (private.handle(), public.handle());
         parts.tasks.spawn("private listener", async move { log_end(private.await) });
         parts.tasks.spawn("public listener", async move { log_end(public.await) });
@@ -127,6 +128,7 @@ impl App {
         .unwrap_or(false);
         if !drained {
             match tokio::time::timeout(reserve, self.store.release_all()).await {
+                Ok(Ok(released)) if released.is_empty() => {}
                 Ok(Ok(released)) => {
                     tracing::warn!(?released, "sends still in flight were handed back");
                 }

@@ -254,6 +254,8 @@ async fn a_lost_volume_is_503_until_it_is_back_and_writable() {
     let site = Site::new(routing(&hook)).store_in(&data);
     let mut watched = Watched::start(&site).await;
     assert!(watched.post().await);
+    // A claim that is cut off here would hold its delivery until the lease ends, 40 s later.
+    site.drained(&watched.running, SOON).await;
     drop(mount);
     watched.post_until_refused().await;
     assert!(!watched.post().await);
