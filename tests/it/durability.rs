@@ -142,7 +142,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_across_kill_9() {
     }
     let tally = load.stop().await;
     let draining = tokio::time::Instant::now();
-    Site::drained(&running, DRAIN).await;
+    site.drained(&running, DRAIN).await;
     let drained = draining.elapsed();
     assert!(running.terminate(SOON).await.success());
     load::assert_sound(&running.log());
@@ -233,7 +233,7 @@ async fn a_send_that_a_crash_cut_off_is_repeated_with_its_key_and_counted() {
     running.kill9();
 
     let mut running = service.restart(addresses).await;
-    Site::drained(&running, SOON).await;
+    site.drained(&running, SOON).await;
     let scrape = load::metrics(addresses.private).await;
     assert!(running.terminate(SOON).await.success());
     let arrived = Arrived::new(&hook, &mail);

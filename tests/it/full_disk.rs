@@ -120,7 +120,7 @@ impl<'a> Watched<'a> {
 
     /// Everything acknowledged is in the store, was judged, and reached the sink, each under one key.
     async fn end(mut self, hook: &HttpSink) -> String {
-        Site::drained(&self.running, Duration::from_mins(1)).await;
+        self.site.drained(&self.running, Duration::from_mins(1)).await;
         assert!(self.running.terminate(SOON).await.success(), "{}", self.running.log());
         let stored = self.site.stored().await;
         let rung: Vec<String> = hook

@@ -60,7 +60,7 @@ async fn ends_well_under_load(signal: &str) {
     assert_eq!(tally.refused, [], "nobody is refused for our going");
 
     let mut running = service.restart(addresses).await;
-    site.drained(&running, Duration::from_secs(60)).await;
+    site.drained(&running, Duration::from_mins(1)).await;
     assert!(running.terminate(SOON).await.success());
     load::assert_sound(&running.log());
     let keys = hook

@@ -137,7 +137,8 @@ impl Site {
 
     /// Waits until everything was judged, and every delivery has ended.
     #[track_caller]
-    pub fn drained(running: &Running, within: Duration) -> impl Future<Output = ()> {
+    #[expect(clippy::unused_self, reason = "a verb of the site")]
+    pub fn drained(&self, running: &Running, within: Duration) -> impl Future<Output = ()> {
         let private = running.addresses().private;
         eventually_async(within, move || async move {
             let text = metrics(private).await;
