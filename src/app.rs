@@ -189,15 +189,6 @@ impl Parts {
     async fn tidy_up(&self) -> anyhow::Result<()> {
         for resent in self.store.release_all().await? {
             let (integration, count) = (resent.integration, resent.count);
-            let kind = self
-                .receivers
-                .values()
-                .flat_map(|receiver| &receiver.integrations)
-                .find(|known| known.id == integration)
-                .map(|known| known.channel.kind());
-            if let Some(kind) = kind {
-                self.metrics.resent(kind, &resent.receiver, count);
-            }
             tracing::warn!(
                 integration,
                 count,

@@ -120,6 +120,10 @@ impl Lane {
     }
 
     async fn send(self: Arc<Self>, delivery: Delivery) {
+        if delivery.maybe_repeated {
+            let kind = self.integration.channel.kind();
+            self.deps.metrics.resent(kind, &self.integration.receiver);
+        }
         let parcel = Parcel {
             key: delivery.id.clone(),
             target: delivery.target.clone(),

@@ -80,7 +80,7 @@ declare! {
     notifications: IntCounterVec = "notifications_total" ["integration", "receiver"];
     /// Attempts that failed, by reason.
     notifications_failed: IntCounterVec = "notifications_failed_total" ["integration", "receiver", "reason"];
-    /// Sends that a crash cut off and that are repeated with the same key.
+    /// Sends that were cut off, by a crash most often, and repeated with the same key.
     notifications_resent: IntCounterVec = "notifications_resent_total" ["integration", "receiver"];
     /// Seconds from queueing a notification to its delivery.
     notification_latency: HistogramVec = "notification_latency_seconds" ["integration", "receiver"] in LATENCY_BUCKETS;
@@ -256,9 +256,9 @@ impl Metrics {
             .observe(latency.as_secs_f64());
     }
 
-    /// Sends that a crash cut off will be repeated.
-    pub fn resent(&self, kind: &str, receiver: &str, count: usize) {
-        self.notifications_resent.with_label_values(&[kind, receiver]).inc_by(count as u64);
+    /// An attempt begins that may repeat one which was cut off.
+    pub fn resent(&self, kind: &str, receiver: &str) {
+        self.notifications_resent.with_label_values(&[kind, receiver]).inc();
     }
 
     /// A fallback was rung for a receiver.

@@ -192,6 +192,7 @@ pub struct Delivery {
     /// The delivery it stands in for.
     pub fallback_of: Option<String>,
     /// True when an earlier attempt was cut off by a crash, so that the peer may have seen it already.
+    /// Of a delivery just claimed: whether this very attempt may be the repeat.
     pub maybe_repeated: bool,
     /// What to tell.
     pub message: Message,

@@ -158,6 +158,11 @@ impl Lane {
             return Ok(None);
         };
         let (integration, target, group_key) = self.key();
+        let repeats: bool = tx
+            .prepare_cached(
+                "SELECT maybe_repeated = 1 OR state = 'sending' FROM deliveries WHERE n = ?1",
+            )?
+            .query_row([newest], |row| row.get(0))?;
         tx.prepare_cached(
             "UPDATE deliveries SET state = 'superseded', finished_at = ?5, lease_until = NULL \
              WHERE integration = ?1 AND target = ?2 AND group_key = ?3 AND finished_at IS NULL \
@@ -166,7 +171,7 @@ impl Lane {
         .execute((integration, target, group_key, newest, now))?;
         tx.prepare_cached(
             "UPDATE deliveries SET state = 'sending', attempts = attempts + 1, lease_until = ?2, \
-             maybe_repeated = maybe_repeated OR state = 'sending', \
+             maybe_repeated = CASE WHEN maybe_repeated OR state = 'sending' THEN 2 ELSE 0 END, \
              fallback_at = coalesce(min(fallback_at, ?3), fallback_at) WHERE n = ?1",
         )?
         .execute((newest, lease_until, fallback_at))?;
@@ -179,7 +184,7 @@ impl Lane {
         match claimed {
             Ok(delivery) => {
                 self.set_due(tx, lease_until)?;
-                Ok(Some(delivery))
+                Ok(Some(Delivery { maybe_repeated: repeats, ..delivery }))
             }
             Err(detail) => {
                 // Nobody will ever be able to send it; the lane must go on.

@@ -82,6 +82,7 @@ CREATE TABLE deliveries (
     fallback_at    INTEGER,
     fallback_rung  INTEGER NOT NULL DEFAULT 0,
     fallback_of    TEXT,
+    -- 1: an attempt was cut off. 2: it was, and has been repeated since.
     maybe_repeated INTEGER NOT NULL DEFAULT 0,
     message        BLOB    NOT NULL
 ) STRICT;
