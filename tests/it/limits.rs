@@ -266,6 +266,9 @@ async fn pipelined_requests_are_answered_in_their_order() {
     end(running).await;
 }
 
+/// Method, path, headers, body and the status that answers.
+type Case<'a> = (&'a str, &'a str, &'a [(String, String)], &'a [u8], u16);
+
 #[tokio::test]
 async fn what_is_no_webhook_gets_the_status_that_telnyx_understands() {
     let site = site();
@@ -283,8 +286,6 @@ async fn what_is_no_webhook_gets_the_status_that_telnyx_understands() {
     };
     let stranger = Signer::from_seed([1; 32]).headers(Clock::system().now(), &body);
     let large = vec![b' '; MIB + 1];
-    /// Method, path, headers, body and the status that answers.
-    type Case<'a> = (&'a str, &'a str, &'a [(String, String)], &'a [u8], u16);
     let cases: [Case<'_>; 13] = [
         ("POST", "/", &headers, &body, 404),
         ("POST", "/webhooks/telnyx/nobody", &headers, &body, 404),
