@@ -105,7 +105,8 @@ impl Engine {
             let poll = clock::add(now, POLL);
             return Ok(Turn::Idle { until: deadline.map_or(poll, |deadline| deadline.min(poll)) });
         }
-        self.judge(&inbox, now, inbox.len() < BATCH_EVENTS_MAX).await?;
+        // Timers only once no event waits: one behind these could have come before them.
+        self.judge(&inbox, now, inbox.is_empty()).await?;
         Ok(Turn::More)
     }
 
