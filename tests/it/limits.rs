@@ -23,7 +23,7 @@ const CONNECTIONS: usize = 64;
 const UNSIGNED: usize = 10_000;
 const SIGNED: usize = 300;
 /// Connections that drip.
-const SLOW: usize = 200;
+const SLOW: u32 = 200;
 
 fn site() -> Site {
     Site::new("route: {receiver: nobody}\nreceivers:\n  - name: nobody")
@@ -66,7 +66,7 @@ async fn flood(
             };
             // A refusal may come before the body is through; then the rest of it cannot be sent.
             let sent = client.send(&request(number)).await;
-            let answer = timeout(Duration::from_secs(60), client.response()).await;
+            let answer = timeout(Duration::from_mins(1), client.response()).await;
             let status = answer.expect("an answer in time").map_or(0, |answer| answer.status);
             *seen.borrow_mut().entry(status).or_insert(0) += 1;
             connection = (sent.is_ok() && matches!(status, 200..=401)).then_some(client);
@@ -145,7 +145,7 @@ async fn slow_clients_stop_nobody_and_are_cut_off() {
     tokio::join!(slow, good);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(posted.get() > 50);
-    assert_eq!(rejected(&running, "body_timeout").await, (SLOW / 2) as f64);
+    assert_eq!(rejected(&running, "body_timeout").await, f64::from(SLOW / 2));
     assert_eq!(site.stored().await.len(), posted.get());
     end(running).await;
 }
@@ -172,7 +172,7 @@ async fn a_flood_of_bad_signatures_shuts_nobody_else_out() {
     let flooding = Cell::new(true);
     let flood = (0..8).map(async |_| {
         let mut client = RawClient::connect(to).await.unwrap();
-        let mut refused = 0;
+        let mut refused = 0_u32;
         while flooding.get() {
             client.send(&bad).await.unwrap();
             let answer = client.response().await.unwrap();
@@ -195,11 +195,11 @@ async fn a_flood_of_bad_signatures_shuts_nobody_else_out() {
         flooding.set(false);
     };
     let (refused, ()) = tokio::join!(join_all(flood), good);
-    let refused: usize = refused.into_iter().sum();
+    let refused: u32 = refused.into_iter().sum();
     assert!(refused > 200, "no flood: {refused}");
     let counted =
         rejected(&running, "bad_signature").await + rejected(&running, "peer_limit").await;
-    assert_eq!(counted, refused as f64);
+    assert_eq!(counted, f64::from(refused));
     assert_eq!(site.stored().await.len(), 200);
     let told = running.log().lines().filter(|line| line.contains(" WARN ")).count();
     assert!((1..100).contains(&told), "a flood does not fill the log: {told}");
@@ -266,6 +266,9 @@ async fn pipelined_requests_are_answered_in_their_order() {
     end(running).await;
 }
 
+/// Method, path, headers, body, and the status that is the answer.
+type Case<'a> = (&'a str, &'a str, &'a [(String, String)], &'a [u8], u16);
+
 #[tokio::test]
 async fn what_is_no_webhook_gets_the_status_that_telnyx_understands() {
     let site = site();
@@ -283,7 +286,7 @@ async fn what_is_no_webhook_gets_the_status_that_telnyx_understands() {
     };
     let stranger = Signer::from_seed([1; 32]).headers(Clock::system().now(), &body);
     let large = vec![b' '; MIB + 1];
-    let cases: [(&str, &str, &[(String, String)], &[u8], u16); 13] = [
+    let cases: [Case<'_>; 13] = [
         ("POST", "/", &headers, &body, 404),
         ("POST", "/webhooks/telnyx/nobody", &headers, &body, 404),
         ("GET", "/metrics", &[], b"", 404),
