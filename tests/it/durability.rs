@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tollbell::clock::{self, Clock};
+use tollbell::event::{self, Incoming, PayloadPolicy};
+use tollbell::store;
 
 use crate::support::http::{HttpSink, Reply};
 use crate::support::load::{self, Load, MAILED, Site, Tally};
 use crate::support::raw::RawClient;
 use crate::support::smtp::{Script, SmtpSink, Stage};
 use crate::support::strace::{self, Trace};
-use crate::support::wait::{SOON, eventually};
+use crate::support::telnyx;
+use crate::support::wait::{SOON, eventually, eventually_async};
 
 /// Rounds without `TOLLBELL_KILL_ROUNDS`.
 const KILL_ROUNDS: usize = 50;
@@ -117,6 +121,7 @@ async fn a_sync_that_failed_is_no_promise() {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stderr, reason = "a failure must be repeatable")]
 async fn nothing_acknowledged_is_lost_or_doubled_across_kill_9() {
     let variable = |name| std::env::var(name).ok().and_then(|text: String| text.parse().ok());
     let rounds = variable("TOLLBELL_KILL_ROUNDS").unwrap_or(KILL_ROUNDS as u64);
@@ -142,7 +147,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_across_kill_9() {
     }
     let tally = load.stop().await;
     let draining = tokio::time::Instant::now();
-    site.drained(&running, DRAIN).await;
+    load::drained(&running, DRAIN).await;
     let drained = draining.elapsed();
     assert!(running.terminate(SOON).await.success());
     load::assert_sound(&running.log());
@@ -233,7 +238,7 @@ async fn a_send_that_a_crash_cut_off_is_repeated_with_its_key_and_counted() {
     running.kill9();
 
     let mut running = service.restart(addresses).await;
-    site.drained(&running, SOON).await;
+    load::drained(&running, SOON).await;
     let scrape = load::metrics(addresses.private).await;
     assert!(running.terminate(SOON).await.success());
     let arrived = Arrived::new(&hook, &mail);
@@ -248,4 +253,63 @@ async fn a_send_that_a_crash_cut_off_is_repeated_with_its_key_and_counted() {
         assert_eq!(load::value(&scrape, &series), Some(1.0), "{series}");
     }
     assert!(site.deliveries().await.iter().all(|row| row.maybe_repeated && row.attempts == 2));
+}
+
+/// Fires by profile, and ends an hour after the last event.
+const BY_PROFILE: &str = r"
+groups:
+  - name: spend
+    rules:
+      - alert: Profile
+        on: [messaging-profile.spend-limit-reached]
+        by: {event_id: payload.profile_id}
+        active_for: 1h
+";
+
+/// Events wait since yesterday, more than one batch of them; the alert that the first one fires is kept alive by
+/// the last one, so it rings once, however late and in however many batches they are judged.
+#[tokio::test]
+async fn a_backlog_is_judged_as_it_would_have_been_in_time() {
+    let (hook, mail) = (HttpSink::start().await, SmtpSink::start().await);
+    let site = Site::new(routing(&hook, &mail));
+    std::fs::write(site.dir().join("rules.yaml"), BY_PROFILE).unwrap();
+    let began = Clock::system().now() - jiff::SignedDuration::from_hours(24);
+    let settings = store::Settings {
+        path: site.database().to_owned(),
+        retention: Duration::from_hours(30 * 24),
+        payload: PayloadPolicy::default(),
+    };
+    let store = store::Store::open(&settings, Box::new(|_| ())).await.unwrap();
+    let record = async |minutes: u64, body: Vec<u8>| {
+        let received_at = clock::add(began, Duration::from_mins(minutes));
+        let incoming = Incoming {
+            account: "default",
+            default_currency: None,
+            content_type: None,
+            body: &body,
+            received_at,
+            policy: PayloadPolicy::Full,
+        };
+        store.record(event::parse(&incoming)).await.unwrap();
+    };
+    record(0, telnyx::spend_limit("first", began, "profile", "1", "2")).await;
+    // Too much to be read at once.
+    for number in 0..6 {
+        let payload = serde_json::json!({"note": "x".repeat(900 * 1024)});
+        record(1, telnyx::event(&format!("large-{number}"), "other.kind", began, &payload)).await;
+    }
+    record(30, telnyx::spend_limit("last", began, "profile", "1", "2")).await;
+    store.close().await.unwrap();
+
+    let mut running = site.service().start().await;
+    load::drained(&running, SOON).await;
+    let expired = "tollbell_alerts{alertname=\"Profile\",state=\"expired\"}";
+    let ended = || async {
+        let scrape = load::metrics(running.addresses().private).await;
+        (load::value(&scrape, expired) == Some(1.0)).then_some(())
+    };
+    eventually_async(SOON, ended).await;
+    assert!(running.terminate(SOON).await.success());
+    hook.one("/hook");
+    assert_eq!(site.deliveries().await.len(), 1);
 }

@@ -120,7 +120,7 @@ impl<'a> Watched<'a> {
 
     /// Everything acknowledged is in the store, was judged, and reached the sink, each under one key.
     async fn end(mut self, hook: &HttpSink) -> String {
-        self.site.drained(&self.running, Duration::from_mins(1)).await;
+        load::drained(&self.running, Duration::from_mins(1)).await;
         assert!(self.running.terminate(SOON).await.success(), "{}", self.running.log());
         let stored = self.site.stored().await;
         let rung: Vec<String> = hook
@@ -255,7 +255,7 @@ async fn a_lost_volume_is_503_until_it_is_back_and_writable() {
     let mut watched = Watched::start(&site).await;
     assert!(watched.post().await);
     // A claim that is cut off here would hold its delivery until the lease ends, 40 s later.
-    site.drained(&watched.running, SOON).await;
+    load::drained(&watched.running, SOON).await;
     drop(mount);
     watched.post_until_refused().await;
     assert!(!watched.post().await);

@@ -23,7 +23,7 @@ const CONNECTIONS: usize = 64;
 const UNSIGNED: usize = 10_000;
 const SIGNED: usize = 300;
 /// Connections that drip.
-const SLOW: usize = 200;
+const SLOW: u32 = 200;
 
 fn site() -> Site {
     Site::new("route: {receiver: nobody}\nreceivers:\n  - name: nobody")
@@ -145,7 +145,7 @@ async fn slow_clients_stop_nobody_and_are_cut_off() {
     tokio::join!(slow, good);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(posted.get() > 50);
-    assert_eq!(rejected(&running, "body_timeout").await, (SLOW / 2) as f64);
+    assert_eq!(rejected(&running, "body_timeout").await, f64::from(SLOW / 2));
     assert_eq!(site.stored().await.len(), posted.get());
     end(running).await;
 }
@@ -172,7 +172,7 @@ async fn a_flood_of_bad_signatures_shuts_nobody_else_out() {
     let flooding = Cell::new(true);
     let flood = (0..8).map(async |_| {
         let mut client = RawClient::connect(to).await.unwrap();
-        let mut refused = 0;
+        let mut refused = 0_u32;
         while flooding.get() {
             client.send(&bad).await.unwrap();
             let answer = client.response().await.unwrap();
@@ -195,11 +195,11 @@ async fn a_flood_of_bad_signatures_shuts_nobody_else_out() {
         flooding.set(false);
     };
     let (refused, ()) = tokio::join!(join_all(flood), good);
-    let refused: usize = refused.into_iter().sum();
+    let refused: u32 = refused.into_iter().sum();
     assert!(refused > 200, "no flood: {refused}");
     let counted =
         rejected(&running, "bad_signature").await + rejected(&running, "peer_limit").await;
-    assert_eq!(counted, refused as f64);
+    assert_eq!(counted, f64::from(refused));
     assert_eq!(site.stored().await.len(), 200);
     let told = running.log().lines().filter(|line| line.contains(" WARN ")).count();
     assert!((1..100).contains(&told), "a flood does not fill the log: {told}");
@@ -266,7 +266,7 @@ async fn pipelined_requests_are_answered_in_their_order() {
     end(running).await;
 }
 
-/// Method, path, headers, body and the status that answers.
+/// Method, path, headers, body, and the status that is the answer.
 type Case<'a> = (&'a str, &'a str, &'a [(String, String)], &'a [u8], u16);
 
 #[tokio::test]

@@ -12,8 +12,6 @@
     clippy::format_push_string,
     clippy::format_collect,
     clippy::float_cmp,
-    clippy::cast_precision_loss,
-    clippy::print_stderr,
     unreachable_pub,
     reason = "a test may panic, spawn and look at the real clock; its helpers are public to its modules only, and speed is no matter"
 )]

@@ -60,7 +60,7 @@ async fn ends_well_under_load(signal: &str) {
     assert_eq!(tally.refused, [], "nobody is refused for our going");
 
     let mut running = service.restart(addresses).await;
-    site.drained(&running, Duration::from_mins(1)).await;
+    load::drained(&running, Duration::from_mins(1)).await;
     assert!(running.terminate(SOON).await.success());
     load::assert_sound(&running.log());
     let keys = hook
@@ -169,7 +169,7 @@ async fn hung_receivers_do_not_hold_us_and_are_tried_again_with_the_same_key() {
     assert!(site.deliveries().await.iter().all(|row| row.state.as_str() == "pending"));
 
     let mut running = service.restart(addresses).await;
-    site.drained(&running, SOON).await;
+    load::drained(&running, SOON).await;
     let scrape = load::metrics(addresses.private).await;
     assert!(running.terminate(SOON).await.success());
     let keys: Vec<_> = hook

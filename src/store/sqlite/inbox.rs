@@ -17,7 +17,7 @@ use crate::store::{Recorded, StoreError, StoredEvent, Unreadable};
 const CONTENT_WINDOW: Duration = Duration::from_hours(1);
 
 /// Bytes of payload read at a time, plus one event: a payload takes many times its size once it is parsed.
-const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+const READ_BYTES_MAX: usize = 512 * 1024;
 
 /// The columns that [`stored`] reads, in its order.
 pub(super) const COLUMNS: &str = "seq, id, account, kind, type, occurred_at, received_at, attempt, \

@@ -135,19 +135,6 @@ impl Site {
         deliveries
     }
 
-    /// Waits until everything was judged, and every delivery has ended.
-    #[track_caller]
-    #[expect(clippy::unused_self, reason = "a verb of the site")]
-    pub fn drained(&self, running: &Running, within: Duration) -> impl Future<Output = ()> {
-        let private = running.addresses().private;
-        eventually_async(within, move || async move {
-            let text = metrics(private).await;
-            let rest =
-                ["tollbell_inbox_lag_events", PENDING, SENDING].map(|name| value(&text, name));
-            (rest == [Some(0.0); 3]).then_some(())
-        })
-    }
-
     async fn attach(&self) -> Store {
         Store::attach(&self.store).await.unwrap()
     }
@@ -155,6 +142,17 @@ impl Site {
 
 const PENDING: &str = "tollbell_deliveries{state=\"pending\"}";
 const SENDING: &str = "tollbell_deliveries{state=\"sending\"}";
+
+/// Waits until everything was judged, and every delivery has ended.
+#[track_caller]
+pub fn drained(running: &Running, within: Duration) -> impl Future<Output = ()> {
+    let private = running.addresses().private;
+    eventually_async(within, move || async move {
+        let text = metrics(private).await;
+        let rest = ["tollbell_inbox_lag_events", PENDING, SENDING].map(|name| value(&text, name));
+        (rest == [Some(0.0); 3]).then_some(())
+    })
+}
 
 /// What a scrape shows.
 pub async fn metrics(private: SocketAddr) -> String {
