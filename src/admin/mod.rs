@@ -15,7 +15,9 @@ use crate::store::{DeliveryState, Store, StoreError};
 /// How long the store may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections to the private listener at most.
-const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_MAX: usize = 1024;
+/// How long a connection may wait for its next request.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// What the private listener needs.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Ser
     })
     .workers(1)
     .max_connections(CONNECTIONS_MAX)
+    .keep_alive(IDLE)
+    .client_request_timeout(IDLE)
     .shutdown_timeout(1)
     .disable_signals()
     .listen(listener)?;

@@ -42,8 +42,11 @@ pub struct Message {
 pub struct MessageAlert {
     /// Identity.
     pub fingerprint: Fingerprint,
-    /// Firing or resolved; an expired alert that is told counts as resolved.
+    /// Firing or resolved; an expired alert that is told counts as resolved, as in Alertmanager.
     pub status: Status,
+    /// It ended because its time was over; nothing said that the problem is.
+    #[serde(default)]
+    pub expired: bool,
     /// Labels.
     pub labels: Labels,
     /// Annotations.

@@ -5,6 +5,7 @@ use clap::Subcommand;
 
 use super::deliveries::attach;
 use super::{ConfigArg, Exit, Format, output, runtime};
+use crate::event::product;
 use crate::store::{EventFilter, EventRecord, EventState};
 
 /// Arguments of `events`.
@@ -132,7 +133,13 @@ fn print(record: &EventRecord) -> anyhow::Result<()> {
         ("id", event.id.clone()),
         ("account", event.account.clone()),
         ("kind", event.kind.clone()),
+        (
+            "type",
+            if event.type_as_sent.is_empty() { "none" } else { &event.type_as_sent }.to_owned(),
+        ),
+        ("product", product(&event.kind).to_owned()),
         ("source", event.source.to_string()),
+        ("attempt", or_unknown(event.attempt.map(|attempt| attempt.to_string()))),
         ("occurred", or_unknown(event.occurred_at.map(|at| at.to_string()))),
         ("received", event.received_at.to_string()),
         ("cost", or_unknown(event.cost.map(|cost| cost.to_string()))),

@@ -1,8 +1,10 @@
 //! `tollbell serve`
 
-use std::net::TcpListener;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Context as _;
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::log::{self, LogArgs};
@@ -10,6 +12,9 @@ use super::{ConfigArg, Exit, output, runtime};
 use crate::app::{App, Listeners};
 use crate::clock::Clock;
 use crate::config::{self, Config};
+
+/// Connections that the kernel keeps until they are accepted; it has a bound of its own, often 4,096.
+const BACKLOG: u32 = 4096;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -40,21 +45,34 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
+/// A listener whose kernel queue outlasts a burst of connections.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As the standard library does: a restart need not wait for old connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
 async fn serve(config: Config) -> anyhow::Result<Exit> {
     // Before anything starts, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let bind =
-        |address| TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"));
+    let mut hangup = signal(SignalKind::hangup())?;
+    let bind = |address| listen(address).with_context(|| format!("cannot listen on {address}"));
     let listeners = Listeners {
         public: bind(config.server.listen)?,
         private: bind(config.server.private_listen)?,
     };
     let app = App::start(config, listeners, Clock::system()).await?;
-    let asked = tokio::select! {
-        _ = terminate.recv() => true,
-        _ = interrupt.recv() => true,
-        () = app.failed() => false,
+    let asked = loop {
+        tokio::select! {
+            _ = terminate.recv() => break true,
+            _ = interrupt.recv() => break true,
+            // What asks others to reload must not end us without a drain.
+            _ = hangup.recv() => tracing::warn!("SIGHUP ignored: restart to load a changed configuration"),
+            () = app.failed() => break false,
+        }
     };
     let clean = app.shutdown().await;
     Ok(if asked && clean { Exit::Ok } else { Exit::Failed })

@@ -107,6 +107,7 @@ fn sample(names: &Names) -> Parcel {
     let alert = MessageAlert {
         fingerprint: Fingerprint::of(&labels),
         status: Status::Firing,
+        expired: false,
         labels: labels.clone(),
         annotations: annotations.clone(),
         starts_at: at,

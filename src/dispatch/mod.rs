@@ -159,6 +159,7 @@ impl Lane {
                 detail,
             },
             next,
+            maybe_taken: reason == Some(Reason::Timeout),
             events: decide::dead_letter(delivery, next, reason, now).into_iter().collect(),
             fallbacks: if rung {
                 fallback::copies(delivery, &self.deps.receivers.load(), now)

@@ -348,6 +348,7 @@ fn message(
         alerts: vec![MessageAlert {
             fingerprint: alert.fingerprint.clone(),
             status,
+            expired: alert.state == AlertState::Expired,
             labels: alert.labels.clone(),
             annotations: alert.annotations.clone(),
             starts_at: alert.starts_at,

@@ -140,7 +140,9 @@ fn attempt(meta: &Value) -> Option<u32> {
 }
 
 fn named(name: String, mut fields: Fields, attempt: Option<u32>) -> Envelope {
-    let id = text_of(&fields, "id").or_else(|| text_of(&fields, "webhook_id"));
+    // A number is an identity as well as a text is.
+    let number = || fields.get("id").and_then(Value::as_number).map(ToString::to_string);
+    let id = text_of(&fields, "id").or_else(number).or_else(|| text_of(&fields, "webhook_id"));
     let is_log_view = fields.contains_key("webhook_id");
     let occurred_as_sent = fields.remove("occurred_at");
     let created_at = fields.remove("created_at");

@@ -1,8 +1,8 @@
 //! What must not be kept as it came.
 //!
 //! Receives a payload. Promises that the values named in the tables below are replaced, keys and types stay, and the
-//! same payload always gives the same result: text becomes `[masked]`, a number 0, a flag `false`, a URL keeps
-//! scheme and host. Null and empty text stay, they hide nothing. Never touches ids, amounts, statuses, and the
+//! same payload always gives the same result: text becomes `[masked]`, a number 0, a URL keeps
+//! scheme and host. Null, flags and empty text stay: they tell nothing, and a wrong flag would be a lie. Never touches ids, amounts, statuses, and the
 //! numbers and addresses of the parties.
 //!
 //! A key is compared as lower-case words joined by `_`, so `CardNumber`, `card-number` and `card_number` are one.
@@ -109,7 +109,6 @@ fn walk(value: &mut Value, key: &str, fate: Fate) {
         Value::Array(items) => items.iter_mut().for_each(|item| walk(item, key, fate)),
         Value::String(text) => mask_text(text, fate),
         Value::Number(number) if fate == Fate::Hide => *number = Number::from(0),
-        Value::Bool(flag) if fate == Fate::Hide => *flag = false,
         Value::Number(_) | Value::Bool(_) | Value::Null => {}
     }
 }
@@ -275,10 +274,10 @@ mod tests {
         });
         let after = json!({
             "text": MASKED, "Body": MASKED, "subject": MASKED, "custom_code": MASKED,
-            "code": 0, "client_state": MASKED, "digits": MASKED, "password": false, "extra": {"api_token": MASKED},
+            "code": 0, "client_state": MASKED, "digits": MASKED, "password": true, "extra": {"api_token": MASKED},
             "payment_card_number": MASKED, "payment_card_type": MASKED, "security_code": MASKED,
             "bank_account_number": MASKED, "payment_token": MASKED, "iban": null, "subject_2": "kept", "caption": "",
-            "transcription_data": {"transcript": MASKED, "confidence": 0, "is_final": false, "id": "t1"},
+            "transcription_data": {"transcript": MASKED, "confidence": 0, "is_final": true, "id": "t1"},
             "custom_headers": [{"name": "X-Key", "value": MASKED}],
             "message_history": [{"role": MASKED, "content": MASKED}],
             "results": [{"insight_id": "i1", "result": MASKED}],

@@ -153,7 +153,8 @@ fn identity_is_the_senders_or_the_contents() {
     let wrap =
         |id: &str| format!(r#"{{"data":{{"event_type":"fax.sent","id":{id},"payload":{{}}}}}}"#);
     assert_eq!(read(wrap(r#""abc""#)).id, "abc");
-    for none in ["null", "7", r#""""#, r#"" ""#] {
+    assert_eq!(read(wrap("7")).id, "7");
+    for none in ["null", "{}", r#""""#, r#"" ""#] {
         assert!(read(wrap(none)).content_hashed, "{none}");
     }
     for odd in [&format!("\"{}\"", "x".repeat(256)), r#""a\u0000b""#, r#""a\nb""#] {

@@ -2,11 +2,14 @@
 //!
 //! actix times the head of a connection's first request, and its idle time between requests, but not the head
 //! of a later request: a client that sends one byte of it holds its connection for ever. [`Paced`] closes that
-//! gap below actix: whoever begins a request must have its answer within the sum of all limits.
+//! gap below actix: whoever begins a request must have its answer within the sum of all limits. When connections
+//! become many, it also ends those that want nothing: strangers who only hold places do not keep Telnyx out.
 
 use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +26,12 @@ use super::receive::{self, State};
 
 /// Connections at once, over all workers; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
+
+/// How long a connection may wait for its next request while more than half of the places are taken.
+const CROWDED_IDLE: Duration = Duration::from_secs(1);
+
+/// How long a request may take then. Telnyx itself gives up after two seconds.
+const CROWDED_REQUEST: Duration = Duration::from_secs(3);
 
 /// Threads at most; actix has no more.
 const WORKERS_MAX: usize = 512;
@@ -106,6 +115,7 @@ pub(super) fn listen(
         .shutdown_timeout(shutdown_timeout.as_secs().max(1))
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
+    let crowd = Crowd::default();
     let server = builder.listen("webhooks", listener, move || {
         let state = state.clone();
         let app = App::new()
@@ -125,40 +135,74 @@ pub(super) fn listen(
             .client_disconnect_timeout(timeouts.linger)
             .local_addr(address)
             .h1(app);
-        fn_service(move |socket: TcpStream| async move {
+        let crowd = crowd.clone();
+        fn_service(move |socket: TcpStream| {
             let peer = socket.peer_addr().ok();
-            Ok::<_, actix_http::error::DispatchError>((
-                Paced::new(socket, timeouts.request()),
-                peer,
-            ))
+            let paced = Paced::new(socket, timeouts.request(), crowd.clone());
+            async move { Ok::<_, actix_http::error::DispatchError>((paced, peer)) }
         })
         .and_then(http)
     })?;
     Ok(server.run())
 }
 
-/// A socket that ends when a request that has begun gets no answer in time.
+/// How many connections are open, over all workers.
+#[derive(Debug, Clone, Default)]
+struct Crowd(Arc<AtomicUsize>);
+
+impl Crowd {
+    /// More than half of the places are taken: whoever wants nothing now makes room for who does.
+    fn is_dense(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > CONNECTIONS_MAX / 2
+    }
+}
+
+/// A socket that ends when a request that has begun gets no answer in time; in a dense [`Crowd`] sooner, and when it
+/// only waits.
 struct Paced {
     socket: TcpStream,
     limit: Duration,
-    /// When the answer is due to what has been read since the last answer.
-    due: Option<Instant>,
+    crowd: Crowd,
+    /// Since when the connection waits for a request, or for the answer to one.
+    since: Instant,
+    /// Whether a request has begun.
+    asking: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Paced {
-    fn new(socket: TcpStream, limit: Duration) -> Self {
-        Self { socket, limit, due: None, timer: None }
+    fn new(socket: TcpStream, limit: Duration, crowd: Crowd) -> Self {
+        crowd.0.fetch_add(1, Ordering::Relaxed);
+        Self { socket, limit, crowd, since: Instant::now(), asking: false, timer: None }
     }
 
-    /// Ready when the answer is overdue; else sees to it that the task is woken when it is.
+    /// Ready when the connection has lasted too long; else sees to it that the task is woken to look again.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(due) = self.due else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        if timer.deadline() != due {
-            timer.as_mut().reset(due);
+        loop {
+            let now = Instant::now();
+            let lasted = now - self.since;
+            let patience = if self.asking { CROWDED_REQUEST } else { CROWDED_IDLE };
+            let overdue = self.asking && lasted >= self.limit;
+            if overdue || (lasted >= patience && self.crowd.is_dense()) {
+                return Poll::Ready(());
+            }
+            let look_again = now + CROWDED_IDLE;
+            let look_again =
+                if self.asking { look_again.min(self.since + self.limit) } else { look_again };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(look_again)));
+            if timer.is_elapsed() {
+                timer.as_mut().reset(look_again);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
         }
-        timer.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Paced {
+    fn drop(&mut self) {
+        self.crowd.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -174,8 +218,9 @@ impl AsyncRead for Paced {
             // An end of input is what actix takes without complaint.
             Poll::Pending => self.poll_overdue(cx).map(Ok),
             Poll::Ready(read) => {
-                if buffer.filled().len() > before && self.due.is_none() {
-                    self.due = Some(Instant::now() + self.limit);
+                if buffer.filled().len() > before && !self.asking {
+                    self.asking = true;
+                    self.since = Instant::now();
                 }
                 Poll::Ready(read)
             }
@@ -189,7 +234,8 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.due = None;
+        self.asking = false;
+        self.since = Instant::now();
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 

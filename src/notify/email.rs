@@ -367,6 +367,9 @@ mod tests {
 
         Messaging profile reached its spend limit
 
+        Messages of this profile are refused until the limit is raised or the day is
+        over. Check for a loop or for fraud before you raise it.
+
           Spent             10.02 of 10.00 USD
           Since             2026-08-20 19:17:08 UTC (3m 20s ago)
           Account           default
@@ -375,8 +378,6 @@ mod tests {
           Event             messaging-profile.spend-limit-reached
 
         What to do
-          Messages of this profile are refused until the limit is raised or the day is
-          over. Check for a loop or for fraud before you raise it.
           Raise the daily limit in Mission Control, Messaging, Profiles.
 
         Open in console: https://tollbell.example.com/alerts/4ddabc6d19890228

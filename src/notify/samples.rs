@@ -29,6 +29,7 @@ pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> Messag
     MessageAlert {
         fingerprint: Fingerprint::of(&labels),
         status: Status::Firing,
+        expired: false,
         labels,
         annotations,
         starts_at: at("2026-08-20T19:17:08Z"),

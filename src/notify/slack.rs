@@ -149,14 +149,18 @@ fn blocks(view: &View) -> Vec<Value> {
     blocks
 }
 
-/// The blocks of the only alert: the amount in bold, rows in two columns, what to do.
+/// The blocks of the only alert: what happened, the amount in bold, rows in two columns, what to do.
 fn single(view: &View, alert: &AlertView) -> Vec<Value> {
     let mut lines = Vec::new();
     if let Some(Fact { name, value }) = &alert.figure {
         lines.push(format!("*{}:* {}", slack_escape(name), slack_escape(value)));
     }
     lines.push(format!("*{}:* {}", alert.when.name, slack_escape(&alert.when.value)));
-    let mut blocks = vec![section(&lines.join("\n"))];
+    let mut blocks = Vec::new();
+    if !alert.story.is_empty() {
+        blocks.push(section(&escaped(&alert.story, SECTION_MAX)));
+    }
+    blocks.push(section(&lines.join("\n")));
 
     let severity = (!view.severity.is_empty())
         .then(|| Fact { name: "Severity".to_owned(), value: view.severity.clone() });
@@ -488,6 +492,14 @@ mod tests {
               "blocks": [
                 {
                   "text": {
+                    "text": "Messages of this profile are refused until the limit is raised or the day is over. Check for a loop or for fraud before you raise it.",
+                    "type": "mrkdwn",
+                    "verbatim": true
+                  },
+                  "type": "section"
+                },
+                {
+                  "text": {
                     "text": "*Spent:* 10.02 of 10.00 USD\n*Since:* 2026-08-20 19:17:08 UTC (3m 20s ago)",
                     "type": "mrkdwn",
                     "verbatim": true
@@ -526,7 +538,7 @@ mod tests {
                 },
                 {
                   "text": {
-                    "text": "*What to do*\nMessages of this profile are refused until the limit is raised or the day is over. Check for a loop or for fraud before you raise it.\nRaise the daily limit in Mission Control, Messaging, Profiles.",
+                    "text": "*What to do*\nRaise the daily limit in Mission Control, Messaging, Profiles.",
                     "type": "mrkdwn",
                     "verbatim": true
                   },

@@ -35,8 +35,10 @@ const LATE_SECONDS: i64 = 120;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Tone {
-    /// Over.
+    /// Over, by word.
     Resolved,
+    /// Over, because nothing more was heard.
+    Expired,
     /// Fires, and can wait.
     Info,
     /// Fires; also what has no known severity.
@@ -62,6 +64,7 @@ impl Tone {
             Self::Warning => "#b45309",
             Self::Info => "#1d5fa8",
             Self::Resolved => "#1a7f37",
+            Self::Expired => "#57606a",
         }
     }
 
@@ -72,6 +75,7 @@ impl Tone {
             Self::Warning => '🟠',
             Self::Info => '🔵',
             Self::Resolved => '🟢',
+            Self::Expired => '⚪',
         }
     }
 }
@@ -92,7 +96,7 @@ pub(super) struct View {
     pub(super) tone: Tone,
     /// The colour as `#rrggbb`.
     pub(super) color: &'static str,
-    /// `FIRING` or `RESOLVED`.
+    /// `FIRING`, `RESOLVED` or `EXPIRED`.
     pub(super) status: &'static str,
     /// The worst severity among the alerts that set the tone, `was …` when they are over; may be empty.
     pub(super) severity: String,
@@ -123,7 +127,7 @@ pub(super) struct AlertView {
     pub(super) tone: Tone,
     /// The colour as `#rrggbb`.
     pub(super) color: &'static str,
-    /// `FIRING` or `RESOLVED`.
+    /// `FIRING`, `RESOLVED` or `EXPIRED`.
     pub(super) status: &'static str,
     /// What happened, on one line.
     pub(super) headline: String,
@@ -133,7 +137,9 @@ pub(super) struct AlertView {
     pub(super) when: Fact,
     /// Everything else: further amounts, labels, event fields.
     pub(super) facts: Vec<Fact>,
-    /// What to do, as written by the author of the rule; may have several lines. Empty when it is over.
+    /// What happened in more words, as written by the author of the rule; may have several lines. Empty when it is over.
+    pub(super) story: String,
+    /// What to do, likewise.
     pub(super) advice: String,
     /// Where to go.
     pub(super) links: Vec<Link>,
@@ -158,7 +164,7 @@ impl View {
         Self {
             tone,
             color: tone.color(),
-            status: status_word(message.status),
+            status: status_word(message.status, expired(message)),
             severity,
             subject: subject(message, &headline, &account),
             account,
@@ -196,21 +202,28 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
     AlertView {
         tone,
         color: tone.color(),
-        status: status_word(alert.status),
+        status: status_word(alert.status, alert.expired),
         headline: alert_headline(alert),
         figure,
         when: when(alert, parcel.now),
         facts,
+        story: if over { String::new() } else { story(alert) },
         advice: if over { String::new() } else { advice(alert) },
         links: alert_links(alert, &parcel.message.external_url),
     }
 }
 
-fn status_word(status: Status) -> &'static str {
+fn status_word(status: Status, expired: bool) -> &'static str {
     match status {
         Status::Firing => "FIRING",
+        Status::Resolved if expired => "EXPIRED",
         Status::Resolved => "RESOLVED",
     }
+}
+
+/// Whether all of it ended because its time was over.
+fn expired(message: &Message) -> bool {
+    message.alerts.iter().all(|alert| alert.expired)
 }
 
 fn severity_of(alert: &MessageAlert) -> String {
@@ -218,7 +231,7 @@ fn severity_of(alert: &MessageAlert) -> String {
 }
 
 fn tone_of(alert: &MessageAlert) -> Tone {
-    Tone::of(alert.status, &severity_of(alert))
+    if alert.expired { Tone::Expired } else { Tone::of(alert.status, &severity_of(alert)) }
 }
 
 /// The summary, else the alert's name, else a word: never empty.
@@ -260,7 +273,7 @@ fn names(message: &Message) -> String {
 fn subject(message: &Message, headline: &str, account: &str) -> String {
     let mut subject = format!(
         "[{}] {}",
-        status_word(message.status),
+        status_word(message.status, expired(message)),
         truncate(headline, SUBJECT_HEADLINE_CHARACTERS)
     );
     if !account.is_empty() {
@@ -280,6 +293,9 @@ fn notes(parcel: &Parcel) -> Vec<String> {
     if let Some(receiver) = &message.fallback_for {
         let receiver = one_line(receiver, NAME_CHARACTERS);
         notes.push(format!("This copy is for receiver {receiver}, which could not be reached."));
+    }
+    if expired(message) {
+        notes.push("Its time is over; nothing said that the problem is.".to_owned());
     }
     let late = parcel.now.duration_since(message.created_at).as_secs();
     if late >= LATE_SECONDS {
@@ -313,20 +329,20 @@ fn utc(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+fn story(alert: &MessageAlert) -> String {
+    lines(text_of(&alert.annotations, "description"), ADVICE_CHARACTERS)
+}
+
 fn advice(alert: &MessageAlert) -> String {
     let runbook = ["runbook", "runbook_url"].map(|name| text_of(&alert.annotations, name));
     // A runbook that is no address is advice in words.
     let words = runbook.into_iter().find(|text| !text.trim().is_empty() && link(text).is_none());
-    [
-        text_of(&alert.annotations, "description"),
-        text_of(&alert.annotations, "action"),
-        words.unwrap_or_default(),
-    ]
-    .iter()
-    .map(|text| lines(text, ADVICE_CHARACTERS))
-    .filter(|text| !text.is_empty())
-    .collect::<Vec<_>>()
-    .join("\n")
+    [text_of(&alert.annotations, "action"), words.unwrap_or_default()]
+        .iter()
+        .map(|text| lines(text, ADVICE_CHARACTERS))
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn alert_links(alert: &MessageAlert, external_url: &str) -> Vec<Link> {

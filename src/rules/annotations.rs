@@ -86,7 +86,10 @@ impl Annotations {
     pub(super) fn render(&self, name: &str, context: &Value) -> (String, bool) {
         let (mut text, rendered) = match self.templates.render(name, context) {
             Ok(text) => (text, true),
-            Err(error) => (format!("(cannot render: {error})"), false),
+            Err(error) => {
+                let alert = name.split(['/', '#']).nth(1).unwrap_or(name);
+                (format!("{alert} (cannot render: {error})"), false)
+            }
         };
         text.truncate(text.floor_char_boundary(ANNOTATION_BYTES_MAX));
         (text, rendered)

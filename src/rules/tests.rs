@@ -227,7 +227,7 @@ fn an_annotation_that_cannot_be_rendered_swallows_nothing() {
     assert_eq!(firing.annotations["other"], "fine");
     assert_eq!(
         firing.annotations["summary"],
-        "(cannot render: undefined value: `payload.total_cost` is undefined)"
+        "A (cannot render: undefined value: `payload.total_cost` is undefined)"
     );
 }
 

@@ -100,6 +100,7 @@ pub(super) fn queued(id: &str, lane: &str, minutes: i64) -> NewDelivery {
             alerts: vec![MessageAlert {
                 fingerprint: Fingerprint::from("f1".to_owned()),
                 status: Status::Firing,
+                expired: false,
                 labels: Labels::new(),
                 annotations: Labels::new(),
                 starts_at: at(0),
@@ -157,7 +158,14 @@ pub(super) fn settlement(id: &str, number: u32, next: Next) -> Settlement {
         reason: reason.to_owned(),
         detail: String::new(),
     };
-    Settlement { id: id.to_owned(), attempt, next, fallbacks: vec![], events: vec![] }
+    Settlement {
+        id: id.to_owned(),
+        attempt,
+        next,
+        maybe_taken: false,
+        fallbacks: vec![],
+        events: vec![],
+    }
 }
 
 async fn settle(store: &Store, id: &str, number: u32, next: Next) -> Settled {

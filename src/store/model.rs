@@ -222,6 +222,8 @@ pub struct Settlement {
     pub attempt: Attempt,
     /// What becomes of it.
     pub next: Next,
+    /// The peer may have taken it all the same: the next attempt may be a repeat.
+    pub maybe_taken: bool,
     /// Copies for the receiver's fallback, queued in the same transaction, once for each original delivery:
     /// ids that exist already are left alone.
     pub fallbacks: Vec<NewDelivery>,

@@ -1,7 +1,10 @@
 //! Connections: how they are set up, and whether the files beneath them are still the ones at their paths.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +45,9 @@ pub(super) enum Purpose {
 pub(super) fn writer(path: &Path, purpose: Purpose) -> Result<Connection, Failure> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, purpose == Purpose::Create);
+    if purpose == Purpose::Create {
+        keep_private(path)?;
+    }
     let conn = Connection::open_with_flags(path, flags)?;
     let wait = if purpose == Purpose::Attach { BUSY_ATTACHED } else { BUSY_SERVING };
     conn.busy_timeout(wait)?;
@@ -60,6 +66,17 @@ pub(super) fn writer(path: &Path, purpose: Purpose) -> Result<Connection, Failur
     conn.pragma_update(None, "secure_delete", "FAST")?;
     common(&conn)?;
     Ok(conn)
+}
+
+/// Makes the file for its owner alone, if it is not there: it holds phone numbers and maybe texts. SQLite gives the
+/// files beside it the same mode.
+fn keep_private(path: &Path) -> Result<(), Failure> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Ok(_empty) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Failure::unavailable(error.to_string())),
+    }
 }
 
 /// Opens a connection that only reads.

@@ -23,7 +23,7 @@ impl Sqlite {
         &self,
         settlement: Settlement,
     ) -> Result<Settled, StoreError> {
-        let Settlement { id, attempt, next, fallbacks, events } = settlement;
+        let Settlement { id, attempt, next, maybe_taken, fallbacks, events } = settlement;
         let copies = prepare(fallbacks)?;
         let raised = events
             .into_iter()
@@ -38,6 +38,10 @@ impl Sqlite {
                 return Ok(Settled::Stale);
             }
             found.end_attempt(tx, &attempt, next)?;
+            if maybe_taken {
+                tx.prepare_cached("UPDATE deliveries SET maybe_repeated = 1 WHERE n = ?1")?
+                    .execute([found.n])?;
+            }
             let rung = !copies.is_empty() && found.ring(tx, &copies)?;
             for event in &raised {
                 effects.recorded |= inbox::insert(tx, event)? == Recorded::New;
