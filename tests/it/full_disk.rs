@@ -305,8 +305,18 @@ fn refuses_to_start(site: &Site) -> String {
         None => format!("{line}\n"),
     });
     fs::write(site.dir().join("second.yaml"), lines.collect::<String>()).unwrap();
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_tollbell"));
-    serve.args(["serve", "--config", "second.yaml"]).current_dir(site.dir());
+    // Should it run after all, it is not to run for ever.
+    let mut serve = Command::new("timeout");
+    serve
+        .args([
+            "--signal=KILL",
+            "20",
+            env!("CARGO_BIN_EXE_tollbell"),
+            "serve",
+            "--config",
+            "second.yaml",
+        ])
+        .current_dir(site.dir());
     let ended = serve.output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
