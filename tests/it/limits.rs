@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout};
 use tollbell::clock::Clock;
 
@@ -22,6 +24,10 @@ const RSS_MAX: u64 = 150 * MIB as u64;
 const CONNECTIONS: usize = 64;
 const UNSIGNED: usize = 10_000;
 const SIGNED: usize = 300;
+/// Connections at once, as `intake::server` has it.
+const PLACES: usize = 1024;
+/// Strangers who hold a connection each.
+const HOLDING: usize = 700;
 /// Connections that drip.
 const SLOW: u32 = 200;
 
@@ -103,6 +109,27 @@ async fn memory_stays_bounded_under_large_bodies_of_garbage() {
         assert!(good >= SIGNED / 2, "{statuses:?}");
         peak("signed");
     }
+    end(running).await;
+}
+
+/// Strangers who were answered once and then only hold their connections: more than half of all places.
+#[tokio::test]
+async fn strangers_who_only_hold_connections_make_room() {
+    let site = site();
+    let running = site.service().start().await;
+    let to = running.addresses().public;
+    let strangers = (0..HOLDING).map(async |_| {
+        let mut client = RawClient::connect(to).await.unwrap();
+        client.send(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        client.response().await.unwrap();
+        client
+    });
+    let mut held = join_all(strangers).await;
+    assert_eq!(site.post(to, "good", "p").await.status, 200);
+    // The idle limit is a minute; these are sent away in seconds, without a word from anybody.
+    let closing: FuturesUnordered<_> = held.iter_mut().map(RawClient::closed).collect();
+    let sent_away = closing.take(HOLDING - PLACES / 2).count();
+    timeout(Duration::from_secs(20), sent_away).await.expect("they still hold their places");
     end(running).await;
 }
 
