@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tollbell::event::Event;
 use tollbell::problem::{At, Position};
-use tollbell::rules::{RuleSet, RuleSpec};
+use tollbell::rules::{KindSpec, RuleSet, RuleSpec};
 
 /// How long each figure is taken.
 const SPAN: Duration = Duration::from_millis(700);
@@ -25,9 +25,12 @@ fn rule(name: &str, on: &str, when: &str) -> RuleSpec {
         on: vec![at(on)],
         when: Some(at(when)),
         by: vec![(at("status"), at("payload.status"))],
-        active_for: Duration::from_hours(1),
-        notify_expired: false,
-        resolve_on: None,
+        max_series: 1_000,
+        kind: KindSpec::Event {
+            active_for: Duration::from_hours(1),
+            notify_expired: false,
+            resolve_on: None,
+        },
         labels: vec![(at("severity"), at("warning"))],
         annotations: vec![],
     }
@@ -35,7 +38,7 @@ fn rule(name: &str, on: &str, when: &str) -> RuleSpec {
 
 fn compile(specs: Vec<RuleSpec>) -> RuleSet {
     let count = specs.len();
-    let (set, _) = RuleSet::compile(specs, &[]);
+    let (set, _) = RuleSet::compile(specs, Vec::new(), &[]);
     assert_eq!(set.len(), count, "every rule compiles");
     set
 }
@@ -47,7 +50,7 @@ fn judge(set: &RuleSet, event: &Event) -> Duration {
         let mut runs = 0;
         while start.elapsed() < SPAN / 5 {
             for _ in 0..50 {
-                black_box(set.judge(black_box(event)));
+                black_box(set.judge(black_box(event), None));
             }
             runs += 50;
         }

@@ -227,6 +227,12 @@ impl Parts {
             rules: config.rules,
             route: config.route,
             receivers: self.receivers.clone(),
+            inhibit_rules: config.inhibit_rules,
+            time_intervals: config
+                .time_intervals
+                .into_iter()
+                .map(|one| (one.name.clone(), one))
+                .collect(),
             external_url: config.server.external_url.unwrap_or_default(),
             config_hash: config.hash,
         };

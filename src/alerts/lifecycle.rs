@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Alert, AlertState, Fingerprint};
 use crate::clock;
-use crate::rules::Firing;
+use crate::rules::{Firing, Labels, Series};
 
 /// What happened to an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +20,13 @@ pub enum Transition {
     Resolved,
     /// `active_for` passed.
     Expired,
+    /// No reading came.
+    NoData,
+    /// Its rule is gone.
+    RuleRemoved,
 }
 
-/// A match: what the alert is now. `current` is the alert of the same fingerprint, if one is kept.
+/// A match of an event rule: what the alert is now. `current` is the alert of the same fingerprint, if one is kept.
 ///
 /// The alert lasts `active_for` from when the event happened, not from when we heard of it.
 pub fn fire(
@@ -34,7 +38,8 @@ pub fn fire(
 ) -> (Alert, Transition) {
     let starts_at = firing.at.min(now);
     let ends_at = clock::add(starts_at, firing.active_for);
-    let active = current.filter(|alert| alert.state == AlertState::Firing && alert.ends_at > now);
+    let active =
+        current.filter(|alert| alert.is_firing() && alert.ends_at.is_none_or(|at| at > now));
     let over = ends_at <= now;
     let mut alert = Alert {
         fingerprint: Fingerprint::of(&firing.labels),
@@ -43,8 +48,9 @@ pub fn fire(
         annotations: firing.annotations.clone(),
         state: if over { AlertState::Expired } else { AlertState::Firing },
         starts_at,
-        ends_at,
+        ends_at: Some(ends_at),
         updated_at: now,
+        value: None,
         notify_expired: firing.notify_expired,
         event,
     };
@@ -52,7 +58,7 @@ pub fn fire(
         Some(active) => {
             alert.state = AlertState::Firing;
             alert.starts_at = active.starts_at.min(starts_at);
-            alert.ends_at = active.ends_at.max(ends_at);
+            alert.ends_at = active.ends_at.max(alert.ends_at);
             (alert, Transition::Extended)
         }
         None if over => (alert, Transition::FiredAndEnded),
@@ -60,23 +66,54 @@ pub fn fire(
     }
 }
 
+/// A series' alert begins to fire, or goes on with fresh values: it lasts until word comes.
+pub fn raise(
+    current: Option<&Alert>,
+    series: &Series,
+    annotations: Labels,
+    since: Timestamp,
+    now: Timestamp,
+) -> (Alert, Transition) {
+    let active = current.filter(|alert| alert.is_firing());
+    let alert = Alert {
+        fingerprint: Fingerprint::of(&series.labels),
+        rule: series.rule.clone(),
+        labels: series.labels.clone(),
+        annotations,
+        state: AlertState::Firing,
+        starts_at: active.map_or(since, |active| active.starts_at),
+        ends_at: None,
+        updated_at: now,
+        value: series.value,
+        notify_expired: false,
+        event: series.event.clone(),
+    };
+    (alert, if active.is_some() { Transition::Extended } else { Transition::Fired })
+}
+
 /// A match of `resolve_on`: the ended alert, or `None` when it does not fire.
 pub fn resolve(current: &Alert, event: Value, now: Timestamp) -> Option<(Alert, Transition)> {
-    (current.state == AlertState::Firing).then(|| {
-        let ended = Alert {
-            state: AlertState::Resolved,
-            ends_at: now,
-            updated_at: now,
-            event,
-            ..current.clone()
+    let (ended, transition) = end(current, AlertState::Resolved, now)?;
+    Some((Alert { event, ..ended }, transition))
+}
+
+/// The alert ends now, in the given way; `None` when it does not fire.
+pub fn end(current: &Alert, state: AlertState, now: Timestamp) -> Option<(Alert, Transition)> {
+    current.is_firing().then(|| {
+        let ended = Alert { state, ends_at: Some(now), updated_at: now, ..current.clone() };
+        let transition = match state {
+            AlertState::Expired => Transition::Expired,
+            AlertState::NoData => Transition::NoData,
+            AlertState::RuleRemoved => Transition::RuleRemoved,
+            AlertState::Firing | AlertState::Resolved => Transition::Resolved,
         };
-        (ended, Transition::Resolved)
+        (ended, transition)
     })
 }
 
 /// The passing of time: the expired alert, or `None` when it lasts.
 pub fn expire(current: &Alert, now: Timestamp) -> Option<(Alert, Transition)> {
-    (current.state == AlertState::Firing && current.ends_at <= now)
+    (current.is_firing() && current.ends_at.is_some_and(|at| at <= now))
         .then(|| (Alert { state: AlertState::Expired, ..current.clone() }, Transition::Expired))
 }
 
@@ -106,16 +143,16 @@ mod tests {
     #[test]
     fn a_further_match_extends_and_tells_nobody() {
         let (first, transition) = fire(None, "g/X", &firing(at(0)), Value::Null, at(1));
-        assert_eq!((transition, first.ends_at), (Transition::Fired, at(60)));
+        assert_eq!((transition, first.ends_at), (Transition::Fired, Some(at(60))));
         let (second, transition) = fire(Some(&first), "g/X", &firing(at(30)), Value::Null, at(30));
-        assert_eq!((transition, second.ends_at), (Transition::Extended, at(90)));
+        assert_eq!((transition, second.ends_at), (Transition::Extended, Some(at(90))));
         assert_eq!(
             (second.starts_at, &second.annotations["summary"]),
             (at(0), &at(30).to_string())
         );
         // An older event that comes late does not shorten it.
         let (third, transition) = fire(Some(&second), "g/X", &firing(at(10)), Value::Null, at(31));
-        assert_eq!((transition, third.ends_at), (Transition::Extended, at(90)));
+        assert_eq!((transition, third.ends_at), (Transition::Extended, Some(at(90))));
     }
 
     #[test]
@@ -126,7 +163,7 @@ mod tests {
         assert_eq!(expired.state, AlertState::Expired);
         assert_eq!(resolve(&expired, Value::Null, at(61)), None);
         let (resolved, _) = resolve(&alert, Value::Null, at(5)).expect("fires");
-        assert_eq!((resolved.state, resolved.ends_at), (AlertState::Resolved, at(5)));
+        assert_eq!((resolved.state, resolved.ends_at), (AlertState::Resolved, Some(at(5))));
         let (again, transition) = fire(Some(&resolved), "g/X", &firing(at(6)), Value::Null, at(6));
         assert_eq!((transition, again.starts_at), (Transition::Fired, at(6)));
     }
@@ -135,6 +172,6 @@ mod tests {
     fn an_event_older_than_its_alert_would_last_is_told_once_as_ended() {
         let (alert, transition) = fire(None, "g/X", &firing(at(0)), Value::Null, at(90));
         assert_eq!((transition, alert.state), (Transition::FiredAndEnded, AlertState::Expired));
-        assert_eq!(alert.ends_at, at(60));
+        assert_eq!(alert.ends_at, Some(at(60)));
     }
 }

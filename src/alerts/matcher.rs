@@ -3,6 +3,7 @@
 use std::fmt;
 
 use regex::Regex;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::rules::Labels;
 
@@ -17,6 +18,26 @@ pub struct Matcher {
     value: String,
     /// The anchored pattern of `=~` and `!~`.
     pattern: Option<Regex>,
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
+    }
+}
+
+impl Eq for Matcher {}
+
+impl Serialize for Matcher {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Matcher {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
 }
 
 /// How a matcher compares.

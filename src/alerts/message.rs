@@ -47,14 +47,17 @@ pub struct MessageAlert {
     /// It ended because its time was over; nothing said that the problem is.
     #[serde(default)]
     pub expired: bool,
+    /// It ended because no reading came: nobody knows whether the problem is still there.
+    #[serde(default)]
+    pub no_data: bool,
     /// Labels.
     pub labels: Labels,
     /// Annotations.
     pub annotations: Labels,
     /// When the problem began.
     pub starts_at: Timestamp,
-    /// When it ended, or will end by itself.
-    pub ends_at: Timestamp,
+    /// When it ended, or will end by itself; `None` while it fires until word comes.
+    pub ends_at: Option<Timestamp>,
     /// Allow-listed snapshot of the last event that touched it (see [`crate::event::Event::snapshot`]).
     pub event: Value,
 }

@@ -3,23 +3,32 @@
 //! Pure: an alert's life is `(state, input, now) -> (state, changes)`. Knows no clock, no store, no network.
 //! The words are Alertmanager's.
 
+mod group;
+mod inhibit;
+mod interval;
 mod lifecycle;
 mod matcher;
 mod message;
 mod route;
+mod silence;
 
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use lifecycle::{Transition, expire, fire, resolve};
+pub use group::{Flushed, Group, Member, Notice, Teller, Told};
+pub use inhibit::InhibitRule;
+pub use interval::{IntervalSpec, TimeInterval, TimeRange};
+pub use lifecycle::{Transition, end, expire, fire, raise, resolve};
 pub(crate) use matcher::is_label_name;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use message::{Message, MessageAlert, Reason, Status};
-pub use route::Route;
+pub use route::{GroupBy, Route, Timing};
+pub use silence::{Silence, SilenceState};
 
 use crate::rules::Labels;
 
@@ -66,6 +75,12 @@ pub enum AlertState {
     Resolved,
     /// `active_for` passed without word; silent unless the rule has `notify_expired`.
     Expired,
+    /// No reading came for `stale_after`: nobody knows whether the problem is still there.
+    #[serde(rename = "no_data")]
+    NoData,
+    /// Its rule is gone from the configuration, or makes other labels now; silent.
+    #[serde(rename = "rule_removed")]
+    RuleRemoved,
 }
 
 impl AlertState {
@@ -75,6 +90,8 @@ impl AlertState {
             Self::Firing => "firing",
             Self::Resolved => "resolved",
             Self::Expired => "expired",
+            Self::NoData => "no_data",
+            Self::RuleRemoved => "rule_removed",
         }
     }
 }
@@ -94,14 +111,55 @@ pub struct Alert {
     pub state: AlertState,
     /// When the problem began.
     pub starts_at: Timestamp,
-    /// When it ended, or will end by itself if nothing happens.
-    pub ends_at: Timestamp,
+    /// When it ended, or will end by itself if nothing happens; `None` while it fires until word comes.
+    pub ends_at: Option<Timestamp>,
     /// When an event last touched it.
     pub updated_at: Timestamp,
+    /// The value that was judged last; event rules have none.
+    #[serde(default)]
+    pub value: Option<Decimal>,
     /// Whether an end by `active_for` is told.
     pub notify_expired: bool,
     /// Allow-listed snapshot of the last event that touched it, for templates.
     pub event: Value,
+}
+
+impl Alert {
+    /// Whether the problem is there.
+    pub fn is_firing(&self) -> bool {
+        self.state == AlertState::Firing
+    }
+}
+
+/// Why an alert is not told although it is to be; in the order in which it is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason", content = "by")]
+pub enum Suppression {
+    /// An alert that fires inhibits it: the source's fingerprint.
+    Inhibited(Fingerprint),
+    /// None of the route's `active_time_intervals` holds now: their names.
+    Inactive(String),
+    /// One of the route's `mute_time_intervals` holds now: its name.
+    Muted(String),
+    /// A silence matches it: the silence's id.
+    Silenced(String),
+}
+
+impl Suppression {
+    /// The metric label value.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Inhibited(_) => "inhibited",
+            Self::Inactive(_) => "inactive",
+            Self::Muted(_) => "muted",
+            Self::Silenced(_) => "silenced",
+        }
+    }
+
+    /// Whether it is the time of day that keeps it quiet: what ends meanwhile is told later.
+    pub fn is_by_time(&self) -> bool {
+        matches!(self, Self::Inactive(_) | Self::Muted(_))
+    }
 }
 
 /// The first `bytes` bytes of a hash in hexadecimal.

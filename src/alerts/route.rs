@@ -1,6 +1,7 @@
 //! The routing tree: which receivers hear of an alert.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -22,6 +23,64 @@ pub struct Route {
     pub continues: bool,
     /// Children, asked in order.
     pub routes: Vec<Route>,
+    /// Which alerts are told together; inherited from the parent by `config`.
+    pub group_by: GroupBy,
+    /// When they are told; inherited from the parent by `config`.
+    pub timing: Timing,
+    /// Names of time intervals in which nothing is told; not inherited.
+    pub mute_time_intervals: Vec<String>,
+    /// Names of time intervals outside of which nothing is told; empty for always; not inherited.
+    pub active_time_intervals: Vec<String>,
+}
+
+/// Which alerts of a route are told together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupBy {
+    /// `['...']`: each alert by itself.
+    All,
+    /// Those with the same values of these labels; none means all alerts together.
+    Labels(Vec<String>),
+}
+
+impl Default for GroupBy {
+    fn default() -> Self {
+        Self::Labels(Vec::new())
+    }
+}
+
+impl GroupBy {
+    /// The labels that make the group of an alert; a label it lacks is left out, as in Alertmanager.
+    pub fn labels_of(&self, labels: &Labels) -> Labels {
+        match self {
+            Self::All => labels.clone(),
+            Self::Labels(names) => labels
+                .iter()
+                .filter(|(name, _)| names.contains(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// When the alerts of a group are told; the defaults are Alertmanager's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// From the first alert of a new group to its first notice.
+    pub group_wait: Duration,
+    /// Least time between two notices of a group.
+    pub group_interval: Duration,
+    /// From a notice to its repeat while nothing changed; exact.
+    pub repeat_interval: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            group_wait: Duration::from_secs(30),
+            group_interval: Duration::from_mins(5),
+            repeat_interval: Duration::from_hours(4),
+        }
+    }
 }
 
 impl Route {

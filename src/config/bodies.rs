@@ -111,7 +111,8 @@ fn sample(names: &Names) -> Parcel {
         labels: labels.clone(),
         annotations: annotations.clone(),
         starts_at: at,
-        ends_at: at,
+        ends_at: Some(at),
+        no_data: false,
         event: event.snapshot(),
     };
     let message = Message {

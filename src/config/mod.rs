@@ -34,7 +34,7 @@ use sha2::{Digest as _, Sha256};
 pub use env::{Env, system_env};
 pub use schema::schema;
 
-use crate::alerts::Route;
+use crate::alerts::{InhibitRule, Route, TimeInterval};
 use crate::event::PayloadPolicy;
 use crate::intake::signature::PublicKey;
 use crate::notify::Receiver;
@@ -60,6 +60,10 @@ pub struct Config {
     pub route: Route,
     /// Who can be told.
     pub receivers: Vec<Receiver>,
+    /// Which alerts keep which quiet.
+    pub inhibit_rules: Vec<InhibitRule>,
+    /// Named hours and days.
+    pub time_intervals: Vec<TimeInterval>,
     /// 16 hexadecimal digits of a SHA-256 over the files' bytes.
     pub hash: String,
     _checked: Checked,
@@ -198,7 +202,19 @@ impl Parts {
     fn check(self, hash: String) -> Option<Config> {
         let Self { server, accounts, store, rules, route, receivers } = self;
         let (server, store) = (server?, store?);
-        Some(Config { server, accounts, store, rules, route, receivers, hash, _checked: Checked })
+        let (inhibit_rules, time_intervals) = (Vec::new(), Vec::new());
+        Some(Config {
+            server,
+            accounts,
+            store,
+            rules,
+            route,
+            receivers,
+            inhibit_rules,
+            time_intervals,
+            hash,
+            _checked: Checked,
+        })
     }
 }
 

@@ -74,6 +74,7 @@ impl Reader<'_> {
             matchers: matchers(section),
             continues: section.flag("continue"),
             routes,
+            ..Route::default()
         }
     }
 }

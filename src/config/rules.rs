@@ -12,7 +12,7 @@ use super::section::Section;
 use super::words::RULE_FILE;
 use super::{Account, Context, yaml};
 use crate::problem::{At, Position, Problem};
-use crate::rules::{AccountLabels, ResolveSpec, RuleSet, RuleSpec};
+use crate::rules::{AccountLabels, KindSpec, ResolveSpec, RuleSet, RuleSpec};
 
 /// Rule files at most.
 const FILES_MAX: usize = 256;
@@ -47,7 +47,7 @@ pub(super) fn read(
         .iter()
         .map(|account| AccountLabels { name: account.name.clone(), labels: account.labels.clone() })
         .collect();
-    let (set, problems) = RuleSet::compile(specs, &accounts);
+    let (set, problems) = RuleSet::compile(specs, Vec::new(), &accounts);
     for problem in problems {
         root.push(problem);
     }
@@ -116,9 +116,12 @@ fn rule(section: &Section<'_>, group: &str) -> Option<RuleSpec> {
         on: section.texts("on"),
         when: section.text("when"),
         by: section.pairs("by"),
-        active_for: section.duration("active_for"),
-        notify_expired: section.flag("notify_expired"),
-        resolve_on,
+        max_series: 1_000,
+        kind: KindSpec::Event {
+            active_for: section.duration("active_for"),
+            notify_expired: section.flag("notify_expired"),
+            resolve_on,
+        },
         labels: section.pairs("labels"),
         annotations: section.pairs("annotations"),
         alert: section.text("alert")?,

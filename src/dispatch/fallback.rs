@@ -90,6 +90,7 @@ pub(super) fn copies(
                     .as_ref()
                     .map(|_| clock::add(now, fallback.fallback_after)),
                 fallback_of: Some(delivery.id.clone()),
+                caused_by: Vec::new(),
                 message: message.clone(),
             });
         }

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::Kept;
 use crate::alerts::{
-    self, Alert, AlertState, Fingerprint, Message, MessageAlert, Reason, Route, Status, Transition,
+    self, Alert, AlertState, Fingerprint, InhibitRule, Message, MessageAlert, Reason, Route,
+    Status, TimeInterval, Transition,
 };
 use crate::clock;
 use crate::event::{Event, Source};
@@ -32,6 +33,10 @@ pub struct Policy {
     pub route: Route,
     /// The receivers, by name.
     pub receivers: BTreeMap<String, Receiver>,
+    /// Which alerts keep which quiet.
+    pub inhibit_rules: Vec<InhibitRule>,
+    /// Time intervals, by name.
+    pub time_intervals: BTreeMap<String, TimeInterval>,
     /// Where links in messages point; empty for none.
     pub external_url: String,
     /// Hash of the configuration, kept with each judgement.
@@ -92,10 +97,14 @@ impl State {
 
     fn put(&mut self, alert: Alert) {
         if let Some(old) = self.alerts.remove(&alert.fingerprint) {
-            self.deadlines.remove(&(old.ends_at, old.fingerprint));
+            if let Some(at) = old.ends_at {
+                self.deadlines.remove(&(at, old.fingerprint));
+            }
         }
         if alert.state == AlertState::Firing {
-            self.deadlines.insert((alert.ends_at, alert.fingerprint.clone()));
+            if let Some(at) = alert.ends_at {
+                self.deadlines.insert((at, alert.fingerprint.clone()));
+            }
             self.alerts.insert(alert.fingerprint.clone(), alert);
         }
     }
@@ -208,8 +217,9 @@ impl Batch<'_> {
     fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
         // Not the place in the inbox: another database may hold another event there.
         let cause = format!("{} {}", stored.event.id, stored.event.received_at);
-        for Verdict { rule, finding } in self.policy.rules.judge(&stored.event) {
+        for Verdict { rule, finding } in self.policy.rules.judge(&stored.event, None) {
             match finding {
+                Finding::Observe(_) => {}
                 Finding::NoMatch => self.record(stored, &rule, "no_match", None, ""),
                 Finding::Failed(failure) => {
                     self.record(stored, &rule, failure.reason.as_str(), None, &failure.detail);
@@ -282,9 +292,9 @@ impl Batch<'_> {
         let fingerprint = alert.fingerprint.clone();
         let told = match transition {
             Transition::Fired | Transition::FiredAndEnded => Some(Reason::First),
-            Transition::Resolved => Some(Reason::AllResolved),
+            Transition::Resolved | Transition::NoData => Some(Reason::AllResolved),
             Transition::Expired if alert.notify_expired => Some(Reason::AllResolved),
-            Transition::Expired | Transition::Extended => None,
+            Transition::Expired | Transition::Extended | Transition::RuleRemoved => None,
         };
         if let Some(reason) = told {
             self.tell(&alert, reason, cause);
@@ -319,6 +329,7 @@ impl Batch<'_> {
                             .as_ref()
                             .map(|_| clock::add(self.now, receiver.fallback_after)),
                         fallback_of: None,
+                        caused_by: Vec::new(),
                         message: message.clone(),
                     });
                 }
@@ -349,6 +360,7 @@ fn message(
             fingerprint: alert.fingerprint.clone(),
             status,
             expired: alert.state == AlertState::Expired,
+            no_data: alert.state == AlertState::NoData,
             labels: alert.labels.clone(),
             annotations: alert.annotations.clone(),
             starts_at: alert.starts_at,
@@ -365,7 +377,8 @@ fn message(
 fn describe(alert: &Alert) -> String {
     let labels: Vec<String> =
         alert.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    format!("{{{}}} until {}", labels.join(", "), alert.ends_at)
+    let until = alert.ends_at.map_or_else(String::new, |at| format!(" until {at}"));
+    format!("{{{}}}{until}", labels.join(", "))
 }
 
 fn clip(text: &str) -> String {

@@ -30,10 +30,11 @@ pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> Messag
         fingerprint: Fingerprint::of(&labels),
         status: Status::Firing,
         expired: false,
+        no_data: false,
         labels,
         annotations,
         starts_at: at("2026-08-20T19:17:08Z"),
-        ends_at: at("2026-08-21T01:17:08Z"),
+        ends_at: Some(at("2026-08-21T01:17:08Z")),
         event,
     }
 }
@@ -110,7 +111,7 @@ pub(super) fn resolved() -> Parcel {
     parcel.message.created_at = at("2026-08-20T21:22:19Z");
     for alert in &mut parcel.message.alerts {
         alert.status = Status::Resolved;
-        alert.ends_at = at("2026-08-20T21:22:11Z");
+        alert.ends_at = Some(at("2026-08-20T21:22:11Z"));
     }
     parcel
 }

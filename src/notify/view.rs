@@ -315,13 +315,14 @@ fn when(alert: &MessageAlert, now: Timestamp) -> Fact {
     let start = utc(alert.starts_at);
     let (name, value) = match alert.status {
         Status::Firing => ("Since", format!("{start} ({})", ago_text(alert.starts_at, now))),
-        Status::Resolved => ("From", format!("{start} to {}", utc(alert.ends_at))),
+        Status::Resolved => ("From", format!("{start} to {}", utc(alert.ends_at.unwrap_or(now)))),
     };
     Fact { name: name.to_owned(), value }
 }
 
 fn lasted(alert: &MessageAlert) -> Fact {
-    let seconds = alert.ends_at.duration_since(alert.starts_at).as_secs();
+    let seconds =
+        alert.ends_at.unwrap_or(alert.starts_at).duration_since(alert.starts_at).as_secs();
     Fact { name: "Over after".to_owned(), value: duration_text(seconds) }
 }
 

@@ -221,7 +221,7 @@ fn alert_json(message: &Message, alert: &MessageAlert) -> Value {
     };
     let ends_at = match alert.status {
         Status::Firing => "0001-01-01T00:00:00Z".to_owned(),
-        Status::Resolved => alert.ends_at.to_string(),
+        Status::Resolved => alert.ends_at.unwrap_or(alert.starts_at).to_string(),
     };
     json!({
         "status": alert.status,

@@ -12,7 +12,10 @@ use super::checker::{Flaw, Scope};
 use super::expression::{LABEL_BYTES_MAX, Program, on_large_stack};
 use super::index::{Glob, Hit, Index, check_pattern};
 use super::suggest::did_you_mean;
-use super::{AccountLabels, Expression, Inputs, Labels, ResolveSpec, RuleSet, RuleSpec, Want};
+use super::{
+    AccountLabels, Expression, Inputs, KindSpec, Labels, MetricSpec, ResolveSpec, RuleSet,
+    RuleSpec, Want,
+};
 use crate::event::{self, Event, Incoming, PayloadPolicy};
 use crate::problem::{At, Position, Problem, Severity};
 
@@ -46,7 +49,14 @@ pub(super) struct Rule {
 impl RuleSet {
     /// Compiles rules for the given accounts. A rule with an error is left out; whoever loads a configuration
     /// refuses the whole when any problem is an error.
-    pub fn compile(specs: Vec<RuleSpec>, accounts: &[AccountLabels]) -> (Self, Vec<Problem>) {
+    ///
+    /// `metrics` are the user's own series, made from the same events.
+    pub fn compile(
+        specs: Vec<RuleSpec>,
+        metrics: Vec<MetricSpec>,
+        accounts: &[AccountLabels],
+    ) -> (Self, Vec<Problem>) {
+        drop(metrics);
         on_large_stack(|| Compiler::new(accounts).all(specs, accounts)).unwrap_or_else(|error| {
             let problem = Problem {
                 severity: Severity::Error,
@@ -120,9 +130,10 @@ impl Compiler {
     }
 
     fn resolve_kinds(&mut self, spec: &RuleSpec, name: &str) -> Vec<String> {
-        spec.resolve_on.as_ref().map_or_else(Vec::new, |ResolveSpec { on, .. }| {
-            self.kinds(on, &format!("{name}.resolve_on.on"), &spec.alert.position)
-        })
+        let KindSpec::Event { resolve_on: Some(ResolveSpec { on, .. }), .. } = &spec.kind else {
+            return Vec::new();
+        };
+        self.kinds(on, &format!("{name}.resolve_on.on"), &spec.alert.position)
     }
 
     /// The patterns of an `on`; what is wrong with them is noted, `at` being where the rule stands.
@@ -168,13 +179,16 @@ impl Compiler {
                 self.error(&spec.alert.position, name, message);
             }
         }
-        if spec.active_for.is_zero() {
+        let KindSpec::Event { active_for, notify_expired, resolve_on } = &spec.kind else {
+            unimplemented!()
+        };
+        if active_for.is_zero() {
             let key = format!("{name}.active_for");
             self.error(&spec.alert.position, &key, "an alert has to last");
         }
         let when = spec.when.as_ref();
         let when = self.expression(when, &format!("{name}.when"), Want::Bool);
-        let resolve_when = spec.resolve_on.as_ref().and_then(|resolve| resolve.when.as_ref());
+        let resolve_when = resolve_on.as_ref().and_then(|resolve| resolve.when.as_ref());
         let resolve_when =
             self.expression(resolve_when, &format!("{name}.resolve_on.when"), Want::Bool);
         self.label_names(name, spec);
@@ -200,8 +214,8 @@ impl Compiler {
             by,
             labels: spec.labels.iter().map(pair).collect(),
             annotations: Vec::new(),
-            active_for: spec.active_for,
-            notify_expired: spec.notify_expired,
+            active_for: *active_for,
+            notify_expired: *notify_expired,
         };
         rule.annotations = self.annotations(&rule, spec);
         rule

@@ -10,7 +10,10 @@ use serde_json::Value as Json;
 use super::annotations::{Annotations, context_of};
 use super::compile::Rule;
 use super::index::{Hit, Index};
-use super::{Expression, Failure, Finding, Firing, Inputs, Labels, Verdict};
+use super::{
+    Added, CallContext, Expression, Failure, Finding, Firing, Hold, Inputs, Labels, Measurement,
+    Observation, Series, Turn, Verdict, series::Shape,
+};
 use crate::clock;
 use crate::event::Event;
 
@@ -32,7 +35,10 @@ impl RuleSet {
     ///
     /// A rule that names the kind in `on` and in `resolve_on` says the first of these that holds: it fires; it
     /// resolves; it failed; no match. So one event never starts and ends an alert at once.
-    pub fn judge(&self, event: &Event) -> Vec<Verdict> {
+    ///
+    /// `call` is what is known of the event's call leg.
+    pub fn judge(&self, event: &Event, call: Option<&CallContext>) -> Vec<Verdict> {
+        let _ = call;
         let judgement = Judgement { set: self, event, snapshot: OnceCell::new() };
         let hits = self.index.hits(&event.kind);
         hits.iter()
@@ -42,6 +48,28 @@ impl RuleSet {
                 Some(Verdict { rule: Arc::clone(&rule.name), finding })
             })
             .collect()
+    }
+
+    /// What the user's own metrics say of an event, in the order of the configuration.
+    pub fn measure(&self, event: &Event, call: Option<&CallContext>) -> Vec<Measurement> {
+        let _ = (event, call);
+        Vec::new()
+    }
+
+    /// The rule of this name, `group/alert`.
+    pub fn rule(&self, name: &str) -> Option<RuleRef<'_>> {
+        let rule = self.rules.iter().find(|rule| *rule.name == *name)?;
+        Some(RuleRef { set: self, rule })
+    }
+
+    /// All rules in order.
+    pub fn iter(&self) -> impl Iterator<Item = RuleRef<'_>> {
+        self.rules.iter().map(|rule| RuleRef { set: self, rule })
+    }
+
+    /// Names of the accounts.
+    pub fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.accounts.keys().map(String::as_str)
     }
 
     /// `group/alert` of each rule.
@@ -62,6 +90,94 @@ impl RuleSet {
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+}
+
+/// A rule of a set, as far as the engine must know it.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleRef<'r> {
+    set: &'r RuleSet,
+    rule: &'r Rule,
+}
+
+impl<'r> RuleRef<'r> {
+    /// `group/alert`.
+    pub fn name(&self) -> &'r Arc<str> {
+        &self.rule.name
+    }
+
+    /// Hash of what the data of its series depends on: `on`, `when`, `by`, `value`, `over`, the kind. Not of `fire`, `for` or
+    /// annotations: when only those change, windows are kept.
+    pub fn digest(&self) -> &'r str {
+        unimplemented!()
+    }
+
+    /// What it says about time; `None` for event rules.
+    pub fn shape(&self) -> Option<&'r Shape> {
+        unimplemented!()
+    }
+
+    /// Its `for` and `keep_firing_for`; none for event rules.
+    pub fn hold(&self) -> Hold {
+        unimplemented!()
+    }
+
+    /// Live series at most.
+    pub fn max_series(&self) -> usize {
+        unimplemented!()
+    }
+
+    /// Names of time intervals outside of which time does not count (absence rules).
+    pub fn active_time_intervals(&self) -> &'r [String] {
+        unimplemented!()
+    }
+
+    /// These labels with every `by` label `__overflow__`.
+    pub fn overflow(&self, labels: &Labels) -> Labels {
+        let _ = labels;
+        unimplemented!()
+    }
+
+    /// Whether the rule, as it is now, can make an alert with these labels: the same label names, the same fixed values.
+    pub fn makes(&self, labels: &Labels) -> bool {
+        let _ = labels;
+        unimplemented!()
+    }
+
+    /// Labels of the series of an absence rule for an account.
+    pub fn absence_labels(&self, account: &str) -> Labels {
+        let _ = account;
+        unimplemented!()
+    }
+
+    /// Takes an observation; see [`Series::observe`]. What `fire` or `clear` failed with is told beside.
+    pub fn observe(
+        &self,
+        series: &mut Series,
+        observation: &Observation,
+        now: Timestamp,
+    ) -> (Added, Turn, Vec<Failure>) {
+        let _ = (series, observation, now);
+        unimplemented!()
+    }
+
+    /// Judges because time has passed; see [`Series::tick`].
+    pub fn tick(&self, series: &mut Series, active: bool, now: Timestamp) -> (Turn, Vec<Failure>) {
+        let _ = (series, active, now);
+        unimplemented!()
+    }
+
+    /// When [`RuleRef::tick`] is next to be called for a series.
+    pub fn deadline(&self, series: &Series) -> Option<Timestamp> {
+        let _ = series;
+        unimplemented!()
+    }
+
+    /// The annotations of the alert of a series as it stands, and the names of those that could not be rendered. Templates
+    /// see `labels`, `value`, `count` and `event` (the snapshot; all fields there and null before the first event).
+    pub fn annotate(&self, series: &Series) -> (Labels, Vec<String>) {
+        let _ = (self.set, series);
+        unimplemented!()
     }
 }
 

@@ -17,26 +17,35 @@ mod expression;
 mod functions;
 mod index;
 mod judge;
+mod ledger;
 mod operate;
 mod operators;
 mod program;
 mod scan;
+mod series;
 mod suggest;
 mod types;
 mod values;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use crate::problem::At;
 
 pub use checker::Scope;
 pub use eval::Inputs;
 pub use expression::{Expression, Want};
-pub use judge::RuleSet;
+pub use judge::{RuleRef, RuleSet};
+pub use ledger::{
+    Booked, CallContext, CallKey, Entry, LedgerKey, call_key, far_country, ledger_key,
+};
+pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
+pub use window::{Added, Aggregate, Over, Period, Window};
 
 /// Label or annotation names and values; sorted, so that everything made from them is stable.
 pub type Labels = BTreeMap<String, String>;
@@ -50,7 +59,7 @@ pub struct AccountLabels {
     pub labels: Labels,
 }
 
-/// One event rule as written, scalars with their places; made by `config`, compiled by [`RuleSet::compile`].
+/// One rule as written, scalars with their places; made by `config`, compiled by [`RuleSet::compile`].
 #[derive(Debug, Clone)]
 pub struct RuleSpec {
     /// Name of the group it stands in.
@@ -61,18 +70,129 @@ pub struct RuleSpec {
     pub on: Vec<At<String>>,
     /// CEL, bool; absent means always.
     pub when: Option<At<String>>,
-    /// Label name to CEL; a missing value is the empty label.
+    /// Label name to CEL; a missing value is the empty label. None in absence rules.
     pub by: Vec<(At<String>, At<String>)>,
-    /// How long the alert lasts after the last match.
-    pub active_for: Duration,
-    /// Whether an end by `active_for` is told.
-    pub notify_expired: bool,
-    /// What ends the alert before that.
-    pub resolve_on: Option<ResolveSpec>,
+    /// Live series at most; what comes beyond goes to one series whose `by` labels are all `__overflow__`.
+    pub max_series: u32,
+    /// What makes the alert fire and end.
+    pub kind: KindSpec,
     /// Fixed labels.
     pub labels: Vec<(At<String>, At<String>)>,
     /// Templates, rendered at judgement.
     pub annotations: Vec<(At<String>, At<String>)>,
+}
+
+/// What makes the alert of a [`RuleSpec`] fire and end.
+#[derive(Debug, Clone)]
+pub enum KindSpec {
+    /// One event is the alert.
+    Event {
+        /// How long the alert lasts after the last match.
+        active_for: Duration,
+        /// Whether an end by `active_for` is told.
+        notify_expired: bool,
+        /// What ends the alert before that.
+        resolve_on: Option<ResolveSpec>,
+    },
+    /// The latest value of each label set is judged.
+    Gauge {
+        /// CEL, number or decimal text.
+        value: At<String>,
+        /// When it fires and ends.
+        line: LineSpec,
+        /// No reading for so long ends the alert as "no data".
+        stale_after: Option<Duration>,
+    },
+    /// What happened over a time is judged.
+    Window {
+        /// Over which time.
+        over: Over,
+        /// `AGG(CEL)` or `count()`.
+        value: At<String>,
+        /// When it fires and ends.
+        line: LineSpec,
+    },
+    /// That nothing happened is judged; one series for each account.
+    Absence {
+        /// Nothing for so long, in time in which tollbell was ready.
+        absent_for: Duration,
+        /// Names of time intervals outside of which time does not count; empty for always.
+        active_time_intervals: Vec<String>,
+        /// As in Prometheus.
+        hold: Hold,
+    },
+}
+
+/// When a value fires and when it ends the alert.
+#[derive(Debug, Clone)]
+pub struct LineSpec {
+    /// CEL over `value`, `count` and `labels`, bool.
+    pub fire: At<String>,
+    /// CEL, bool; absent means not `fire`.
+    pub clear: Option<At<String>>,
+    /// How long it has to hold.
+    pub hold: Hold,
+}
+
+/// `for` and `keep_firing_for`, as in Prometheus.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// The condition holds so long before the alert fires.
+    pub wait: Duration,
+    /// The alert goes on so long after the condition ended.
+    pub keep: Duration,
+}
+
+/// One entry of the `metrics` list as written: a series of the user's own, made from events.
+#[derive(Debug, Clone)]
+pub struct MetricSpec {
+    /// Prometheus name; not `tollbell_…`, not `process_…`.
+    pub name: At<String>,
+    /// How events become a value.
+    pub kind: MetricKind,
+    /// HELP text.
+    pub help: String,
+    /// Kinds with `*` globs.
+    pub on: Vec<At<String>>,
+    /// CEL, bool; absent means always.
+    pub when: Option<At<String>>,
+    /// CEL, number or decimal text; absent means 1, for counters only.
+    pub value: Option<At<String>>,
+    /// Label name to CEL; a missing value is the empty label.
+    pub by: Vec<(At<String>, At<String>)>,
+    /// Label sets at most; what comes beyond goes to one whose labels are all `__overflow__`.
+    pub max_series: u32,
+}
+
+/// How events become a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Adds; a negative value is refused.
+    Counter,
+    /// The latest.
+    Gauge,
+    /// Prometheus' default buckets.
+    Histogram,
+}
+
+impl MetricKind {
+    /// The word in the configuration and in the exposition format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// What one of the user's metrics says of one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// The metric's name.
+    pub name: Arc<str>,
+    /// Its labels, or why there is no value.
+    pub finding: Result<(Labels, Decimal), Failure>,
 }
 
 /// The `resolve_on` of a [`RuleSpec`].
@@ -106,7 +226,9 @@ pub enum Finding {
         /// every currency end.
         any_currency: bool,
     },
-    /// `when` does not hold.
+    /// An event for a gauge, window or absence rule: it changes the series with these labels.
+    Observe(Observation),
+    /// `when` does not hold, or the value is null.
     NoMatch,
     /// A `when` or `by` ended in an error; the rule neither fires nor resolves.
     Failed(Failure),
@@ -128,6 +250,29 @@ pub struct Firing {
     pub template_errors: Vec<String>,
     /// When the event happened: the start of the alert.
     pub at: Timestamp,
+}
+
+/// What an event tells a gauge, window or absence rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// The labels of the series, and of its alert. See [`Firing::labels`]; `currency` is there also where the value looks
+    /// at `event.cost` or `event.charge`.
+    pub labels: Labels,
+    /// When it happened: the event's time, or when it was received where that is absent or well ahead.
+    pub at: Timestamp,
+    /// What is observed.
+    pub value: Observed,
+}
+
+/// The observed value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed {
+    /// An exact number.
+    Number(Decimal),
+    /// A text, for `distinct`.
+    Text(String),
+    /// That it happened: `count()` and absence.
+    Event,
 }
 
 /// Why an expression gave no answer.

@@ -48,11 +48,15 @@ fn spec(draft: Draft<'_>) -> RuleSpec {
         on: kinds(2, draft.on),
         when: draft.when.map(|when| at(3, when)),
         by: pairs(4, draft.by),
-        active_for: Duration::from_hours(1),
-        notify_expired: false,
-        resolve_on: draft
-            .resolve
-            .map(|(on, when)| ResolveSpec { on: kinds(5, on), when: when.map(|when| at(6, when)) }),
+        max_series: 1_000,
+        kind: KindSpec::Event {
+            active_for: Duration::from_hours(1),
+            notify_expired: false,
+            resolve_on: draft.resolve.map(|(on, when)| ResolveSpec {
+                on: kinds(5, on),
+                when: when.map(|when| at(6, when)),
+            }),
+        },
         labels: pairs(7, draft.labels),
         annotations: pairs(8, draft.annotations),
     }
@@ -65,7 +69,7 @@ fn accounts() -> [AccountLabels; 1] {
 }
 
 fn compile(drafts: &[Draft<'_>]) -> (RuleSet, Vec<Problem>) {
-    RuleSet::compile(drafts.iter().map(|draft| spec(*draft)).collect(), &accounts())
+    RuleSet::compile(drafts.iter().map(|draft| spec(*draft)).collect(), Vec::new(), &accounts())
 }
 
 fn rules(drafts: &[Draft<'_>]) -> RuleSet {
@@ -89,7 +93,7 @@ fn sample(kind: &str) -> Event {
 }
 
 fn only(set: &RuleSet, event: &Event) -> Finding {
-    let mut verdicts = set.judge(event);
+    let mut verdicts = set.judge(event, None);
     assert_eq!(verdicts.len(), 1, "{verdicts:?}");
     verdicts.remove(0).finding
 }
@@ -159,10 +163,11 @@ fn only_rules_that_name_the_kind_speak_and_one_failure_stops_no_other() {
         Draft { name: "D", on: &["call.hangup", "call.cost"], ..DRAFT },
         Draft { name: "E", by: &[("x", "payload.cost_parts")], ..DRAFT },
     ]);
-    let verdicts = set.judge(&sample("call.cost"));
+    let verdicts = set.judge(&sample("call.cost"), None);
     let mut seen = String::new();
     for Verdict { rule, finding } in &verdicts {
         let word = match finding {
+            Finding::Observe(_) => "observes",
             Finding::Fire(_) => "fires".to_owned(),
             Finding::Resolve { .. } => "resolves".to_owned(),
             Finding::NoMatch => "no match".to_owned(),

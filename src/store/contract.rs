@@ -72,8 +72,9 @@ fn alert(fingerprint: &str, state: AlertState) -> Alert {
         annotations: Labels::new(),
         state,
         starts_at: at(0),
-        ends_at: at(60),
+        ends_at: Some(at(60)),
         updated_at: at(0),
+        value: None,
         notify_expired: false,
         event: json!({"cost": "1.10"}),
     }
@@ -89,6 +90,7 @@ pub(super) fn queued(id: &str, lane: &str, minutes: i64) -> NewDelivery {
         created_at: at(minutes),
         fallback_at: None,
         fallback_of: None,
+        caused_by: Vec::new(),
         message: Message {
             receiver: "oncall".to_owned(),
             status: Status::Firing,
@@ -101,10 +103,11 @@ pub(super) fn queued(id: &str, lane: &str, minutes: i64) -> NewDelivery {
                 fingerprint: Fingerprint::from("f1".to_owned()),
                 status: Status::Firing,
                 expired: false,
+                no_data: false,
                 labels: Labels::new(),
                 annotations: Labels::new(),
                 starts_at: at(0),
-                ends_at: at(60),
+                ends_at: Some(at(60)),
                 event: serde_json::from_str(r#"{"cost": 0.10}"#).expect("json"),
             }],
             truncated_alerts: 0,
@@ -239,11 +242,15 @@ async fn a_batch_is_committed_whole_and_once(store: &Store) {
         alerts: vec![alert("f1", AlertState::Firing), alert("f2", AlertState::Resolved)],
         deliveries: vec![queued("d1", "lane", 0), queued("d2", "other", 0)],
         events: vec![event("own"), event("a")],
+        ..Changes::default()
     };
     let committed = store.commit(changes.clone()).await.expect("commits");
     assert_eq!(committed, Committed { recorded: 1, queued: 2 });
     let resumed = store.resume().await.expect("reads");
-    assert_eq!(resumed, Resumed { cursor: 2, alerts: vec![alert("f1", AlertState::Firing)] });
+    assert_eq!(
+        resumed,
+        Resumed { cursor: 2, alerts: vec![alert("f1", AlertState::Firing)], ..Resumed::default() }
+    );
 
     // The same again, a part of it, or something older: refused, and nothing of it stays.
     let again =

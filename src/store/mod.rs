@@ -17,7 +17,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::alerts::{Alert, Silence};
 use crate::event::{Event, PayloadPolicy};
+use crate::rules::{CallKey, LedgerKey};
 
 pub use model::*;
 pub use query::*;
@@ -147,6 +149,50 @@ impl Store {
     /// holds anything that is judged already. With [`PayloadPolicy::None`] the payloads of the batch are dropped.
     pub async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
         self.backend().commit(changes).await
+    }
+
+    /// What the ledger and the call context hold of these keys.
+    pub async fn known(
+        &self,
+        ledger: Vec<LedgerKey>,
+        calls: Vec<CallKey>,
+    ) -> Result<Known, StoreError> {
+        self.backend().known(ledger, calls).await
+    }
+
+    /// The silences' version alone, cheaper than all of them.
+    pub async fn silences_version(&self) -> Result<u64, StoreError> {
+        self.backend().silences_version().await
+    }
+
+    /// All silences.
+    pub async fn silences(&self) -> Result<Silences, StoreError> {
+        self.backend().silences().await
+    }
+
+    /// Makes a silence, or changes the one of the same id. Once it is answered, nothing more is told of what it
+    /// matches: the engine's next commit checks [`Changes::silences`].
+    pub async fn put_silence(&self, silence: Silence) -> Result<(), StoreError> {
+        self.backend().put_silence(silence).await
+    }
+
+    /// The engine's rows of one kind, in the order of their keys, `limit` at most; for people and programs that ask.
+    pub async fn rows(&self, space: Space, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.backend().rows(space, limit).await
+    }
+
+    /// Alerts, firing ones first, then the latest ended; `limit` at most.
+    pub async fn alerts(&self, filter: AlertFilter) -> Result<Vec<Alert>, StoreError> {
+        self.backend().alerts(filter).await
+    }
+
+    /// The story of one alert, newest first; `limit` at most.
+    pub async fn journal(
+        &self,
+        fingerprint: String,
+        limit: usize,
+    ) -> Result<Vec<JournalEntry>, StoreError> {
+        self.backend().journal(fingerprint, limit).await
     }
 
     /// Claims deliveries that are due. A lane (integration, target, group key) has one in flight: its newest waiting

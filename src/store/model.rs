@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::alerts::{Alert, Message};
+use crate::alerts::{Alert, Message, Silence};
 use crate::event::Event;
+use crate::rules::{CallContext, CallKey, Entry};
 
 /// An event with its place in the inbox.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,6 +75,94 @@ pub struct Changes {
     pub deliveries: Vec<NewDelivery>,
     /// Events tollbell raises about itself; they go through the inbox like any other.
     pub events: Vec<Event>,
+    /// The engine's own state: rows that changed.
+    pub rows: Vec<Row>,
+    /// Charges as they stand now (inserted or replaced by key).
+    pub ledger: Vec<Entry>,
+    /// What is known of calls now (inserted or replaced by key), with the time at which it was learned.
+    pub calls: Vec<(CallKey, CallContext, Timestamp)>,
+    /// What events changed in the ledger, by their place in the inbox.
+    pub charges: Vec<(i64, Decimal)>,
+    /// What happened to alerts and notices, kept so that it can be asked afterwards.
+    pub journal: Vec<JournalEntry>,
+    /// The version of the silences that were asked; when they have changed since, nothing is committed
+    /// ([`StoreError::Stale`]): a silence takes effect at once. `None` asks for no such check.
+    pub silences: Option<u64>,
+}
+
+/// A part of the engine's state. The store keeps its bytes and does not look inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What it is.
+    pub space: Space,
+    /// Identity within the space.
+    pub key: String,
+    /// The value; `None` deletes the row.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The kinds of [`Row`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Space {
+    /// Series of gauge, window and absence rules.
+    Series,
+    /// Groups of alerts.
+    Group,
+    /// The user's own metrics.
+    Metric,
+    /// What was spent so far.
+    Spend,
+    /// Single values of the engine.
+    Engine,
+}
+
+impl Space {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Series, Self::Group, Self::Metric, Self::Spend, Self::Engine];
+
+    /// The word used in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Series => "series",
+            Self::Group => "group",
+            Self::Metric => "metric",
+            Self::Spend => "spend",
+            Self::Engine => "engine",
+        }
+    }
+}
+
+/// One line of the story of an alert: that it fired or ended, was told or kept quiet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JournalEntry {
+    /// When.
+    pub at: Timestamp,
+    /// The alert.
+    pub fingerprint: String,
+    /// The group, where it is about telling.
+    pub group_key: String,
+    /// `fired`, `resolved`, `expired`, `no_data`, `rule_removed`, `pending`, `notified`, `suppressed`.
+    pub what: String,
+    /// One line: the value, the receiver and the reason, or what kept it quiet.
+    pub detail: String,
+}
+
+/// The silences, all that are kept, expired ones too.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Silences {
+    /// Changes with each change of a silence.
+    pub version: u64,
+    /// By their beginning.
+    pub silences: Vec<Silence>,
+}
+
+/// What the ledger and the call context hold of the keys that were asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Known {
+    /// Charges.
+    pub entries: Vec<Entry>,
+    /// Calls.
+    pub calls: Vec<(CallKey, CallContext)>,
 }
 
 /// What one rule said of one event, kept so that it can be asked afterwards.
@@ -125,6 +215,8 @@ pub struct NewDelivery {
     pub fallback_at: Option<Timestamp>,
     /// The delivery whose receiver could not be reached, when this is its fallback's copy.
     pub fallback_of: Option<String>,
+    /// The events that caused it, by their place in the inbox, as far as they are still kept.
+    pub caused_by: Vec<i64>,
     /// What to tell.
     pub message: Message,
 }
@@ -271,6 +363,10 @@ pub struct Resumed {
     pub cursor: i64,
     /// The alerts that fire.
     pub alerts: Vec<Alert>,
+    /// The engine's state; [`Row::value`] is never `None` here.
+    pub rows: Vec<Row>,
+    /// The silences.
+    pub silences: Silences,
 }
 
 /// What became of a [`Settlement`].

@@ -162,3 +162,14 @@ pub struct Swept {
     /// True when the limit was reached, so that there may be more.
     pub more: bool,
 }
+
+/// Which alerts to list.
+#[derive(Debug, Clone, Default)]
+pub struct AlertFilter {
+    /// Only those that fire.
+    pub firing_only: bool,
+    /// Only this one.
+    pub fingerprint: Option<String>,
+    /// Alerts at most.
+    pub limit: usize,
+}

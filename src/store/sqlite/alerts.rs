@@ -33,7 +33,7 @@ pub(super) fn upsert(tx: &Connection, new: &NewAlert) -> Result<(), Failure> {
         alert.fingerprint.as_str(),
         name,
         alert.state.as_str(),
-        micros(alert.ends_at),
+        micros(alert.ends_at.unwrap_or(alert.updated_at)),
         &new.json,
     ))?;
     Ok(())

@@ -18,7 +18,14 @@ const TELLING: [&str; 2] = ["fired", "resolved"];
 
 impl Sqlite {
     pub(in crate::store) async fn resume(&self) -> Result<Resumed, StoreError> {
-        self.read(|conn| Ok(Resumed { cursor: cursor(conn)?, alerts: alerts::firing(conn)? })).await
+        self.read(|conn| {
+            Ok(Resumed {
+                cursor: cursor(conn)?,
+                alerts: alerts::firing(conn)?,
+                ..Resumed::default()
+            })
+        })
+        .await
     }
 
     pub(in crate::store) async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {

@@ -17,6 +17,7 @@ mod lanes;
 mod migrations;
 mod outcomes;
 mod readers;
+mod state;
 mod stats;
 mod sweep;
 mod writer;
