@@ -167,7 +167,7 @@ fn only_rules_that_name_the_kind_speak_and_one_failure_stops_no_other() {
     let mut seen = String::new();
     for Verdict { rule, finding } in &verdicts {
         let word = match finding {
-            Finding::Observe(_) => "observes",
+            Finding::Observe(_) => "observes".to_owned(),
             Finding::Fire(_) => "fires".to_owned(),
             Finding::Resolve { .. } => "resolves".to_owned(),
             Finding::NoMatch => "no match".to_owned(),
