@@ -48,6 +48,9 @@ struct List {
 struct Show {
     /// The event's id
     id: String,
+    /// The event's account, when several have one of this id
+    #[arg(long)]
+    account: Option<String>,
     #[command(flatten)]
     config: ConfigArg,
     /// How it is printed
@@ -116,7 +119,7 @@ async fn list(args: List) -> anyhow::Result<Exit> {
 
 async fn show(args: Show) -> anyhow::Result<Exit> {
     let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let Some(record) = store.event(&args.id).await? else {
+    let Some(record) = store.event(&args.id, args.account.as_deref()).await? else {
         bail!("no event has the id {}", args.id);
     };
     match args.format {
@@ -143,6 +146,7 @@ fn print(record: &EventRecord) -> anyhow::Result<()> {
         ("occurred", or_unknown(event.occurred_at.map(|at| at.to_string()))),
         ("received", event.received_at.to_string()),
         ("cost", or_unknown(event.cost.map(|cost| cost.to_string()))),
+        ("charge", or_unknown(event.charge.map(|charge| charge.to_string()))),
         ("currency", or_unknown(event.currency.clone())),
         ("state", state_word(record.state).to_owned()),
         ("fault", record.fault.clone().unwrap_or_else(|| "none".to_owned())),

@@ -106,7 +106,7 @@ impl Store {
         sqlite::Sqlite::open(settings, observer).await.map(Self::sqlite)
     }
 
-    /// Opens an existing database beside the process that serves from it, to list and to retry.
+    /// Opens an existing database beside the process that serves from it, to list, to retry and to silence.
     pub async fn attach(path: &Path) -> Result<Self, OpenError> {
         sqlite::Sqlite::attach(path).await.map(Self::sqlite)
     }
@@ -146,12 +146,14 @@ impl Store {
     }
 
     /// Commits one judged batch, all or nothing. The cursor never goes back: [`StoreError::Stale`] when the batch
-    /// holds anything that is judged already. With [`PayloadPolicy::None`] the payloads of the batch are dropped.
+    /// holds anything that is judged already, or when the silences are others than [`Changes::silences`]. With
+    /// [`PayloadPolicy::None`] the payloads of the batch are dropped.
     pub async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
         self.backend().commit(changes).await
     }
 
-    /// What the ledger and the call context hold of these keys.
+    /// What the ledger and the call context hold of these keys, and the charges of these calls, for what is learned of
+    /// a call late completes its charge. As many keys as one batch of events has.
     pub async fn known(
         &self,
         ledger: Vec<LedgerKey>,
@@ -171,7 +173,8 @@ impl Store {
     }
 
     /// Makes a silence, or changes the one of the same id. Once it is answered, nothing more is told of what it
-    /// matches: the engine's next commit checks [`Changes::silences`].
+    /// matches: the engine's next commit checks [`Changes::silences`]. There is a bound on how many are kept:
+    /// [`StoreError::Unstorable`] beyond it.
     pub async fn put_silence(&self, silence: Silence) -> Result<(), StoreError> {
         self.backend().put_silence(silence).await
     }
@@ -181,7 +184,7 @@ impl Store {
         self.backend().rows(space, limit).await
     }
 
-    /// Alerts, firing ones first, then the latest ended; `limit` at most.
+    /// Alerts, firing ones first (by fingerprint), then the latest ended; `limit` at most.
     pub async fn alerts(&self, filter: AlertFilter) -> Result<Vec<Alert>, StoreError> {
         self.backend().alerts(filter).await
     }
@@ -273,9 +276,14 @@ impl Store {
         self.backend().events(filter).await
     }
 
-    /// All that is known of the newest event with this id.
-    pub async fn event(&self, id: &str) -> Result<Option<EventRecord>, StoreError> {
-        self.backend().event(id).await
+    /// All that is known of the newest event with this id; of this account only, when one is named, for two accounts
+    /// may share an id.
+    pub async fn event(
+        &self,
+        id: &str,
+        account: Option<&str>,
+    ) -> Result<Option<EventRecord>, StoreError> {
+        self.backend().event(id, account).await
     }
 
     /// How the store stands.
@@ -295,7 +303,9 @@ impl Store {
         self.backend().pragma(text).await
     }
 
-    /// Deletes what is older than the retention: judged events, finished deliveries, ended alerts; `limit` of each.
+    /// Deletes what is older than the retention: judged events, finished deliveries, ended alerts, expired silences,
+    /// the journal; charges that nothing touched for the retention and 30 days at least, calls after 7 days; `limit`
+    /// of each.
     pub async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept, StoreError> {
         self.backend().sweep(now, limit).await
     }

@@ -52,8 +52,9 @@ pub enum StoreError {
     /// This value can never be stored, or the row could not be read back.
     #[error("the store cannot hold this: {0}")]
     Unstorable(String),
-    /// The batch, or a part of it, is judged already. The cursor stands here; read on from there.
-    #[error("judged already up to {0}")]
+    /// The batch, or a part of it, is judged already, or the silences have changed. The cursor stands here; read on
+    /// from there.
+    #[error("the batch is out of date: the cursor stands at {0}")]
     Stale(i64),
     /// The store is shut down.
     #[error("the store is closed")]
@@ -354,6 +355,8 @@ pub struct Committed {
     pub recorded: usize,
     /// Deliveries that were queued; those whose id was known are not counted.
     pub queued: usize,
+    /// Calls that were forgotten before their time, since too many are known.
+    pub calls_evicted: usize,
 }
 
 /// What the engine goes on from.

@@ -144,7 +144,7 @@ pub struct DeliveryCount {
 pub struct AlertCount {
     /// The label `alertname`.
     pub alertname: String,
-    /// `firing`, `resolved` or `expired`.
+    /// The word of its [`crate::alerts::AlertState`].
     pub state: String,
     /// How many.
     pub count: u64,
@@ -159,8 +159,24 @@ pub struct Swept {
     pub deliveries: usize,
     /// Alerts.
     pub alerts: usize,
+    /// Charges.
+    pub ledger: usize,
+    /// Calls.
+    pub calls: usize,
+    /// Silences.
+    pub silences: usize,
+    /// Lines of the journal.
+    pub journal: usize,
     /// True when the limit was reached, so that there may be more.
     pub more: bool,
+}
+
+impl Swept {
+    /// How many of each were deleted.
+    pub(super) fn counts(&self) -> [usize; 7] {
+        let Self { events, deliveries, alerts, ledger, calls, silences, journal, more: _ } = *self;
+        [events, deliveries, alerts, ledger, calls, silences, journal]
+    }
 }
 
 /// Which alerts to list.

@@ -252,7 +252,7 @@ async fn what_no_rule_names_is_kept_and_rings_nobody() {
     assert!(events.iter().all(|event| event.state == EventState::Judged));
     assert_eq!(events.iter().filter(|event| event.kind == "brand.new.kind").count(), 1);
     assert!(events.iter().any(|event| event.kind == "unparsed"));
-    let unknown = app.app().store.event("e-1").await.unwrap().unwrap();
+    let unknown = app.app().store.event("e-1", None).await.unwrap().unwrap();
     assert_eq!((unknown.judgements, unknown.deliveries), (vec![], vec![]));
     assert_eq!(unknown.stored.event.payload, json!({"x": 1}));
     assert_eq!(said(&sink.one("/ops"))[2], "p");
@@ -339,7 +339,7 @@ groups:
         assert_eq!(evaluations(&app, &format!("g/{alert}"), outcome).await, 1.0, "{alert}");
     }
     // Asked afterwards, it says why.
-    let judgements = app.app().store.event("e-1").await.unwrap().unwrap().judgements;
+    let judgements = app.app().store.event("e-1", None).await.unwrap().unwrap().judgements;
     let failed = judgements.iter().find(|judgement| judgement.rule == "g/NoSuchField").unwrap();
     assert_eq!(failed.outcome, "missing_field");
     assert!(failed.detail.contains("when"), "{}", failed.detail);

@@ -1,11 +1,24 @@
 //! Alerts, as JSON beside the columns that are searched.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 
 use super::failure::Failure;
-use super::{json, micros};
+use super::{Sqlite, json, micros, rows};
 use crate::alerts::Alert;
-use crate::store::StoreError;
+use crate::store::{AlertFilter, StoreError};
+
+/// The alerts that fire, as many as asked.
+const FIRING: &str =
+    "SELECT fingerprint, alert FROM alerts WHERE state = 'firing' ORDER BY fingerprint LIMIT ?1";
+
+impl Sqlite {
+    pub(in crate::store) async fn alerts(
+        &self,
+        filter: AlertFilter,
+    ) -> Result<Vec<Alert>, StoreError> {
+        self.read(move |conn| list(conn, &filter)).await
+    }
+}
 
 /// An alert on its way into the store.
 pub(super) struct NewAlert {
@@ -39,12 +52,34 @@ pub(super) fn upsert(tx: &Connection, new: &NewAlert) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The alerts that fire. One that cannot be read back is told in the log and left out: the rest must ring.
+/// The alerts that fire.
 pub(super) fn firing(conn: &Connection) -> Result<Vec<Alert>, Failure> {
-    let mut statement = conn.prepare_cached(
-        "SELECT fingerprint, alert FROM alerts WHERE state = 'firing' ORDER BY fingerprint",
-    )?;
-    let mut rows = statement.query(())?;
+    collect(conn, FIRING, &[&i64::MAX])
+}
+
+fn list(conn: &Connection, filter: &AlertFilter) -> Result<Vec<Alert>, Failure> {
+    let limit = rows(filter.limit);
+    if let Some(fingerprint) = &filter.fingerprint {
+        let sql = "SELECT fingerprint, alert FROM alerts WHERE fingerprint = ?1 \
+             AND (state = 'firing' OR NOT ?2) LIMIT ?3";
+        return collect(conn, sql, &[fingerprint, &filter.firing_only, &limit]);
+    }
+    // One snapshot: an alert that ends between the two looks is neither lost nor listed twice.
+    let tx = conn.unchecked_transaction()?;
+    let mut alerts = collect(&tx, FIRING, &[&limit])?;
+    if !filter.firing_only {
+        let sql = "SELECT fingerprint, alert FROM alerts WHERE state <> 'firing' \
+             ORDER BY ends_at DESC, fingerprint LIMIT ?1";
+        let room = rows(filter.limit.saturating_sub(alerts.len()));
+        alerts.extend(collect(&tx, sql, &[&room])?);
+    }
+    Ok(alerts)
+}
+
+/// Reads many. One that cannot be read back is told in the log and left out: the rest must ring.
+fn collect(conn: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<Vec<Alert>, Failure> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
         match serde_json::from_slice(&row.get::<_, Vec<u8>>(1)?) {

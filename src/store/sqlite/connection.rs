@@ -28,7 +28,7 @@ const READER_CACHE_KIB: i64 = 1024;
 const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
 /// Prepared statements kept for each connection.
-const STATEMENTS_MAX: usize = 96;
+const STATEMENTS_MAX: usize = 128;
 
 /// What a writing connection is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

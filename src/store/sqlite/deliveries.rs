@@ -72,7 +72,7 @@ impl NewRow {
     }
 }
 
-/// Queues a delivery; false when its id is known.
+/// Queues a delivery and notes which events caused it; false when its id is known.
 pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<bool, Failure> {
     let new = &row.new;
     let created_at = micros(new.created_at);
@@ -96,6 +96,13 @@ pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<bool, Failure> {
         ))?;
     if added > 0 {
         lanes::joined(tx, &new.integration, &new.target, &new.group_key, created_at)?;
+    }
+    for seq in &new.caused_by {
+        // An event that the retention took has nothing left to hang a link on.
+        tx.prepare_cached(
+            "INSERT OR IGNORE INTO caused (seq, delivery) SELECT seq, ?2 FROM inbox WHERE seq = ?1",
+        )?
+        .execute((seq, &new.id))?;
     }
     Ok(added > 0)
 }

@@ -22,9 +22,10 @@ impl Sqlite {
     pub(in crate::store) async fn event(
         &self,
         id: &str,
+        account: Option<&str>,
     ) -> Result<Option<EventRecord>, StoreError> {
-        let id = id.to_owned();
-        self.read(move |conn| find(conn, &id)).await
+        let (id, account) = (id.to_owned(), account.map(str::to_owned));
+        self.read(move |conn| find(conn, &id, account.as_deref())).await
     }
 }
 
@@ -99,10 +100,16 @@ fn state(seq: i64, cursor: i64, faulted: bool) -> EventState {
     }
 }
 
-fn find(conn: &Connection, id: &str) -> Result<Option<EventRecord>, Failure> {
+fn find(
+    conn: &Connection,
+    id: &str,
+    account: Option<&str>,
+) -> Result<Option<EventRecord>, Failure> {
     let seq: Option<i64> = conn
-        .prepare_cached("SELECT max(seq) FROM dedupe WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))?;
+        .prepare_cached(
+            "SELECT max(seq) FROM dedupe WHERE id = ?1 AND (?2 IS NULL OR account = ?2)",
+        )?
+        .query_row((id, account), |row| row.get(0))?;
     let Some(seq) = seq else { return Ok(None) };
     let found = conn
         .prepare_cached(&format!("SELECT {} FROM inbox WHERE seq = ?1", inbox::COLUMNS))?

@@ -1,7 +1,5 @@
 //! What the engine commits: one batch, one transaction, guarded by the cursor.
 
-use std::collections::BTreeMap;
-
 use rusqlite::Connection;
 
 use super::Sqlite;
@@ -10,19 +8,23 @@ use super::deliveries::{self, NewRow as NewDeliveryRow};
 use super::failure::Failure;
 use super::inbox::{self, NewRow as NewEventRow};
 use super::job::Effects;
+use super::ledger::{self, NewCall, NewEntry};
+use super::{journal, silences, state};
 use crate::event::PayloadPolicy;
-use crate::store::{Changes, Committed, Judgement, Recorded, Resumed, StoreError};
-
-/// Outcomes of a judgement that tell somebody.
-const TELLING: [&str; 2] = ["fired", "resolved"];
+use crate::store::{
+    Changes, Committed, JournalEntry, Judgement, Recorded, Resumed, Row, StoreError,
+};
 
 impl Sqlite {
     pub(in crate::store) async fn resume(&self) -> Result<Resumed, StoreError> {
         self.read(|conn| {
+            // One snapshot: a silence may be made meanwhile, by another process too.
+            let tx = conn.unchecked_transaction()?;
             Ok(Resumed {
-                cursor: cursor(conn)?,
-                alerts: alerts::firing(conn)?,
-                ..Resumed::default()
+                cursor: cursor(&tx)?,
+                alerts: alerts::firing(&tx)?,
+                rows: state::all(&tx)?,
+                silences: silences::all(&tx)?,
             })
         })
         .await
@@ -45,6 +47,16 @@ impl Sqlite {
                 .into_iter()
                 .map(|event| NewEventRow::new(event, retention))
                 .collect::<Result<_, _>>()?,
+            rows: changes.rows,
+            ledger: changes.ledger.into_iter().map(NewEntry::from).collect(),
+            calls: changes.calls.into_iter().map(NewCall::new).collect::<Result<_, _>>()?,
+            charges: changes
+                .charges
+                .into_iter()
+                .map(|(seq, charge)| (seq, charge.to_string()))
+                .collect(),
+            journal: changes.journal,
+            silences: changes.silences,
             drop_payloads: self.payload == PayloadPolicy::None,
         };
         self.write(move |tx, effects| prepared.commit(tx, effects)).await
@@ -66,6 +78,12 @@ struct Prepared {
     alerts: Vec<NewAlert>,
     deliveries: Vec<NewDeliveryRow>,
     events: Vec<NewEventRow>,
+    rows: Vec<Row>,
+    ledger: Vec<NewEntry>,
+    calls: Vec<NewCall>,
+    charges: Vec<(i64, String)>,
+    journal: Vec<JournalEntry>,
+    silences: Option<u64>,
     drop_payloads: bool,
 }
 
@@ -76,11 +94,16 @@ impl Prepared {
         for alert in &self.alerts {
             alerts::upsert(tx, alert)?;
         }
-        let mut committed = Committed::default();
+        for row in &self.rows {
+            state::put(tx, row)?;
+        }
+        for line in &self.journal {
+            journal::insert(tx, line)?;
+        }
+        let mut committed = Committed { calls_evicted: self.book(tx)?, ..Committed::default() };
         for delivery in &self.deliveries {
             committed.queued += usize::from(deliveries::insert(tx, delivery)?);
         }
-        self.link(tx)?;
         for event in &self.events {
             committed.recorded += usize::from(inbox::insert(tx, event)? == Recorded::New);
         }
@@ -89,12 +112,19 @@ impl Prepared {
         Ok(committed)
     }
 
-    /// Moves the cursor, unless any of this is judged already: then it would take effect twice.
+    /// Moves the cursor, unless any of this is judged already: then it would take effect twice. Nor when the silences
+    /// are others than were asked: then it would ring although somebody was told that it will not.
     fn advance(&self, tx: &Connection) -> Result<(), Failure> {
         let stood = cursor(tx)?;
         let judged = self.judgements.iter().map(|judgement| judgement.seq);
-        let mut touched = judged.chain(self.faulted.iter().map(|(seq, _)| *seq));
+        let charged = self.charges.iter().map(|(seq, _)| *seq);
+        let mut touched = judged.chain(self.faulted.iter().map(|(seq, _)| *seq)).chain(charged);
         if self.cursor < stood || touched.any(|seq| seq <= stood) {
+            return Err(StoreError::Stale(stood).into());
+        }
+        if let Some(asked) = self.silences
+            && asked != silences::version(tx)?
+        {
             return Err(StoreError::Stale(stood).into());
         }
         if self.cursor == stood {
@@ -112,6 +142,21 @@ impl Prepared {
                 .execute((stood, self.cursor))?;
         }
         Ok(())
+    }
+
+    /// Notes what was charged and what is known of calls; tells how many calls were too many.
+    fn book(&self, tx: &Connection) -> Result<usize, Failure> {
+        for (seq, charge) in &self.charges {
+            tx.prepare_cached("UPDATE inbox SET charge = ?2 WHERE seq = ?1")?
+                .execute((seq, charge))?;
+        }
+        for entry in &self.ledger {
+            ledger::put_entry(tx, entry)?;
+        }
+        for call in &self.calls {
+            ledger::put_call(tx, call)?;
+        }
+        if self.calls.is_empty() { Ok(0) } else { ledger::evict_calls(tx) }
     }
 
     /// Notes what the rules said, and what could not be judged.
@@ -134,26 +179,6 @@ impl Prepared {
         for (seq, detail) in &self.faulted {
             tx.prepare_cached("INSERT OR REPLACE INTO faulted (seq, detail) VALUES (?1, ?2)")?
                 .execute((seq, detail))?;
-        }
-        Ok(())
-    }
-
-    /// Notes which deliveries came of which event: those that tell of an alert that the event began or ended.
-    fn link(&self, tx: &Connection) -> Result<(), Failure> {
-        let mut causes = BTreeMap::<&str, Vec<i64>>::new();
-        for judgement in &self.judgements {
-            if let Some(fingerprint) = &judgement.fingerprint
-                && TELLING.contains(&judgement.outcome.as_str())
-            {
-                causes.entry(fingerprint).or_default().push(judgement.seq);
-            }
-        }
-        for delivery in &self.deliveries {
-            let told = delivery.new.message.alerts.iter().map(|alert| alert.fingerprint.as_str());
-            for seq in told.filter_map(|fingerprint| causes.get(fingerprint)).flatten() {
-                tx.prepare_cached("INSERT OR IGNORE INTO caused (seq, delivery) VALUES (?1, ?2)")?
-                    .execute((seq, &delivery.new.id))?;
-            }
         }
         Ok(())
     }

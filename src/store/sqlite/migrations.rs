@@ -9,7 +9,10 @@ use super::failure::Failure;
 const APPLICATION_ID: i64 = 0x746f_6c6c;
 
 /// Every migration in order; a released one never changes.
-const MIGRATIONS: [(&str, &str); 1] = [("0001_begin", include_str!("migrations/0001_begin.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("0001_begin", include_str!("migrations/0001_begin.sql")),
+    ("0002_rules", include_str!("migrations/0002_rules.sql")),
+];
 
 /// Why a database cannot be used by this binary.
 #[derive(Debug)]
@@ -29,8 +32,13 @@ impl<E: Into<Failure>> From<E> for Mismatch {
 
 /// Applies what is missing, each migration in a transaction of its own.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), Mismatch> {
+    migrate_to(conn, known())
+}
+
+/// Applies what is missing up to a version.
+pub(super) fn migrate_to(conn: &mut Connection, wanted: u32) -> Result<(), Mismatch> {
     let found = verify(conn)?;
-    for (version, (name, sql)) in (1_u32..).zip(MIGRATIONS).skip(found as usize) {
+    for (version, (name, sql)) in (1..=wanted).zip(MIGRATIONS).skip(found as usize) {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if version == 1 {
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -2,8 +2,8 @@
 //!
 //! One thread writes, in batches that share an fsync (`writer`); a few connections read (`readers`). One process
 //! serves from a database at a time, by a lock beside the file; commands attach beside it through the write-ahead log.
-//! The operations stand by subject: `inbox`, `judged`, `alerts`, `lanes`, `outcomes`, `deliveries`,
-//! `events`, `stats`, `sweep`.
+//! The operations stand by subject: `inbox`, `judged`, `alerts`, `state`, `ledger`, `silences`, `journal`, `lanes`,
+//! `outcomes`, `deliveries`, `events`, `stats`, `sweep`.
 
 mod alerts;
 mod connection;
@@ -12,11 +12,14 @@ mod events;
 mod failure;
 mod inbox;
 mod job;
+mod journal;
 mod judged;
 mod lanes;
+mod ledger;
 mod migrations;
 mod outcomes;
 mod readers;
+mod silences;
 mod state;
 mod stats;
 mod sweep;

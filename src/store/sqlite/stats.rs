@@ -61,7 +61,10 @@ fn delivery_counts(conn: &Connection) -> Result<Vec<DeliveryCount>, Failure> {
 
 fn alert_counts(conn: &Connection) -> Result<Vec<AlertCount>, Failure> {
     Ok(conn
-        .prepare_cached("SELECT alertname, state, count(*) FROM alerts GROUP BY alertname, state")?
+        .prepare_cached(
+            "SELECT alertname, state, count FROM alert_counts WHERE count > 0 \
+             ORDER BY alertname, state",
+        )?
         .query_map((), |row| {
             Ok(AlertCount { alertname: row.get(0)?, state: row.get(1)?, count: count(row.get(2)?) })
         })?

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::failure::Failure;
+use super::ledger::{CALL_KEPT, ENTRY_KEPT_MIN};
 use super::{Sqlite, judged, micros, rows};
 use crate::clock;
 use crate::store::{StoreError, Swept};
@@ -15,12 +16,20 @@ impl Sqlite {
         limit: usize,
     ) -> Result<Swept, StoreError> {
         let until = micros(clock::sub(now, self.retention));
+        let ledger_until = micros(clock::sub(now, self.retention.max(ENTRY_KEPT_MIN)));
+        let calls_until = micros(clock::sub(now, CALL_KEPT));
         self.write(move |tx, _| {
-            let events = events(tx, until, limit)?;
-            let deliveries = deliveries(tx, until, limit)?;
-            let alerts = alerts(tx, until, limit)?;
-            let more = [events, deliveries, alerts].iter().any(|deleted| *deleted >= limit);
-            Ok(Swept { events, deliveries, alerts, more })
+            let swept = Swept {
+                events: events(tx, until, limit)?,
+                deliveries: deliveries(tx, until, limit)?,
+                alerts: alerts(tx, until, limit)?,
+                ledger: ledger(tx, ledger_until, limit)?,
+                calls: calls(tx, calls_until, limit)?,
+                silences: silences(tx, until, limit)?,
+                journal: journal(tx, until, limit)?,
+                more: false,
+            };
+            Ok(Swept { more: swept.counts().iter().any(|deleted| *deleted >= limit), ..swept })
         })
         .await
     }
@@ -60,6 +69,43 @@ fn alerts(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
         .prepare_cached(
             "DELETE FROM alerts WHERE fingerprint IN (SELECT fingerprint FROM alerts \
              WHERE state <> 'firing' AND ends_at <= ?1 ORDER BY ends_at LIMIT ?2)",
+        )?
+        .execute((until, rows(limit)))?)
+}
+
+fn ledger(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
+    Ok(tx
+        .prepare_cached(
+            "DELETE FROM ledger WHERE rowid IN (SELECT rowid FROM ledger \
+             WHERE updated_at <= ?1 ORDER BY updated_at LIMIT ?2)",
+        )?
+        .execute((until, rows(limit)))?)
+}
+
+fn calls(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
+    Ok(tx
+        .prepare_cached(
+            "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls \
+             WHERE learned_at <= ?1 ORDER BY learned_at LIMIT ?2)",
+        )?
+        .execute((until, rows(limit)))?)
+}
+
+fn silences(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
+    Ok(tx
+        .prepare_cached(
+            "DELETE FROM silences WHERE rowid IN (SELECT rowid FROM silences \
+             WHERE ends_at <= ?1 ORDER BY ends_at LIMIT ?2)",
+        )?
+        .execute((until, rows(limit)))?)
+}
+
+/// Looks at the first lines only, as for events: those are the oldest.
+fn journal(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
+    Ok(tx
+        .prepare_cached(
+            "DELETE FROM journal WHERE n IN (SELECT n FROM journal ORDER BY n LIMIT ?2) \
+             AND at <= ?1",
         )?
         .execute((until, rows(limit)))?)
 }

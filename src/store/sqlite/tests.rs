@@ -1,5 +1,7 @@
 //! What only the SQLite backend can show: the shared commit, failing files, crashes, foreign databases.
 
+mod rules;
+
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc as std_mpsc;
@@ -273,7 +275,7 @@ async fn payloads_are_dropped_when_the_policy_says_so() {
     }
     store.commit(Changes { cursor: 1, ..Changes::default() }).await.expect("commits");
     for (id, dropped) in [("a", true), ("b", false)] {
-        let record = store.event(id).await.expect("reads").expect("is there");
+        let record = store.event(id, None).await.expect("reads").expect("is there");
         assert_eq!(
             (record.payload_dropped, record.stored.event.payload.is_null()),
             (dropped, dropped)

@@ -1,0 +1,197 @@
+//! Deliveries: claimed, settled, given back, given up.
+
+use super::*;
+
+async fn the_newest_of_a_lane_is_claimed_and_the_others_are_superseded(store: &Store) {
+    queue(
+        store,
+        [queued("a1", "a", 0), queued("a2", "a", 1), queued("b1", "b", 2), queued("z", "z", 9)],
+    )
+    .await;
+    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(0)));
+    assert_eq!(store.next_due("nobody").await.expect("reads"), None);
+    assert_eq!(claim(store, -1).await, no_ids());
+    for state in DeliveryState::ALL {
+        let filter = DeliveryFilter { state: Some(state), limit: 9, receiver: None };
+        let expected = if state == DeliveryState::Pending { 4 } else { 0 };
+        assert_eq!(store.deliveries(filter).await.expect("reads").len(), expected, "{state:?}");
+    }
+    assert_eq!(claim_some(store, 2, 1).await, ["a2"], "the lane that waits longest comes first");
+    assert_eq!(claim(store, 2).await, ["b1"], "a lane in flight is left alone");
+    assert_eq!(states(store).await, "a1 superseded, a2 sending, b1 sending, z pending");
+    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(7)), "the end of a lease");
+
+    // What joins a lane in flight waits for it.
+    queue(store, [queued("a3", "a", 3)]).await;
+    assert_eq!(claim(store, 3).await, no_ids());
+    assert_eq!(settle(store, "a2", 1, Next::RetryAt(at(5))).await, Settled::Applied);
+    assert_eq!(claim(store, 4).await, no_ids(), "the pause holds for the newer one, too");
+    assert_eq!(claim(store, 5).await, ["a3"]);
+    assert_eq!(settle(store, "a3", 1, Next::Delivered).await, Settled::Applied);
+    let expected = "a1 superseded, a2 superseded, a3 delivered, b1 sending, z pending";
+    assert_eq!(states(store).await, expected);
+}
+
+async fn a_lease_that_ran_out_is_claimed_again_and_late_words_change_little(store: &Store) {
+    queue(store, [queued("a", "a", 0)]).await;
+    assert_eq!(claim(store, 0).await, ["a"]);
+    assert_eq!(claim(store, 4).await, no_ids());
+    let again = store.claim(request(5, 10)).await.expect("claims");
+    assert_eq!((again[0].attempts, again[0].maybe_repeated), (2, true));
+    for next in [Next::Dead, Next::RetryAt(at(9))] {
+        assert_eq!(settle(store, "a", 1, next).await, Settled::Stale);
+    }
+    assert_eq!(states(store).await, "a sending");
+    // The first attempt got through after all.
+    assert_eq!(settle(store, "a", 1, Next::Delivered).await, Settled::Applied);
+    for next in [Next::Dead, Next::RetryAt(at(9)), Next::Delivered] {
+        assert_eq!(settle(store, "a", 2, next).await, Settled::Stale);
+    }
+    assert_eq!(states(store).await, "a delivered");
+    let (_, attempts) = store.delivery("a").await.expect("reads").expect("is there");
+    assert_eq!(
+        attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(),
+        [1, 1, 1, 2, 2, 2]
+    );
+    assert_eq!(settle(store, "nobody", 1, Next::Delivered).await, Settled::Stale);
+}
+
+async fn attempts_are_kept_within_a_bound(store: &Store) {
+    queue(store, [queued("a", "a", 0)]).await;
+    for number in 1..=60 {
+        assert_eq!(claim(store, 0).await, ["a"]);
+        assert_eq!(settle(store, "a", number, Next::RetryAt(at(0))).await, Settled::Applied);
+    }
+    let (delivery, attempts) = store.delivery("a").await.expect("reads").expect("is there");
+    assert_eq!((delivery.attempts, delivery.reason.as_str()), (60, "timeout"));
+    let numbers: Vec<_> = attempts.iter().map(|attempt| attempt.number).collect();
+    assert_eq!(numbers, (11..=60).collect::<Vec<_>>());
+}
+
+async fn what_is_given_back_waits_again(store: &Store) {
+    queue(store, [queued("a", "a", 0), queued("b", "b", 0)]).await;
+    assert_eq!(claim(store, 0).await, ["a", "b"]);
+    store.release(vec!["a".to_owned(), "nobody".to_owned()]).await.expect("releases");
+    let a = store.delivery("a").await.expect("reads").expect("is there").0;
+    assert_eq!((a.state, a.attempts, a.maybe_repeated), (DeliveryState::Pending, 0, false));
+    let resent = store.release_all().await.expect("releases");
+    let b = || ("slack".to_owned(), "oncall".to_owned());
+    assert_eq!(resent, [Resent { integration: b().0, receiver: b().1, count: 1 }]);
+    assert_eq!(store.release_all().await.expect("releases"), []);
+    let claimed = store.claim(request(0, 10)).await.expect("claims");
+    let again: Vec<_> =
+        claimed.iter().map(|d| (d.id.as_str(), d.attempts, d.maybe_repeated)).collect();
+    assert_eq!(again, [("a", 1, false), ("b", 2, true)]);
+}
+
+async fn a_fallback_is_rung_once(store: &Store) {
+    let with = |id: &str, lane: &str, minutes, fallback| NewDelivery {
+        fallback_at: Some(at(fallback)),
+        ..queued(id, lane, minutes)
+    };
+    let copy = |id: &str, of: &str| NewDelivery {
+        integration: "mail".to_owned(),
+        fallback_of: Some(of.to_owned()),
+        ..queued(id, "fallback", 5)
+    };
+    queue(
+        store,
+        [with("a", "a", 0, 5), with("b", "b", 0, 6), with("c1", "c", 0, 7), queued("d", "d", 0)],
+    )
+    .await;
+    let due = async |minutes| ids(&store.fallback_due(at(minutes), 10).await.expect("reads"));
+    assert_eq!(due(4).await, no_ids());
+    assert_eq!(due(6).await, ["a", "b"]);
+    for (expected, id) in [(true, "fa"), (false, "fa2")] {
+        let rung = store.ring_fallback("a".to_owned(), vec![copy(id, "a")]).await.expect("rings");
+        assert_eq!(rung, expected);
+    }
+    assert_eq!(due(6).await, ["b"]);
+
+    // A dead delivery rings it with its settlement; what was rung before stays at one copy.
+    assert_eq!(claim(store, 0).await, ["a", "b", "c1", "d"]);
+    for (id, copy_id, expected) in [("a", "fa3", Settled::Applied), ("b", "fb", Settled::Rang)] {
+        let fallbacks = vec![copy(copy_id, id)];
+        let settlement = Settlement { fallbacks, ..settlement(id, 1, Next::Dead) };
+        assert_eq!(store.settle(settlement).await.expect("settles"), expected);
+    }
+    assert_eq!(due(6).await, no_ids());
+    let all = store
+        .deliveries(DeliveryFilter { limit: 100, ..DeliveryFilter::default() })
+        .await
+        .expect("reads");
+    let copies: Vec<_> =
+        all.iter().filter(|d| d.fallback_of.is_some()).map(|d| d.id.as_str()).collect();
+    assert_eq!(copies, ["fb", "fa"]);
+    assert!(!store.ring_fallback("b".to_owned(), vec![copy("fb2", "b")]).await.expect("rings"));
+
+    // Newer messages do not put it off.
+    settle(store, "c1", 1, Next::RetryAt(at(1))).await;
+    queue(store, [with("c2", "c", 6, 12)]).await;
+    assert_eq!(claim(store, 6).await, ["c2", "d"]);
+    assert_eq!(due(7).await, ["c2"]);
+}
+
+async fn the_dead_are_listed_and_retried(store: &Store) {
+    let to = |id: &str, receiver: &str| NewDelivery {
+        receiver: receiver.to_owned(),
+        ..queued(id, id, 0)
+    };
+    queue(
+        store,
+        [to("0123456789a", "x"), to("0123456789b", "x"), to("0123c", "y"), to("0123d", "y")],
+    )
+    .await;
+    for id in claim(store, 0).await {
+        let next = if id == "0123d" { Next::Delivered } else { Next::Dead };
+        settle(store, &id, 1, next).await;
+    }
+    let dead = async |receiver: Option<&str>| {
+        let receiver = receiver.map(str::to_owned);
+        let filter = DeliveryFilter { state: Some(DeliveryState::Dead), receiver, limit: 10 };
+        ids(&store.deliveries(filter).await.expect("reads"))
+    };
+    assert_eq!(dead(None).await, ["0123c", "0123456789b", "0123456789a"]);
+    assert_eq!(dead(Some("x")).await, ["0123456789b", "0123456789a"]);
+    for (prefix, found) in [
+        ("0123456789", None),
+        ("01234567", None),
+        ("0123456789b", Some("0123456789b")),
+        ("0123", None),
+    ] {
+        let delivery = store.delivery(prefix).await.expect("reads");
+        assert_eq!(delivery.map(|(d, _)| d.id).as_deref(), found, "{prefix}");
+    }
+    let retry = async |selection| store.retry(selection, at(9)).await.expect("retries");
+    assert_eq!(retry(Retry::One("0123d".to_owned())).await, 0, "it was delivered");
+    assert_eq!(retry(Retry::One("0123c".to_owned())).await, 1);
+    assert_eq!(retry(Retry::Receiver("y".to_owned())).await, 0);
+    assert_eq!(retry(Retry::All).await, 2);
+    assert_eq!(claim(store, 8).await, no_ids());
+    let again = store.claim(request(9, 10)).await.expect("claims");
+    assert_eq!(again.len(), 3);
+    assert!(again.iter().all(|d| (d.created_at, d.attempts, d.finished_at) == (at(9), 2, None)));
+    assert!(store.delivery("01234567").await.expect("reads").is_none());
+}
+
+async fn deliveries_of_strangers_are_buried(store: &Store) {
+    let known = NewDelivery { integration: "mail".to_owned(), ..queued("m", "m", 0) };
+    queue(store, [queued("a", "a", 0), queued("b", "b", 0), known]).await;
+    assert_eq!(claim_some(store, 0, 1).await, ["a"]);
+    assert_eq!(store.bury_strangers(vec!["mail".to_owned()], at(1)).await.expect("buries"), 2);
+    assert_eq!(store.bury_strangers(vec!["mail".to_owned()], at(1)).await.expect("buries"), 0);
+    assert_eq!(states(store).await, "a dead, b dead, m pending");
+    let (buried, _) = store.delivery("a").await.expect("reads").expect("is there");
+    assert_eq!((buried.reason.as_str(), buried.finished_at), ("receiver removed", Some(at(1))));
+    assert_eq!(store.next_due("slack").await.expect("reads"), None);
+}
+
+on_sqlite! {
+    the_newest_of_a_lane_is_claimed_and_the_others_are_superseded
+    a_lease_that_ran_out_is_claimed_again_and_late_words_change_little
+    attempts_are_kept_within_a_bound
+    what_is_given_back_waits_again
+    a_fallback_is_rung_once
+    the_dead_are_listed_and_retried
+    deliveries_of_strangers_are_buried
+}

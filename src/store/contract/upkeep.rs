@@ -1,0 +1,144 @@
+//! Figures, retention, signals, the end.
+
+use super::*;
+
+async fn figures_are_told(store: &Store) {
+    assert_eq!(store.stats().await.expect("reads"), Stats::default());
+    for id in ["a", "b", "c"] {
+        store.record(event(id)).await.expect("records");
+    }
+    queue(store, [queued("d1", "a", 0), queued("d2", "a", 0), queued("d3", "b", 0)]).await;
+    assert_eq!(claim_some(store, 0, 1).await, ["d2"]);
+    let alerts = vec![alert("f1", AlertState::Firing), alert("f2", AlertState::Resolved)];
+    store.commit(Changes { cursor: 1, alerts, ..Changes::default() }).await.expect("commits");
+    let stats = store.stats().await.expect("reads");
+    assert_eq!((stats.events_total, stats.inbox_lag_events), (3, 2));
+    assert_eq!(stats.oldest_waiting, Some(at(0)));
+    let counted = DeliveryState::ALL.map(|state| stats.deliveries_in(state));
+    assert_eq!(counted, [1, 1, 0, 1, 0]);
+    let count = |state: &str| AlertCount {
+        alertname: "LowBalance".to_owned(),
+        state: state.to_owned(),
+        count: 1,
+    };
+    assert_eq!(stats.alerts, [count("firing"), count("resolved")]);
+
+    // Alerts that move are counted where they stand now; those that were swept no more.
+    let other = Alert {
+        labels: [("alertname".to_owned(), "Other".to_owned())].into(),
+        ..alert("f3", AlertState::NoData)
+    };
+    let alerts = vec![
+        alert("f1", AlertState::NoData),
+        alert("f2", AlertState::RuleRemoved),
+        alert("f2", AlertState::RuleRemoved),
+        alert("f4", AlertState::NoData),
+        other,
+    ];
+    store.commit(Changes { cursor: 1, alerts, ..Changes::default() }).await.expect("commits");
+    let told = async || {
+        let alerts = store.stats().await.expect("reads").alerts;
+        let told: Vec<_> =
+            alerts.iter().map(|a| format!("{} {} {}", a.alertname, a.state, a.count)).collect();
+        told.join(", ")
+    };
+    assert_eq!(told().await, "LowBalance no_data 2, LowBalance rule_removed 1, Other no_data 1");
+    store.sweep(at(60 * 24 * 60), 10).await.expect("sweeps");
+    assert_eq!(told().await, "");
+    store.probe().await.expect("writes");
+}
+
+async fn the_old_is_swept_and_the_open_is_not(store: &Store) {
+    const MONTH: i64 = 30 * 24 * 60;
+    for (id, minutes) in [("a", 0), ("b", 1), ("c", 2)] {
+        let event = Event { received_at: at(minutes), ..event(id) };
+        store.record(event).await.expect("records");
+    }
+    queue(store, [queued("d1", "a", 0), queued("d2", "a", 0), queued("d3", "b", 0)]).await;
+    assert_eq!(claim_some(store, 0, 1).await, ["d2"]);
+    let changes = Changes {
+        cursor: 2,
+        judgements: vec![judgement(1, "fired", "f1")],
+        faulted: vec![(2, "odd".to_owned())],
+        alerts: vec![alert("f1", AlertState::Firing), alert("f2", AlertState::Resolved)],
+        ..Changes::default()
+    };
+    store.commit(changes).await.expect("commits");
+    let sweep = async |minutes, limit| store.sweep(at(minutes), limit).await.expect("sweeps");
+    assert_eq!(sweep(MONTH - 1, 10).await, Swept::default());
+    let first = sweep(MONTH * 2, 1).await;
+    let expected = Swept { events: 1, deliveries: 1, alerts: 1, more: true, ..Swept::default() };
+    assert_eq!(first, expected);
+    assert_eq!(sweep(MONTH * 2, 10).await, Swept { events: 1, ..Swept::default() });
+    assert_eq!(sweep(MONTH * 2, 10).await, Swept::default());
+    assert_eq!(inbox(store).await, [(3, "c".to_owned())]);
+    assert_eq!(states(store).await, "d2 sending, d3 pending");
+    assert_eq!(store.resume().await.expect("reads").alerts.len(), 1);
+    assert_eq!(store.stats().await.expect("reads").inbox_lag_events, 1);
+
+    // A place is never given twice, even when the inbox was emptied.
+    store.commit(Changes { cursor: 3, ..Changes::default() }).await.expect("commits");
+    assert_eq!(sweep(MONTH * 2, 10).await.events, 1);
+    assert_eq!(inbox(store).await, []);
+    assert_eq!(store.record(event("a")).await.expect("records"), Recorded::New);
+    assert_eq!(inbox(store).await, [(4, "a".to_owned())]);
+}
+
+async fn each_kind_of_row_is_swept_in_its_own_time(store: &Store) {
+    const DAY: i64 = 24 * 60;
+    let changes = Changes {
+        ledger: vec![entry("a", "1", 0), Entry { updated_at: at(5), ..entry("b", "1", 0) }],
+        calls: vec![(leg("a"), context(), at(0)), (leg("b"), context(), at(5))],
+        journal: vec![line("f", "fired", 0), line("f", "resolved", 5)],
+        rows: vec![row(Space::Series, "s", Some(b"x"))],
+        ..Changes::default()
+    };
+    store.commit(changes).await.expect("commits");
+    for (id, until) in [("a", 0), ("b", 5), ("c", 90 * DAY)] {
+        store.put_silence(silence(id, -9, until)).await.expect("keeps");
+    }
+    let version = store.silences_version().await.expect("reads");
+    let sweep = async |minutes, limit| store.sweep(at(minutes), limit).await.expect("sweeps");
+    let none = Swept::default();
+    assert_eq!(sweep(7 * DAY - 1, 9).await, none);
+    assert_eq!(sweep(7 * DAY, 9).await, Swept { calls: 1, ..none });
+    assert_eq!(store.known(vec![], vec![leg("a"), leg("b")]).await.expect("reads").calls.len(), 1);
+    assert_eq!(sweep(30 * DAY - 1, 9).await, Swept { calls: 1, ..none });
+    let first = Swept { ledger: 1, silences: 1, journal: 1, ..none };
+    assert_eq!(sweep(30 * DAY, 9).await, first);
+    assert_eq!(sweep(40 * DAY, 1).await, Swept { more: true, ..first });
+    assert_eq!(sweep(40 * DAY, 1).await, none);
+    let silences = store.silences().await.expect("reads");
+    assert_eq!((silences.version, silences.silences.len()), (version, 1));
+    assert_eq!(store.rows(Space::Series, 9).await.expect("reads").len(), 1);
+}
+
+async fn who_waits_is_told_of_commits(store: &Store) {
+    let (mut recorded, mut queued_up) = (store.recorded(), store.queued());
+    store.record(event("a")).await.expect("records");
+    recorded.changed().await.expect("told");
+    store.record(event("a")).await.expect("records");
+    store.probe().await.expect("writes");
+    assert!(!recorded.has_changed().expect("open"));
+    assert!(!queued_up.has_changed().expect("open"));
+    queue(store, [queued("d", "d", 0)]).await;
+    queued_up.changed().await.expect("told");
+    assert_eq!(claim(store, 0).await, ["d"]);
+    assert!(!recorded.has_changed().expect("open"));
+}
+
+async fn a_closed_store_says_so(store: &Store) {
+    store.record(event("a")).await.expect("records");
+    store.close().await.expect("closes");
+    assert!(matches!(store.record(event("b")).await, Err(StoreError::Closed)));
+    assert!(matches!(store.inbox_after(0, 1).await, Err(StoreError::Closed)));
+    assert!(matches!(store.close().await, Err(StoreError::Closed)));
+}
+
+on_sqlite! {
+    figures_are_told
+    the_old_is_swept_and_the_open_is_not
+    each_kind_of_row_is_swept_in_its_own_time
+    who_waits_is_told_of_commits
+    a_closed_store_says_so
+}
