@@ -13,7 +13,7 @@ use serde_json::Value;
 const KNOWS: &[(&str, &[&str])] = &[
     ("intake", &["clock", "event", "metrics", "store"]),
     ("event", &[]),
-    ("store", &["alerts", "clock", "event"]),
+    ("store", &["alerts", "clock", "event", "rules"]),
     ("engine", &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks"]),
     ("rules", &["clock", "event", "problem", "template"]),
     ("alerts", &["clock", "rules"]),
@@ -121,7 +121,8 @@ fn sources() -> Vec<String> {
 /// Whether a file under `src/` holds tests and nothing else.
 fn is_tests(file: &str) -> bool {
     file.ends_with("/tests.rs")
-        || ["src/store/contract.rs", "src/notify/samples.rs"].contains(&file)
+        || ["src/store/contract/", "src/store/sqlite/tests/"].iter().any(|it| file.starts_with(it))
+        || file == "src/notify/samples.rs"
 }
 
 /// A file before its tests, which stand at its foot.

@@ -38,7 +38,7 @@ impl Sqlite {
             let tx = conn.unchecked_transaction()?;
             let mut known = Known::default();
             for key in ledger {
-                known.entries.extend(find_entry(&tx, key)?);
+                known.entries.extend(find_entry(&tx, &key)?);
             }
             for key in calls {
                 known.calls.extend(find_call(&tx, &key)?.map(|call| (key, call)));
@@ -103,10 +103,10 @@ pub(super) fn put_entry(tx: &Connection, new: &NewEntry) -> Result<(), Failure> 
 }
 
 /// A charge. One that cannot be read back is told in the log and counts as unknown: the rest must be judged.
-fn find_entry(conn: &Connection, key: LedgerKey) -> Result<Option<Entry>, Failure> {
+fn find_entry(conn: &Connection, key: &LedgerKey) -> Result<Option<Entry>, Failure> {
     let found = conn
         .prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE account = ?1 AND key = ?2"))?
-        .query_row((&key.account, &key.key), |row| Ok(entry(row, &key)))
+        .query_row((&key.account, &key.key), |row| Ok(entry(row, key)))
         .optional()?;
     Ok(found.and_then(|entry| {
         entry
