@@ -4,111 +4,30 @@
 //! Each event is judged at its `received_at`, timers that fall between two events run between them; so the
 //! result does not depend on when, or in how many batches, the events are judged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Kept;
-use crate::alerts::{
-    self, Alert, AlertState, Fingerprint, InhibitRule, Message, MessageAlert, Reason, Route,
-    Status, TimeInterval, Transition,
-};
+use super::policy::Policy;
+use super::report::{Changed, Report};
+use super::state::State;
+use super::timers::Due;
+use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
 use crate::event::{Event, Source};
-use crate::notify::Receiver;
-use crate::rules::{Finding, Labels, RuleSet, Verdict};
-use crate::store::{Changes, Judgement, NewDelivery, StoredEvent, delivery_id};
+use crate::rules::{self, CallContext, Finding, Firing, Labels, Verdict};
+use crate::store::{Changes, JournalEntry, Judgement, StoredEvent};
 
-/// Longest `detail` of a judgement, in characters.
+/// Longest `detail` of a judgement or a line of the journal, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
-
-/// What is judged by: the part of the configuration that decides.
-#[derive(Debug)]
-pub struct Policy {
-    /// The rules.
-    pub rules: RuleSet,
-    /// The routing tree.
-    pub route: Route,
-    /// The receivers, by name.
-    pub receivers: BTreeMap<String, Receiver>,
-    /// Which alerts keep which quiet.
-    pub inhibit_rules: Vec<InhibitRule>,
-    /// Time intervals, by name.
-    pub time_intervals: BTreeMap<String, TimeInterval>,
-    /// Where links in messages point; empty for none.
-    pub external_url: String,
-    /// Hash of the configuration, kept with each judgement.
-    pub config_hash: String,
-}
-
-/// What the engine remembers between batches: the firing alerts and how far it has read.
-#[derive(Debug, Clone, Default)]
-pub struct State {
-    cursor: i64,
-    alerts: BTreeMap<Fingerprint, Alert>,
-    deadlines: BTreeSet<(Timestamp, Fingerprint)>,
-}
-
-impl State {
-    /// The state as it was kept.
-    pub fn resume(cursor: i64, alerts: Vec<Alert>) -> Self {
-        let mut state = Self { cursor, ..Self::default() };
-        for alert in alerts {
-            state.put(alert);
-        }
-        state
-    }
-
-    /// The last event that was judged.
-    pub fn cursor(&self) -> i64 {
-        self.cursor
-    }
-
-    /// When the next timer is due.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(at, _)| *at)
-    }
-
-    /// The firing alerts.
-    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
-        self.alerts.values()
-    }
-
-    /// The firing alert with these labels, ended; with `any_currency`, those of every `currency`.
-    fn ended_by(
-        &self,
-        labels: &Labels,
-        any_currency: bool,
-        event: &Event,
-        at: Timestamp,
-    ) -> Vec<(Alert, Transition)> {
-        let but_currency = |alert: &&Alert| {
-            alert.labels.iter().filter(|(name, _)| *name != "currency").eq(labels.iter())
-        };
-        let found: Vec<&Alert> = if any_currency {
-            self.alerts.values().filter(but_currency).collect()
-        } else {
-            self.alerts.get(&Fingerprint::of(labels)).into_iter().collect()
-        };
-        found.into_iter().filter_map(|alert| alerts::resolve(alert, event.snapshot(), at)).collect()
-    }
-
-    fn put(&mut self, alert: Alert) {
-        if let Some(old) = self.alerts.remove(&alert.fingerprint) {
-            if let Some(at) = old.ends_at {
-                self.deadlines.remove(&(at, old.fingerprint));
-            }
-        }
-        if alert.state == AlertState::Firing {
-            if let Some(at) = alert.ends_at {
-                self.deadlines.insert((at, alert.fingerprint.clone()));
-            }
-            self.alerts.insert(alert.fingerprint.clone(), alert);
-        }
-    }
-}
+/// How far a timer moves at least when what it woke asks for the same time again.
+const TIMER_STEP_MIN: Duration = Duration::from_secs(1);
 
 /// The changes of a batch, and what to say once they are committed.
 #[derive(Debug, Default)]
@@ -119,45 +38,33 @@ pub struct Judged {
     pub report: Report,
 }
 
-/// What is counted and logged of a batch that was committed.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Rule and outcome of every evaluation.
-    pub(super) tally: BTreeMap<(Arc<str>, &'static str), u64>,
-    /// Alerts that an event fired or resolved.
-    pub(super) changed: Vec<Changed>,
-    /// Annotations that could not render.
-    pub(super) template_errors: usize,
-}
-
-/// One alert that an event fired or resolved. Its labels may hold what a payload says, and stay out of the log.
-#[derive(Debug)]
-pub(super) struct Changed {
-    pub(super) account: String,
-    pub(super) kind: String,
-    pub(super) event: String,
-    pub(super) rule: Arc<str>,
-    pub(super) outcome: &'static str,
-}
-
 /// Judges `events` in order; without any, runs the timers that are due. The state moves along.
 ///
 /// Timers that fall between two events run between them, at their own time. Those behind the last event wait for a call
 /// without events: one that is still to be read may have come before them. When the changes are not committed, the
 /// state is void and must be read back from the store.
 pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
-    let mut batch = Batch { policy, now, state, judged: Judged::default() };
+    let mut batch = Batch {
+        policy,
+        now,
+        state,
+        changed: BTreeMap::new(),
+        judged: Judged::default(),
+        inhibitor: None,
+    };
+    batch.fit();
     for stored in events {
         let at = stored.event.received_at.min(now);
         batch.run_timers(at);
         batch.judge(stored, at);
+        // What this event made due at once goes out with it.
+        batch.run_timers(at);
         batch.state.cursor = stored.seq;
     }
     if events.is_empty() {
         batch.run_timers(now);
     }
-    batch.judged.changes.cursor = batch.state.cursor;
-    batch.judged
+    batch.finish()
 }
 
 /// An event's place in the inbox.
@@ -191,94 +98,191 @@ pub(super) fn fault(one: &Kept, detail: &str, now: Timestamp) -> Judged {
 }
 
 /// A batch being judged: `state` runs ahead of what is committed.
-struct Batch<'a> {
-    policy: &'a Policy,
-    now: Timestamp,
-    state: &'a mut State,
-    judged: Judged,
+pub(super) struct Batch<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) now: Timestamp,
+    pub(super) state: &'a mut State,
+    /// Alerts that changed, as they are now.
+    changed: BTreeMap<Fingerprint, Alert>,
+    pub(super) judged: Judged,
+    /// Made when a flush first asks, void when an alert changes.
+    pub(super) inhibitor: Option<alerts::Inhibitor>,
+}
+
+/// The event at hand.
+pub(super) struct At<'e> {
+    pub(super) seq: i64,
+    pub(super) event: &'e Event,
+    pub(super) at: Timestamp,
+    snapshot: OnceCell<Value>,
+}
+
+impl At<'_> {
+    /// What templates see of it.
+    pub(super) fn snapshot(&self) -> Value {
+        self.snapshot.get_or_init(|| self.event.snapshot()).clone()
+    }
 }
 
 impl Batch<'_> {
-    fn run_timers(&mut self, until: Timestamp) {
-        while let Some((at, fingerprint)) = self.state.deadlines.first().cloned() {
-            if at > until {
-                return;
+    /// Runs what is due by `until`, in the order of the deadlines.
+    pub(super) fn run_timers(&mut self, until: Timestamp) {
+        while let Some((at, due)) = self.state.timers.pop(until) {
+            match due {
+                Due::Alert(fingerprint) => {
+                    let alert = self.state.alerts.get(&fingerprint);
+                    if let Some((alert, transition)) =
+                        alert.and_then(|alert| alerts::expire(alert, at))
+                    {
+                        self.change(alert, transition, None, at);
+                    }
+                }
+                Due::Series(key) => self.tick(&key, at),
+                Due::Ready => self.ready(at),
+                Due::Group(key) => self.flush(&key, at),
             }
-            let Some((alert, transition)) =
-                self.state.alerts.get(&fingerprint).and_then(|alert| alerts::expire(alert, at))
-            else {
-                self.state.deadlines.remove(&(at, fingerprint));
-                continue;
-            };
-            self.change(alert, transition, &format!("timer {at}"));
         }
+    }
+
+    /// Sets when something is due next, never for the very time at which it was just looked at.
+    pub(super) fn due_after(&mut self, due: Due, deadline: Option<Timestamp>, at: Timestamp) {
+        let deadline = deadline.map(|deadline| deadline.max(clock::add(at, TIMER_STEP_MIN)));
+        self.state.timers.set(due, deadline);
     }
 
     fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
-        // Not the place in the inbox: another database may hold another event there.
-        let cause = format!("{} {}", stored.event.id, stored.event.received_at);
-        for Verdict { rule, finding } in self.policy.rules.judge(&stored.event, None) {
+        let (event, call) = self.book(stored);
+        let at = At { seq: stored.seq, event: &event, at, snapshot: OnceCell::new() };
+        let policy = self.policy;
+        for Verdict { rule, finding } in policy.rules.judge(&event, call.as_ref()) {
             match finding {
-                Finding::Observe(_) => {}
-                Finding::NoMatch => self.record(stored, &rule, "no_match", None, ""),
+                Finding::NoMatch => self.judged.report.count(&rule, "no_match"),
                 Finding::Failed(failure) => {
-                    self.record(stored, &rule, failure.reason.as_str(), None, &failure.detail);
+                    self.record(&at, &rule, failure.reason.as_str(), None, &failure.detail);
                 }
-                Finding::Fire(firing) => {
-                    self.judged.report.template_errors += firing.template_errors.len();
-                    let current = self.state.alerts.get(&Fingerprint::of(&firing.labels));
-                    let snapshot = stored.event.snapshot();
-                    let (alert, transition) = alerts::fire(current, &rule, &firing, snapshot, at);
-                    let outcome =
-                        if transition == Transition::Extended { "extended" } else { "fired" };
-                    self.record(
-                        stored,
-                        &rule,
-                        outcome,
-                        Some(&alert.fingerprint),
-                        &describe(&alert),
-                    );
-                    self.change(alert, transition, &cause);
-                }
+                Finding::Fire(firing) => self.fire(&at, &rule, firing),
                 Finding::Resolve { labels, any_currency } => {
-                    let ended = self.state.ended_by(&labels, any_currency, &stored.event, at);
-                    if ended.is_empty() {
-                        self.record(stored, &rule, "no_match", None, "");
-                    }
-                    for (alert, transition) in ended {
-                        let told = describe(&alert);
-                        self.record(stored, &rule, "resolved", Some(&alert.fingerprint), &told);
-                        self.change(alert, transition, &cause);
-                    }
+                    self.resolve(&at, &rule, &labels, any_currency);
                 }
+                Finding::Observe(observation) => self.observe(&at, &rule, observation),
             }
+        }
+        self.measure(&at, call.as_ref());
+    }
+
+    /// Enters what the event says of money and of its call; gives the event with its charge, and the call.
+    fn book<'e>(&mut self, stored: &'e StoredEvent) -> (Cow<'e, Event>, Option<CallContext>) {
+        let mut event = Cow::Borrowed(&stored.event);
+        let call_key = rules::call_key(&event);
+        let mut call = call_key.as_ref().and_then(|key| self.state.calls.get(key).cloned());
+        if let Some(key) = call_key
+            && let Some(joined) = call.clone().unwrap_or_default().join(&event)
+        {
+            self.state.calls.insert(key.clone(), joined.clone());
+            self.complete(&key, &joined);
+            self.judged.changes.calls.push((key, joined.clone(), event.received_at));
+            call = Some(joined);
+        }
+        if let Some(key) = rules::ledger_key(&event) {
+            let known = call.clone().unwrap_or_default();
+            let booked = rules::Entry::book(self.state.ledger.get(&key), &key, &event, &known);
+            if let Some(rules::Booked { entry, charge }) = booked {
+                let Event { account, currency, .. } = &*event;
+                let currency = currency.as_deref().unwrap_or("unknown");
+                self.state.spend(account, &entry.product, currency, charge);
+                self.judged.report.spent = true;
+                self.judged.changes.charges.push((stored.seq, charge));
+                self.judged.changes.ledger.push(entry.clone());
+                self.state.ledger.insert(key, entry);
+                event.to_mut().charge = Some(charge);
+            }
+        }
+        (event, call)
+    }
+
+    /// A call's charge that was booked before its numbers were known gets them now.
+    fn complete(&mut self, key: &rules::CallKey, call: &CallContext) {
+        let key = rules::LedgerKey { account: key.account.clone(), key: format!("call:{}", key.leg) };
+        let completed = self.state.ledger.get(&key).and_then(|entry| entry.complete(call));
+        if let Some(entry) = completed {
+            self.judged.changes.ledger.push(entry.clone());
+            self.state.ledger.insert(key, entry);
         }
     }
 
-    fn record(
+    fn fire(&mut self, at: &At<'_>, rule: &Arc<str>, mut firing: Firing) {
+        self.judged.report.template_errors += firing.template_errors.len();
+        let fingerprint = Fingerprint::of(&firing.labels);
+        let known = self.state.alerts.contains_key(&fingerprint);
+        if !known && let Some(of) = self.policy.rules.rule(rule) {
+            let firing_now = self.state.firing_by_rule.get(&**rule).copied().unwrap_or(0);
+            if firing_now >= of.max_series() {
+                firing.labels = of.overflow(&firing.labels);
+                self.overflow(at, rule, firing_now, &Fingerprint::of(&firing.labels));
+            }
+        }
+        let current = self.state.alerts.get(&Fingerprint::of(&firing.labels));
+        let (alert, transition) = alerts::fire(current, rule, &firing, at.snapshot(), at.at);
+        let outcome = if transition == Transition::Extended { "extended" } else { "fired" };
+        self.record(at, rule, outcome, Some(&alert.fingerprint), &describe(&alert));
+        self.change(alert, transition, Some(at), at.at);
+    }
+
+    /// Counts an event that goes to its rule's overflow series, and tells of it when that begins.
+    pub(super) fn overflow(
         &mut self,
-        stored: &StoredEvent,
+        at: &At<'_>,
+        rule: &Arc<str>,
+        live: usize,
+        overflow: &Fingerprint,
+    ) {
+        *self.judged.report.overflowed.entry(Arc::clone(rule)).or_default() += 1;
+        let begun = self.state.alerts.contains_key(overflow)
+            || self.state.series.contains_key(&(Arc::clone(rule), overflow.clone()));
+        // What the limit's own rule does is not told, or it would never end.
+        if !begun && at.event.source != Source::Tollbell {
+            let id = format!("tollbell.series_limit:{rule}:{}", at.event.id);
+            let payload = json!({"rule": &**rule, "count": live});
+            let event =
+                Event::tollbell("tollbell.series_limit", &at.event.account, id, at.at, payload);
+            self.judged.changes.events.push(event);
+        }
+    }
+
+    fn resolve(&mut self, at: &At<'_>, rule: &Arc<str>, labels: &Labels, any_currency: bool) {
+        let but_currency = |alert: &&Alert| {
+            alert.labels.iter().filter(|(name, _)| *name != "currency").eq(labels.iter())
+        };
+        let found: Vec<&Alert> = if any_currency {
+            self.state.alerts.values().filter(but_currency).collect()
+        } else {
+            self.state.alerts.get(&Fingerprint::of(labels)).into_iter().collect()
+        };
+        let ended: Vec<(Alert, Transition)> = found
+            .into_iter()
+            .filter_map(|alert| alerts::resolve(alert, at.snapshot(), at.at))
+            .collect();
+        if ended.is_empty() {
+            self.judged.report.count(rule, "no_match");
+        }
+        for (alert, transition) in ended {
+            self.record(at, rule, "resolved", Some(&alert.fingerprint), &describe(&alert));
+            self.change(alert, transition, Some(at), at.at);
+        }
+    }
+
+    /// Counts what a rule said, and keeps it so that it can be asked afterwards.
+    pub(super) fn record(
+        &mut self,
+        at: &At<'_>,
         rule: &Arc<str>,
         outcome: &'static str,
         fingerprint: Option<&Fingerprint>,
         detail: &str,
     ) {
-        let report = &mut self.judged.report;
-        *report.tally.entry((Arc::clone(rule), outcome)).or_default() += 1;
-        if outcome == "no_match" {
-            return;
-        }
-        if ["fired", "resolved"].contains(&outcome) {
-            report.changed.push(Changed {
-                account: stored.event.account.clone(),
-                kind: stored.event.kind.clone(),
-                event: stored.event.id.clone(),
-                rule: Arc::clone(rule),
-                outcome,
-            });
-        }
+        self.judged.report.count(rule, outcome);
         self.judged.changes.judgements.push(Judgement {
-            seq: stored.seq,
+            seq: at.seq,
             rule: rule.to_string(),
             outcome: outcome.to_owned(),
             fingerprint: fingerprint.map(ToString::to_string),
@@ -287,98 +291,82 @@ impl Batch<'_> {
         });
     }
 
-    /// Takes a changed alert over and tells whom it concerns. `cause` makes the deliveries' ids unique.
-    fn change(&mut self, alert: Alert, transition: Transition, cause: &str) {
-        let fingerprint = alert.fingerprint.clone();
-        let told = match transition {
-            Transition::Fired | Transition::FiredAndEnded => Some(Reason::First),
-            Transition::Resolved | Transition::NoData => Some(Reason::AllResolved),
-            Transition::Expired if alert.notify_expired => Some(Reason::AllResolved),
-            Transition::Expired | Transition::Extended | Transition::RuleRemoved => None,
-        };
-        if let Some(reason) = told {
-            self.tell(&alert, reason, cause);
-        }
-        self.state.put(alert.clone());
-        self.judged.changes.alerts.retain(|earlier| earlier.fingerprint != fingerprint);
-        self.judged.changes.alerts.push(alert);
-    }
-
-    fn tell(&mut self, alert: &Alert, reason: Reason, cause: &str) {
-        for route in self.policy.route.take(&alert.labels) {
-            let Some(receiver) = self.policy.receivers.get(&route.receiver) else { continue };
-            let group_key = format!("{}/{}", route.id, alert.fingerprint);
-            let message = message(self.policy, receiver, group_key, alert, reason, self.now);
-            for integration in receiver.integrations.iter().filter(|one| one.tells(&message)) {
-                for target in integration.channel.targets() {
-                    self.judged.changes.deliveries.push(NewDelivery {
-                        id: delivery_id(&[
-                            cause,
-                            &message.group_key,
-                            &integration.id,
-                            &target,
-                            reason.as_str(),
-                        ]),
-                        integration: integration.id.clone(),
-                        receiver: receiver.name.clone(),
-                        target,
-                        group_key: message.group_key.clone(),
-                        created_at: self.now,
-                        fallback_at: receiver
-                            .fallback
-                            .as_ref()
-                            .map(|_| clock::add(self.now, receiver.fallback_after)),
-                        fallback_of: None,
-                        caused_by: Vec::new(),
-                        message: message.clone(),
-                    });
-                }
+    /// Takes a changed alert over, and tells the groups that it concerns.
+    pub(super) fn change(
+        &mut self,
+        alert: Alert,
+        transition: Transition,
+        cause: Option<&At<'_>>,
+        at: Timestamp,
+    ) {
+        self.inhibitor = None;
+        if transition != Transition::Extended {
+            self.note(&alert, transition, cause, at);
+            let keys = self.groups_of(&alert.labels);
+            for (key, route) in keys {
+                self.tell_group(key, route, &alert, cause.map(|at| at.seq), at);
             }
         }
+        self.state.put_alert(alert.clone());
+        self.changed.insert(alert.fingerprint.clone(), alert);
     }
-}
 
-/// The message about one alert.
-fn message(
-    policy: &Policy,
-    receiver: &Receiver,
-    group_key: String,
-    alert: &Alert,
-    reason: Reason,
-    now: Timestamp,
-) -> Message {
-    let status = if alert.state == AlertState::Firing { Status::Firing } else { Status::Resolved };
-    Message {
-        receiver: receiver.name.clone(),
-        status,
-        reason,
-        group_key,
-        group_labels: alert.labels.clone(),
-        common_labels: alert.labels.clone(),
-        common_annotations: alert.annotations.clone(),
-        alerts: vec![MessageAlert {
-            fingerprint: alert.fingerprint.clone(),
-            status,
-            expired: alert.state == AlertState::Expired,
-            no_data: alert.state == AlertState::NoData,
-            labels: alert.labels.clone(),
-            annotations: alert.annotations.clone(),
-            starts_at: alert.starts_at,
-            ends_at: alert.ends_at,
-            event: alert.event.clone(),
-        }],
-        truncated_alerts: 0,
-        external_url: policy.external_url.clone(),
-        created_at: now,
-        fallback_for: None,
+    /// Writes the journal of an alert and the log's line.
+    fn note(&mut self, alert: &Alert, transition: Transition, cause: Option<&At<'_>>, at: Timestamp) {
+        let outcome = match transition {
+            Transition::Fired | Transition::FiredAndEnded => "fired",
+            _ => alert.state.as_str(),
+        };
+        let (kind, event) = cause.map_or_else(Default::default, |at| {
+            (at.event.kind.clone(), at.event.id.clone())
+        });
+        self.journal(&alert.fingerprint, "", outcome, &describe(alert), at);
+        self.judged.report.changed.push(Changed {
+            account: alert.labels.get("account").cloned().unwrap_or_default(),
+            kind,
+            event,
+            rule: alert.rule.clone(),
+            outcome,
+        });
+    }
+
+    /// Keeps a line of an alert's story.
+    pub(super) fn journal(
+        &mut self,
+        fingerprint: &Fingerprint,
+        group_key: &str,
+        what: &str,
+        detail: &str,
+        at: Timestamp,
+    ) {
+        self.judged.changes.journal.push(JournalEntry {
+            at,
+            fingerprint: fingerprint.to_string(),
+            group_key: group_key.to_owned(),
+            what: what.to_owned(),
+            detail: clip(detail),
+        });
+    }
+
+    fn finish(self) -> Judged {
+        let mut judged = self.judged;
+        judged.changes.cursor = self.state.cursor;
+        judged.changes.alerts = self.changed.into_values().collect();
+        judged.changes.rows = self.state.changed_rows();
+        judged.changes.silences = Some(self.state.silences.version);
+        judged
     }
 }
 
 fn describe(alert: &Alert) -> String {
     let labels: Vec<String> =
         alert.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    let until = alert.ends_at.map_or_else(String::new, |at| format!(" until {at}"));
-    format!("{{{}}}{until}", labels.join(", "))
+    let value = alert.value.map_or_else(String::new, |value| format!(" value {value}"));
+    let until = alert
+        .ends_at
+        .filter(|_| alert.state == AlertState::Firing)
+        .map_or_else(String::new, |at| format!(" until {at}"));
+    format!("{{{}}}{value}{until}", labels.join(", "))
 }
 
 fn clip(text: &str) -> String {

@@ -1,0 +1,37 @@
+//! What is counted and logged of a batch, once it is committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is counted and logged of a batch that was committed.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Rule and outcome of every evaluation.
+    pub(super) tally: BTreeMap<(Arc<str>, &'static str), u64>,
+    /// Alerts that began or ended.
+    pub(super) changed: Vec<Changed>,
+    /// Annotations that could not render.
+    pub(super) template_errors: usize,
+    /// Alerts that began to be kept quiet, by reason.
+    pub(super) suppressed: BTreeMap<&'static str, u64>,
+    /// Events that went to an overflow series, by rule.
+    pub(super) overflowed: BTreeMap<Arc<str>, u64>,
+}
+
+/// One alert that began or ended. Its labels may hold what a payload says, and stay out of the log.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) account: String,
+    /// Kind and id of the event; empty where time did it.
+    pub(super) kind: String,
+    pub(super) event: String,
+    pub(super) rule: String,
+    pub(super) outcome: &'static str,
+}
+
+impl Report {
+    /// Counts an evaluation.
+    pub(super) fn count(&mut self, rule: &Arc<str>, outcome: &'static str) {
+        *self.tally.entry((Arc::clone(rule), outcome)).or_default() += 1;
+    }
+}

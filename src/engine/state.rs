@@ -1,0 +1,229 @@
+//! What the engine remembers between batches; every part of it is also a row in the store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::timers::{Due, Timers};
+use crate::alerts::{Alert, Fingerprint, Group};
+use crate::rules::{CallContext, CallKey, Entry, LedgerKey, Series};
+use crate::store::{Known, Resumed, Row, Silences, Space};
+
+/// Row of the time up to which the engine was ready.
+const READY: &str = "ready";
+
+/// Identity of a series: its rule, and the fingerprint of its alert.
+pub(super) type SeriesKey = (Arc<str>, Fingerprint);
+
+/// What the engine remembers between batches.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(super) cursor: i64,
+    /// Hash of the configuration that the state was fitted to; empty before the first batch.
+    pub(super) fitted_to: String,
+    /// The alerts that fire.
+    pub(super) alerts: BTreeMap<Fingerprint, Alert>,
+    /// How many of them each rule has.
+    pub(super) firing_by_rule: HashMap<String, usize>,
+    pub(super) series: BTreeMap<SeriesKey, Series>,
+    /// How many series each rule has.
+    pub(super) series_by_rule: HashMap<Arc<str>, usize>,
+    pub(super) groups: BTreeMap<String, Group>,
+    /// Charges and calls that the events at hand speak of.
+    pub(super) ledger: HashMap<LedgerKey, Entry>,
+    pub(super) calls: HashMap<CallKey, CallContext>,
+    pub(super) silences: Silences,
+    /// Up to when the engine was ready; `None` while no rule needs to know.
+    pub(super) ready_until: Option<Timestamp>,
+    pub(super) timers: Timers,
+    /// Rows that changed since the last batch.
+    touched: BTreeSet<Touched>,
+}
+
+/// A row that changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Touched {
+    Series(SeriesKey),
+    Group(String),
+    Ready,
+}
+
+impl State {
+    /// The state as it was kept, and what could not be read back: one line each.
+    pub fn resume(resumed: Resumed) -> (Self, Vec<String>) {
+        let mut state = Self {
+            cursor: resumed.cursor,
+            silences: resumed.silences,
+            ..Self::default()
+        };
+        let mut broken = Vec::new();
+        for alert in resumed.alerts {
+            state.put_alert(alert);
+        }
+        for row in resumed.rows {
+            if let Err(error) = state.take(&row) {
+                broken.push(format!("{} row {:?}: {error}", row.space.as_str(), row.key));
+            }
+        }
+        state.touched.clear();
+        (state, broken)
+    }
+
+    fn take(&mut self, row: &Row) -> Result<(), serde_json::Error> {
+        let value = row.value.as_deref().unwrap_or_default();
+        match row.space {
+            Space::Series => {
+                let series: Series = serde_json::from_slice(value)?;
+                let key = (series.rule.as_str().into(), Fingerprint::of(&series.labels));
+                self.put_series(key, Some(series));
+            }
+            Space::Group => {
+                let group: Group = serde_json::from_slice(value)?;
+                self.put_group(group.key.clone(), Some(group));
+            }
+            Space::Engine if row.key == READY => self.ready_until = serde_json::from_slice(value)?,
+            Space::Engine | Space::Metric | Space::Spend => {}
+        }
+        Ok(())
+    }
+
+    /// The last event that was judged.
+    pub fn cursor(&self) -> i64 {
+        self.cursor
+    }
+
+    /// When the next timer is due.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// The firing alerts.
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.values()
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// The silences that are asked.
+    pub fn silences(&self) -> &Silences {
+        &self.silences
+    }
+
+    /// Takes the silences as they are now.
+    pub fn set_silences(&mut self, silences: Silences) {
+        self.silences = silences;
+    }
+
+    /// Brings what the store knows of the charges and calls that a batch speaks of.
+    pub fn bring(&mut self, known: Known) {
+        self.ledger.extend(known.entries.into_iter().map(|entry| (entry.key.clone(), entry)));
+        self.calls.extend(known.calls);
+    }
+
+    /// Forgets charges and calls: the store has them.
+    pub fn send_back(&mut self) {
+        self.ledger.clear();
+        self.calls.clear();
+    }
+
+    /// Keeps an alert while it fires.
+    pub(super) fn put_alert(&mut self, alert: Alert) {
+        let due = Due::Alert(alert.fingerprint.clone());
+        if let Some(old) = self.alerts.remove(&alert.fingerprint) {
+            less(&mut self.firing_by_rule, old.rule.as_str());
+        }
+        let ends_at = alert.ends_at.filter(|_| alert.is_firing());
+        self.timers.set(due, ends_at);
+        if alert.is_firing() {
+            *self.firing_by_rule.entry(alert.rule.clone()).or_default() += 1;
+            self.alerts.insert(alert.fingerprint.clone(), alert);
+        }
+    }
+
+    /// Keeps a series, or forgets it; its deadline is set by who knows its rule.
+    pub(super) fn put_series(&mut self, key: SeriesKey, series: Option<Series>) {
+        self.touched.insert(Touched::Series(key.clone()));
+        let rule = Arc::clone(&key.0);
+        let before = match series {
+            Some(series) => self.series.insert(key, series),
+            None => {
+                self.timers.set(Due::Series(key.clone()), None);
+                let before = self.series.remove(&key);
+                if before.is_some() {
+                    less(&mut self.series_by_rule, &rule);
+                }
+                return;
+            }
+        };
+        if before.is_none() {
+            *self.series_by_rule.entry(rule).or_default() += 1;
+        }
+    }
+
+    /// Keeps a group, or forgets it; its deadline is set by who knows its route.
+    pub(super) fn put_group(&mut self, key: String, group: Option<Group>) {
+        self.touched.insert(Touched::Group(key.clone()));
+        match group {
+            Some(group) => {
+                self.groups.insert(key, group);
+            }
+            None => {
+                self.timers.set(Due::Group(key.clone()), None);
+                self.groups.remove(&key);
+            }
+        }
+    }
+
+    /// Notes up to when the engine was ready.
+    pub(super) fn set_ready(&mut self, until: Option<Timestamp>) {
+        if self.ready_until != until {
+            self.ready_until = until;
+            self.touched.insert(Touched::Ready);
+        }
+    }
+
+    /// The rows that changed, as they are now.
+    pub(super) fn changed_rows(&mut self) -> Vec<Row> {
+        let rows = std::mem::take(&mut self.touched).into_iter().map(|touched| match touched {
+            Touched::Series(key) => {
+                Row { space: Space::Series, value: self.series.get(&key).map(json), key: series_row(&key) }
+            }
+            Touched::Group(key) => {
+                Row { space: Space::Group, value: self.groups.get(&key).map(json), key }
+            }
+            Touched::Ready => Row {
+                space: Space::Engine,
+                key: READY.to_owned(),
+                value: self.ready_until.as_ref().map(json),
+            },
+        });
+        rows.collect()
+    }
+}
+
+fn less<K: std::hash::Hash + Eq + std::borrow::Borrow<Q>, Q: std::hash::Hash + Eq + ?Sized>(
+    counts: &mut HashMap<K, usize>,
+    key: &Q,
+) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+fn series_row((rule, fingerprint): &SeriesKey) -> String {
+    format!("{rule}\n{fingerprint}")
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    // Plain data with text keys: there is nothing that cannot be written.
+    serde_json::to_vec(value).unwrap_or_default()
+}
