@@ -350,6 +350,53 @@ mod tests {
     }
 
     #[test]
+    fn what_telnyx_sends_is_booked_and_its_call_is_found() {
+        use crate::event::{Incoming, PayloadPolicy, parse};
+        use crate::rules::call_keys;
+        let read = |body: &str| {
+            parse(&Incoming {
+                account: "main",
+                default_currency: None,
+                content_type: None,
+                body: body.as_bytes(),
+                received_at: at(0),
+                policy: PayloadPolicy::Redacted,
+            })
+        };
+        let told = |body: &str| CallContext::default().join(&read(body)).expect("tells of a call");
+        let cost = read(
+            r#"{"data":{"event_type":"call.cost","id":"e-1","payload":{"call_leg_id":"leg","call_control_id":"v3:c",
+            "total_cost":"0.0106","cost_parts":[{"cost":"0.0106","currency":"USD"}]}}}"#,
+        );
+        // v1, flat; and TeXML, which knows the call by its control id only.
+        let v1 = r#"{"record_type":"event","event_type":"call_answered","created_at":"2026-08-21T10:00:00Z","payload":
+            {"call_leg_id":"leg","from":"+35319605860","to":"+37126123456","direction":"outgoing"}}"#;
+        let texml = "AccountSid=a&CallSid=v3%3Ac&CallStatus=completed&From=%2B35319605860&To=%2B37126123456\
+            &Direction=outbound-api&EndTime=2024-01-15T10%3A31%3A00Z";
+        let keys = call_keys(&cost);
+        for (n, body) in [v1, texml].into_iter().enumerate() {
+            assert_eq!(call_key(&read(body)).as_ref(), keys.get(n), "{body}");
+            let entry = Entry::book(None, &ledger_key(&cost).expect("key"), &cost, &told(body));
+            let entry = entry.expect("booked").entry;
+            assert_eq!(entry.key.key, "call:leg");
+            assert_eq!((entry.amount, entry.currency.as_str()), (decimal("0.0106"), "USD"));
+            assert_eq!(entry.call.country.as_deref(), Some("LV"), "{body}");
+        }
+        // The older spec has numbers and no wrapper; an error has no amount.
+        let legacy = read(
+            r#"{"event_type":"call.cost","id":"e-2","payload":{"call_leg_id":"leg","status":"valid",
+            "total_cost":0.01,"cost_parts":[{"currency":"USD"}]}}"#,
+        );
+        let before = book(None, &cost).expect("booked").entry;
+        assert_eq!(book(Some(&before), &legacy).expect("booked").charge, decimal("-0.0006"));
+        let error = read(
+            r#"{"data":{"event_type":"call.cost","id":"e-3","payload":{"call_leg_id":"leg","status":"error",
+            "total_cost":null,"cost_parts":[]}}}"#,
+        );
+        assert_eq!(book(Some(&before), &error), None);
+    }
+
+    #[test]
     fn entries_survive_being_kept() {
         let entry = book(None, &report(Some("0.0106"), Some("USD"), 5)).expect("booked").entry;
         let kept = serde_json::to_string(&entry).expect("written");

@@ -204,6 +204,12 @@ pub struct SpendRow {
 }
 
 impl SpendRow {
+    /// Nothing spent yet.
+    pub fn zero(account: &str, product: &str, currency: &str) -> Self {
+        let (account, product, currency) = (account.into(), product.into(), currency.into());
+        Self { account, product, currency, added: Decimal::ZERO, corrected: Decimal::ZERO }
+    }
+
     /// Identity of the total among all rows.
     pub fn key(&self) -> String {
         // A tuple of texts always becomes JSON.
