@@ -28,6 +28,7 @@ pub use kind::{is_raised, known_kinds, metric_kind, product};
 pub use mask::MASKED;
 pub use money::amount;
 pub use sample::{content_type, freshen, sample, samples};
+pub use time::lenient as time_of;
 
 /// Longest [`Event::type_as_sent`], in characters; more is cut.
 const TYPE_CHARS_MAX: usize = 128;

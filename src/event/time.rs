@@ -18,10 +18,11 @@ const MILLIS_END: i64 = 10_000_000_000_000;
 /// A count from here on is of nanoseconds.
 const MICROS_END: i64 = 10_000_000_000_000_000;
 
-/// Reads a time: RFC 3339 with any offset and precision, the same without an offset (then UTC), RFC 2822, or a
-/// count of seconds, milliseconds, microseconds or nanoseconds since 1970. Times before 1970 or from 2200 on are
-/// not believed.
-pub(super) fn lenient(value: &Value) -> Option<Timestamp> {
+/// Reads a time as any sender spells it; `None` for what is no time that an event can have.
+///
+/// RFC 3339 with any offset and precision, the same without an offset (then UTC), RFC 2822, or a count of seconds,
+/// milliseconds, microseconds or nanoseconds since 1970. Times before 1970 or from 2200 on are not believed.
+pub fn lenient(value: &Value) -> Option<Timestamp> {
     let at = match value {
         Value::String(text) => from_text(text.trim()),
         Value::Number(number) => number.as_i64().and_then(from_count),

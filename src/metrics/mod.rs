@@ -1,14 +1,25 @@
 //! Every series tollbell exports, each declared once; its doc comment is its HELP text.
 //!
-//! Stages get an `Arc<Metrics>` and call the methods below. No label value comes from the network: kinds are
-//! bounded by [`crate::event::metric_kind`], all others are names of the configuration.
+//! Stages get an `Arc<Metrics>` and call the methods below. No label value comes from the network unbounded: kinds are
+//! bounded by [`crate::event::metric_kind`], currencies by `spend`, all others are names of the configuration. The series
+//! that the user makes of events are in `user`; the engine bounds those.
+
+mod spend;
+mod totals;
+mod user;
 
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use crate::rules::{Labels, MetricKind, SpendRow};
+use spend::Currencies;
+use totals::TotalVec;
+use user::UserSeries;
+pub use user::UserValue;
 
 /// Seconds, from a single fsync to the patience of a sender.
 const ACK_BUCKETS: [f64; 12] =
@@ -28,6 +39,10 @@ macro_rules! declare {
             registry: Registry,
             /// Configured alert names, whose series always exist.
             alertnames: Vec<String>,
+            /// The currencies that have series of their own.
+            currencies: Currencies,
+            /// The user's own series.
+            user: UserSeries,
             $( #[doc = $help] $field: $kind, )*
         }
 
@@ -37,7 +52,8 @@ macro_rules! declare {
                     let $field = declare!(@make $kind, concat!("tollbell_", $name), $help $(, [$($label),*])? $(; $buckets)?);
                     registry.register(Box::new($field.clone()))?;
                 )*
-                Ok(Self { registry, alertnames: Vec::new(), $($field,)* })
+                let (alertnames, currencies, user) = Default::default();
+                Ok(Self { registry, alertnames, currencies, user, $($field,)* })
             }
         }
     };
@@ -74,8 +90,22 @@ declare! {
     inbox_lag_seconds: Gauge = "inbox_lag_seconds";
     /// Judgements of events whose kind the rule names, by what came out.
     rule_evaluations: IntCounterVec = "rule_evaluations_total" ["rule", "outcome"];
+    /// Events that were older than the window of a rule, or than a gauge's reading, and did not count there.
+    events_late: IntCounterVec = "events_late_total" ["rule"];
+    /// Events beyond a rule's limit of series, which share one.
+    series_overflow: IntCounterVec = "series_overflow_total" ["rule"];
+    /// Charges above zero so far, each counted once.
+    spend: TotalVec = "spend_total" ["account", "product", "currency"];
+    /// Charges that were taken back by corrections so far.
+    spend_corrections: TotalVec = "spend_corrections_total" ["account", "product", "currency"];
+    /// Calls whose numbers were forgotten early, since too many were kept.
+    call_context_evicted: IntCounter = "call_context_evicted_total";
     /// Alerts that are kept, by state.
     alerts: IntGaugeVec = "alerts" ["alertname", "state"];
+    /// Silences that are kept, by state.
+    silences: IntGaugeVec = "silences" ["state"];
+    /// Alerts that were to be told and were not, by what kept them quiet.
+    notifications_suppressed: IntCounterVec = "notifications_suppressed_total" ["reason"];
     /// Notifications that were tried, one for each attempt.
     notifications: IntCounterVec = "notifications_total" ["integration", "receiver"];
     /// Attempts that failed, by reason.
@@ -124,6 +154,14 @@ pub struct Names<'a> {
 /// What became of a judgement; values of the `outcome` label.
 const OUTCOMES: [&str; 7] =
     ["fired", "extended", "resolved", "no_match", "missing_field", "type", "other"];
+/// What keeps an alert quiet; values of the `reason` label.
+const SUPPRESSIONS: [&str; 4] = ["inhibited", "inactive", "muted", "silenced"];
+/// Where a silence stands; values of the `state` label.
+const SILENCE_STATES: [&str; 3] = ["pending", "active", "expired"];
+/// Products whose events carry costs.
+const CHARGED: [&str; 2] = ["voice", "messaging"];
+/// The currency in which Telnyx publishes its prices; other ones have series from their first charge on.
+const USUAL_CURRENCY: &str = "USD";
 
 impl Metrics {
     /// All series, with those of configured names at zero.
@@ -151,6 +189,9 @@ impl Metrics {
             self.webhook_clock_skew.with_label_values(&[*account]);
             self.events_duplicate.with_label_values(&[*account]);
             self.events_faulted.with_label_values(&[*account]);
+            for product in CHARGED {
+                self.spend_is(&SpendRow::zero(account, product, USUAL_CURRENCY));
+            }
         }
         // What comes by a path of no account.
         self.webhooks_rejected.with_label_values(&["", "unknown_account"]);
@@ -158,8 +199,16 @@ impl Metrics {
             for outcome in OUTCOMES {
                 self.rule_evaluations.with_label_values(&[*rule, outcome]);
             }
+            self.events_late.with_label_values(&[*rule]);
+            self.series_overflow.with_label_values(&[*rule]);
         }
         self.alerts_are(std::iter::empty());
+        for reason in SUPPRESSIONS {
+            self.notifications_suppressed.with_label_values(&[reason]);
+        }
+        for state in SILENCE_STATES {
+            self.silences.with_label_values(&[state]);
+        }
         for &(kind, receiver) in &names.integrations {
             self.notifications.with_label_values(&[kind, receiver]);
             self.notifications_resent.with_label_values(&[kind, receiver]);
@@ -183,7 +232,25 @@ impl Metrics {
     pub fn render(&self) -> prometheus::Result<String> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        let mut text = String::from_utf8_lossy(&text).into_owned();
+        self.user.render(&mut text);
+        Ok(text)
+    }
+
+    /// Declares the user's own families, at the start and at each reload: name, kind and HELP. Those that stay the same
+    /// keep their series. Names must be Prometheus' and not start with `tollbell_` or `process_`.
+    pub fn user_metrics(&self, families: &[(&str, MetricKind, &str)]) {
+        self.user.declare(families);
+    }
+
+    /// Sets one series of a declared family; one that is not declared, or is of another kind, is not exported.
+    pub fn set_user(&self, name: &str, labels: &Labels, value: UserValue) {
+        self.user.set(name, labels, value);
+    }
+
+    /// Takes one series of a declared family from the page.
+    pub fn remove_user(&self, name: &str, labels: &Labels) {
+        self.user.remove(name, labels);
     }
 
     /// A webhook was verified and kept; `kind` is the event's kind as it is.
@@ -226,6 +293,31 @@ impl Metrics {
     /// A rule judged events; `outcome` is one of `fired`, `extended`, `resolved`, `no_match`, or the failure.
     pub fn rules_evaluated(&self, rule: &str, outcome: &'static str, count: u64) {
         self.rule_evaluations.with_label_values(&[rule, outcome]).inc_by(count);
+    }
+
+    /// Events came too late for a rule's window or gauge.
+    pub fn events_late(&self, rule: &str, count: u64) {
+        self.events_late.with_label_values(&[rule]).inc_by(count);
+    }
+
+    /// Events were beyond the series limit of a rule.
+    pub fn series_overflowed(&self, rule: &str, count: u64) {
+        self.series_overflow.with_label_values(&[rule]).inc_by(count);
+    }
+
+    /// What was known of calls was forgotten early.
+    pub fn call_context_evicted(&self, count: u64) {
+        self.call_context_evicted.inc_by(count);
+    }
+
+    /// An alert was to be told and was not; `reason` is that of a suppression.
+    pub fn notification_suppressed(&self, reason: &'static str) {
+        self.notifications_suppressed.with_label_values(&[reason]).inc();
+    }
+
+    /// How many silences are in a state: `pending`, `active` or `expired`.
+    pub fn silences_are(&self, state: &'static str, count: u64) {
+        self.silences.with_label_values(&[state]).set(gauge(count));
     }
 
     /// How many alerts of each name are in each state; what is not named is zero.
@@ -319,6 +411,13 @@ mod tests {
             "tollbell_rule_evaluations_total{outcome=\"fired\",rule=\"spend/SpendLimitReached\"} 0",
             "tollbell_notifications_failed_total{integration=\"slack\",reason=\"timeout\",receiver=\"ops\"} 0",
             "tollbell_deliveries{state=\"dead\"} 0",
+            "tollbell_events_late_total{rule=\"spend/SpendLimitReached\"} 0",
+            "tollbell_series_overflow_total{rule=\"spend/SpendLimitReached\"} 0",
+            "tollbell_call_context_evicted_total 0",
+            "tollbell_notifications_suppressed_total{reason=\"inhibited\"} 0",
+            "tollbell_notifications_suppressed_total{reason=\"silenced\"} 0",
+            "tollbell_silences{state=\"active\"} 0",
+            "tollbell_spend_total{account=\"default\",currency=\"USD\",product=\"voice\"} 0",
             "# HELP tollbell_webhooks_received_total Webhooks that were verified and kept, repeats included.",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

@@ -260,7 +260,7 @@ impl Judgement<'_> {
 }
 
 /// When an event happened: the sender's word, unless it is absent or well ahead of our clock.
-fn happened_at(event: &Event) -> Timestamp {
+pub(super) fn happened_at(event: &Event) -> Timestamp {
     let latest = clock::add(event.received_at, AHEAD_MAX);
     event.occurred_at.filter(|at| *at <= latest).unwrap_or(event.received_at)
 }

@@ -7,8 +7,12 @@
 //! checked (`checker`, `operators`, `calls`, with what is declared in `types` and `functions`) into a `program`,
 //! annotations are tried on sample events (`annotations`). At each event, `index` finds the rules that name its
 //! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the event.
+//!
+//! Beside them: `ledger` counts money once, `call_context` knows on which call it was spent, `meter` holds the user's
+//! own metrics and what was spent in all.
 
 mod annotations;
+mod call_context;
 mod calls;
 mod checker;
 mod compile;
@@ -18,6 +22,7 @@ mod functions;
 mod index;
 mod judge;
 mod ledger;
+mod meter;
 mod operate;
 mod operators;
 mod program;
@@ -37,13 +42,13 @@ use rust_decimal::Decimal;
 
 use crate::problem::At;
 
+pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country};
 pub use checker::Scope;
 pub use eval::Inputs;
 pub use expression::{Expression, Want};
 pub use judge::{RuleRef, RuleSet};
-pub use ledger::{
-    Booked, CallContext, CallKey, Entry, LedgerKey, call_key, far_country, ledger_key,
-};
+pub use ledger::{Booked, Entry, LedgerKey, ledger_key};
+pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};
 pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
 pub use window::{Added, Aggregate, Over, Period, Window};
 
