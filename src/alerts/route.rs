@@ -138,6 +138,11 @@ impl Route {
         taken
     }
 
+    /// The node with this identity.
+    pub fn find(&self, id: &str) -> Option<&Self> {
+        if self.id == id { Some(self) } else { self.routes.iter().find_map(|route| route.find(id)) }
+    }
+
     /// This node and all below it, parents first.
     pub fn walk(&self) -> Vec<&Self> {
         let mut all = vec![self];

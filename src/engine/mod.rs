@@ -3,7 +3,14 @@
 //! The decision is [`step`], pure; this worker feeds it from the inbox, commits its changes in one transaction
 //! together with the cursor, and only then lets them count. After a crash the batch is simply judged again.
 
+mod policy;
+mod report;
+mod series;
+mod state;
 mod step;
+mod tell;
+mod timers;
+mod totals;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,11 +19,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use step::Changed;
-pub use step::{Judged, Policy, Report, State, step};
+pub use policy::Policy;
+use report::Changed;
+pub use report::Report;
+pub use state::State;
+pub use step::{Judged, step};
 
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
+use crate::rules;
 use crate::store::{Store, StoreError, StoredEvent, Unreadable};
 use crate::tasks::Tasks;
 
@@ -56,6 +67,8 @@ pub async fn run(deps: Deps, tasks: Tasks) {
                     () = tasks.stopping() => {}
                 }
             }
+            // A silence was made meanwhile, or another run got there first: look again.
+            Err(StoreError::Stale(_)) => {}
             Err(error) => {
                 tracing::error!(%error, "judged events could not be committed; they will be judged again");
                 let retry_at = clock::add(deps.clock.now(), STORE_RETRY);
@@ -90,8 +103,12 @@ impl Engine {
         let state = if let Some(state) = self.state.take() {
             state
         } else {
-            let resumed = self.deps.store.resume().await?;
-            State::resume(resumed.cursor, resumed.alerts)
+            let (state, broken) = State::resume(self.deps.store.resume().await?);
+            for detail in broken {
+                tracing::error!(detail, "a part of the engine's state cannot be read back");
+            }
+            publish_totals(&state, &self.deps.metrics);
+            state
         };
         Ok(self.state.insert(state))
     }
@@ -99,10 +116,12 @@ impl Engine {
     /// Judges one batch, or the timers that are due.
     async fn turn(&mut self) -> Result<Turn, StoreError> {
         let now = self.deps.clock.now();
+        let hash = self.deps.policy.load().config_hash.clone();
         let state = self.state().await?;
         let (cursor, deadline) = (state.cursor(), state.next_deadline());
+        let fits = state.is_fitted_to(&hash);
         let inbox = self.deps.store.inbox_after(cursor, BATCH_EVENTS_MAX).await?;
-        if inbox.is_empty() && deadline.is_none_or(|deadline| deadline > now) {
+        if fits && inbox.is_empty() && deadline.is_none_or(|deadline| deadline > now) {
             let poll = clock::add(now, POLL);
             return Ok(Turn::Idle { until: deadline.map_or(poll, |deadline| deadline.min(poll)) });
         }
@@ -150,19 +169,41 @@ impl Engine {
             .collect::<Result<Vec<&StoredEvent>, Trouble>>()?;
         let policy = self.deps.policy.load_full();
         self.state().await.map_err(Trouble::Store)?;
+        self.bring(&events).await.map_err(Trouble::Store)?;
         // Out of `self` until the commit: whatever goes wrong below, a state that ran ahead is gone.
         let mut state = self.state.take().unwrap_or_default();
         let judged = catch_unwind(AssertUnwindSafe(|| step(&mut state, &policy, &events, now)))
             .map_err(|_panic| Trouble::Event("judging it panicked".to_owned()))?;
         self.commit(judged).await?;
+        state.send_back();
         self.state = Some(state);
+        Ok(())
+    }
+
+    /// Brings what the batch needs of the store: silences that are new, charges and calls that the events speak of.
+    async fn bring(&mut self, events: &[&StoredEvent]) -> Result<(), StoreError> {
+        let store = self.deps.store.clone();
+        let state = self.state().await?;
+        if store.silences_version().await? != state.silences().version {
+            state.set_silences(store.silences().await?);
+        }
+        let charges: Vec<_> =
+            events.iter().filter_map(|stored| rules::ledger_key(&stored.event)).collect();
+        let calls: Vec<_> =
+            events.iter().flat_map(|stored| rules::call_keys(&stored.event)).collect();
+        if !charges.is_empty() || !calls.is_empty() {
+            state.bring(store.known(charges, calls).await?);
+        }
         Ok(())
     }
 
     async fn commit(&mut self, judged: Judged) -> Result<(), Trouble> {
         let Judged { changes, report } = judged;
         match self.deps.store.commit(changes).await {
-            Ok(_committed) => publish(&report, &self.deps.metrics),
+            Ok(committed) => {
+                publish(&report, &self.deps.metrics);
+                self.deps.metrics.call_context_evicted(committed.calls_evicted);
+            }
             Err(StoreError::Unstorable(detail)) => return Err(Trouble::Event(detail)),
             Err(error) => return Err(Trouble::Store(error)),
         }
@@ -187,13 +228,41 @@ impl Engine {
 /// Counts and logs what was committed.
 fn publish(report: &Report, metrics: &Metrics) {
     for Changed { account, kind, event, rule, outcome } in &report.changed {
-        tracing::info!(account, kind, event.id = event, rule = &**rule, "alert {outcome}");
+        tracing::info!(account, kind, event.id = event, rule, "alert {outcome}");
     }
     for ((rule, outcome), count) in &report.tally {
         metrics.rules_evaluated(rule, outcome, *count);
+        if *outcome == "late" {
+            metrics.events_late(rule, *count);
+        }
     }
     for _ in 0..report.template_errors {
         metrics.template_error("annotation");
+    }
+    for (reason, count) in &report.suppressed {
+        metrics.notification_suppressed(reason, *count);
+    }
+    for (rule, count) in &report.overflowed {
+        metrics.series_overflowed(rule, *count);
+    }
+    for row in report.totals.metered.values() {
+        metrics.user_is(row);
+    }
+    for row in report.totals.spent.values() {
+        metrics.spend_is(row);
+    }
+    if report.crowded_out > 0 {
+        tracing::error!(count = report.crowded_out, "a group is full: alerts in it were not told");
+    }
+}
+
+/// Exports the totals as they were kept.
+fn publish_totals(state: &State, metrics: &Metrics) {
+    for row in state.meter.rows() {
+        metrics.user_is(&row);
+    }
+    for row in state.spent.rows() {
+        metrics.spend_is(&row);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::state::Totals;
+
 /// What is counted and logged of a batch that was committed.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -16,6 +18,10 @@ pub struct Report {
     pub(super) suppressed: BTreeMap<&'static str, u64>,
     /// Events that went to an overflow series, by rule.
     pub(super) overflowed: BTreeMap<Arc<str>, u64>,
+    /// Totals that changed.
+    pub(super) totals: Totals,
+    /// Alerts that found no room in their group.
+    pub(super) crowded_out: usize,
 }
 
 /// One alert that began or ended. Its labels may hold what a payload says, and stay out of the log.
@@ -30,6 +36,11 @@ pub(super) struct Changed {
 }
 
 impl Report {
+    /// Counts an event that went to an overflow series.
+    pub(super) fn overflow(&mut self, rule: &Arc<str>) {
+        *self.overflowed.entry(Arc::clone(rule)).or_default() += 1;
+    }
+
     /// Counts an evaluation.
     pub(super) fn count(&mut self, rule: &Arc<str>, outcome: &'static str) {
         *self.tally.entry((Arc::clone(rule), outcome)).or_default() += 1;

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::timers::{Due, Timers};
 use crate::alerts::{Alert, Fingerprint, Group};
-use crate::rules::{CallContext, CallKey, Entry, LedgerKey, Series};
+use crate::rules::{
+    CallContext, CallKey, Entry, LedgerKey, Meter, MeterRow, Series, Spend, SpendRow,
+};
 use crate::store::{Known, Resumed, Row, Silences, Space};
 
 /// Row of the time up to which the engine was ready.
@@ -36,11 +39,24 @@ pub struct State {
     pub(super) ledger: HashMap<LedgerKey, Entry>,
     pub(super) calls: HashMap<CallKey, CallContext>,
     pub(super) silences: Silences,
+    /// The series of the user's own metrics.
+    pub(super) meter: Meter,
+    /// What was spent.
+    pub(super) spent: Spend,
     /// Up to when the engine was ready; `None` while no rule needs to know.
     pub(super) ready_until: Option<Timestamp>,
     pub(super) timers: Timers,
+    /// Totals that changed since the last batch.
+    totals: Totals,
     /// Rows that changed since the last batch.
     touched: BTreeSet<Touched>,
+}
+
+/// Totals that changed in a batch, by the key of their row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Totals {
+    pub(super) metered: BTreeMap<String, MeterRow>,
+    pub(super) spent: BTreeMap<String, SpendRow>,
 }
 
 /// A row that changed.
@@ -48,6 +64,8 @@ pub struct State {
 pub(super) enum Touched {
     Series(SeriesKey),
     Group(String),
+    Metric(String),
+    Spend(String),
     Ready,
 }
 
@@ -60,31 +78,38 @@ impl State {
             ..Self::default()
         };
         let mut broken = Vec::new();
+        let (mut metered, mut spent) = (Vec::new(), Vec::new());
         for alert in resumed.alerts {
             state.put_alert(alert);
         }
         for row in resumed.rows {
-            if let Err(error) = state.take(&row) {
+            let taken = match row.space {
+                Space::Metric => read(&row).map(|one| metered.push(one)),
+                Space::Spend => read(&row).map(|one| spent.push(one)),
+                Space::Series | Space::Group | Space::Engine => state.take(&row),
+            };
+            if let Err(error) = taken {
                 broken.push(format!("{} row {:?}: {error}", row.space.as_str(), row.key));
             }
         }
+        state.meter = Meter::resume(metered);
+        state.spent = Spend::resume(spent);
         state.touched.clear();
         (state, broken)
     }
 
     fn take(&mut self, row: &Row) -> Result<(), serde_json::Error> {
-        let value = row.value.as_deref().unwrap_or_default();
         match row.space {
             Space::Series => {
-                let series: Series = serde_json::from_slice(value)?;
+                let series: Series = read(row)?;
                 let key = (series.rule.as_str().into(), Fingerprint::of(&series.labels));
                 self.put_series(key, Some(series));
             }
             Space::Group => {
-                let group: Group = serde_json::from_slice(value)?;
+                let group: Group = read(row)?;
                 self.put_group(group.key.clone(), Some(group));
             }
-            Space::Engine if row.key == READY => self.ready_until = serde_json::from_slice(value)?,
+            Space::Engine if row.key == READY => self.ready_until = Some(read(row)?),
             Space::Engine | Space::Metric | Space::Spend => {}
         }
         Ok(())
@@ -93,6 +118,11 @@ impl State {
     /// The last event that was judged.
     pub fn cursor(&self) -> i64 {
         self.cursor
+    }
+
+    /// Whether it was fitted to the configuration with this hash.
+    pub fn is_fitted_to(&self, hash: &str) -> bool {
+        self.fitted_to == hash
     }
 
     /// When the next timer is due.
@@ -180,6 +210,33 @@ impl State {
         }
     }
 
+    /// Adds to what was spent.
+    pub(super) fn spend(&mut self, account: &str, product: &str, currency: &str, charge: Decimal) {
+        if let Some(row) = self.spent.apply(account, product, currency, charge) {
+            self.touched.insert(Touched::Spend(row.key()));
+            self.totals.spent.insert(row.key(), row);
+        }
+    }
+
+    /// A series of the user's metrics has changed.
+    pub(super) fn metered(&mut self, row: MeterRow) {
+        self.touched.insert(Touched::Metric(row.key()));
+        self.totals.metered.insert(row.key(), row);
+    }
+
+    /// A series of the user's metrics is gone.
+    pub(super) fn unmetered(&mut self, row: &MeterRow) {
+        self.touched.insert(Touched::Metric(row.key()));
+        self.totals.metered.remove(&row.key());
+    }
+
+    /// The series of one rule.
+    pub(super) fn series_of(&self, rule: &Arc<str>) -> impl Iterator<Item = (&SeriesKey, &Series)> {
+        let first = (Arc::clone(rule), Fingerprint::from(String::new()));
+        let rule = Arc::clone(rule);
+        self.series.range(first..).take_while(move |(key, _)| key.0 == rule)
+    }
+
     /// Notes up to when the engine was ready.
     pub(super) fn set_ready(&mut self, until: Option<Timestamp>) {
         if self.ready_until != until {
@@ -188,8 +245,8 @@ impl State {
         }
     }
 
-    /// The rows that changed, as they are now.
-    pub(super) fn changed_rows(&mut self) -> Vec<Row> {
+    /// The rows that changed, as they are now, and the totals among them.
+    pub(super) fn changed_rows(&mut self) -> (Vec<Row>, Totals) {
         let rows = std::mem::take(&mut self.touched).into_iter().map(|touched| match touched {
             Touched::Series(key) => {
                 Row { space: Space::Series, value: self.series.get(&key).map(json), key: series_row(&key) }
@@ -197,13 +254,20 @@ impl State {
             Touched::Group(key) => {
                 Row { space: Space::Group, value: self.groups.get(&key).map(json), key }
             }
+            Touched::Metric(key) => {
+                Row { space: Space::Metric, value: self.totals.metered.get(&key).map(json), key }
+            }
+            Touched::Spend(key) => {
+                Row { space: Space::Spend, value: self.totals.spent.get(&key).map(json), key }
+            }
             Touched::Ready => Row {
                 space: Space::Engine,
                 key: READY.to_owned(),
                 value: self.ready_until.as_ref().map(json),
             },
         });
-        rows.collect()
+        let rows = rows.collect();
+        (rows, std::mem::take(&mut self.totals))
     }
 }
 
@@ -221,6 +285,10 @@ fn less<K: std::hash::Hash + Eq + std::borrow::Borrow<Q>, Q: std::hash::Hash + E
 
 fn series_row((rule, fingerprint): &SeriesKey) -> String {
     format!("{rule}\n{fingerprint}")
+}
+
+fn read<T: DeserializeOwned>(row: &Row) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(row.value.as_deref().unwrap_or_default())
 }
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {

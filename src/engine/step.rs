@@ -50,7 +50,6 @@ pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Ti
         state,
         changed: BTreeMap::new(),
         judged: Judged::default(),
-        inhibitor: None,
     };
     batch.fit();
     for stored in events {
@@ -105,8 +104,6 @@ pub(super) struct Batch<'a> {
     /// Alerts that changed, as they are now.
     changed: BTreeMap<Fingerprint, Alert>,
     pub(super) judged: Judged,
-    /// Made when a flush first asks, void when an alert changes.
-    pub(super) inhibitor: Option<alerts::Inhibitor>,
 }
 
 /// The event at hand.
@@ -125,6 +122,18 @@ impl At<'_> {
 }
 
 impl Batch<'_> {
+    /// Fits what is kept to a configuration that may be new.
+    fn fit(&mut self) {
+        if self.state.fitted_to == self.policy.config_hash && !self.policy.config_hash.is_empty() {
+            return;
+        }
+        self.fit_alerts();
+        self.fit_series();
+        self.fit_groups();
+        self.fit_metrics();
+        self.state.fitted_to.clone_from(&self.policy.config_hash);
+    }
+
     /// Runs what is due by `until`, in the order of the deadlines.
     pub(super) fn run_timers(&mut self, until: Timestamp) {
         while let Some((at, due)) = self.state.timers.pop(until) {
@@ -173,9 +182,10 @@ impl Batch<'_> {
     /// Enters what the event says of money and of its call; gives the event with its charge, and the call.
     fn book<'e>(&mut self, stored: &'e StoredEvent) -> (Cow<'e, Event>, Option<CallContext>) {
         let mut event = Cow::Borrowed(&stored.event);
-        let call_key = rules::call_key(&event);
-        let mut call = call_key.as_ref().and_then(|key| self.state.calls.get(key).cloned());
-        if let Some(key) = call_key
+        let keys = rules::call_keys(&event);
+        let known = keys.iter().filter_map(|key| self.state.calls.get(key));
+        let mut call = known.cloned().reduce(|one, other| one.merge(&other));
+        if let Some(key) = keys.into_iter().next()
             && let Some(joined) = call.clone().unwrap_or_default().join(&event)
         {
             self.state.calls.insert(key.clone(), joined.clone());
@@ -190,7 +200,6 @@ impl Batch<'_> {
                 let Event { account, currency, .. } = &*event;
                 let currency = currency.as_deref().unwrap_or("unknown");
                 self.state.spend(account, &entry.product, currency, charge);
-                self.judged.report.spent = true;
                 self.judged.changes.charges.push((stored.seq, charge));
                 self.judged.changes.ledger.push(entry.clone());
                 self.state.ledger.insert(key, entry);
@@ -236,7 +245,7 @@ impl Batch<'_> {
         live: usize,
         overflow: &Fingerprint,
     ) {
-        *self.judged.report.overflowed.entry(Arc::clone(rule)).or_default() += 1;
+        self.judged.report.overflow(rule);
         let begun = self.state.alerts.contains_key(overflow)
             || self.state.series.contains_key(&(Arc::clone(rule), overflow.clone()));
         // What the limit's own rule does is not told, or it would never end.
@@ -299,13 +308,9 @@ impl Batch<'_> {
         cause: Option<&At<'_>>,
         at: Timestamp,
     ) {
-        self.inhibitor = None;
         if transition != Transition::Extended {
             self.note(&alert, transition, cause, at);
-            let keys = self.groups_of(&alert.labels);
-            for (key, route) in keys {
-                self.tell_group(key, route, &alert, cause.map(|at| at.seq), at);
-            }
+            self.tell_groups(&alert, cause.map(|at| at.seq), at);
         }
         self.state.put_alert(alert.clone());
         self.changed.insert(alert.fingerprint.clone(), alert);
@@ -352,7 +357,7 @@ impl Batch<'_> {
         let mut judged = self.judged;
         judged.changes.cursor = self.state.cursor;
         judged.changes.alerts = self.changed.into_values().collect();
-        judged.changes.rows = self.state.changed_rows();
+        (judged.changes.rows, judged.report.totals) = self.state.changed_rows();
         judged.changes.silences = Some(self.state.silences.version);
         judged
     }

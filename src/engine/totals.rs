@@ -1,0 +1,40 @@
+//! Running totals: what was spent, and the series of the user's own metrics.
+
+use super::step::{At, Batch};
+use crate::rules::{Applied, CallContext, Measurement};
+
+impl Batch<'_> {
+    /// Counts what the user's own metrics say of an event.
+    pub(super) fn measure(&mut self, at: &At<'_>, call: Option<&CallContext>) {
+        let policy = self.policy;
+        for Measurement { name, finding } in policy.rules.measure(at.event, call) {
+            let (labels, value) = match finding {
+                Ok(found) => found,
+                Err(failure) => {
+                    self.judged.report.count(&name, failure.reason.as_str());
+                    continue;
+                }
+            };
+            let Some((kind, max_series)) = policy.rules.metric(&name) else { continue };
+            match self.state.meter.apply(&name, kind, &labels, value, max_series) {
+                Applied::Changed(row) => self.state.metered(row),
+                Applied::Overflowed(row) => {
+                    self.judged.report.overflow(&name);
+                    self.state.metered(row);
+                }
+                Applied::Refused => self.judged.report.count(&name, "refused"),
+            }
+        }
+    }
+
+    /// Forgets the series of metrics that the configuration does not have any more.
+    pub(super) fn fit_metrics(&mut self) {
+        let rules = &self.policy.rules;
+        let gone = self.state.meter.retain(|row| {
+            rules.metric(&row.name).is_some_and(|(kind, _)| kind == row.value.kind())
+        });
+        for row in gone {
+            self.state.unmetered(&row);
+        }
+    }
+}
