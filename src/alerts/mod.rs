@@ -22,7 +22,10 @@ use sha2::{Digest, Sha256};
 
 pub use group::{Flushed, Group, Member, Notice, Teller, Told};
 pub use inhibit::InhibitRule;
-pub use interval::{IntervalSpec, TimeInterval, TimeRange};
+pub use interval::{
+    DayRange, IntervalError, IntervalSpec, MonthRange, TimeInterval, TimeRange, WeekdayRange,
+    YearRange,
+};
 pub use lifecycle::{Transition, end, expire, fire, raise, resolve};
 pub(crate) use matcher::is_label_name;
 pub use matcher::{MatchOp, Matcher, MatcherError};
