@@ -80,8 +80,9 @@ pub struct WeekdayRange {
     last: u8,
 }
 
-/// Days of the month, both ends included: 1 to 31, or -1 (the last) down to -31. Days that a month does not have are
-/// left out: `29:31` holds on no day of most Februaries, on the 30th of April for `30:31`.
+/// Days of the month, both ends included: 1 to 31, or -1 (the last) down to -31.
+///
+/// Days that a month does not have are left out: `30:31` holds on the 30th of April and on no day of February.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayRange {
     first: i8,
@@ -346,6 +347,336 @@ impl IntervalError {
         Self {
             column: u32::try_from(before).map_or(u32::MAX, |chars| chars.saturating_add(1)),
             message: message.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZoneDatabase;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect(text)
+    }
+
+    fn times(ranges: &[(&str, &str)]) -> Vec<TimeRange> {
+        ranges
+            .iter()
+            .map(|(start, end)| {
+                let minute = |text| TimeRange::minute(text).expect(text);
+                TimeRange::new(minute(start), minute(end)).expect(start)
+            })
+            .collect()
+    }
+
+    fn zone(name: &str) -> TimeZone {
+        IntervalSpec::location(name).expect(name)
+    }
+
+    /// A spec from texts as they stand in a configuration: key, then value.
+    fn spec(parts: &[(&str, &str)]) -> IntervalSpec {
+        let mut spec = IntervalSpec::default();
+        for (key, text) in parts {
+            match *key {
+                "times" => {
+                    let (start, end) = text.split_once('-').expect(text);
+                    spec.times.extend(times(&[(start, end)]));
+                }
+                "weekdays" => spec.weekdays.push(WeekdayRange::parse(text).expect(text)),
+                "days_of_month" => spec.days_of_month.push(DayRange::parse(text).expect(text)),
+                "months" => spec.months.push(MonthRange::parse(text).expect(text)),
+                "years" => spec.years.push(YearRange::parse(text).expect(text)),
+                "location" => spec.location = zone(text),
+                other => panic!("{other}"),
+            }
+        }
+        spec
+    }
+
+    #[test]
+    fn each_part_holds_by_itself_and_all_together() {
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+        let cases: &[Case<'_>] = &[
+            (&[], &["2026-01-01T00:00:00Z", "2026-12-31T23:59:59Z"], &[]),
+            (
+                &[("times", "08:00-18:00")],
+                &["2026-03-04T08:00:00Z", "2026-03-04T17:59:59.999999999Z"],
+                &["2026-03-04T07:59:59.999999999Z", "2026-03-04T18:00:00Z"],
+            ),
+            (
+                &[("times", "23:59-24:00"), ("times", "00:00-00:01")],
+                &["2026-03-04T23:59:59Z", "2026-03-05T00:00:59Z"],
+                &["2026-03-04T23:58:59Z", "2026-03-05T00:01:00Z"],
+            ),
+            (
+                &[("weekdays", "monday:friday")],
+                &["2026-03-02T00:00:00Z", "2026-03-06T23:59:59Z"],
+                &["2026-03-01T23:59:59Z", "2026-03-07T00:00:00Z"],
+            ),
+            (
+                &[("weekdays", "Sunday"), ("weekdays", " saturday ")],
+                &["2026-03-01T12:00:00Z", "2026-03-07T12:00:00Z"],
+                &["2026-03-02T12:00:00Z", "2026-03-06T12:00:00Z"],
+            ),
+            (&[("weekdays", "sunday:saturday")], &["2026-03-01T12:00:00Z"], &[]),
+            (
+                &[("days_of_month", "1:5"), ("days_of_month", "-3:-1")],
+                &["2026-02-05T00:00:00Z", "2026-02-26T00:00:00Z", "2026-02-28T23:59:59Z"],
+                &["2026-02-06T00:00:00Z", "2026-02-25T23:59:59Z"],
+            ),
+            (
+                &[("days_of_month", "-1")],
+                &["2026-02-28T12:00:00Z", "2028-02-29T12:00:00Z", "2026-04-30T12:00:00Z"],
+                &["2028-02-28T12:00:00Z", "2026-05-30T12:00:00Z", "2026-05-01T12:00:00Z"],
+            ),
+            (
+                &[("days_of_month", "29"), ("months", "february")],
+                &["2028-02-29T12:00:00Z"],
+                &["2026-02-28T12:00:00Z", "2026-03-01T12:00:00Z", "2028-01-29T12:00:00Z"],
+            ),
+            // What a month does not have is left out, at either end.
+            (
+                &[("days_of_month", "30:31")],
+                &["2026-04-30T12:00:00Z", "2026-05-31T12:00:00Z"],
+                &["2026-02-28T12:00:00Z", "2026-05-01T12:00:00Z"],
+            ),
+            (
+                &[("days_of_month", "-31:-29")],
+                &["2026-05-03T12:00:00Z", "2026-04-02T12:00:00Z", "2028-02-01T12:00:00Z"],
+                &["2026-05-04T12:00:00Z", "2026-04-03T12:00:00Z", "2026-02-01T12:00:00Z"],
+            ),
+            (
+                &[("days_of_month", "28:-1")],
+                &["2026-02-28T12:00:00Z", "2026-05-28T12:00:00Z", "2026-05-31T12:00:00Z"],
+                &["2026-02-27T12:00:00Z"],
+            ),
+            (
+                &[("months", "1:3"), ("months", "May:august"), ("months", "december")],
+                &["2026-03-31T23:59:59Z", "2026-05-01T00:00:00Z", "2026-12-31T23:59:59Z"],
+                &["2026-04-01T00:00:00Z", "2026-09-01T00:00:00Z", "2026-11-30T23:59:59Z"],
+            ),
+            (
+                &[("years", "2026:2027"), ("years", "2030")],
+                &["2026-01-01T00:00:00Z", "2027-12-31T23:59:59Z", "2030-06-01T00:00:00Z"],
+                &["2025-12-31T23:59:59Z", "2028-01-01T00:00:00Z"],
+            ),
+            // Office hours far from UTC: the week and the day begin there, not here.
+            (
+                &[
+                    ("times", "09:00-17:00"),
+                    ("weekdays", "monday:friday"),
+                    ("location", "Australia/Sydney"),
+                ],
+                &["2026-03-01T22:00:00Z", "2026-03-06T05:59:59Z", "2026-07-05T23:00:00Z"],
+                &["2026-03-01T21:59:59Z", "2026-03-06T06:00:00Z", "2026-03-06T22:30:00Z"],
+            ),
+            (
+                &[("years", "2027"), ("months", "1"), ("location", "Pacific/Kiritimati")],
+                &["2026-12-31T10:00:00Z"],
+                &["2026-12-31T09:59:59Z"],
+            ),
+        ];
+        for (parts, inside, outside) in cases {
+            let spec = spec(parts);
+            for text in *inside {
+                assert!(spec.holds(at(text)), "{parts:?} holds at {text}");
+            }
+            for text in *outside {
+                assert!(!spec.holds(at(text)), "{parts:?} does not hold at {text}");
+            }
+        }
+    }
+
+    /// Minutes of a UTC day and the night before and after it in which the range holds.
+    fn minutes(zone: &str, start: &str, end: &str, around: &str) -> i64 {
+        let spec = IntervalSpec { times: times(&[(start, end)]), ..spec(&[("location", zone)]) };
+        let around = at(around).as_second();
+        (-12 * 60..12 * 60)
+            .filter(|minute| {
+                spec.holds(Timestamp::from_second(around + minute * 60).expect("in range"))
+            })
+            .count()
+            .try_into()
+            .expect("few")
+    }
+
+    #[test]
+    fn where_clocks_change_the_wall_clock_counts() {
+        // The place, the instant of the change, a range over it, and how many minutes that lasts.
+        for (zone, change, start, end, lasts) in [
+            ("America/New_York", "2026-03-08T07:00:00Z", "01:00", "04:00", 120),
+            ("America/New_York", "2026-03-08T07:00:00Z", "02:00", "03:00", 0),
+            ("America/New_York", "2026-11-01T06:00:00Z", "01:00", "04:00", 240),
+            ("America/New_York", "2026-11-01T06:00:00Z", "01:00", "02:00", 120),
+            ("Europe/Berlin", "2026-03-29T01:00:00Z", "02:30", "03:30", 30),
+            ("Europe/Berlin", "2026-10-25T01:00:00Z", "02:30", "03:30", 90),
+            ("Australia/Lord_Howe", "2026-10-03T15:30:00Z", "01:00", "03:00", 90),
+            ("Australia/Lord_Howe", "2026-10-03T15:30:00Z", "02:00", "02:30", 0),
+            ("Australia/Lord_Howe", "2026-04-04T15:00:00Z", "01:30", "02:00", 60),
+            ("UTC", "2026-03-29T01:00:00Z", "00:30", "02:30", 120),
+        ] {
+            assert_eq!(minutes(zone, start, end, change), lasts, "{zone} {change} {start} {end}");
+        }
+        let office = spec(&[("times", "09:00-17:00"), ("location", "America/New_York")]);
+        for (text, holds) in [
+            ("2026-03-07T13:59:59Z", false),
+            ("2026-03-07T14:00:00Z", true),
+            ("2026-03-08T13:00:00Z", true),
+            ("2026-10-31T13:00:00Z", true),
+            ("2026-11-01T13:59:59Z", false),
+            ("2026-11-01T14:00:00Z", true),
+        ] {
+            assert_eq!(office.holds(at(text)), holds, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_interval_holds_when_any_of_its_specs_does() {
+        let nights = TimeInterval {
+            name: "nights".to_owned(),
+            specs: vec![spec(&[("times", "22:00-24:00")]), spec(&[("times", "00:00-06:00")])],
+        };
+        for (text, holds) in [("22:00", true), ("05:59", true), ("06:00", false), ("21:59", false)]
+        {
+            assert_eq!(nights.holds(at(&format!("2026-03-04T{text}:00Z"))), holds, "{text}");
+        }
+        assert!(!TimeInterval { name: "none".to_owned(), specs: vec![] }.holds(Timestamp::MIN));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_column() {
+        fn error<T>(result: Result<T, IntervalError>, text: &str) -> IntervalError {
+            result.err().unwrap_or_else(|| panic!("{text} is read"))
+        }
+        for text in [
+            "", "8:00", "08:0", "0800", "08:60", "24:01", "25:00", "08:00:00", "+8:00", " 08:00",
+            "é:00",
+        ] {
+            let error = error(TimeRange::minute(text), text);
+            assert_eq!(error.column, 1, "{text}");
+            assert!(error.message.contains("HH:MM"), "{text}: {error}");
+        }
+        for (start, end) in [(600, 600), (600, 599), (0, 1441), (1440, 1440)] {
+            assert!(TimeRange::new(start, end).is_err(), "{start} {end}");
+        }
+        for (text, column, words) in [
+            ("", 1, "a day of the week: sunday, monday"),
+            ("1", 1, "day of the week"),
+            ("monday:fryday", 8, "day of the week"),
+            ("monday:", 8, "day of the week"),
+            ("monday: tuesday:friday", 9, "day of the week"),
+            ("friday : monday", 10, "write two"),
+            ("saturday:sunday", 10, "write two"),
+        ] {
+            let error = error(WeekdayRange::parse(text), text);
+            assert_eq!(error.column, column, "{text}: {error}");
+            assert!(error.message.contains(words), "{text}: {error}");
+        }
+        for (text, column, words) in [
+            ("0", 1, "1 to 31, or -1"),
+            ("32", 1, "1 to 31"),
+            ("1:-32", 3, "1 to 31"),
+            ("+1", 1, "1 to 31"),
+            ("1.5", 1, "1 to 31"),
+            ("999", 1, "1 to 31"),
+            ("5:1", 3, "before it begins"),
+            ("-1:-3", 4, "before it begins"),
+            ("20:-20", 4, "in every month"),
+            ("-5:5", 4, "from the end"),
+        ] {
+            let error = error(DayRange::parse(text), text);
+            assert_eq!(error.column, column, "{text}: {error}");
+            assert!(error.message.contains(words), "{text}: {error}");
+        }
+        for (text, column, words) in [
+            ("0", 1, "1 to 12, or january"),
+            ("13", 1, "1 to 12"),
+            ("jan", 1, "1 to 12"),
+            ("march:smarch", 7, "1 to 12"),
+            ("november:2", 10, "new year"),
+        ] {
+            let error = error(MonthRange::parse(text), text);
+            assert_eq!(error.column, column, "{text}: {error}");
+            assert!(error.message.contains(words), "{text}: {error}");
+        }
+        for (text, column, words) in [
+            ("0", 1, "1 to 9999"),
+            ("10000", 1, "1 to 9999"),
+            ("-2026", 1, "1 to 9999"),
+            ("2027:2026", 6, "before it begins"),
+        ] {
+            let error = error(YearRange::parse(text), text);
+            assert_eq!(error.column, column, "{text}: {error}");
+            assert!(error.message.contains(words), "{text}: {error}");
+        }
+        for text in ["", "Atlantis/Capital", "Etc/Unknown", "EST5EDT,M3.2.0,M11.1.0", "+01:00"] {
+            let error = error(IntervalSpec::location(text), text);
+            assert!(error.message.contains("America/Chicago"), "{text}: {error}");
+        }
+        let long = "a".repeat(TEXT_BYTES_MAX + 1);
+        assert!(error(WeekdayRange::parse(&long), &long).message.contains("longer than"));
+        assert!(error(IntervalSpec::location(&long), &long).message.contains("longer than"));
+    }
+
+    #[test]
+    fn time_zones_need_nothing_of_the_machine() {
+        let bundled = TimeZoneDatabase::bundled();
+        for name in ["America/Chicago", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata"] {
+            let bundled = bundled.get(name).expect(name);
+            let at = at("2026-07-01T12:00:00Z");
+            assert_eq!(bundled.to_offset(at), zone(name).to_offset(at), "{name}");
+        }
+        assert_eq!(zone("UTC").to_datetime(at("2026-07-01T12:00:00Z")).hour(), 12);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-+: a-z0-9/é]{0,12}|[0-9:-]{0,6}|.*") {
+            let columns = u32::try_from(text.chars().count()).expect("short") + 1;
+            let errors = [
+                WeekdayRange::parse(&text).err(),
+                DayRange::parse(&text).err(),
+                MonthRange::parse(&text).err(),
+                YearRange::parse(&text).err(),
+                TimeRange::minute(&text).err(),
+                IntervalSpec::location(&text).err(),
+            ];
+            for error in errors.into_iter().flatten() {
+                prop_assert!((1..=columns).contains(&error.column), "{error:?}");
+            }
+        }
+
+        #[test]
+        fn any_time_holds_or_does_not(
+            seconds in Timestamp::MIN.as_second()..=Timestamp::MAX.as_second(),
+            days in (-31_i8..=31, -31_i8..=31),
+            location in prop::sample::select(vec![
+                "UTC", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Monrovia",
+            ]),
+        ) {
+            let (first, last) = days;
+            let day = DayRange::parse(&format!("{first}:{last}"));
+            let spec = IntervalSpec {
+                days_of_month: day.into_iter().collect(),
+                ..spec(&[("times", "00:00-12:00"), ("weekdays", "monday"), ("location", location)])
+            };
+            let rest = IntervalSpec { times: times(&[("12:00", "24:00")]), ..spec.clone() };
+            let whole = IntervalSpec { times: vec![], ..spec.clone() };
+            let at = Timestamp::from_second(seconds).expect("in range");
+            prop_assert_eq!(spec.holds(at) || rest.holds(at), whole.holds(at));
+            prop_assert!(!(spec.holds(at) && rest.holds(at)));
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_hold_too() {
+        for name in ["UTC", "Pacific/Kiritimati", "America/Adak"] {
+            for at in [Timestamp::MIN, Timestamp::MAX] {
+                assert!(spec(&[("location", name)]).holds(at), "{name} {at}");
+            }
         }
     }
 }
