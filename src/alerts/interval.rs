@@ -396,10 +396,24 @@ mod tests {
         spec
     }
 
+    /// Parts of a spec, when it holds, and when it does not.
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+
+    fn hold(cases: &[Case<'_>]) {
+        for (parts, inside, outside) in cases {
+            let spec = spec(parts);
+            for text in *inside {
+                assert!(spec.holds(at(text)), "{parts:?} holds at {text}");
+            }
+            for text in *outside {
+                assert!(!spec.holds(at(text)), "{parts:?} does not hold at {text}");
+            }
+        }
+    }
+
     #[test]
-    fn each_part_holds_by_itself_and_all_together() {
-        type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
-        let cases: &[Case<'_>] = &[
+    fn times_and_weekdays_hold_within_their_ranges() {
+        hold(&[
             (&[], &["2026-01-01T00:00:00Z", "2026-12-31T23:59:59Z"], &[]),
             (
                 &[("times", "08:00-18:00")],
@@ -422,6 +436,12 @@ mod tests {
                 &["2026-03-02T12:00:00Z", "2026-03-06T12:00:00Z"],
             ),
             (&[("weekdays", "sunday:saturday")], &["2026-03-01T12:00:00Z"], &[]),
+        ]);
+    }
+
+    #[test]
+    fn days_count_from_either_end_of_the_month() {
+        hold(&[
             (
                 &[("days_of_month", "1:5"), ("days_of_month", "-3:-1")],
                 &["2026-02-05T00:00:00Z", "2026-02-26T00:00:00Z", "2026-02-28T23:59:59Z"],
@@ -453,6 +473,12 @@ mod tests {
                 &["2026-02-28T12:00:00Z", "2026-05-28T12:00:00Z", "2026-05-31T12:00:00Z"],
                 &["2026-02-27T12:00:00Z"],
             ),
+        ]);
+    }
+
+    #[test]
+    fn months_years_and_places_hold_with_the_rest() {
+        hold(&[
             (
                 &[("months", "1:3"), ("months", "May:august"), ("months", "december")],
                 &["2026-03-31T23:59:59Z", "2026-05-01T00:00:00Z", "2026-12-31T23:59:59Z"],
@@ -478,16 +504,7 @@ mod tests {
                 &["2026-12-31T10:00:00Z"],
                 &["2026-12-31T09:59:59Z"],
             ),
-        ];
-        for (parts, inside, outside) in cases {
-            let spec = spec(parts);
-            for text in *inside {
-                assert!(spec.holds(at(text)), "{parts:?} holds at {text}");
-            }
-            for text in *outside {
-                assert!(!spec.holds(at(text)), "{parts:?} does not hold at {text}");
-            }
-        }
+        ]);
     }
 
     /// Minutes of a UTC day and the night before and after it in which the range holds.
@@ -546,11 +563,12 @@ mod tests {
         assert!(!TimeInterval { name: "none".to_owned(), specs: vec![] }.holds(Timestamp::MIN));
     }
 
+    fn error<T>(result: Result<T, IntervalError>, text: &str) -> IntervalError {
+        result.err().unwrap_or_else(|| panic!("{text} is read"))
+    }
+
     #[test]
-    fn what_is_wrong_is_said_with_its_column() {
-        fn error<T>(result: Result<T, IntervalError>, text: &str) -> IntervalError {
-            result.err().unwrap_or_else(|| panic!("{text} is read"))
-        }
+    fn what_is_wrong_with_times_and_weekdays_is_said() {
         for text in [
             "", "8:00", "08:0", "0800", "08:60", "24:01", "25:00", "08:00:00", "+8:00", " 08:00",
             "é:00",
@@ -575,6 +593,10 @@ mod tests {
             assert_eq!(error.column, column, "{text}: {error}");
             assert!(error.message.contains(words), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_dates_is_said() {
         for (text, column, words) in [
             ("0", 1, "1 to 31, or -1"),
             ("32", 1, "1 to 31"),
@@ -612,6 +634,10 @@ mod tests {
             assert_eq!(error.column, column, "{text}: {error}");
             assert!(error.message.contains(words), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_location_is_a_name_of_the_database() {
         for text in ["", "Atlantis/Capital", "Etc/Unknown", "EST5EDT,M3.2.0,M11.1.0", "+01:00"] {
             let error = error(IntervalSpec::location(text), text);
             assert!(error.message.contains("America/Chicago"), "{text}: {error}");

@@ -104,7 +104,7 @@ mod tests {
             comment: "paying\nin the morning".to_owned(),
         };
         Silence {
-            id: format!("3f2a9c{}-0d6b-4c1f-9a57-6d3f1a2b4c5d", &starts[..2]),
+            id: format!("3f2a9c{}-0d6b-4c1f-9a57-6d3f1a2b4c5d", starts.get(..2).expect(starts)),
             ..Silence::new(draft, at("00:00:00")).expect("silence")
         }
     }
