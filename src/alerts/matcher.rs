@@ -1,6 +1,6 @@
 //! Label matchers: `severity="critical"`, `team=~"billing|finance"`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use regex::Regex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -142,9 +142,19 @@ impl Matcher {
     }
 }
 
+/// As it is written: [`Matcher::parse`] reads the same matcher back.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+        write!(f, "{}{}\"", self.name, self.op.as_str())?;
+        // What `unquote` takes back, and nothing else: it is also how matchers are kept.
+        for c in self.value.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                '\n' => f.write_str("\\n")?,
+                c => f.write_char(c)?,
+            }
+        }
+        f.write_char('"')
     }
 }
 
@@ -182,6 +192,8 @@ fn unquote(text: &str) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -205,6 +217,21 @@ mod tests {
             (r#"team=~"f\w+""#, true),
         ] {
             assert_eq!(Matcher::parse(text).expect(text).matches(&labels), want, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_matcher_is_read_back_as_it_was_written(value in any::<String>()) {
+            let matcher = Matcher::new("a", MatchOp::NotEqual, value).expect("no pattern");
+            prop_assert_eq!(Matcher::parse(&matcher.to_string()), Ok(matcher));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in any::<String>()) {
+            if let Ok(matcher) = Matcher::parse(&text) {
+                prop_assert_eq!(Matcher::parse(&matcher.to_string()), Ok(matcher));
+            }
         }
     }
 

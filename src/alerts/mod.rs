@@ -22,13 +22,19 @@ use sha2::{Digest, Sha256};
 
 pub use group::{Flushed, Group, Member, Notice, Teller, Told};
 pub use inhibit::InhibitRule;
-pub use interval::{IntervalSpec, TimeInterval, TimeRange};
+pub use interval::{
+    DayRange, IntervalError, IntervalSpec, MonthRange, TimeInterval, TimeRange, WeekdayRange,
+    YearRange,
+};
 pub use lifecycle::{Transition, end, expire, fire, raise, resolve};
 pub(crate) use matcher::is_label_name;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use message::{Message, MessageAlert, Reason, Status};
 pub use route::{GroupBy, Route, Timing};
-pub use silence::{Silence, SilenceState};
+pub use silence::{
+    SILENCE_DAYS_MAX, SILENCE_MATCHER_BYTES_MAX, SILENCE_MATCHERS_MAX, SILENCE_TEXT_BYTES_MAX,
+    Silence, SilenceDraft, SilenceError, SilenceState, SilenceUpdate,
+};
 
 use crate::rules::Labels;
 

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 ok, 1 failed, 2 usage or configuration.
 
+mod alerts;
 mod check;
 mod demo;
 mod deliveries;
@@ -11,6 +12,7 @@ mod log;
 mod output;
 mod send;
 mod serve;
+mod silence;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +39,10 @@ enum Command {
     Demo(demo::Args),
     /// Look at deliveries and try dead ones again
     Deliveries(deliveries::Args),
+    /// Look at the alerts: what fires, what is silenced, and the story of one
+    Alerts(alerts::Args),
+    /// Keep alerts quiet for a time: make, list, change and end silences
+    Silence(silence::Args),
     /// Look at the events that were kept, and what the rules said of them
     Events(events::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
@@ -84,6 +90,8 @@ pub fn run() -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Deliveries(args) => deliveries::run(args),
+        Command::Alerts(args) => alerts::run(args),
+        Command::Silence(args) => silence::run(args),
         Command::Events(args) => events::run(args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Schema => check::schema(),

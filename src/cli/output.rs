@@ -35,6 +35,13 @@ pub(super) fn problems(loaded: &Loaded) {
 
 /// Prints rows under headings, columns aligned; the last column is not padded.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
+    line(&table_text(headings, rows));
+}
+
+/// What [`table`] prints.
+pub(super) fn table_text(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
     let widths: Vec<usize> = headings
         .iter()
         .enumerate()
@@ -44,7 +51,7 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
             cells.chain([heading.len()]).max().unwrap_or_default()
         })
         .collect();
-    let print = |cells: Vec<&str>| {
+    let aligned = |cells: Vec<&str>| {
         let last = cells.len().saturating_sub(1);
         let padded: Vec<String> = cells
             .iter()
@@ -55,10 +62,27 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
                 format!("{cell:width$}")
             })
             .collect();
-        line(padded.join("  ").trim_end());
+        padded.join("  ").trim_end().to_owned()
     };
-    print(headings.to_vec());
-    for row in rows {
-        print(row.iter().map(String::as_str).collect());
+    let cells = rows.iter().map(|row| row.iter().map(String::as_str).collect());
+    [headings.to_vec()].into_iter().chain(cells).map(aligned).collect::<Vec<_>>().join("\n")
+}
+
+/// Text from strangers on one line: what would steer the terminal, or turn the order of letters, becomes a blank.
+pub(super) fn clean(text: &str) -> String {
+    let steers =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.replace(steers, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_and_holds_nothing_that_steers_the_terminal() {
+        let rows =
+            [["é", "1", "\u{1b}[2Jx"], ["long", "", ""]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table_text(&["A", "BB", "C"], &rows), "A     BB  C\né     1    [2Jx\nlong");
     }
 }

@@ -11,7 +11,7 @@ mod words;
 mod yaml;
 mod section;
 mod env;
-mod units;
+pub(crate) mod units;
 mod files;
 mod server;
 mod accounts;

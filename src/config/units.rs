@@ -16,7 +16,7 @@ const SIZE_UNITS: [(&str, u64); 4] =
     [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 /// Reads `500ms`, `30s`, `5m`, `4h`, `30d`, `1w` or a row of them (`1h30m`). A day is 24 h.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut millis: u64 = 0;
     while !rest.is_empty() {

@@ -30,7 +30,13 @@ const KNOWS: &[(&str, &[&str])] = &[
             "store", "tasks",
         ],
     ),
-    ("cli", &["app", "clock", "config", "event", "problem", "secret", "store", "tasks"]),
+    (
+        "cli",
+        &[
+            "alerts", "app", "clock", "config", "event", "problem", "rules", "secret", "store",
+            "tasks", "template",
+        ],
+    ),
     ("clock", &[]),
     ("problem", &[]),
     ("secret", &[]),

@@ -1,0 +1,224 @@
+//! `tollbell alerts`
+
+mod text;
+
+use anyhow::bail;
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::deliveries::attach;
+use super::{ConfigArg, Exit, Format, output, runtime};
+use crate::alerts::{Alert, Fingerprint, Group, Silence, Suppression};
+use crate::clock::Clock;
+use crate::store::{AlertFilter, JournalEntry, Space, Store};
+
+pub(super) use text::{fields, from_now, labels_text, lasted, name, short, span};
+
+/// Alerts and groups that are looked at, at most.
+const LOOK_MAX: usize = 10_000;
+/// Characters of a fingerprint or an id from which its beginning stands for the whole.
+pub(super) const BEGINNING: usize = 8;
+
+/// Arguments of `alerts`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show one alert: its texts, who was told of it, and its story
+    Show(Show),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Also those that ended and are kept
+    #[arg(long)]
+    all: bool,
+    /// How many at most
+    #[arg(long, default_value_t = 200)]
+    limit: usize,
+    /// How they are printed
+    #[arg(long, default_value = "text", value_enum)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+struct Show {
+    /// The alert's fingerprint, or its first eight characters or more
+    fingerprint: String,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// How many lines of its story at most
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// How it is printed
+    #[arg(long, default_value = "text", value_enum)]
+    format: Format,
+}
+
+/// An alert with what keeps it quiet.
+#[derive(Debug, Serialize)]
+struct Seen<'a> {
+    #[serde(flatten)]
+    alert: &'a Alert,
+    /// Ids of the silences that hold now.
+    silenced_by: Vec<&'a str>,
+    /// Why it was last kept quiet otherwise, when that goes for all of its groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<&'a Suppression>,
+}
+
+/// All that is known of one alert.
+#[derive(Debug, Serialize)]
+struct Story<'a> {
+    #[serde(flatten)]
+    seen: Seen<'a>,
+    groups: Vec<&'a Group>,
+    journal: Vec<JournalEntry>,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        match args.command {
+            None => list(args.list).await,
+            Some(Command::Show(args)) => show(args).await,
+        }
+    })
+}
+
+async fn list(args: List) -> anyhow::Result<Exit> {
+    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let filter = AlertFilter { firing_only: !args.all, fingerprint: None, limit: args.limit };
+    let alerts = store.alerts(filter).await?;
+    let silences = store.silences().await?.silences;
+    let groups = groups(&store).await?;
+    let now = Clock::system().now();
+    let seen: Vec<Seen<'_>> =
+        alerts.iter().map(|alert| Seen::of(alert, &silences, &groups, now)).collect();
+    match args.format {
+        Format::Json => output::json(&seen)?,
+        Format::Text => {
+            output::line(&text::list_text(&seen, now));
+            if alerts.len() >= args.limit {
+                output::line(&format!("(the first {}; --limit shows more)", args.limit));
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn show(args: Show) -> anyhow::Result<Exit> {
+    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let alert = find(&store, &args.fingerprint).await?;
+    let silences = store.silences().await?.silences;
+    let mut groups = groups(&store).await?;
+    groups.retain(|group| concerns(group, &alert.fingerprint));
+    let journal = store.journal(alert.fingerprint.to_string(), args.limit).await?;
+    let now = Clock::system().now();
+    let seen = Seen::of(&alert, &silences, &groups, now);
+    let story = Story { seen, groups: groups.iter().collect(), journal };
+    match args.format {
+        Format::Json => output::json(&story)?,
+        Format::Text => output::line(&text::story_text(&story, &silences, now)),
+    }
+    Ok(Exit::Ok)
+}
+
+/// The alerts that fire.
+pub(super) async fn firing(store: &Store) -> anyhow::Result<Vec<Alert>> {
+    let filter = AlertFilter { firing_only: true, fingerprint: None, limit: LOOK_MAX };
+    Ok(store.alerts(filter).await?)
+}
+
+async fn find(store: &Store, fingerprint: &str) -> anyhow::Result<Alert> {
+    let filter =
+        AlertFilter { firing_only: false, fingerprint: Some(fingerprint.to_owned()), limit: 1 };
+    if let Some(alert) = store.alerts(filter).await?.pop() {
+        return Ok(alert);
+    }
+    if fingerprint.len() >= BEGINNING {
+        let all = AlertFilter { firing_only: false, fingerprint: None, limit: LOOK_MAX };
+        let mut found = store.alerts(all).await?;
+        found.retain(|alert| alert.fingerprint.as_str().starts_with(fingerprint));
+        match found.pop() {
+            Some(alert) if found.is_empty() => return Ok(alert),
+            Some(_) => bail!("several alerts' fingerprints begin with {fingerprint}"),
+            None => {}
+        }
+    }
+    bail!("no alert has the fingerprint {fingerprint}");
+}
+
+async fn groups(store: &Store) -> anyhow::Result<Vec<Group>> {
+    let rows = store.rows(Space::Group, LOOK_MAX).await?;
+    let values: Vec<Vec<u8>> = rows.into_iter().filter_map(|row| row.value).collect();
+    let groups: Vec<Group> =
+        values.iter().filter_map(|value| serde_json::from_slice(value).ok()).collect();
+    let lost = values.len().saturating_sub(groups.len());
+    if lost > 0 {
+        let many = output::count(lost, "group", "groups");
+        output::error(&format!("{many} left out: this tollbell cannot read what is kept of them"));
+    }
+    Ok(groups)
+}
+
+/// Whether the alert is of the group, or somebody was told of it there.
+fn concerns(group: &Group, alert: &Fingerprint) -> bool {
+    group.members.contains_key(alert)
+        || group
+            .told
+            .values()
+            .any(|told| told.firing.contains(alert) || told.resolved.contains(alert))
+}
+
+impl<'a> Seen<'a> {
+    fn of(alert: &'a Alert, silences: &'a [Silence], groups: &'a [Group], now: Timestamp) -> Self {
+        let silenced_by = silences
+            .iter()
+            .filter(|silence| alert.is_firing() && silence.silences(&alert.labels, now))
+            .map(|silence| silence.id.as_str())
+            .collect();
+        let mut members = groups.iter().filter_map(|group| group.members.get(&alert.fingerprint));
+        let first = members.next().and_then(|member| member.suppressed.as_ref());
+        let everywhere = members.all(|member| member.suppressed.is_some());
+        // Which silences hold is known better than from the last flush.
+        let suppressed = first.filter(|why| {
+            everywhere && alert.is_firing() && !matches!(why, Suppression::Silenced(_))
+        });
+        Self { alert, silenced_by, suppressed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_list_is_what_comes_without_a_word() {
+        let parse = |line: &[&str]| Line::try_parse_from([&["alerts"], line].concat());
+        let args = parse(&["--all", "--format", "json"]).expect("list").args;
+        assert!(args.command.is_none() && args.list.all && args.list.format == Format::Json);
+        let args = parse(&["show", "a1b2c3d4", "--limit", "5"]).expect("show").args;
+        assert!(matches!(args.command, Some(Command::Show(show)) if show.limit == 5));
+        for line in [&["show"][..], &["--all", "show", "a1b2c3d4"], &["a1b2c3d4"]] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+}
