@@ -21,7 +21,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use group::{Flushed, Group, Member, Notice, Teller, Told};
-pub use inhibit::InhibitRule;
+pub use inhibit::{InhibitRule, Inhibitor};
 pub use interval::{IntervalSpec, TimeInterval, TimeRange};
 pub use lifecycle::{Transition, end, expire, fire, raise, resolve};
 pub(crate) use matcher::is_label_name;
