@@ -21,7 +21,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use group::{Flushed, Group, Member, Notice, Teller, Told};
-pub use inhibit::InhibitRule;
+pub use inhibit::{InhibitRule, Inhibitor};
 pub use interval::{
     DayRange, IntervalError, IntervalSpec, MonthRange, TimeInterval, TimeRange, WeekdayRange,
     YearRange,

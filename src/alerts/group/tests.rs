@@ -1,0 +1,758 @@
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::alerts::InhibitRule;
+use crate::alerts::Inhibitor;
+use crate::alerts::{MatchOp, Matcher};
+
+const TIMING: Timing = Timing {
+    group_wait: Duration::from_secs(30),
+    group_interval: Duration::from_secs(300),
+    repeat_interval: Duration::from_secs(3600),
+};
+
+/// Seconds after the start of a timeline.
+fn at(seconds: u32) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + i64::from(seconds)).expect("in range")
+}
+
+fn alert(name: &str, state: AlertState, starts_at: Timestamp) -> Alert {
+    let labels: Labels = [("alertname".to_owned(), name.to_owned())].into();
+    Alert {
+        fingerprint: Fingerprint::of(&labels),
+        rule: format!("g/{name}"),
+        labels,
+        annotations: Labels::new(),
+        state,
+        starts_at,
+        ends_at: None,
+        updated_at: starts_at,
+        value: None,
+        notify_expired: false,
+        event: Value::Null,
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Fire(String),
+    End(String, AlertState),
+    /// Ends by time, and that is told.
+    ExpireLoud(String),
+    /// Is over before it began.
+    OneShot(String),
+    Join(&'static str, bool),
+    Leave(&'static str),
+}
+
+/// What is quiet in `[from, to)`.
+#[derive(Debug, Clone)]
+enum Quiet {
+    Silence(String),
+    /// The second while the first fires.
+    Inhibit(String, String),
+    Mute,
+}
+
+/// What was told: when, by whom, why, what fires, what ended.
+#[derive(Debug, Clone, PartialEq)]
+struct Heard {
+    at: u32,
+    integration: String,
+    reason: Reason,
+    firing: Vec<String>,
+    ended: Vec<String>,
+    causes: Vec<i64>,
+    /// Which group, as one that is over is forgotten.
+    life: u32,
+}
+
+/// The engine's part, on simulated time.
+struct Sim {
+    timing: Timing,
+    group: Option<Group>,
+    lives: u32,
+    alerts: BTreeMap<Fingerprint, Alert>,
+    tellers: Vec<(&'static str, bool)>,
+    quiet: Vec<(u32, u32, Quiet)>,
+    events: i64,
+    heard: Vec<Heard>,
+    quieted: Vec<(u32, String, &'static str)>,
+    /// Whether the group goes through its kept form at each second.
+    reloads: bool,
+}
+
+impl Sim {
+    fn new(timing: Timing, tellers: &[(&'static str, bool)]) -> Self {
+        Self {
+            timing,
+            group: None,
+            lives: 0,
+            alerts: BTreeMap::new(),
+            tellers: tellers.to_vec(),
+            quiet: vec![],
+            events: 0,
+            heard: vec![],
+            quieted: vec![],
+            reloads: false,
+        }
+    }
+
+    fn act(&mut self, second: u32, act: &Act) {
+        let now = at(second);
+        let changed = match act {
+            Act::Fire(name) => {
+                let new = alert(name, AlertState::Firing, now);
+                let known = self.alerts.get(&new.fingerprint);
+                let starts_at = known.map_or(now, |known| known.starts_at);
+                Some(Alert { starts_at, ..new })
+            }
+            Act::End(name, state) => self.ended(name, *state),
+            Act::ExpireLoud(name) => self
+                .ended(name, AlertState::Expired)
+                .map(|alert| Alert { notify_expired: true, ..alert }),
+            Act::OneShot(name) => {
+                let new = alert(name, AlertState::Expired, now);
+                Some(new).filter(|new| !self.alerts.contains_key(&new.fingerprint))
+            }
+            Act::Join(id, send_resolved) => {
+                self.tellers.push((id, *send_resolved));
+                None
+            }
+            Act::Leave(id) => {
+                self.tellers.retain(|(other, _)| other != id);
+                None
+            }
+        };
+        let timing = self.timing;
+        let Some(changed) = changed else {
+            if let Some(group) = &mut self.group {
+                group.recheck(&timing, now);
+            }
+            return;
+        };
+        if changed.is_firing() {
+            self.alerts.insert(changed.fingerprint.clone(), changed.clone());
+        } else {
+            self.alerts.remove(&changed.fingerprint);
+        }
+        self.events += 1;
+        let lives = &mut self.lives;
+        let group = self.group.get_or_insert_with(|| {
+            *lives += 1;
+            Group::new("k".to_owned(), "r".to_owned(), Labels::new(), now)
+        });
+        assert_eq!(group.note(&changed, Some(self.events), &timing, now), 0);
+        self.group.take_if(|group| group.is_over());
+    }
+
+    fn ended(&self, name: &str, state: AlertState) -> Option<Alert> {
+        let known = self.alerts.get(&alert(name, state, at(0)).fingerprint)?;
+        Some(Alert { state, ..known.clone() })
+    }
+
+    fn muted(&self, second: u32) -> Option<Suppression> {
+        self.holds(second)
+            .any(|quiet| matches!(quiet, Quiet::Mute))
+            .then(|| Suppression::Muted("night".to_owned()))
+    }
+
+    fn holds(&self, second: u32) -> impl Iterator<Item = &Quiet> {
+        self.quiet
+            .iter()
+            .filter(move |(from, to, _)| (*from..*to).contains(&second))
+            .map(|(_, _, quiet)| quiet)
+    }
+
+    fn suppressed(&self, second: u32, alert: &Alert) -> Option<Suppression> {
+        let is = |name: &str| Matcher::new("alertname", MatchOp::Equal, name.to_owned()).unwrap();
+        let rules: Vec<InhibitRule> = self
+            .holds(second)
+            .filter_map(|quiet| match quiet {
+                Quiet::Inhibit(source, target) => Some(InhibitRule {
+                    source_matchers: vec![is(source)],
+                    target_matchers: vec![is(target)],
+                    equal: vec![],
+                }),
+                Quiet::Silence(_) | Quiet::Mute => None,
+            })
+            .collect();
+        Inhibitor::new(&rules, self.alerts.values())
+            .inhibited_by(alert)
+            .map(Suppression::Inhibited)
+            .or_else(|| {
+                self.holds(second)
+                    .any(|quiet| matches!(quiet, Quiet::Silence(name) if *name == name_of(alert)))
+                    .then(|| Suppression::Silenced("s".to_owned()))
+            })
+    }
+
+    /// Flushes while a flush is due at this second; returns how often.
+    fn settle(&mut self, second: u32) -> usize {
+        let mut flushes = 0;
+        loop {
+            if self.reloads {
+                let text = serde_json::to_string(&self.group).unwrap();
+                self.group = serde_json::from_str(&text).unwrap();
+            }
+            let Some(mut group) = self.group.take() else { return flushes };
+            if group.deadline(&self.timing).is_none_or(|due| due > at(second)) {
+                self.group = Some(group);
+                return flushes;
+            }
+            flushes += 1;
+            let tellers: Vec<Teller<'_>> = self
+                .tellers
+                .iter()
+                .map(|(id, send_resolved)| Teller { id, send_resolved: *send_resolved })
+                .collect();
+            let flushed = group.flush(
+                &self.timing,
+                &tellers,
+                &|fingerprint| self.alerts.get(fingerprint),
+                &|alert| self.suppressed(second, alert),
+                self.muted(second).as_ref(),
+                at(second),
+            );
+            for (fingerprint, why) in flushed.suppressed {
+                let name = ["a", "b", "c", "d"]
+                    .into_iter()
+                    .find(|name| alert(name, AlertState::Firing, at(0)).fingerprint == fingerprint)
+                    .expect("a known alert");
+                self.quieted.push((second, name.to_owned(), why.as_str()));
+            }
+            for notice in flushed.notices {
+                assert!(!notice.alerts.is_empty());
+                assert!(notice.alerts.is_sorted_by_key(|alert| (
+                    !alert.is_firing(),
+                    alert.starts_at,
+                    alert.fingerprint.clone()
+                )));
+                assert!(notice.alerts.iter().all(|alert| self.suppressed(second, alert).is_none()));
+                assert!(self.muted(second).is_none());
+                let names = |firing| {
+                    let alerts = notice.alerts.iter().filter(move |a| a.is_firing() == firing);
+                    alerts.map(name_of).collect::<Vec<_>>()
+                };
+                let (mut firing, mut ended) = (names(true), names(false));
+                firing.sort();
+                ended.sort();
+                self.heard.push(Heard {
+                    at: second,
+                    integration: notice.integration,
+                    reason: notice.reason,
+                    firing,
+                    ended,
+                    causes: notice.causes,
+                    life: self.lives,
+                });
+            }
+            self.group = Some(group).filter(|group| !group.is_over());
+            assert!(flushes < 4, "spins at {second}");
+        }
+    }
+}
+
+fn name_of(alert: &Alert) -> String {
+    alert.labels["alertname"].clone()
+}
+
+/// Runs a timeline and writes down what was told, one line per notice: `30 mail first: a b -c`.
+///
+/// Lines: `T fire|resolve|expire|expire_loud|nodata|remove|oneshot NAME`, `T join ID`, `T join_firing ID` (without ends),
+/// `T leave ID`, `T..T silence NAME`, `T..T inhibit TARGET by SOURCE`, `T..T mute`, `T end`.
+fn run(tellers: &[(&'static str, bool)], script: &[&str]) -> Sim {
+    let mut sim = Sim::new(TIMING, tellers);
+    let mut acts: Vec<(u32, Act)> = vec![];
+    let mut end = 0;
+    for line in script {
+        let words: Vec<&str> = line.split(' ').collect();
+        let name = words.get(2).copied().unwrap_or_default().to_owned();
+        let time = |text: &str| text.parse::<u32>().expect("seconds");
+        if let Some((from, to)) = words[0].split_once("..") {
+            let quiet = match words[1] {
+                "silence" => Quiet::Silence(name),
+                "inhibit" => Quiet::Inhibit(words[4].to_owned(), name),
+                "mute" => Quiet::Mute,
+                other => panic!("{other}"),
+            };
+            sim.quiet.push((time(from), time(to), quiet));
+            continue;
+        }
+        let id = if name == "page" { "page" } else { "mail" };
+        let act = match words[1] {
+            "fire" => Act::Fire(name),
+            "resolve" => Act::End(name, AlertState::Resolved),
+            "expire" => Act::End(name, AlertState::Expired),
+            "nodata" => Act::End(name, AlertState::NoData),
+            "remove" => Act::End(name, AlertState::RuleRemoved),
+            "expire_loud" => Act::ExpireLoud(name),
+            "oneshot" => Act::OneShot(name),
+            "join" => Act::Join(id, true),
+            "join_firing" => Act::Join(id, false),
+            "leave" => Act::Leave(id),
+            "end" => {
+                end = time(words[0]);
+                continue;
+            }
+            other => panic!("{other}"),
+        };
+        acts.push((time(words[0]), act));
+    }
+    for second in 0..=end {
+        for (_, act) in acts.iter().filter(|(time, _)| *time == second) {
+            sim.act(second, act);
+        }
+        sim.settle(second);
+    }
+    sim
+}
+
+fn lines(sim: &Sim) -> Vec<String> {
+    sim.heard
+        .iter()
+        .map(|heard| {
+            let reason = match heard.reason {
+                Reason::First => "first",
+                Reason::NewAlerts => "new",
+                Reason::SomeResolved => "some",
+                Reason::AllResolved => "all",
+                Reason::Repeat => "repeat",
+            };
+            let ended = heard.ended.iter().map(|name| format!("-{name}"));
+            let names: Vec<String> = heard.firing.iter().cloned().chain(ended).collect();
+            format!("{} {} {reason}: {}", heard.at, heard.integration, names.join(" "))
+        })
+        .collect()
+}
+
+/// What a timeline does, and what is told.
+type Case = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+const MAIL: (&str, bool) = ("mail", true);
+/// Does not want ends.
+const PAGE: (&str, bool) = ("page", false);
+
+fn check(tellers: &[(&'static str, bool)], cases: &[Case]) {
+    for (name, script, want) in cases {
+        assert_eq!(lines(&run(tellers, script)), *want, "{name}: {script:#?}");
+    }
+}
+
+#[test]
+fn what_is_told_and_when() {
+    check(
+        &[MAIL],
+        &[
+            (
+                "wait groups",
+                &["0 fire a", "29 fire b", "31 fire c", "400 end"],
+                &["30 mail first: a b", "330 mail new: a b c"],
+            ),
+            (
+                "at the very step",
+                &["0 fire a", "330 fire b", "700 end"],
+                &["30 mail first: a", "330 mail new: a b"],
+            ),
+            (
+                "the grid goes on in quiet times",
+                &["0 fire a", "700 fire b", "931 fire c", "1300 end"],
+                &["30 mail first: a", "930 mail new: a b", "1230 mail new: a b c"],
+            ),
+            (
+                "repeats are exact",
+                &["0 fire a", "700 fire b", "8500 end"],
+                &[
+                    "30 mail first: a",
+                    "930 mail new: a b",
+                    "4530 mail repeat: a b",
+                    "8130 mail repeat: a b",
+                ],
+            ),
+            (
+                "a repeat takes what is new along, and begins the grid anew",
+                &["0 fire a", "3601 fire b", "3640 fire c", "4300 end"],
+                &["30 mail first: a", "3630 mail new: a b", "3930 mail new: a b c"],
+            ),
+            (
+                "further matches tell nothing",
+                &["0 fire a", "100 fire a", "900 fire a", "1000 end"],
+                &["30 mail first: a"],
+            ),
+            (
+                "resolve, by and by",
+                &["0 fire a", "0 fire b", "40 resolve a", "400 nodata b", "5000 end"],
+                &["30 mail first: a b", "330 mail some: b -a", "630 mail all: -b"],
+            ),
+            (
+                "a new group after all is over",
+                &["0 fire a", "40 resolve a", "340 fire a", "400 end"],
+                &["30 mail first: a", "330 mail all: -a", "370 mail first: a"],
+            ),
+            (
+                "ended before its first notice",
+                &["0 fire a", "10 expire a", "9000 end"],
+                &["30 mail first: -a"],
+            ),
+            (
+                "over before it began",
+                &["0 fire a", "50 oneshot b", "60 oneshot c", "700 end"],
+                &["30 mail first: a", "330 mail new: a -b -c"],
+            ),
+            (
+                "twice, told once",
+                &["0 oneshot a", "10 oneshot a", "400 end"],
+                &["30 mail first: -a"],
+            ),
+            (
+                "ends, fires and ends again untold",
+                &["0 fire a", "40 resolve a", "50 oneshot a", "400 end"],
+                &["30 mail first: a", "330 mail all: -a"],
+            ),
+            (
+                "silent expiry",
+                &["0 fire a", "0 fire b", "60 expire a", "4000 end"],
+                &["30 mail first: a b", "3630 mail repeat: b"],
+            ),
+            (
+                "after a silent expiry it is new",
+                &["0 fire a", "0 fire b", "60 expire a", "70 fire a", "400 end"],
+                &["30 mail first: a b", "330 mail new: a b"],
+            ),
+            (
+                "expiry that is told",
+                &["0 fire a", "60 expire_loud a", "400 end"],
+                &["30 mail first: a", "330 mail all: -a"],
+            ),
+            (
+                "rule removed",
+                &["0 fire a", "0 fire b", "10 remove b", "60 remove a", "9000 end"],
+                &["30 mail first: a"],
+            ),
+            (
+                "fires again before the end is told",
+                &["0 fire a", "60 resolve a", "90 fire a", "3700 end"],
+                &["30 mail first: a", "3630 mail repeat: a"],
+            ),
+            (
+                "fires again after the end is told",
+                &["0 fire a", "0 fire b", "60 resolve a", "340 fire a", "700 end"],
+                &["30 mail first: a b", "330 mail some: b -a", "630 mail new: a b"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn each_integration_has_its_own_record() {
+    check(
+        &[MAIL, PAGE],
+        &[
+            (
+                "ends only for who wants them",
+                &["0 fire a", "0 fire b", "40 resolve a", "700 resolve b", "5000 end"],
+                &[
+                    "30 mail first: a b",
+                    "30 page first: a b",
+                    "330 mail some: b -a",
+                    "930 mail all: -b",
+                ],
+            ),
+            (
+                "what was never told is told to all, as ended",
+                &["0 fire a", "10 resolve a", "400 end"],
+                &["30 mail first: -a", "30 page first: -a"],
+            ),
+            (
+                "whose end was settled is new when it fires again",
+                &["0 fire a", "0 fire b", "40 resolve a", "340 fire a", "700 end"],
+                &[
+                    "30 mail first: a b",
+                    "30 page first: a b",
+                    "330 mail some: b -a",
+                    "630 mail new: a b",
+                    "630 page new: a b",
+                ],
+            ),
+            (
+                "own repeats; a change waits for who was just told",
+                &[
+                    "0 fire a",
+                    "0 fire b",
+                    "40 resolve a",
+                    "3625 fire c",
+                    "3650 resolve c",
+                    "4000 end",
+                ],
+                &[
+                    "30 mail first: a b",
+                    "30 page first: a b",
+                    "330 mail some: b -a",
+                    // The change comes with page's repeat; mail was told long ago.
+                    "3630 mail new: b c",
+                    "3630 page new: b c",
+                    "3930 mail some: b -c",
+                ],
+            ),
+            (
+                "a turn is waited for",
+                &["0 fire a", "0 fire b", "3340 resolve a", "3631 fire c", "4100 end"],
+                &[
+                    "30 mail first: a b",
+                    "30 page first: a b",
+                    // Noted at 3340, told by mail at the step 3630, where page repeats.
+                    "3630 mail some: b -a",
+                    "3630 page repeat: b",
+                    "3930 mail new: b c",
+                    "3930 page new: b c",
+                ],
+            ),
+            (
+                "one that leaves is forgotten",
+                &["0 fire a", "60 leave page", "400 join_firing page", "700 end"],
+                &["30 mail first: a", "30 page first: a", "630 page first: a"],
+            ),
+        ],
+    );
+    check(
+        &[MAIL],
+        &[
+            (
+                "a new one gets its own first notice",
+                &["0 fire a", "100 join_firing page", "4000 end"],
+                &[
+                    "30 mail first: a",
+                    "330 page first: a",
+                    "3630 mail repeat: a",
+                    "3930 page repeat: a",
+                ],
+            ),
+            // The repeat of one is no occasion for another that was told less than group_interval ago.
+            (
+                "at most once in group_interval each",
+                &["0 fire a", "3610 join page", "3605 fire b", "3931 fire c", "4500 end"],
+                &[
+                    "30 mail first: a",
+                    "3630 mail new: a b",
+                    "3630 page first: a b",
+                    "4230 mail new: a b c",
+                    "4230 page new: a b c",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn who_was_just_told_waits_for_its_turn() {
+    // Page is told at 30 and then at 330 + k; its repeat falls between mail's notices.
+    check(
+        &[MAIL, PAGE],
+        &[(
+            "page repeats 100 s after mail was told",
+            &[
+                "0 fire a",
+                "0 fire b",
+                "310..3550 silence b",
+                "3500 fire c",
+                "3560 resolve c",
+                "4000 end",
+            ],
+            &[
+                "30 mail first: a b",
+                "30 page first: a b",
+                "3630 mail new: a b -c",
+                "3630 page new: a b -c",
+            ],
+        )],
+    );
+    let mut group = Group::new("k".to_owned(), "r".to_owned(), Labels::new(), at(0));
+    let a = alert("a", AlertState::Firing, at(0));
+    let b = alert("b", AlertState::Firing, at(350));
+    let tellers =
+        [Teller { id: "mail", send_resolved: true }, Teller { id: "page", send_resolved: true }];
+    let timing = Timing { repeat_interval: Duration::from_secs(400), ..TIMING };
+    let flush = |group: &mut Group, second| {
+        let firing = |fingerprint: &Fingerprint| {
+            [&a, &b].into_iter().find(|x| x.fingerprint == *fingerprint)
+        };
+        let flushed = group.flush(&timing, &tellers, &firing, &|_| None, None, at(second));
+        flushed.notices.into_iter().map(|n| (n.integration, n.causes)).collect::<Vec<_>>()
+    };
+    group.note(&a, Some(1), &timing, at(0));
+    assert_eq!(flush(&mut group, 30).len(), 2);
+    group.told.get_mut("mail").expect("told").at = at(200);
+    group.note(&b, Some(2), &timing, at(350));
+    assert_eq!(group.deadline(&timing), Some(at(430)), "page's repeat is before the step at 630");
+    assert_eq!(flush(&mut group, 430), [("page".to_owned(), vec![2])]);
+    assert_eq!(group.deadline(&timing), Some(at(500)), "mail's turn");
+    assert_eq!(flush(&mut group, 500), [("mail".to_owned(), vec![2])], "with the same causes");
+    assert_eq!(group.next_flush, None);
+}
+
+#[test]
+fn what_is_quiet_is_not_told() {
+    check(
+        &[MAIL, PAGE],
+        &[
+            (
+                "inhibited until its source ends",
+                &["0 fire a", "0 fire b", "0..9000 inhibit b by a", "400 resolve a", "1000 end"],
+                &["30 mail first: a", "30 page first: a", "630 mail new: b -a", "630 page new: b"],
+            ),
+            (
+                "a silence's end is seen at the next step",
+                &["0..400 silence a", "0 fire a", "700 end"],
+                &["630 mail first: a", "630 page first: a"],
+            ),
+            (
+                "what ends while silenced is dropped",
+                &["0..400 silence a", "0 fire a", "0 fire b", "100 resolve a", "1000 end"],
+                &["30 mail first: b", "30 page first: b"],
+            ),
+            (
+                "also when it was told before, and then it is new",
+                &[
+                    "0 fire a",
+                    "0 fire b",
+                    "50..400 silence a",
+                    "100 resolve a",
+                    "500 fire a",
+                    "700 end",
+                ],
+                &[
+                    "30 mail first: a b",
+                    "30 page first: a b",
+                    "630 mail new: a b",
+                    "630 page new: a b",
+                ],
+            ),
+            (
+                "a silence's start is no resolve",
+                &[
+                    "0 fire a",
+                    "50..400 silence a",
+                    "60 oneshot b",
+                    "300..400 silence b",
+                    "3700 end",
+                ],
+                &[
+                    "30 mail first: a",
+                    "30 page first: a",
+                    "3630 mail repeat: a",
+                    "3630 page repeat: a",
+                ],
+            ),
+            (
+                "silenced while others are told: new afterwards",
+                &["0 fire a", "50..700 silence a", "60 fire b", "1000 end"],
+                &[
+                    "30 mail first: a",
+                    "30 page first: a",
+                    "330 mail new: b",
+                    "330 page new: b",
+                    "930 mail new: a b",
+                    "930 page new: a b",
+                ],
+            ),
+            (
+                "a repeat that found all silenced comes at the step after",
+                &["0 fire a", "3000..4000 silence a", "9000 end"],
+                &[
+                    "30 mail first: a",
+                    "30 page first: a",
+                    "4230 mail repeat: a",
+                    "4230 page repeat: a",
+                    "7830 mail repeat: a",
+                    "7830 page repeat: a",
+                ],
+            ),
+            (
+                "a repeat due between the end of a silence and the next step is exact",
+                &[
+                    "0 fire a",
+                    "100..3550 silence a",
+                    "3400 oneshot b",
+                    "3400..3550 silence b",
+                    "3640 end",
+                ],
+                &[
+                    "30 mail first: a",
+                    "30 page first: a",
+                    "3630 mail new: a -b",
+                    "3630 page new: a -b",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_ends_while_the_route_is_muted_is_told_when_that_ends() {
+    check(
+        &[MAIL, PAGE],
+        &[
+            (
+                "told before: to who wants ends",
+                &["0 fire a", "100..2000 mute", "200 resolve a", "3000 end"],
+                &["30 mail first: a", "30 page first: a", "2130 mail all: -a"],
+            ),
+            (
+                "never told: to all",
+                &["0..2000 mute", "200 fire a", "300 resolve a", "300 fire b", "3000 end"],
+                &["2030 mail first: b -a", "2030 page first: b -a"],
+            ),
+            (
+                "one-shots and expiries too",
+                &["0..2000 mute", "200 oneshot a", "300 fire b", "400 expire b", "3000 end"],
+                &["2030 mail first: -a -b", "2030 page first: -a -b"],
+            ),
+            (
+                "fires all night: known",
+                &["0 fire a", "100..4000 mute", "9000 end"],
+                &[
+                    "30 mail first: a",
+                    "30 page first: a",
+                    "4230 mail repeat: a",
+                    "4230 page repeat: a",
+                    "7830 mail repeat: a",
+                    "7830 page repeat: a",
+                ],
+            ),
+            (
+                "silenced as well: dropped",
+                &["0 fire a", "100..2000 mute", "100..1000 silence a", "200 resolve a", "3000 end"],
+                &["30 mail first: a", "30 page first: a"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_is_quiet_is_recorded_once_with_its_reason() {
+    let sim = run(
+        &[MAIL],
+        &[
+            "0 fire a",
+            "0 fire b",
+            "0..2000 silence a",
+            "0..700 inhibit a by b",
+            "0..300 mute",
+            "1000..2000 mute",
+            "1500 resolve b",
+            "3000 end",
+        ],
+    );
+    let want = [
+        (30, "a", "inhibited"),
+        (30, "b", "muted"),
+        (930, "a", "silenced"),
+        (1230, "a", "muted"),
+        (1530, "b", "muted"),
+        (2130, "a", "x"),
+    ];
+    let got: Vec<_> =
+        sim.quieted.iter().map(|(at, name, why)| (*at, name.as_str(), *why)).collect();
+    assert_eq!(got, want);
+}
