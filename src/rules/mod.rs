@@ -6,8 +6,11 @@
 //! At load, `compile` makes rules of what is written: expressions are bounded (`scan`), parsed (`expression`) and
 //! checked (`checker`, `operators`, `calls`, with what is declared in `types` and `functions`) into a `program`,
 //! annotations are tried on sample events (`annotations`). At each event, `index` finds the rules that name its
-//! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the event.
+//! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the event; `number`
+//! reads exact amounts, `metric` feeds the user's own series. `rule_ref` is a rule as the engine sees it: it gives the
+//! observations to a `series`. `trace` says how a rule came to its answer.
 
+mod aggregate;
 mod annotations;
 mod calls;
 mod checker;
@@ -17,13 +20,20 @@ mod expression;
 mod functions;
 mod index;
 mod judge;
+mod number;
 mod ledger;
+mod metric;
+mod names;
 mod operate;
 mod operators;
 mod program;
+mod rule;
+mod rule_ref;
 mod scan;
 mod series;
+mod show;
 mod suggest;
+mod trace;
 mod types;
 mod values;
 mod window;
@@ -40,11 +50,14 @@ use crate::problem::At;
 pub use checker::Scope;
 pub use eval::Inputs;
 pub use expression::{Expression, Want};
-pub use judge::{RuleRef, RuleSet};
+pub use judge::RuleSet;
 pub use ledger::{
     Booked, CallContext, CallKey, Entry, LedgerKey, call_key, far_country, ledger_key,
 };
+pub use metric::Metric;
+pub use rule_ref::RuleRef;
 pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
+pub use trace::Traced;
 pub use window::{Added, Aggregate, Over, Period, Window};
 
 /// Label or annotation names and values; sorted, so that everything made from them is stable.
@@ -117,7 +130,7 @@ pub enum KindSpec {
         /// Nothing for so long, in time in which tollbell was ready.
         absent_for: Duration,
         /// Names of time intervals outside of which time does not count; empty for always.
-        active_time_intervals: Vec<String>,
+        active_time_intervals: Vec<At<String>>,
         /// As in Prometheus.
         hold: Hold,
     },
