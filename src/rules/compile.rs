@@ -1,36 +1,28 @@
 //! From rules as written to rules that can judge: everything that can be wrong is found here, all at once.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rust_decimal::Decimal;
-use serde_json::{Value as Json, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::json;
 
-use super::aggregate;
-use super::annotations::{Annotations, Roots, Trial, context};
+use super::annotations::Annotations;
 use super::checker::{Flaw, Scope};
 use super::expression::{Program, on_large_stack};
 use super::index::{Glob, Hit, Index, check_pattern};
-use super::names::{self, ENTRIES_MAX};
-use super::rule::{Judged, Rule, Valued, Watch};
+use super::judged::digest;
+use super::names;
+use super::rule::Rule;
 use super::suggest::did_you_mean;
+use super::trial::samples;
 use super::{
-    AccountLabels, Aggregate, Expression, Inputs, KindSpec, Labels, LineSpec, MetricSpec, Over,
-    ResolveSpec, RuleSet, RuleSpec, Shape, Want,
+    AccountLabels, Expression, KindSpec, MetricSpec, ResolveSpec, RuleSet, RuleSpec, Want,
 };
-use crate::event::{self, Event, Incoming, PayloadPolicy};
+use crate::event::{self, Event};
 use crate::problem::{At, Position, Problem, Severity};
 
 /// Problems after which kinds are no longer compared for likeness, which takes long for thousands of them.
 const SUGGESTIONS_MAX: usize = 100;
-/// What `value` is when annotations are tried out: 42.00.
-const SAMPLE_VALUE: Decimal = Decimal::from_parts(4_200, 0, 0, false, 2);
-/// Bytes of the hash that [`Rule::digest`] shows.
-const DIGEST_BYTES: usize = 8;
 
 impl RuleSet {
     /// Compiles rules for the given accounts. A rule with an error is left out; whoever loads a configuration
@@ -61,10 +53,10 @@ pub(super) struct Compiler {
     pub(super) problems: Vec<Problem>,
     /// Rules often say the same; parsing is by far the most of the work.
     programs: HashMap<(String, Scope, Want), Result<Arc<Program>, Flaw>>,
-    annotations: Annotations,
-    samples: Vec<Event>,
-    blank: Event,
-    account_label_names: BTreeSet<String>,
+    pub(super) annotations: Annotations,
+    pub(super) samples: Vec<Event>,
+    pub(super) blank: Event,
+    pub(super) account_label_names: BTreeSet<String>,
 }
 
 impl Compiler {
@@ -193,96 +185,6 @@ impl Compiler {
         Some(rule)
     }
 
-    /// What is told of an event, and of its series.
-    fn judged(&mut self, name: &str, spec: &RuleSpec) -> Option<Judged> {
-        let at = &spec.alert.position;
-        let mut watch = match &spec.kind {
-            KindSpec::Event { active_for, notify_expired, resolve_on } => {
-                self.lasting(at, name, "active_for", Some(*active_for));
-                let resolve_when = resolve_on.as_ref().and_then(|resolve| resolve.when.as_ref());
-                let key = format!("{name}.resolve_on.when");
-                let resolve_when = self.event_expression(resolve_when, &key, Want::Bool);
-                let (active_for, notify_expired) = (*active_for, *notify_expired);
-                return Some(Judged::Event { active_for, notify_expired, resolve_when });
-            }
-            KindSpec::Gauge { value, line, stale_after } => {
-                self.lasting(at, name, "stale_after", *stale_after);
-                let key = format!("{name}.value");
-                let value = self.event_expression(Some(value), &key, Want::Number);
-                let shape = Shape::Gauge { stale_after: *stale_after };
-                let watch = value.map(|value| Watch::new(shape, Valued::Number(value)));
-                self.line(name, watch, line)?
-            }
-            KindSpec::Window { over, value, line } => {
-                let span = if let Over::Sliding(span) = over { Some(*span) } else { None };
-                self.lasting(at, name, "over", span);
-                let watch = self.window(name, over, value);
-                self.line(name, watch, line)?
-            }
-            KindSpec::Absence { absent_for, active_time_intervals, hold } => {
-                self.lasting(at, name, "absent_for", Some(*absent_for));
-                if let Some((label, _)) = spec.by.first() {
-                    let message = "an absence rule has one series for each account";
-                    let key = format!("{name}.by");
-                    self.problems.push(
-                        Problem::error(label.position.clone(), key, message).hint("leave out by"),
-                    );
-                }
-                let shape = Shape::Absence { absent_for: *absent_for };
-                let mut watch = Watch::new(shape, Valued::Event);
-                watch.hold = *hold;
-                watch.interval_places.clone_from(active_time_intervals);
-                watch
-            }
-        };
-        let names = watch.interval_places.iter().map(|name| name.value.clone());
-        watch.active_time_intervals = names.collect();
-        Some(Judged::Series(Box::new(watch)))
-    }
-
-    fn window(&mut self, name: &str, over: &Over, value: &At<String>) -> Option<Watch> {
-        let key = format!("{name}.value");
-        let (aggregate, inner) = match aggregate::parse(&value.value) {
-            Ok(parsed) => parsed,
-            Err(flaw) => {
-                let problem = flaw.problem(value);
-                self.problems.push(Problem { key, ..problem });
-                return None;
-            }
-        };
-        let inner = inner.map(|inner| At::new(inner, value.position.clone()));
-        let want = if aggregate == Aggregate::Distinct { Want::Label } else { Want::Number };
-        let valued = match (self.event_expression(inner.as_ref(), &key, want), want) {
-            (Some(value), Want::Label) => Valued::Text(value),
-            (Some(value), _) => Valued::Number(value),
-            (None, _) if inner.is_some() => return None,
-            (None, _) => Valued::Event,
-        };
-        Some(Watch::new(Shape::Window { over: over.clone(), aggregate }, valued))
-    }
-
-    /// Adds when it fires and ends; what is wrong there is noted even if there is no watch.
-    fn line(&mut self, name: &str, watch: Option<Watch>, line: &LineSpec) -> Option<Watch> {
-        let mut term = |key: &str, source: Option<&At<String>>| {
-            self.expression(source, &format!("{name}.{key}"), Scope::LINE, Want::Bool)
-        };
-        let fire = term("fire", Some(&line.fire));
-        let clear = term("clear", line.clear.as_ref());
-        let mut watch = watch?;
-        (watch.fire, watch.clear, watch.hold) = (fire, clear, line.hold);
-        Some(watch)
-    }
-
-    fn lasting(&mut self, at: &Position, name: &str, key: &str, span: Option<Duration>) {
-        if span.is_some_and(|span| span.is_zero()) {
-            let message = match key {
-                "active_for" => "an alert has to last".to_owned(),
-                key => format!("{key} has to be longer than 0"),
-            };
-            self.error(at, &format!("{name}.{key}"), message);
-        }
-    }
-
     /// The `by` labels that have no error.
     pub(super) fn by(
         &mut self,
@@ -312,7 +214,7 @@ impl Compiler {
         self.expression(source, key, Scope::EVENT, want)
     }
 
-    fn expression(
+    pub(super) fn expression(
         &mut self,
         source: Option<&At<String>>,
         key: &str,
@@ -333,64 +235,6 @@ impl Compiler {
             }
         }
     }
-
-    /// Checks the annotations and gives their names with those of their templates.
-    fn annotations(&mut self, rule: &Rule, spec: &RuleSpec) -> Vec<(String, String)> {
-        if spec.annotations.is_empty() {
-            return Vec::new();
-        }
-        let globs: Vec<Glob> = spec.on.iter().map(|pattern| Glob::new(&pattern.value)).collect();
-        let mut label_names = self.account_label_names.clone();
-        label_names.extend(["account".to_owned(), "alertname".to_owned()]);
-        label_names.extend(rule.by_currency.then(|| "currency".to_owned()));
-        label_names.extend(spec.by.iter().map(|(name, _)| name.value.clone()));
-        label_names.extend(spec.labels.iter().map(|(name, _)| name.value.clone()));
-        let samples = self.samples.iter();
-        let samples = samples.filter(|sample| globs.iter().any(|glob| glob.matches(&sample.kind)));
-        let blank_labels = label_names.iter().map(|name| (name.clone(), String::new())).collect();
-        let blank = &self.blank;
-        let trial = match &rule.judged {
-            Judged::Event { .. } => Trial {
-                samples: samples
-                    .map(|sample| context(sample, &trial_labels(rule, sample, &label_names)))
-                    .collect(),
-                blank: context(blank, &blank_labels),
-                fields: blank.snapshot(),
-                label_names,
-                roots: Roots::Event,
-            },
-            Judged::Series(_) => {
-                let view = |event: &Json, labels: &Labels| {
-                    let value = (!rule.judged.is_absence()).then_some(SAMPLE_VALUE);
-                    self.annotations.series_context(event, labels, value, 1)
-                };
-                let blank = view(&Json::Null, &blank_labels);
-                let samples = samples.map(|sample| {
-                    view(&sample.snapshot(), &trial_labels(rule, sample, &label_names))
-                });
-                Trial {
-                    // An absence may be told before any event came.
-                    samples: if rule.judged.is_absence() {
-                        vec![blank.clone()]
-                    } else {
-                        samples.collect()
-                    },
-                    blank,
-                    fields: self.blank.snapshot(),
-                    label_names,
-                    roots: Roots::Series,
-                }
-            }
-        };
-        let mut names = Vec::with_capacity(spec.annotations.len());
-        for (annotation, source) in spec.annotations.iter().take(ENTRIES_MAX) {
-            let key = format!("{}.annotations.{}", rule.name, annotation.value);
-            let template = format!("{}#{}", rule.name, annotation.value);
-            self.problems.extend(self.annotations.add(&template, &key, source, &trial));
-            names.push((annotation.value.clone(), template));
-        }
-        names
-    }
 }
 
 /// Whether one of them looks at money.
@@ -401,64 +245,4 @@ pub(super) fn uses_money(
 ) -> bool {
     let mut all = when.into_iter().chain(value).chain(by.iter().map(|(_, expression)| expression));
     all.any(|expression| expression.uses().money)
-}
-
-/// See [`super::RuleRef::digest`].
-fn digest(spec: &RuleSpec) -> String {
-    let mut parts: Vec<String> = vec![match &spec.kind {
-        KindSpec::Event { .. } => "event".to_owned(),
-        KindSpec::Gauge { value, .. } => format!("gauge {}", value.value),
-        KindSpec::Window { over, value, .. } => {
-            let over = match over {
-                Over::Sliding(span) => format!("{}ms", span.as_millis()),
-                Over::Calendar(period, zone) => {
-                    format!("{period:?} {}", zone.iana_name().unwrap_or_default())
-                }
-            };
-            format!("window {over} {}", value.value)
-        }
-        KindSpec::Absence { .. } => "absence".to_owned(),
-    }];
-    parts.push(spec.when.as_ref().map_or_else(String::new, |when| format!("when {}", when.value)));
-    parts.extend(spec.on.iter().map(|kind| kind.value.clone()));
-    parts.push("by".to_owned());
-    parts.extend(spec.by.iter().flat_map(|(name, text)| [name.value.clone(), text.value.clone()]));
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(format!("{}:", part.len()));
-        hash.update(part);
-    }
-    hash.finalize().iter().take(DIGEST_BYTES).fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
-}
-
-/// Labels for a trial rendering: all names are there, the values as far as the sample has them.
-fn trial_labels(rule: &Rule, sample: &Event, names: &BTreeSet<String>) -> Labels {
-    let mut labels: Labels = names.iter().map(|name| (name.clone(), String::new())).collect();
-    for (name, expression) in &rule.by {
-        if let Ok(Some(value)) = expression.label(Inputs::of(sample)) {
-            labels.insert(name.clone(), value);
-        }
-    }
-    labels.extend(rule.labels.iter().cloned());
-    labels.insert("alertname".to_owned(), rule.alert.clone());
-    labels
-}
-
-/// The sample events, as they would be stored by default.
-fn samples() -> Vec<Event> {
-    event::samples()
-        .map(|(_, content_type, body)| {
-            event::parse(&Incoming {
-                account: "default",
-                default_currency: None,
-                content_type: Some(content_type),
-                body,
-                received_at: Timestamp::UNIX_EPOCH,
-                policy: PayloadPolicy::Redacted,
-            })
-        })
-        .collect()
 }

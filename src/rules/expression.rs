@@ -909,7 +909,7 @@ mod tests {
                 let items: Vec<_> = value.items().into_iter().flatten().map(|v| show(&v)).collect();
                 format!("[{}]", items.join(", "))
             }
-            Value::Json(_) => "map".to_owned(),
+            Value::Json(_) | Value::Labels(_) => "map".to_owned(),
             Value::Int(int) => int.to_string(),
             Value::Bool(flag) => flag.to_string(),
             Value::Text(text) => format!("{text:?}"),

@@ -20,6 +20,7 @@ mod expression;
 mod functions;
 mod index;
 mod judge;
+mod judged;
 mod number;
 mod ledger;
 mod metric;
@@ -34,6 +35,7 @@ mod series;
 mod show;
 mod suggest;
 mod trace;
+mod trial;
 mod types;
 mod values;
 mod window;
@@ -319,5 +321,7 @@ impl FailureReason {
     }
 }
 
+#[cfg(test)]
+mod kind_tests;
 #[cfg(test)]
 mod tests;

@@ -156,7 +156,7 @@ mod tests {
     fn event() -> Event {
         let payload = r#"{"text": "31.40", "padded": " 7.10 ", "long": 0.1000000000000000055511151231,
             "big": 123456789012345678, "over": 1000000000000000001, "e": 5e-05, "e3": 1.5E3, "far": 1e999, "none": null,
-            "word": "many", "flag": true, "list": [null, 2.50], "in": {"n": -0.10}, "digits": 0.12345678901234567890123456789012}"#;
+            "word": "many", "flag": true, "list": [null, 2.50], "inner": {"n": -0.10}, "digits": 0.12345678901234567890123456789012}"#;
         let payload = serde_json::from_str(payload).expect("json");
         let at = "2026-01-31T22:30:05Z".parse().expect("a time");
         let mut event = Event::tollbell("x", "main", "e1".to_owned(), at, payload);
@@ -194,7 +194,7 @@ mod tests {
             ("payload.big", "123456789012345678"),
             ("payload.e", "0.00005"),
             ("payload.e3", "1500"),
-            ("payload.in.n", "-0.10"),
+            ("payload.inner.n", "-0.10"),
             ("event.cost", "0.010600"),
             ("num(event.cost)", "0.010600"),
             ("event.cost * 2.0", "0.0212"),
@@ -227,7 +227,7 @@ mod tests {
             ("1e300 * 1.0", "type r.yaml:1:7: no decimal number that can be kept exactly"),
             ("payload.word", "type r.yaml:1:9: expected a number or decimal text, found string"),
             ("payload.flag", "type r.yaml:1:9: expected a number or decimal text, found bool"),
-            ("payload.in", "type r.yaml:1:9: expected a number or decimal text, found map"),
+            ("payload.inner", "type r.yaml:1:9: expected a number or decimal text, found map"),
             (
                 "event.kind",
                 "r.yaml:1:1: expected a number or decimal text, found string (hint: write num(…))",

@@ -117,6 +117,13 @@ impl<'r> RuleRef<'r> {
         (turn, line.failures.into_inner())
     }
 
+    /// Whether `fire` and `clear` hold, and what they failed with.
+    #[cfg(test)]
+    pub(super) fn ask(&self, labels: &Labels, level: &Level) -> (bool, bool, Vec<Failure>) {
+        let line = Line::new(self.watch().expect("a rule that judges values"), labels);
+        (line.fires(level), line.clears(level), line.failures.into_inner())
+    }
+
     /// When [`RuleRef::tick`] is next to be called for a series.
     pub fn deadline(&self, series: &Series) -> Option<Timestamp> {
         self.watch().and_then(|watch| series.deadline(&watch.shape, watch.hold))

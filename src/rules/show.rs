@@ -8,8 +8,12 @@ use super::types;
 pub(super) fn children(node: &Node) -> Vec<&Node> {
     match &node.op {
         Op::List(items) | Op::Call(_, items) => items.iter().collect(),
-        Op::Field(of, _) | Op::HasField(of, _) | Op::Not(of) | Op::Negate(of) => vec![of],
-        Op::Matches(of, _) | Op::TimePart(_, of, _) => vec![of],
+        Op::Field(of, _)
+        | Op::HasField(of, _)
+        | Op::Not(of)
+        | Op::Negate(of)
+        | Op::Matches(of, _)
+        | Op::TimePart(_, of, _) => vec![of],
         Op::Index(parts) | Op::And(parts) | Op::Or(parts) | Op::Binary(_, parts) => {
             parts.iter().collect()
         }
