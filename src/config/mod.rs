@@ -8,6 +8,7 @@
 //! the working directory. `${ENV}` is expanded in the main file only.
 
 mod words;
+mod rule_words;
 mod yaml;
 mod section;
 mod env;
@@ -20,6 +21,7 @@ mod email;
 mod bodies;
 mod routes;
 mod rules;
+mod metrics;
 mod schema;
 
 use std::fmt::Write as _;

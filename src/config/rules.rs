@@ -5,14 +5,19 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
 
 use super::bodies::Names;
 use super::files::{self, Source};
 use super::section::Section;
 use super::words::RULE_FILE;
-use super::{Account, Context, yaml};
+use super::{Account, Context, metrics, units, yaml};
 use crate::problem::{At, Position, Problem};
-use crate::rules::{AccountLabels, KindSpec, ResolveSpec, RuleSet, RuleSpec};
+use crate::rules::{
+    AccountLabels, Hold, KindSpec, LineSpec, Over, Period, ResolveSpec, RuleSet, RuleSpec,
+};
 
 /// Rule files at most.
 const FILES_MAX: usize = 256;
@@ -47,7 +52,7 @@ pub(super) fn read(
         .iter()
         .map(|account| AccountLabels { name: account.name.clone(), labels: account.labels.clone() })
         .collect();
-    let (set, problems) = RuleSet::compile(specs, Vec::new(), &accounts);
+    let (set, problems) = RuleSet::compile(specs, metrics::read(root), &accounts);
     for problem in problems {
         root.push(problem);
     }
@@ -106,24 +111,188 @@ fn read_file(
     }
 }
 
+/// Makes a rule of its keys, which say of which kind it is; none where a key that the kind needs is missing.
 fn rule(section: &Section<'_>, group: &str) -> Option<RuleSpec> {
-    let resolve_on = section.has("resolve_on").then(|| {
-        let resolve = section.section("resolve_on");
-        ResolveSpec { on: resolve.texts("on"), when: resolve.text("when") }
-    });
+    let kind = Kind::of(section);
+    kind.check_keys(section);
     Some(RuleSpec {
         group: group.to_owned(),
         on: section.texts("on"),
         when: section.text("when"),
-        by: section.pairs("by"),
-        max_series: 1_000,
-        kind: KindSpec::Event {
-            active_for: section.duration("active_for"),
-            notify_expired: section.flag("notify_expired"),
-            resolve_on,
-        },
+        by: if kind == Kind::Absence { Vec::new() } else { section.pairs("by") },
+        max_series: section.integer("max_series"),
         labels: section.pairs("labels"),
         annotations: section.pairs("annotations"),
+        kind: kind.read(section)?,
         alert: section.text("alert")?,
     })
+}
+
+/// The kinds of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Event,
+    Gauge,
+    Window,
+    Absence,
+}
+
+/// Keys that not every kind of rule has: which have it, and what to do in the others.
+const KEYS: &[(&str, &[Kind], &str)] = &[
+    ("active_for", &[Kind::Event], "the alert ends when its condition does; see clear"),
+    ("notify_expired", &[Kind::Event], "its alerts do not expire; they are resolved"),
+    ("resolve_on", &[Kind::Event], "the alert ends when its condition does; see clear"),
+    ("value", &[Kind::Gauge, Kind::Window], "what counts is said in on and when"),
+    ("fire", &[Kind::Gauge, Kind::Window], "it fires by itself after absent_for"),
+    ("clear", &[Kind::Gauge, Kind::Window], "to judge a value give value and fire"),
+    ("for", &[Kind::Gauge, Kind::Window, Kind::Absence], NO_HOLD),
+    ("keep_firing_for", &[Kind::Gauge, Kind::Window, Kind::Absence], NO_HOLD),
+    ("stale_after", &[Kind::Gauge], "only the latest value of a gauge rule gets old"),
+    ("over", &[Kind::Window], "give absent_for or over, in two rules if need be"),
+    ("time_zone", &[Kind::Window], "it is for over: day, week or month"),
+    ("active_time_intervals", &[Kind::Absence], "mute or activate the route instead"),
+    ("by", &[Kind::Event, Kind::Gauge, Kind::Window], "there is one series per account"),
+    ("max_series", &[Kind::Event, Kind::Gauge, Kind::Window], "there is one series per account"),
+];
+const NO_HOLD: &str = "one event is the alert; active_for says how long it lasts";
+/// Bounds of `stale_after` and `absent_for`.
+const SPAN: [&str; 2] = ["1s", "366d"];
+/// Bounds of a sliding `over`.
+const OVER: [&str; 2] = ["10s", "366d"];
+
+impl Kind {
+    fn of(section: &Section<'_>) -> Self {
+        if section.has("absent_for") {
+            Self::Absence
+        } else if section.has("over") {
+            Self::Window
+        } else if section.has_any(&["value", "fire"]) {
+            Self::Gauge
+        } else {
+            Self::Event
+        }
+    }
+
+    /// What it is called, and by which of its keys it is known.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Event => "an event rule, which has neither value, over nor absent_for,",
+            Self::Gauge => "a gauge rule, which has value and fire,",
+            Self::Window => "a window rule, which has over,",
+            Self::Absence => "an absence rule, which has absent_for,",
+        }
+    }
+
+    fn check_keys(self, section: &Section<'_>) {
+        for (key, kinds, hint) in KEYS {
+            if section.has(key) && !kinds.contains(&self) {
+                let message = format!("{} takes no {key}", self.words());
+                section
+                    .push(Problem::error(section.place(key), section.at(key), message).hint(*hint));
+            }
+        }
+    }
+
+    fn read(self, section: &Section<'_>) -> Option<KindSpec> {
+        let hold =
+            Hold { wait: section.duration("for"), keep: section.duration("keep_firing_for") };
+        match self {
+            Self::Event => {
+                let resolve_on = section.has("resolve_on").then(|| {
+                    let resolve = section.section("resolve_on");
+                    ResolveSpec { on: resolve.texts("on"), when: resolve.text("when") }
+                });
+                let active_for = section.duration("active_for");
+                let notify_expired = section.flag("notify_expired");
+                Some(KindSpec::Event { active_for, notify_expired, resolve_on })
+            }
+            Self::Gauge => {
+                let stale_after = section
+                    .text("stale_after")
+                    .and_then(|text| span(section, "stale_after", &text, SPAN));
+                let (value, line) = (needed(section, "value", self), line(section, self, hold));
+                Some(KindSpec::Gauge { value: value?, line: line?, stale_after })
+            }
+            Self::Window => {
+                let (value, line) = (needed(section, "value", self), line(section, self, hold));
+                let over = over(section);
+                Some(KindSpec::Window { over: over?, value: value?, line: line? })
+            }
+            Self::Absence => Some(KindSpec::Absence {
+                absent_for: span(section, "absent_for", &section.text("absent_for")?, SPAN)?,
+                active_time_intervals: section.texts("active_time_intervals"),
+                hold,
+            }),
+        }
+    }
+}
+
+fn line(section: &Section<'_>, kind: Kind, hold: Hold) -> Option<LineSpec> {
+    Some(LineSpec { fire: needed(section, "fire", kind)?, clear: section.text("clear"), hold })
+}
+
+/// A key that this kind of rule cannot do without.
+fn needed(section: &Section<'_>, name: &str, kind: Kind) -> Option<At<String>> {
+    if !section.has(name) {
+        let message = format!("missing key {name:?}");
+        let example = match (name, kind) {
+            ("fire", _) => "fire: value > 100.0",
+            (_, Kind::Window) => "value: sum(event.charge), or count()",
+            _ => "value: payload.available_credit",
+        };
+        let problem = Problem::error(section.position.clone(), &*section.path, message);
+        section.push(problem.hint(example));
+    }
+    section.text(name)
+}
+
+/// A duration that has no default, within bounds.
+fn span(
+    section: &Section<'_>,
+    name: &str,
+    text: &At<String>,
+    [min, max]: [&str; 2],
+) -> Option<Duration> {
+    let Some(span) = units::duration(&text.value) else {
+        section.error(name, "expected a duration such as 30s, 5m, 4h, 30d, 1w");
+        return None;
+    };
+    let within = Some(span) >= units::duration(min) && Some(span) <= units::duration(max);
+    if !within {
+        section.error(name, format!("must be between {min} and {max}"));
+    }
+    within.then_some(span)
+}
+
+fn over(section: &Section<'_>) -> Option<Over> {
+    let text = section.text("over")?;
+    let period = match text.value.as_str() {
+        "day" => Period::Day,
+        "week" => Period::Week,
+        "month" => Period::Month,
+        other => {
+            if section.has("time_zone") {
+                let message = "only days, weeks and months begin somewhere";
+                let problem =
+                    Problem::error(section.place("time_zone"), section.at("time_zone"), message);
+                section.push(problem.hint("it is for over: day, week or month"));
+            }
+            if units::duration(other).is_none() {
+                section
+                    .error("over", "expected a duration such as 15m, 4h, 7d, or day, week, month");
+                return None;
+            }
+            return span(section, "over", &text, OVER).map(Over::Sliding);
+        }
+    };
+    let zone = section.text_or_default("time_zone");
+    match TimeZone::get(&zone.value) {
+        Ok(zone) => Some(Over::Calendar(period, zone)),
+        Err(_unknown) => {
+            let problem =
+                Problem::error(zone.position, section.at("time_zone"), "unknown time zone");
+            section.push(problem.hint("a name such as America/Chicago or UTC"));
+            None
+        }
+    }
 }

@@ -3,6 +3,10 @@
 //! This table is the only such place. [`super::section`] reads files by it, [`super::schema`] turns it into a JSON
 //! Schema, and a test holds `config/tollbell.yaml` against it.
 
+use super::metrics::METRIC;
+
+pub(super) use super::rule_words::RULE_FILE;
+
 /// The keys that one map may hold.
 #[derive(Debug)]
 pub(super) struct Shape {
@@ -69,24 +73,23 @@ impl Kind {
 #[rustfmt::skip]
 pub(super) const LATER: &[&str] = &[
     "active_time_intervals", "alertmanager_configs", "api_key", "api_key_file", "backfill",
-    "balance", "group_by", "group_interval", "group_wait", "heartbeats", "inhibit_rules", "metrics",
+    "balance", "group_by", "group_interval", "group_wait", "heartbeats", "inhibit_rules",
     "mute_time_intervals", "pagerduty_configs", "repeat_interval", "templates", "time_intervals",
-    "absent_for", "clear", "fire", "keep_firing_for", "over", "stale_after", "value",
 ];
 
-const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: false, about }
 }
 
-const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: true, about }
 }
 
-const fn shape(name: &'static str, keys: &'static [Key]) -> Shape {
+pub(super) const fn shape(name: &'static str, keys: &'static [Key]) -> Shape {
     Shape { name, keys, hints: &[] }
 }
 
-const fn within(default: &'static str, min: &'static str, max: &'static str) -> Bounds {
+pub(super) const fn within(default: &'static str, min: &'static str, max: &'static str) -> Bounds {
     Bounds { default, min, max }
 }
 
@@ -98,6 +101,7 @@ pub(super) static CONFIG: Shape = shape(
         required("accounts", Kind::Maps(&ACCOUNT), "The Telnyx accounts that send webhooks here."),
         key("store", Kind::Map(&STORE), "Where events, alerts and deliveries are kept."),
         key("rule_files", Kind::Texts, "Rule files; * and ? are globs, relative to this file."),
+        key("metrics", Kind::Maps(&METRIC), "Series of your own, made from events."),
         required("route", Kind::Map(&ROUTE), "Who hears of which alert."),
         required("receivers", Kind::Maps(&RECEIVER), "Who can be told, and how."),
     ],
@@ -347,52 +351,5 @@ static SLACK_RATE: Shape = shape(
     &[
         key("per_second", Kind::Number(within("1", "0.001", "1000")), "Sends a second, for long."),
         key("burst", Kind::Integer(within("3", "1", "1000")), "Sends at once."),
-    ],
-);
-
-/// A rule file.
-pub(super) static RULE_FILE: Shape =
-    shape("rules", &[key("groups", Kind::Maps(&GROUP), "Groups of rules.")]);
-
-static GROUP: Shape = shape(
-    "group",
-    &[
-        required("name", Kind::Text(""), "Name, unique over all files."),
-        key("rules", Kind::Maps(&RULE), "Rules."),
-    ],
-);
-
-static RULE: Shape = Shape {
-    name: "rule",
-    keys: &[
-        required("alert", Kind::Text(""), "Name of the alert."),
-        required("on", Kind::Texts, "Kinds of event; * crosses dots."),
-        key("when", Kind::Text(""), "CEL condition; always, when absent."),
-        key("by", Kind::Pairs, "Labels from CEL: one alert for each set of values."),
-        key(
-            "active_for",
-            Kind::Duration(within("1h", "1s", "366d")),
-            "How long the alert lasts after its last match.",
-        ),
-        key("notify_expired", Kind::Flag(false), "Whether an end by active_for is told."),
-        key("resolve_on", Kind::Map(&RESOLVE), "What ends the alert before that."),
-        key("labels", Kind::Pairs, "Fixed labels."),
-        key("annotations", Kind::Pairs, "Templates: summary, description, action, runbook."),
-    ],
-    hints: &[
-        (
-            "for",
-            "an event rule has no for: one event is the alert; active_for says how long it lasts",
-        ),
-        ("expr", "conditions stand in when, the kinds of event in on"),
-        ("true", "a YAML 1.1 tool has turned the key on into true: write \"on\" in quotes there"),
-    ],
-};
-
-static RESOLVE: Shape = shape(
-    "resolve_on",
-    &[
-        required("on", Kind::Texts, "Kinds of event; * crosses dots."),
-        key("when", Kind::Text(""), "CEL condition; always, when absent."),
     ],
 );

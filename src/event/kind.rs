@@ -128,7 +128,6 @@ const NOT_YET: &[&str] = &[
     "tollbell.clock_skew",
     "tollbell.rejected_signatures",
     "tollbell.reload_failed",
-    "tollbell.series_limit",
 ];
 
 /// Whether events of this kind can come at all.

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value;
-use serde_json::Value as Json;
+use rust_decimal::Decimal;
+use serde_json::{Map, Value as Json};
 
 use super::Labels;
 use crate::event::Event;
 use crate::problem::{At, Problem};
 use crate::template::{self, TemplateError, Templates};
 
-/// What a template may name at its top.
-const ROOTS: &[&str] = &["event", "labels", "payload"];
 /// What a template may call.
 const FUNCTIONS: &[&str] = &["dict", "namespace", "range"];
 /// Longest rendered annotation, in bytes; more is cut.
@@ -23,19 +22,72 @@ const DRAFT: &str = "draft";
 #[derive(Debug, Default)]
 pub(super) struct Annotations {
     templates: Templates,
+    /// The snapshot of no event: all fields are there and null.
+    no_event: Json,
+}
+
+/// What a template may name at its top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Roots {
+    /// An event rule: the event with its payload.
+    Event,
+    /// A rule that judges values: those, and of the event only the snapshot, which is kept.
+    Series,
+}
+
+impl Roots {
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Event => &["event", "labels", "payload"],
+            Self::Series => &["event", "labels", "value", "count"],
+        }
+    }
 }
 
 /// What the templates of one rule are tried on.
-pub(super) struct Trial<'s> {
-    /// Sample events of the kinds that the rule names; may be none.
-    pub(super) samples: Vec<(&'s Event, Labels)>,
-    /// An event of no known shape, for kinds without a sample.
-    pub(super) blank: &'s Event,
+pub(super) struct Trial {
+    /// What they see for sample events of the kinds that the rule names; may be none.
+    pub(super) samples: Vec<Value>,
+    /// What they see for an event of no known shape, for kinds without a sample.
+    pub(super) blank: Value,
+    /// A snapshot, for the names of its fields.
+    pub(super) fields: Json,
     /// All label names that the rule's alerts may have.
     pub(super) label_names: BTreeSet<String>,
+    /// What else there is.
+    pub(super) roots: Roots,
 }
 
 impl Annotations {
+    /// No annotations; `blank` lends the fields that an event has.
+    pub(super) fn new(blank: &Event) -> Self {
+        let mut no_event = blank.snapshot();
+        for field in no_event.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            if !field.is_object() {
+                *field = Json::Null;
+            }
+        }
+        Self { templates: Templates::default(), no_event }
+    }
+
+    /// What templates of a gauge, window or absence rule see: `labels`, `value` as exact text (none where there is
+    /// none), `count`, and `event`, the snapshot that the series keeps (null before the first).
+    pub(super) fn series_context(
+        &self,
+        event: &Json,
+        labels: &Labels,
+        value: Option<Decimal>,
+        count: u64,
+    ) -> Value {
+        let event = if event.is_null() { &self.no_event } else { event };
+        Value::from(BTreeMap::from([
+            ("event", template::value(event)),
+            ("labels", Value::from(labels.clone())),
+            ("value", Value::from(value.map(|value| value.to_string()))),
+            ("count", Value::from(count)),
+        ]))
+    }
+
     /// Checks a template and takes it under `name`. Whatever cannot be right for any event is an error; a field
     /// that no sample has is a warning.
     pub(super) fn add(
@@ -43,7 +95,7 @@ impl Annotations {
         name: &str,
         key: &str,
         source: &At<String>,
-        trial: &Trial<'_>,
+        trial: &Trial,
     ) -> Vec<Problem> {
         if let Err(error) = self.templates.add(name, &source.value) {
             return vec![problem(key, source, &error)];
@@ -71,19 +123,37 @@ impl Annotations {
         name: &str,
         key: &str,
         source: &At<String>,
-        trial: &Trial<'_>,
+        trial: &Trial,
     ) -> Option<Problem> {
         let mut last = None;
-        for (event, labels) in &trial.samples {
-            last = Some(self.templates.render(name, &context(event, labels)).err()?);
+        for sample in &trial.samples {
+            last = Some(self.templates.render(name, sample).err()?);
         }
         let problem = problem(key, source, &last?);
         let hint = "no sample event has it; where it may be missing write `| default('…')`";
         Some(Problem { severity: crate::problem::Severity::Warning, ..problem }.hint(hint))
     }
 
+    /// Renders annotations, given with the names of their templates; says also which could not be rendered.
+    pub(super) fn render_all(
+        &self,
+        templates: &[(String, String)],
+        context: &Value,
+    ) -> (Labels, Vec<String>) {
+        let mut annotations = Labels::new();
+        let mut errors = Vec::new();
+        for (name, template) in templates {
+            let (text, rendered) = self.render(template, context);
+            if !rendered {
+                errors.push(name.clone());
+            }
+            annotations.insert(name.clone(), text);
+        }
+        (annotations, errors)
+    }
+
     /// Renders the template `name`; on an error a plain text that says so, and `false`.
-    pub(super) fn render(&self, name: &str, context: &Value) -> (String, bool) {
+    fn render(&self, name: &str, context: &Value) -> (String, bool) {
         let (mut text, rendered) = match self.templates.render(name, context) {
             Ok(text) => (text, true),
             Err(error) => {
@@ -111,10 +181,10 @@ pub(super) fn context_of(snapshot: &Json, payload: &Json, labels: &Labels) -> Va
 }
 
 /// Names that no event of any kind will have, with what to say of them.
-fn unknown_names(names: &BTreeSet<String>, trial: &Trial<'_>) -> Vec<(String, String)> {
-    let snapshot = trial.blank.snapshot();
-    let has = |field: &str| snapshot.get(field).is_some();
-    let has_inner = |field: &str| snapshot.get("fields").is_some_and(|f| f.get(field).is_some());
+fn unknown_names(names: &BTreeSet<String>, trial: &Trial) -> Vec<(String, String)> {
+    let has = |field: &str| trial.fields.get(field).is_some();
+    let has_inner =
+        |field: &str| trial.fields.get("fields").is_some_and(|f| f.get(field).is_some());
     let mut unknown = Vec::new();
     for name in names {
         let mut path = name.split('.');
@@ -129,7 +199,15 @@ fn unknown_names(names: &BTreeSet<String>, trial: &Trial<'_>) -> Vec<(String, St
             ("labels", Some(label), _) if !trial.label_names.contains(label) => {
                 format!("this rule's alerts have no label `{label}`")
             }
-            (root, ..) if ROOTS.contains(&root) || FUNCTIONS.contains(&root) => continue,
+            (root, ..) if trial.roots.names().contains(&root) || FUNCTIONS.contains(&root) => {
+                continue;
+            }
+            ("payload", ..) => "`payload` is there in event rules only: use `event.fields`, which \
+                is kept with the alert"
+                .to_owned(),
+            (root @ ("value" | "count"), ..) => {
+                format!("`{root}` is there in gauge, window and absence rules only")
+            }
             (root, ..) => format!("unknown variable `{root}`"),
         };
         unknown.push((name.clone(), message));
@@ -138,17 +216,16 @@ fn unknown_names(names: &BTreeSet<String>, trial: &Trial<'_>) -> Vec<(String, St
 }
 
 /// An error that does not come from a field that some event lacks: an unknown filter, a runaway loop.
-fn never_renders(key: &str, source: &At<String>, trial: &Trial<'_>) -> Option<Problem> {
+fn never_renders(key: &str, source: &At<String>, trial: &Trial) -> Option<Problem> {
     let mut lenient = Templates::lenient();
     if let Err(error) = lenient.add(DRAFT, &source.value) {
         return Some(problem(key, source, &error));
     }
-    let blank_labels = trial.label_names.iter().map(|name| (name.clone(), String::new())).collect();
-    let blank = [(trial.blank, blank_labels)];
-    let events = if trial.samples.is_empty() { blank.as_slice() } else { &trial.samples };
+    let blank = std::slice::from_ref(&trial.blank);
+    let views = if trial.samples.is_empty() { blank } else { &trial.samples };
     let mut last = None;
-    for (event, labels) in events {
-        match lenient.render(DRAFT, &context(event, labels)) {
+    for view in views {
+        match lenient.render(DRAFT, view) {
             // What fails for one kind and not for another is left to the run, which has a fallback.
             Ok(_) => return None,
             Err(error) if error.undefined => return None,

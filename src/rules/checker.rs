@@ -5,10 +5,12 @@
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, operators};
 
+use super::expression::place;
 use super::operators::binary;
-use super::program::{EventField, Node, Op};
+use super::program::{Node, Op, OwnField};
 use super::suggest::did_you_mean;
-use super::types::{self, EVENT_FIELDS, Type};
+use super::types::{self, Type};
+use crate::problem::{At, Problem};
 
 /// Longest way from an expression's root to a leaf, in parts: what runs it recurses as deep.
 const DEPTH_MAX: usize = 120;
@@ -32,35 +34,55 @@ impl Flaw {
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
+
+    /// The problem at its place in a file; without a key.
+    pub(super) fn problem(self, source: &At<String>) -> Problem {
+        let (line, column) = place(&source.value, self.at);
+        let problem = Problem::error(source.inside(line, column), "", self.message);
+        match self.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
 }
 
 /// A checked part and what is known of its value.
 pub(super) type Checked = Result<(Node, Type), Flaw>;
 
 /// What an expression may name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// The variables.
     pub(super) variables: &'static [&'static str],
 }
 
 impl Scope {
-    /// `event` and `payload`: what `when` and `by` see.
-    pub const EVENT: Self = Self { variables: &["event", "payload"] };
+    /// What `when`, `by` and `value` see.
+    pub const EVENT: Self = Self { variables: &["event", "payload", "call"] };
+    /// What `fire` and `clear` see.
+    pub const LINE: Self = Self { variables: &["value", "count", "labels"] };
 }
 
-/// Checks a parsed expression and translates it; says also what is known of its value, and whether it looks at
-/// `event.cost`.
+/// What an expression looks at, as far as it matters to who asks it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Uses {
+    /// `event.cost` or `event.charge`.
+    pub(super) money: bool,
+    /// `labels`.
+    pub(super) labels: bool,
+}
+
+/// Checks a parsed expression and translates it; says also what is known of its value, and what it looks at.
 pub(super) fn check(
     source: &str,
     info: &SourceInfo,
     scope: Scope,
     expression: &IdedExpr,
-) -> Result<(Node, Type, bool), Flaw> {
+) -> Result<(Node, Type, Uses), Flaw> {
     let locals = Vec::new();
-    let mut checker = Checker { source, info, scope, locals, depth: 0, uses_money: false };
+    let mut checker = Checker { source, info, scope, locals, depth: 0, uses: Uses::default() };
     let (node, of) = checker.any(expression)?;
-    Ok((node, of, checker.uses_money))
+    Ok((node, of, checker.uses))
 }
 
 /// What the check knows at the part it is at.
@@ -71,8 +93,8 @@ pub(super) struct Checker<'s> {
     /// Names of the variables of the macros around, the outermost first.
     pub(super) locals: Vec<String>,
     depth: usize,
-    /// Whether `event.cost` was met.
-    uses_money: bool,
+    /// What was met so far.
+    uses: Uses,
 }
 
 impl Checker<'_> {
@@ -110,7 +132,7 @@ impl Checker<'_> {
         expressions.iter().map(|expression| self.any(expression)).collect()
     }
 
-    fn variable(&self, at: usize, name: &str) -> Checked {
+    fn variable(&mut self, at: usize, name: &str) -> Checked {
         if let Some(level) = self.locals.iter().rposition(|local| local == name) {
             return Ok((node(at, Op::Local(level)), Type::Dynamic));
         }
@@ -124,8 +146,19 @@ impl Checker<'_> {
                 )))
             }
             "payload" => Ok((node(at, Op::Payload), Type::Map)),
-            _ => Err(Flaw::new(at, format!("`{name}` is not a value by itself"))
-                .hint(format!("name one of its fields: `{name}.kind`"))),
+            "value" => Ok((node(at, Op::Value), Type::Double)),
+            "count" => Ok((node(at, Op::Count), Type::Int)),
+            "labels" => {
+                self.uses.labels = true;
+                Ok((node(at, Op::Labels), Type::Map))
+            }
+            _ => {
+                let first = types::own_fields(name).and_then(|fields| fields.first());
+                let first =
+                    if name == "event" { "kind" } else { first.map_or("", |field| field.0) };
+                Err(Flaw::new(at, format!("`{name}` is not a value by itself"))
+                    .hint(format!("name one of its fields: `{name}.{first}`")))
+            }
         }
     }
 
@@ -136,40 +169,40 @@ impl Checker<'_> {
     }
 
     fn field(&mut self, at: usize, operand: &IdedExpr, name: &str) -> Checked {
-        if let Some(of) = self.event_field(at, operand, name) {
-            return of.map(|(field, of)| (node(at, Op::Event(field)), of));
+        if let Some(of) = self.own_field(at, operand, name) {
+            return of.map(|(field, of)| (node(at, Op::Own(field)), of));
         }
         let (operand, of) = self.any(operand)?;
         if !matches!(of, Type::Dynamic | Type::Amount | Type::Map) {
             return Err(Flaw::new(at, format!("{} has no field `{name}`", of.as_str())));
         }
-        let op = Op::Field(Box::new(operand), name.into());
-        Ok((node(at, op), types::of_payload_field(name)))
+        let of = match operand.op {
+            Op::Labels => Type::Text,
+            _ => types::of_payload_field(name),
+        };
+        Ok((node(at, Op::Field(Box::new(operand), name.into())), of))
     }
 
-    /// The field of `event` that this names, `None` when the operand is not `event`.
-    fn event_field(
+    /// The field of `event` or `call` that this names, `None` when the operand is neither.
+    fn own_field(
         &mut self,
         at: usize,
         operand: &IdedExpr,
         name: &str,
-    ) -> Option<Result<(EventField, Type), Flaw>> {
-        let is_event = matches!(&operand.expr, Expr::Ident(of) if of == "event")
-            && self.scope.variables.contains(&"event");
-        is_event.then(|| {
-            let found = EVENT_FIELDS.iter().find(|(known, ..)| *known == name);
-            if let Some((_, EventField::Cost, _)) = found {
-                self.uses_money = true;
-            }
-            found.map(|(_, field, of)| (*field, *of)).ok_or_else(|| {
-                let names = EVENT_FIELDS.iter().map(|(known, ..)| *known);
-                let flaw = Flaw::new(at, format!("`event` has no field `{name}`"));
-                flaw.hint(did_you_mean(name, names.clone()).unwrap_or_else(|| {
-                    let names = names.collect::<Vec<_>>().join(", ");
-                    format!("its fields: {names}; what Telnyx sent is in `payload`")
-                }))
-            })
-        })
+    ) -> Option<Result<(OwnField, Type), Flaw>> {
+        let Expr::Ident(variable) = &operand.expr else { return None };
+        let fields = types::own_fields(variable)
+            .filter(|_| self.scope.variables.contains(&variable.as_str()))?;
+        let Some((_, field, of)) = fields.iter().find(|(known, ..)| *known == name) else {
+            let names = fields.iter().map(|(known, ..)| *known);
+            let flaw = Flaw::new(at, format!("`{variable}` has no field `{name}`"));
+            return Some(Err(flaw.hint(did_you_mean(name, names.clone()).unwrap_or_else(|| {
+                let names = names.collect::<Vec<_>>().join(", ");
+                format!("its fields: {names}; what Telnyx sent is in `payload`")
+            }))));
+        };
+        self.uses.money |= field.is_money();
+        Some(Ok((*field, *of)))
     }
 
     fn call(&mut self, at: usize, call: &CallExpr) -> Checked {
@@ -247,8 +280,8 @@ impl Checker<'_> {
             _ => return Err(has_flaw(at)),
         };
         let name_at = self.offset(name_at);
-        if let Some(field) = self.event_field(name_at, operand, name) {
-            return field.map(|(field, _)| (node(at, Op::HasEvent(field)), Type::Bool));
+        if let Some(field) = self.own_field(name_at, operand, name) {
+            return field.map(|(field, _)| (node(at, Op::HasOwn(field)), Type::Bool));
         }
         let Op::Field(operand, name) = self.field(name_at, operand, name)?.0.op else {
             return Err(has_flaw(at));

@@ -1,50 +1,28 @@
 //! From rules as written to rules that can judge: everything that can be wrong is found here, all at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::annotations::{Annotations, Trial};
+use super::annotations::Annotations;
 use super::checker::{Flaw, Scope};
-use super::expression::{LABEL_BYTES_MAX, Program, on_large_stack};
+use super::expression::{Program, on_large_stack};
 use super::index::{Glob, Hit, Index, check_pattern};
+use super::judged::digest;
+use super::names;
+use super::rule::Rule;
 use super::suggest::did_you_mean;
+use super::trial::samples;
 use super::{
-    AccountLabels, Expression, Inputs, KindSpec, Labels, MetricSpec, ResolveSpec, RuleSet,
-    RuleSpec, Want,
+    AccountLabels, Expression, KindSpec, MetricSpec, ResolveSpec, RuleSet, RuleSpec, Want,
 };
-use crate::event::{self, Event, Incoming, PayloadPolicy};
+use crate::event::{self, Event};
 use crate::problem::{At, Position, Problem, Severity};
 
-/// Most `by` labels, fixed labels or annotations of one rule, each.
-const ENTRIES_MAX: usize = 32;
-/// Longest group or alert name, in bytes.
-const NAME_BYTES_MAX: usize = 128;
 /// Problems after which kinds are no longer compared for likeness, which takes long for thousands of them.
 const SUGGESTIONS_MAX: usize = 100;
-/// Labels that tollbell sets itself.
-const RESERVED_LABELS: &[&str] = &["account", "alertname", "currency"];
-
-/// A rule that can judge.
-#[derive(Debug)]
-pub(super) struct Rule {
-    /// `group/alert`
-    pub(super) name: Arc<str>,
-    pub(super) alert: String,
-    pub(super) when: Option<Expression>,
-    pub(super) resolve_when: Option<Expression>,
-    pub(super) by: Vec<(String, Expression)>,
-    pub(super) labels: Vec<(String, String)>,
-    /// Name of the annotation, name of its template.
-    pub(super) annotations: Vec<(String, String)>,
-    /// `when` or `by` looks at money, so amounts of different currencies are different alerts.
-    pub(super) by_currency: bool,
-    pub(super) active_for: Duration,
-    pub(super) notify_expired: bool,
-}
 
 impl RuleSet {
     /// Compiles rules for the given accounts. A rule with an error is left out; whoever loads a configuration
@@ -56,8 +34,8 @@ impl RuleSet {
         metrics: Vec<MetricSpec>,
         accounts: &[AccountLabels],
     ) -> (Self, Vec<Problem>) {
-        drop(metrics);
-        on_large_stack(|| Compiler::new(accounts).all(specs, accounts)).unwrap_or_else(|error| {
+        let compile = || Compiler::new(accounts).all(specs, metrics, accounts);
+        on_large_stack(compile).unwrap_or_else(|error| {
             let problem = Problem {
                 severity: Severity::Error,
                 position: None,
@@ -70,24 +48,26 @@ impl RuleSet {
     }
 }
 
-struct Compiler {
-    problems: Vec<Problem>,
+/// What compiles all rules and metrics of a configuration.
+pub(super) struct Compiler {
+    pub(super) problems: Vec<Problem>,
     /// Rules often say the same; parsing is by far the most of the work.
-    programs: HashMap<(String, Want), Result<Arc<Program>, Flaw>>,
-    annotations: Annotations,
-    samples: Vec<Event>,
-    blank: Event,
-    account_label_names: BTreeSet<String>,
+    programs: HashMap<(String, Scope, Want), Result<Arc<Program>, Flaw>>,
+    pub(super) annotations: Annotations,
+    pub(super) samples: Vec<Event>,
+    pub(super) blank: Event,
+    pub(super) account_label_names: BTreeSet<String>,
 }
 
 impl Compiler {
     fn new(accounts: &[AccountLabels]) -> Self {
+        let blank = Event::tollbell("", "", String::new(), Timestamp::UNIX_EPOCH, json!({}));
         Self {
             problems: Vec::new(),
             programs: HashMap::new(),
-            annotations: Annotations::default(),
+            annotations: Annotations::new(&blank),
             samples: samples(),
-            blank: Event::tollbell("", "", String::new(), Timestamp::UNIX_EPOCH, json!({})),
+            blank,
             account_label_names: accounts
                 .iter()
                 .flat_map(|account| account.labels.keys().cloned())
@@ -95,15 +75,20 @@ impl Compiler {
         }
     }
 
-    fn all(mut self, specs: Vec<RuleSpec>, accounts: &[AccountLabels]) -> (RuleSet, Vec<Problem>) {
+    fn all(
+        mut self,
+        specs: Vec<RuleSpec>,
+        metrics: Vec<MetricSpec>,
+        accounts: &[AccountLabels],
+    ) -> (RuleSet, Vec<Problem>) {
         let mut rules = Vec::with_capacity(specs.len());
         let mut patterns = Vec::with_capacity(specs.len());
         let mut seen = HashMap::<String, Position>::new();
         for spec in specs {
             let name = format!("{}/{}", spec.group, spec.alert.value);
             if let Some(first) = seen.get(&name) {
-                let message = format!("rule `{name}` is already defined at {first}");
-                self.error(&spec.alert.position, &name, message);
+                let problem = names::twice("rule", &name, &spec.alert.position, &name, first);
+                self.problems.push(problem);
                 continue;
             }
             seen.insert(name.clone(), spec.alert.position.clone());
@@ -111,7 +96,7 @@ impl Compiler {
             let fires = self.kinds(&spec.on, &format!("{name}.on"), &spec.alert.position);
             let resolves = self.resolve_kinds(&spec, &name);
             let rule = self.rule(&name, &spec);
-            if !self.error_since(problems_before) {
+            if let Some(rule) = rule.filter(|_| !self.error_since(problems_before)) {
                 let rule_number = rules.len();
                 let hit = |fires| Hit { rule: rule_number, fires, resolves: !fires };
                 patterns.extend(fires.into_iter().map(|kind| (kind, hit(true))));
@@ -122,10 +107,14 @@ impl Compiler {
         let index = Index::new(patterns.iter().map(|(pattern, hit)| (pattern.as_str(), *hit)));
         let accounts =
             accounts.iter().map(|account| (account.name.clone(), account.labels.clone())).collect();
-        (RuleSet { rules, index, annotations: self.annotations, accounts }, self.problems)
+        let metrics = self.metrics(metrics);
+        let by_name = rules.iter().enumerate().map(|(n, rule)| (Arc::clone(&rule.name), n));
+        let by_name = by_name.collect();
+        let Self { annotations, problems, .. } = self;
+        (RuleSet { rules, by_name, index, metrics, annotations, accounts }, problems)
     }
 
-    fn error(&mut self, at: &Position, key: &str, message: impl Into<String>) {
+    pub(super) fn error(&mut self, at: &Position, key: &str, message: impl Into<String>) {
         self.problems.push(Problem::error(at.clone(), key, message));
     }
 
@@ -137,7 +126,7 @@ impl Compiler {
     }
 
     /// The patterns of an `on`; what is wrong with them is noted, `at` being where the rule stands.
-    fn kinds(&mut self, on: &[At<String>], key: &str, at: &Position) -> Vec<String> {
+    pub(super) fn kinds(&mut self, on: &[At<String>], key: &str, at: &Position) -> Vec<String> {
         if on.is_empty() {
             self.error(at, key, "names no kind of event");
         }
@@ -169,74 +158,74 @@ impl Compiler {
         kinds
     }
 
-    /// The rule, as far as it has no error.
-    fn rule(&mut self, name: &str, spec: &RuleSpec) -> Rule {
-        for part in [&spec.group, &spec.alert.value] {
-            if !is_name(part) {
-                let message = format!(
-                    "a group or alert name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
-                );
-                self.error(&spec.alert.position, name, message);
-            }
-        }
-        let KindSpec::Event { active_for, notify_expired, resolve_on } = &spec.kind else {
-            unimplemented!()
-        };
-        if active_for.is_zero() {
-            let key = format!("{name}.active_for");
-            self.error(&spec.alert.position, &key, "an alert has to last");
-        }
+    /// The rule; none, or one that is not to be used, where it has an error.
+    fn rule(&mut self, name: &str, spec: &RuleSpec) -> Option<Rule> {
         let when = spec.when.as_ref();
-        let when = self.expression(when, &format!("{name}.when"), Want::Bool);
-        let resolve_when = resolve_on.as_ref().and_then(|resolve| resolve.when.as_ref());
-        let resolve_when =
-            self.expression(resolve_when, &format!("{name}.resolve_on.when"), Want::Bool);
-        self.label_names(name, spec);
-        let by: Vec<(String, Expression)> = spec
-            .by
-            .iter()
-            .filter_map(|(label, source)| {
-                let key = format!("{name}.by.{}", label.value);
-                let expression = self.expression(Some(source), &key, Want::Label)?;
-                Some((label.value.clone(), expression))
-            })
-            .collect();
+        let when = self.event_expression(when, &format!("{name}.when"), Want::Bool);
+        let judged = self.judged(name, spec);
+        self.problems.extend(names::check_rule(name, spec));
+        let by = self.by(name, &spec.by);
+        let judged = judged?;
         let pair =
             |(name, text): &(At<String>, At<String>)| (name.value.clone(), text.value.clone());
-        let uses_money = Expression::uses_money;
+        let value = judged.value();
         let mut rule = Rule {
-            by_currency: when.as_ref().is_some_and(uses_money)
-                || by.iter().any(|(_, expression)| uses_money(expression)),
+            by_currency: !judged.is_absence() && uses_money(when.as_ref(), value, &by),
             name: name.into(),
             alert: spec.alert.value.clone(),
             when,
-            resolve_when,
             by,
             labels: spec.labels.iter().map(pair).collect(),
             annotations: Vec::new(),
-            active_for: *active_for,
-            notify_expired: *notify_expired,
+            digest: digest(spec),
+            max_series: usize::try_from(spec.max_series).unwrap_or(usize::MAX),
+            judged,
         };
         rule.annotations = self.annotations(&rule, spec);
-        rule
+        Some(rule)
     }
 
-    fn error_since(&self, count: usize) -> bool {
+    /// The `by` labels that have no error.
+    pub(super) fn by(
+        &mut self,
+        name: &str,
+        by: &[(At<String>, At<String>)],
+    ) -> Vec<(String, Expression)> {
+        let compile = |(label, source): &(At<String>, At<String>)| {
+            let key = format!("{name}.by.{}", label.value);
+            let expression = self.event_expression(Some(source), &key, Want::Label)?;
+            Some((label.value.clone(), expression))
+        };
+        by.iter().filter_map(compile).collect()
+    }
+
+    pub(super) fn error_since(&self, count: usize) -> bool {
         let mut new = self.problems.iter().skip(count);
         new.any(|problem| problem.severity == Severity::Error)
     }
 
-    fn expression(
+    /// An expression over events.
+    pub(super) fn event_expression(
         &mut self,
         source: Option<&At<String>>,
         key: &str,
         want: Want,
     ) -> Option<Expression> {
+        self.expression(source, key, Scope::EVENT, want)
+    }
+
+    pub(super) fn expression(
+        &mut self,
+        source: Option<&At<String>>,
+        key: &str,
+        scope: Scope,
+        want: Want,
+    ) -> Option<Expression> {
         let source = source?;
         let program = self
             .programs
-            .entry((source.value.clone(), want))
-            .or_insert_with(|| Program::new(&source.value, Scope::EVENT, want).map(Arc::new))
+            .entry((source.value.clone(), scope, want))
+            .or_insert_with(|| Program::new(&source.value, scope, want).map(Arc::new))
             .clone();
         match Expression::from_program(source, program) {
             Ok(expression) => Some(expression),
@@ -246,123 +235,14 @@ impl Compiler {
             }
         }
     }
-
-    /// Notes what is wrong with the names of `by`, `labels` and `annotations`, and with fixed label values.
-    fn label_names(&mut self, rule: &str, spec: &RuleSpec) {
-        let mut seen = BTreeMap::<&str, &str>::new();
-        for (section, entries) in [("by", &spec.by), ("labels", &spec.labels)] {
-            for (label, _) in entries {
-                let key = format!("{rule}.{section}.{}", label.value);
-                if RESERVED_LABELS.contains(&label.value.as_str()) {
-                    let message = format!("tollbell sets the label `{}` itself", label.value);
-                    self.error(&label.position, &key, message);
-                } else if !is_label_name(&label.value) {
-                    self.error(&label.position, &key, LABEL_NAME);
-                } else if let Some(other) = seen.insert(&label.value, section) {
-                    let message = format!("the label is already set in `{other}`");
-                    self.error(&label.position, &key, message);
-                }
-            }
-        }
-        for (label, text) in &spec.labels {
-            if text.value.len() > LABEL_BYTES_MAX {
-                let key = format!("{rule}.labels.{}", label.value);
-                let message = format!("a label value longer than {LABEL_BYTES_MAX} bytes");
-                self.error(&text.position, &key, message);
-            }
-        }
-        let mut annotations = BTreeSet::new();
-        for (annotation, _) in &spec.annotations {
-            let key = format!("{rule}.annotations.{}", annotation.value);
-            if !is_label_name(&annotation.value) {
-                self.error(&annotation.position, &key, LABEL_NAME);
-            } else if !annotations.insert(&annotation.value) {
-                self.error(&annotation.position, &key, "the annotation is already there");
-            }
-        }
-        for (section, entries) in
-            [("by", &spec.by), ("labels", &spec.labels), ("annotations", &spec.annotations)]
-        {
-            if let Some((name, _)) = entries.get(ENTRIES_MAX) {
-                let key = format!("{rule}.{section}");
-                self.error(&name.position, &key, format!("more than {ENTRIES_MAX} entries"));
-            }
-        }
-    }
-
-    /// Checks the annotations and gives their names with those of their templates.
-    fn annotations(&mut self, rule: &Rule, spec: &RuleSpec) -> Vec<(String, String)> {
-        if spec.annotations.is_empty() {
-            return Vec::new();
-        }
-        let globs: Vec<Glob> = spec.on.iter().map(|pattern| Glob::new(&pattern.value)).collect();
-        let mut label_names = self.account_label_names.clone();
-        label_names.extend(["account".to_owned(), "alertname".to_owned()]);
-        label_names.extend(rule.by_currency.then(|| "currency".to_owned()));
-        label_names.extend(spec.by.iter().map(|(name, _)| name.value.clone()));
-        label_names.extend(spec.labels.iter().map(|(name, _)| name.value.clone()));
-        let samples = self.samples.iter();
-        let samples = samples.filter(|sample| globs.iter().any(|glob| glob.matches(&sample.kind)));
-        let trial = Trial {
-            samples: samples
-                .map(|sample| (sample, trial_labels(rule, sample, &label_names)))
-                .collect(),
-            blank: &self.blank,
-            label_names,
-        };
-        let mut names = Vec::with_capacity(spec.annotations.len());
-        for (annotation, source) in spec.annotations.iter().take(ENTRIES_MAX) {
-            let key = format!("{}.annotations.{}", rule.name, annotation.value);
-            let template = format!("{}#{}", rule.name, annotation.value);
-            self.problems.extend(self.annotations.add(&template, &key, source, &trial));
-            names.push((annotation.value.clone(), template));
-        }
-        names
-    }
 }
 
-const LABEL_NAME: &str = "expected letters, digits and _, no digit first and not two _";
-
-/// Whether Prometheus takes this as the name of a label that users set.
-fn is_label_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    name.len() <= NAME_BYTES_MAX
-        && !name.starts_with("__")
-        && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-fn is_name(name: &str) -> bool {
-    !name.trim().is_empty()
-        && name.len() <= NAME_BYTES_MAX
-        && !name.contains(|c: char| c.is_control())
-}
-
-/// Labels for a trial rendering: all names are there, the values as far as the sample has them.
-fn trial_labels(rule: &Rule, sample: &Event, names: &BTreeSet<String>) -> Labels {
-    let mut labels: Labels = names.iter().map(|name| (name.clone(), String::new())).collect();
-    for (name, expression) in &rule.by {
-        if let Ok(Some(value)) = expression.label(Inputs { event: sample }) {
-            labels.insert(name.clone(), value);
-        }
-    }
-    labels.extend(rule.labels.iter().cloned());
-    labels.insert("alertname".to_owned(), rule.alert.clone());
-    labels
-}
-
-/// The sample events, as they would be stored by default.
-fn samples() -> Vec<Event> {
-    event::samples()
-        .map(|(_, content_type, body)| {
-            event::parse(&Incoming {
-                account: "default",
-                default_currency: None,
-                content_type: Some(content_type),
-                body,
-                received_at: Timestamp::UNIX_EPOCH,
-                policy: PayloadPolicy::Redacted,
-            })
-        })
-        .collect()
+/// Whether one of them looks at money.
+pub(super) fn uses_money(
+    when: Option<&Expression>,
+    value: Option<&Expression>,
+    by: &[(String, Expression)],
+) -> bool {
+    let mut all = when.into_iter().chain(value).chain(by.iter().map(|(_, expression)| expression));
+    all.any(|expression| expression.uses().money)
 }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::functions;
@@ -15,8 +16,9 @@ use super::operate::{
     Cause, Fault, Outcome, arithmetic, is_null, missing, negate, one_type, order, refused,
     two_types,
 };
-use super::program::{Binary, EventField, Function, Loop, Macro, Node, Op};
+use super::program::{Binary, CallField, EventField, Function, Loop, Macro, Node, Op, OwnField};
 use super::values::{Kind, Value, text_weight};
+use super::{CallContext, Labels, Level};
 use crate::event::{self, Event};
 
 /// Steps that one run may take: a few milliseconds.
@@ -24,9 +26,28 @@ const STEPS_MAX: usize = 100_000;
 
 /// What an expression computes with.
 #[derive(Debug, Clone, Copy)]
-pub struct Inputs<'a> {
-    /// The event that is judged; its payload is `payload`.
-    pub event: &'a Event,
+pub enum Inputs<'a> {
+    /// For [`super::Scope::EVENT`].
+    Event {
+        /// The event that is judged; its payload is `payload`.
+        event: &'a Event,
+        /// What is known of its call leg.
+        call: Option<&'a CallContext>,
+    },
+    /// For [`super::Scope::LINE`].
+    Line {
+        /// `value` and `count`.
+        level: &'a Level,
+        /// `labels`.
+        labels: &'a Labels,
+    },
+}
+
+impl<'a> Inputs<'a> {
+    /// An event of which no call is known.
+    pub fn of(event: &'a Event) -> Self {
+        Self::Event { event, call: None }
+    }
 }
 
 /// Computes `program`.
@@ -55,11 +76,11 @@ impl<'a> Run<'a> {
                 let items = items.iter().map(|item| self.any(item)).collect::<Result<_, _>>()?;
                 Ok(Value::List(items))
             }
-            Op::Event(field) => {
-                event_field(self.inputs.event, *field).map_err(|name| missing(at, name))
+            Op::Own(field) => own_field(self.inputs, *field).map_err(|name| missing(at, name)),
+            Op::HasOwn(field) => Ok(Value::Bool(own_field(self.inputs, *field).is_ok())),
+            Op::Payload | Op::Value | Op::Count | Op::Labels => {
+                variable(self.inputs, &node.op).map_err(|name| missing(at, name))
             }
-            Op::HasEvent(field) => Ok(Value::Bool(event_field(self.inputs.event, *field).is_ok())),
-            Op::Payload => Ok(Value::of(&self.inputs.event.payload)),
             Op::Local(level) => self.local(at, *level),
             Op::Field(of, name) => self.field(at, of, name)?.ok_or(missing(at, name)),
             Op::HasField(of, name) => Ok(Value::Bool(self.field(at, of, name)?.is_some())),
@@ -262,10 +283,40 @@ impl<'a> Run<'a> {
     }
 }
 
+/// A variable that is a value by itself, or its name where there is none. The checker has looked at the scope.
+fn variable<'a>(inputs: Inputs<'a>, op: &Op) -> Result<Value<'a>, &'static str> {
+    match (op, inputs) {
+        (Op::Payload, Inputs::Event { event, .. }) => Ok(Value::of(&event.payload)),
+        (Op::Payload, Inputs::Line { .. }) => Err("payload"),
+        (Op::Count, Inputs::Line { level, .. }) => {
+            Ok(Value::Int(i64::try_from(level.count).unwrap_or(i64::MAX)))
+        }
+        (Op::Count, Inputs::Event { .. }) => Err("count"),
+        (Op::Labels, Inputs::Line { labels, .. }) => Ok(Value::Labels(labels)),
+        (Op::Labels, Inputs::Event { .. }) => Err("labels"),
+        (_, Inputs::Line { level, .. }) => level.value.and_then(double).ok_or("value"),
+        (_, Inputs::Event { .. }) => Err("value"),
+    }
+}
+
+fn own_field(inputs: Inputs<'_>, field: OwnField) -> Result<Value<'_>, &'static str> {
+    match (field, inputs) {
+        (OwnField::Event(field), Inputs::Event { event, .. }) => event_field(event, field),
+        (OwnField::Call(field), Inputs::Event { call, .. }) => call_field(call, field),
+        (_, Inputs::Line { .. }) => Err("event"),
+    }
+}
+
+fn borrowed(text: &str) -> Value<'_> {
+    Value::Text(Cow::Borrowed(text))
+}
+
+fn double<'a>(amount: Decimal) -> Option<Value<'a>> {
+    amount.to_f64().map(Value::Double)
+}
+
 /// A field of `event`, or its name where the event has none.
 fn event_field(event: &Event, field: EventField) -> Result<Value<'_>, &'static str> {
-    let borrowed = |text| Value::Text(Cow::Borrowed(text));
-    let double = |amount: rust_decimal::Decimal| amount.to_f64().map(Value::Double);
     match field {
         EventField::Id => Ok(borrowed(event.id.as_str())),
         EventField::Account => Ok(borrowed(event.account.as_str())),
@@ -279,6 +330,26 @@ fn event_field(event: &Event, field: EventField) -> Result<Value<'_>, &'static s
             event.attempt.map(|attempt| Value::Int(i64::from(attempt))).ok_or("attempt")
         }
         EventField::Cost => event.cost.and_then(double).ok_or("cost"),
+        EventField::Charge => event.charge.and_then(double).ok_or("charge"),
         EventField::Currency => event.currency.as_deref().map(borrowed).ok_or("currency"),
+    }
+}
+
+/// A field of `call`, or its name where it is not known.
+fn call_field(call: Option<&CallContext>, field: CallField) -> Result<Value<'_>, &'static str> {
+    let text =
+        |name, get: fn(&CallContext) -> Option<&str>| call.and_then(get).map(borrowed).ok_or(name);
+    match field {
+        CallField::From => text("from", |call| call.from.as_deref()),
+        CallField::To => text("to", |call| call.to.as_deref()),
+        CallField::Direction => text("direction", |call| call.direction.as_deref()),
+        CallField::ConnectionId => text("connection_id", |call| call.connection_id.as_deref()),
+        CallField::Country => text("country", |call| call.country.as_deref()),
+        CallField::StartedAt => {
+            call.and_then(|call| call.started_at).map(Value::Time).ok_or("started_at")
+        }
+        CallField::EndedAt => {
+            call.and_then(|call| call.ended_at).map(Value::Time).ok_or("ended_at")
+        }
     }
 }

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::thread;
 
 use cel::{Env, ParseErrors};
+use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 
-use super::checker::{self, Flaw, Scope};
+use super::checker::{self, Flaw, Scope, Uses};
 use super::eval::{self, Inputs};
+use super::number;
 use super::operate::{Cause, Fault};
 use super::program::Node;
 use super::scan;
@@ -44,6 +46,8 @@ pub enum Want {
     Bool,
     /// `string`, `int`, `double` or `bool`, for a label value.
     Label,
+    /// `int`, `double` or decimal text, for a value.
+    Number,
 }
 
 impl Expression {
@@ -61,14 +65,7 @@ impl Expression {
     ) -> Result<Self, Problem> {
         match program {
             Ok(program) => Ok(Self { program, origin: source.position.clone() }),
-            Err(flaw) => {
-                let (line, column) = place(&source.value, flaw.at);
-                let problem = Problem::error(source.inside(line, column), "", flaw.message);
-                Err(match flaw.hint {
-                    Some(hint) => problem.hint(hint),
-                    None => problem,
-                })
-            }
+            Err(flaw) => Err(flaw.problem(source)),
         }
     }
 
@@ -82,15 +79,24 @@ impl Expression {
 
     /// The value as a label; `None` when a field that it needs is missing.
     pub fn label(&self, inputs: Inputs<'_>) -> Result<Option<String>, Failure> {
-        let mut text = match self.run(inputs) {
-            Ok(Value::Null) => return Ok(None),
-            Ok(Value::Text(text)) => text.into_owned(),
-            Ok(Value::Bool(flag)) => flag.to_string(),
-            Ok(Value::Int(int)) => int.to_string(),
-            Ok(Value::Double(double)) => double.to_string(),
-            Ok(other) => return Err(self.wrong_result(&other)),
-            Err(failure) if failure.reason == FailureReason::MissingField => return Ok(None),
-            Err(failure) => return Err(failure),
+        match self.text(inputs) {
+            Err(failure) if failure.reason == FailureReason::MissingField => Ok(None),
+            text => text,
+        }
+    }
+
+    /// The value as a text of bounded length; `None` when it is null.
+    pub fn text(&self, inputs: Inputs<'_>) -> Result<Option<String>, Failure> {
+        if number::is_null(&self.program.root, inputs) {
+            return Ok(None);
+        }
+        let mut text = match self.run(inputs)? {
+            Value::Null => return Ok(None),
+            Value::Text(text) => text.into_owned(),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Int(int) => int.to_string(),
+            Value::Double(double) => double.to_string(),
+            other => return Err(self.wrong_result(&other)),
         };
         if text.len() > LABEL_BYTES_MAX {
             // Two long values that begin alike stay two alerts.
@@ -104,9 +110,26 @@ impl Expression {
         Ok(Some(text))
     }
 
-    /// Whether it looks at `event.cost`.
-    pub(super) fn uses_money(&self) -> bool {
-        self.program.uses_money
+    /// The value as an exact number; `None` when it is null. What stands in the event is read from its source text,
+    /// what is computed is a double and becomes the shortest decimal that reads back as the same double.
+    pub fn number(&self, inputs: Inputs<'_>) -> Result<Option<Decimal>, Failure> {
+        number::run(&self.program.root, inputs, self.program.want.as_str())
+            .map_err(|fault| self.failure(fault))
+    }
+
+    /// What it looks at.
+    pub(super) fn uses(&self) -> Uses {
+        self.program.uses
+    }
+
+    /// As written.
+    pub(super) fn source(&self) -> &str {
+        &self.program.source
+    }
+
+    /// Its checked form.
+    pub(super) fn root(&self) -> &Node {
+        &self.program.root
     }
 
     fn run<'a>(&'a self, inputs: Inputs<'a>) -> Result<Value<'a>, Failure> {
@@ -136,6 +159,7 @@ impl Want {
         match self {
             Self::Bool => "bool",
             Self::Label => "string, number or bool",
+            Self::Number => "a number or decimal text",
         }
     }
 }
@@ -146,7 +170,7 @@ pub(super) struct Program {
     source: Box<str>,
     root: Node,
     want: Want,
-    uses_money: bool,
+    uses: Uses,
 }
 
 impl Program {
@@ -158,18 +182,20 @@ impl Program {
             let parsed = env.compile(source).map_err(|errors| syntax_flaw(source, &errors))?;
             checker::check(source, parsed.source_info(), scope, parsed.expression())
         }));
-        let (root, of, uses_money) =
-            parsed.unwrap_or_else(|_| Err(Flaw::new(0, "not an expression")))?;
+        let (root, of, uses) = parsed.unwrap_or_else(|_| Err(Flaw::new(0, "not an expression")))?;
         let takes: &[Type] = match want {
             Want::Bool => &[Type::Bool],
             Want::Label => &[Type::Text, Type::Int, Type::Double, Type::Bool],
+            Want::Number => &[Type::Int, Type::Double],
         };
         if of.may_be(takes) {
-            return Ok(Self { source: source.into(), root, want, uses_money });
+            return Ok(Self { source: source.into(), root, want, uses });
         }
         let flaw = Flaw::new(0, format!("expected {}, found {}", want.as_str(), of.as_str()));
         Err(match (want, of) {
             (Want::Label, Type::Time | Type::Span) => flaw.hint("write string(…)"),
+            (Want::Number, Type::Text) => flaw.hint("write num(…)"),
+            (Want::Number, Type::Time | Type::Span) => flaw.hint("write double(int(…))"),
             _ => flaw,
         })
     }
@@ -190,9 +216,11 @@ impl Cause<'_> {
     fn reason(self) -> FailureReason {
         match self {
             Self::NoField(_) | Self::NoElement | Self::Null => FailureReason::MissingField,
-            Self::OneType(..) | Self::TwoTypes(..) | Self::Content(_) | Self::Result(..) => {
-                FailureReason::Type
-            }
+            Self::OneType(..)
+            | Self::TwoTypes(..)
+            | Self::Content(_)
+            | Self::Result(..)
+            | Self::NoDecimal => FailureReason::Type,
             Self::DivisionByZero | Self::Overflow | Self::TooMuchWork => FailureReason::Other,
         }
     }
@@ -211,6 +239,7 @@ impl fmt::Display for Cause<'_> {
             }
             Self::Content(name) => write!(f, "`{name}` cannot read this value"),
             Self::Result(want, kind) => write!(f, "expected {want}, found {}", kind.as_str()),
+            Self::NoDecimal => f.write_str("no decimal number that can be kept exactly"),
             Self::DivisionByZero => f.write_str("division by zero"),
             Self::Overflow => f.write_str("a result is out of range"),
             Self::TooMuchWork => f.write_str("too much work for one event"),
@@ -299,7 +328,7 @@ mod tests {
     fn run(source: &str) -> String {
         let expression = compile(source, Want::Bool).unwrap_or_else(|p| panic!("{source}: {p}"));
         let event = event(payload());
-        match expression.holds(Inputs { event: &event }) {
+        match expression.holds(Inputs::of(&event)) {
             Ok(flag) => flag.to_string(),
             Err(Failure { reason, detail }) => format!("{} {detail}", reason.as_str()),
         }
@@ -406,8 +435,20 @@ mod tests {
         for (source, column, message, hint) in [
             // names
             ("evnt.kind == 'x'", 1, "unknown variable `evnt`", "did you mean `event`?"),
-            ("call.from == 'x'", 1, "unknown variable `call`", "known here: event, payload"),
-            ("true && value > 1", 9, "unknown variable `value`", "known here: event, payload"),
+            (
+                "true && value > 1",
+                9,
+                "unknown variable `value`",
+                "known here: event, payload, call",
+            ),
+            ("call.form == 'x'", 6, "`call` has no field `form`", "did you mean `from`?"),
+            (
+                "call == 'x'",
+                1,
+                "`call` is not a value by itself",
+                "name one of its fields: `call.from`",
+            ),
+            ("call.started_at > 5", 17, "`>` cannot compare timestamp with int", ""),
             ("event.knd == 'x'", 7, "`event` has no field `knd`", "did you mean `kind`?"),
             ("event . kin == 'x'", 9, "`event` has no field `kin`", "did you mean `kind`?"),
             ("event['kid'] == 'x'", 7, "`event` has no field `kid`", "did you mean `kind`?"),
@@ -577,7 +618,7 @@ mod tests {
             json!({"s": "x", "n": 7, "d": 0.5, "b": false, "l": [1], "none": null, "long": long}),
         );
         let label =
-            |source: &str| compile(source, Want::Label).map(|e| e.label(Inputs { event: &event }));
+            |source: &str| compile(source, Want::Label).map(|e| e.label(Inputs::of(&event)));
         for (source, want) in [
             ("payload.s", Some("x")),
             ("payload.n", Some("7")),
@@ -611,10 +652,10 @@ mod tests {
 
     fn compile_and_run(source: &str, event: &Event) {
         if let Ok(expression) = compile(source, Want::Bool) {
-            drop(expression.holds(Inputs { event }));
+            drop(expression.holds(Inputs::of(event)));
         }
         if let Ok(expression) = compile(source, Want::Label) {
-            drop(expression.label(Inputs { event }));
+            drop(expression.label(Inputs::of(event)));
         }
     }
 
@@ -684,7 +725,7 @@ mod tests {
         ] {
             let expression =
                 compile(source, Want::Bool).unwrap_or_else(|p| panic!("{source}: {p}"));
-            let failure = expression.holds(Inputs { event: &big }).expect_err(source);
+            let failure = expression.holds(Inputs::of(&big)).expect_err(source);
             assert!(
                 failure.detail.ends_with("too much work for one event"),
                 "{source}: {failure:?}"
@@ -693,7 +734,7 @@ mod tests {
         // Nothing absorbs it.
         let source = "payload.a.all(x, x in payload.b) || true";
         let expression = compile(source, Want::Bool).expect("compiles");
-        expression.holds(Inputs { event: &big }).expect_err("too much");
+        expression.holds(Inputs::of(&big)).expect_err("too much");
     }
 
     /// Pieces of expressions, for random sequences.
@@ -868,7 +909,7 @@ mod tests {
                 let items: Vec<_> = value.items().into_iter().flatten().map(|v| show(&v)).collect();
                 format!("[{}]", items.join(", "))
             }
-            Value::Json(_) => "map".to_owned(),
+            Value::Json(_) | Value::Labels(_) => "map".to_owned(),
             Value::Int(int) => int.to_string(),
             Value::Bool(flag) => flag.to_string(),
             Value::Text(text) => format!("{text:?}"),
@@ -908,7 +949,7 @@ mod tests {
             let program = program.or_else(|_| Program::new(&source, Scope::EVENT, Want::Label));
             let Ok(program) = program else { return Ok(()) };
             let event = event(payload());
-            let ours = eval::run(&program.root, Inputs { event: &event });
+            let ours = eval::run(&program.root, Inputs::of(&event));
             let theirs = cel::Program::compile(&source).expect("parses");
             let mut context = cel::Context::default();
             context.add_variable_from_value("payload", to_cel(&event.payload));

@@ -105,7 +105,7 @@ pub(super) fn call<'a>(function: Function, args: &[Value<'a>]) -> Result<Value<'
 fn size<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
     let size = match value {
         Value::Text(text) => text.chars().count(),
-        Value::List(_) | Value::Json(_) => value.len(),
+        Value::List(_) | Value::Json(_) | Value::Labels(_) => value.len(),
         _ => return Err(Refusal::Kind),
     };
     i64::try_from(size).map(Value::Int).or(Err(Refusal::Content))

@@ -3,28 +3,34 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::annotations::{Annotations, context_of};
-use super::compile::Rule;
 use super::index::{Hit, Index};
+use super::metric::Metrics;
+use super::rule::{Judged, Rule, Valued};
 use super::{
-    Added, CallContext, Expression, Failure, Finding, Firing, Hold, Inputs, Labels, Measurement,
-    Observation, Series, Turn, Verdict, series::Shape,
+    CallContext, Expression, Failure, Finding, Firing, Inputs, Labels, Measurement, Metric,
+    Observation, Observed, RuleRef, Verdict,
 };
 use crate::clock;
 use crate::event::Event;
+use crate::problem::At;
 
 /// How far the sender's clock may be ahead of ours before we no longer believe its time.
-const AHEAD_MAX: std::time::Duration = std::time::Duration::from_mins(5);
+const AHEAD_MAX: Duration = Duration::from_mins(5);
 
 /// All rules, ready to judge. Made by [`RuleSet::compile`]; empty by default.
 #[derive(Debug, Default)]
 pub struct RuleSet {
     pub(super) rules: Vec<Rule>,
+    /// Places in `rules` by name.
+    pub(super) by_name: HashMap<Arc<str>, usize>,
     pub(super) index: Index,
+    pub(super) metrics: Metrics,
     pub(super) annotations: Annotations,
     /// Labels by account.
     pub(super) accounts: HashMap<String, Labels>,
@@ -38,8 +44,8 @@ impl RuleSet {
     ///
     /// `call` is what is known of the event's call leg.
     pub fn judge(&self, event: &Event, call: Option<&CallContext>) -> Vec<Verdict> {
-        let _ = call;
-        let judgement = Judgement { set: self, event, snapshot: OnceCell::new() };
+        let inputs = Inputs::Event { event, call };
+        let judgement = Judgement { set: self, event, inputs, snapshot: OnceCell::new() };
         let hits = self.index.hits(&event.kind);
         hits.iter()
             .filter_map(|hit| {
@@ -52,13 +58,28 @@ impl RuleSet {
 
     /// What the user's own metrics say of an event, in the order of the configuration.
     pub fn measure(&self, event: &Event, call: Option<&CallContext>) -> Vec<Measurement> {
-        let _ = (event, call);
-        Vec::new()
+        self.metrics.measure(event, call)
+    }
+
+    /// The user's own metrics, in the order of the configuration.
+    pub fn metrics(&self) -> impl Iterator<Item = &Metric> {
+        self.metrics.all.iter()
+    }
+
+    /// The time intervals that rules name, each with `group/alert` and where the name stands.
+    pub fn time_intervals(&self) -> impl Iterator<Item = (&str, &At<String>)> {
+        self.rules.iter().flat_map(|rule| {
+            let places = match &rule.judged {
+                Judged::Series(watch) => watch.interval_places.as_slice(),
+                Judged::Event { .. } => &[],
+            };
+            places.iter().map(|place| (rule.name.as_ref(), place))
+        })
     }
 
     /// The rule of this name, `group/alert`.
     pub fn rule(&self, name: &str) -> Option<RuleRef<'_>> {
-        let rule = self.rules.iter().find(|rule| *rule.name == *name)?;
+        let rule = self.rules.get(*self.by_name.get(name)?)?;
         Some(RuleRef { set: self, rule })
     }
 
@@ -93,109 +114,28 @@ impl RuleSet {
     }
 }
 
-/// A rule of a set, as far as the engine must know it.
-#[derive(Debug, Clone, Copy)]
-pub struct RuleRef<'r> {
-    set: &'r RuleSet,
-    rule: &'r Rule,
-}
-
-impl<'r> RuleRef<'r> {
-    /// `group/alert`.
-    pub fn name(&self) -> &'r Arc<str> {
-        &self.rule.name
-    }
-
-    /// Hash of what the data of its series depends on: `on`, `when`, `by`, `value`, `over`, the kind. Not of `fire`, `for` or
-    /// annotations: when only those change, windows are kept.
-    pub fn digest(&self) -> &'r str {
-        unimplemented!()
-    }
-
-    /// What it says about time; `None` for event rules.
-    pub fn shape(&self) -> Option<&'r Shape> {
-        unimplemented!()
-    }
-
-    /// Its `for` and `keep_firing_for`; none for event rules.
-    pub fn hold(&self) -> Hold {
-        unimplemented!()
-    }
-
-    /// Live series at most.
-    pub fn max_series(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Names of time intervals outside of which time does not count (absence rules).
-    pub fn active_time_intervals(&self) -> &'r [String] {
-        unimplemented!()
-    }
-
-    /// These labels with every `by` label `__overflow__`.
-    pub fn overflow(&self, labels: &Labels) -> Labels {
-        let _ = labels;
-        unimplemented!()
-    }
-
-    /// Whether the rule, as it is now, can make an alert with these labels: the same label names, the same fixed values.
-    pub fn makes(&self, labels: &Labels) -> bool {
-        let _ = labels;
-        unimplemented!()
-    }
-
-    /// Labels of the series of an absence rule for an account.
-    pub fn absence_labels(&self, account: &str) -> Labels {
-        let _ = account;
-        unimplemented!()
-    }
-
-    /// Takes an observation; see [`Series::observe`]. What `fire` or `clear` failed with is told beside.
-    pub fn observe(
-        &self,
-        series: &mut Series,
-        observation: &Observation,
-        now: Timestamp,
-    ) -> (Added, Turn, Vec<Failure>) {
-        let _ = (series, observation, now);
-        unimplemented!()
-    }
-
-    /// Judges because time has passed; see [`Series::tick`].
-    pub fn tick(&self, series: &mut Series, active: bool, now: Timestamp) -> (Turn, Vec<Failure>) {
-        let _ = (series, active, now);
-        unimplemented!()
-    }
-
-    /// When [`RuleRef::tick`] is next to be called for a series.
-    pub fn deadline(&self, series: &Series) -> Option<Timestamp> {
-        let _ = series;
-        unimplemented!()
-    }
-
-    /// The annotations of the alert of a series as it stands, and the names of those that could not be rendered. Templates
-    /// see `labels`, `value`, `count` and `event` (the snapshot; all fields there and null before the first event).
-    pub fn annotate(&self, series: &Series) -> (Labels, Vec<String>) {
-        let _ = (self.set, series);
-        unimplemented!()
-    }
-}
-
+/// One event and what is known of it.
 struct Judgement<'j> {
     set: &'j RuleSet,
     event: &'j Event,
+    inputs: Inputs<'j>,
     /// Made for the first rule that fires.
     snapshot: OnceCell<Json>,
 }
 
 impl Judgement<'_> {
     fn finding(&self, rule: &Rule, hit: Hit) -> Result<Finding, Failure> {
-        let fires = hit.fires.then(|| self.holds(rule.when.as_ref(), "when"));
+        let (active_for, notify_expired, resolve_when) = match &rule.judged {
+            Judged::Series(watch) => return self.observe(rule, &watch.value),
+            Judged::Event { active_for, notify_expired, resolve_when } => {
+                (*active_for, *notify_expired, resolve_when.as_ref())
+            }
+        };
+        let fires = hit.fires.then(|| holds(rule.when.as_ref(), self.inputs, "when"));
         if let Some(Ok(true)) = fires {
-            return self.fire(rule).map(Finding::Fire);
+            return self.fire(rule, active_for, notify_expired).map(Finding::Fire);
         }
-        let resolves =
-            hit.resolves.then(|| self.holds(rule.resolve_when.as_ref(), "resolve_on.when"));
+        let resolves = hit.resolves.then(|| holds(resolve_when, self.inputs, "resolve_on.when"));
         if let Some(Ok(true)) = resolves {
             let mut labels = self.labels(rule)?;
             let any_currency = rule.by_currency && self.event.currency.is_none();
@@ -207,33 +147,42 @@ impl Judgement<'_> {
         fires.into_iter().chain(resolves).find_map(Result::err).map_or(Ok(Finding::NoMatch), Err)
     }
 
-    fn holds(&self, condition: Option<&Expression>, key: &str) -> Result<bool, Failure> {
-        let Some(condition) = condition else {
-            return Ok(true);
+    /// What a gauge, window or absence rule takes from the event.
+    fn observe(&self, rule: &Rule, value: &Valued) -> Result<Finding, Failure> {
+        if !holds(rule.when.as_ref(), self.inputs, "when")? {
+            return Ok(Finding::NoMatch);
+        }
+        let value = match value {
+            Valued::Event => Ok(Some(Observed::Event)),
+            Valued::Number(value) => value.number(self.inputs).map(|n| n.map(Observed::Number)),
+            Valued::Text(value) => value.text(self.inputs).map(|text| text.map(Observed::Text)),
         };
-        condition.holds(Inputs { event: self.event }).map_err(|failure| named(key, failure))
+        let Some(value) = value.map_err(|failure| named("value", failure))? else {
+            return Ok(Finding::NoMatch);
+        };
+        let (labels, at) = (self.labels(rule)?, happened_at(self.event));
+        Ok(Finding::Observe(Observation { labels, at, value }))
     }
 
-    fn fire(&self, rule: &Rule) -> Result<Firing, Failure> {
+    fn fire(
+        &self,
+        rule: &Rule,
+        active_for: Duration,
+        notify_expired: bool,
+    ) -> Result<Firing, Failure> {
         let labels = self.labels(rule)?;
-        let mut annotations = Labels::new();
-        let mut template_errors = Vec::new();
-        if !rule.annotations.is_empty() {
+        let (annotations, template_errors) = if rule.annotations.is_empty() {
+            (Labels::new(), Vec::new())
+        } else {
             let snapshot = self.snapshot.get_or_init(|| self.event.snapshot());
             let context = context_of(snapshot, &self.event.payload, &labels);
-            for (name, template) in &rule.annotations {
-                let (text, rendered) = self.set.annotations.render(template, &context);
-                if !rendered {
-                    template_errors.push(name.clone());
-                }
-                annotations.insert(name.clone(), text);
-            }
-        }
+            self.set.annotations.render_all(&rule.annotations, &context)
+        };
         Ok(Firing {
             labels,
             annotations,
-            active_for: rule.active_for,
-            notify_expired: rule.notify_expired,
+            active_for,
+            notify_expired,
             template_errors,
             at: happened_at(self.event),
         })
@@ -242,12 +191,7 @@ impl Judgement<'_> {
     /// The account's labels, then `by`, then the rule's own; what comes later wins over the account's.
     fn labels(&self, rule: &Rule) -> Result<Labels, Failure> {
         let mut labels = self.set.accounts.get(&self.event.account).cloned().unwrap_or_default();
-        for (name, expression) in &rule.by {
-            let value = expression
-                .label(Inputs { event: self.event })
-                .map_err(|failure| named(&format!("by.{name}"), failure))?;
-            labels.insert(name.clone(), value.unwrap_or_default());
-        }
+        by_labels(&rule.by, self.inputs, &mut labels)?;
         labels.extend(rule.labels.iter().cloned());
         if rule.by_currency {
             let currency = self.event.currency.as_deref().unwrap_or("unknown");
@@ -259,13 +203,39 @@ impl Judgement<'_> {
     }
 }
 
+/// Whether a condition holds; always, where there is none.
+pub(super) fn holds(
+    condition: Option<&Expression>,
+    inputs: Inputs<'_>,
+    key: &str,
+) -> Result<bool, Failure> {
+    let Some(condition) = condition else {
+        return Ok(true);
+    };
+    condition.holds(inputs).map_err(|failure| named(key, failure))
+}
+
+/// Adds the `by` labels; what is missing is empty.
+pub(super) fn by_labels(
+    by: &[(String, Expression)],
+    inputs: Inputs<'_>,
+    labels: &mut Labels,
+) -> Result<(), Failure> {
+    for (name, expression) in by {
+        let value =
+            expression.label(inputs).map_err(|failure| named(&format!("by.{name}"), failure))?;
+        labels.insert(name.clone(), value.unwrap_or_default());
+    }
+    Ok(())
+}
+
 /// When an event happened: the sender's word, unless it is absent or well ahead of our clock.
 pub(super) fn happened_at(event: &Event) -> Timestamp {
     let latest = clock::add(event.received_at, AHEAD_MAX);
     event.occurred_at.filter(|at| *at <= latest).unwrap_or(event.received_at)
 }
 
-fn named(key: &str, mut failure: Failure) -> Failure {
+pub(super) fn named(key: &str, mut failure: Failure) -> Failure {
     failure.detail = format!("{key} at {}", failure.detail);
     failure
 }

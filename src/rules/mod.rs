@@ -6,11 +6,14 @@
 //! At load, `compile` makes rules of what is written: expressions are bounded (`scan`), parsed (`expression`) and
 //! checked (`checker`, `operators`, `calls`, with what is declared in `types` and `functions`) into a `program`,
 //! annotations are tried on sample events (`annotations`). At each event, `index` finds the rules that name its
-//! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the event.
+//! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the event; `number`
+//! reads exact amounts, `metric` feeds the user's own series. `rule_ref` is a rule as the engine sees it: it gives the
+//! observations to a `series`. `trace` says how a rule came to its answer.
 //!
 //! Beside them: `ledger` counts money once, `call_context` knows on which call it was spent, `meter` holds the user's
 //! own metrics and what was spent in all.
 
+mod aggregate;
 mod annotations;
 mod call_context;
 mod calls;
@@ -21,14 +24,23 @@ mod expression;
 mod functions;
 mod index;
 mod judge;
+mod judged;
+mod number;
 mod ledger;
 mod meter;
+mod metric;
+mod names;
 mod operate;
 mod operators;
 mod program;
+mod rule;
+mod rule_ref;
 mod scan;
 mod series;
+mod show;
 mod suggest;
+mod trace;
+mod trial;
 mod types;
 mod values;
 mod window;
@@ -46,10 +58,13 @@ pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country};
 pub use checker::Scope;
 pub use eval::Inputs;
 pub use expression::{Expression, Want};
-pub use judge::{RuleRef, RuleSet};
+pub use judge::RuleSet;
 pub use ledger::{Booked, Entry, LedgerKey, ledger_key};
 pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};
+pub use metric::Metric;
+pub use rule_ref::RuleRef;
 pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
+pub use trace::Traced;
 pub use window::{Added, Aggregate, Over, Period, Window};
 
 /// Label or annotation names and values; sorted, so that everything made from them is stable.
@@ -122,7 +137,7 @@ pub enum KindSpec {
         /// Nothing for so long, in time in which tollbell was ready.
         absent_for: Duration,
         /// Names of time intervals outside of which time does not count; empty for always.
-        active_time_intervals: Vec<String>,
+        active_time_intervals: Vec<At<String>>,
         /// As in Prometheus.
         hold: Hold,
     },
@@ -311,5 +326,7 @@ impl FailureReason {
     }
 }
 
+#[cfg(test)]
+mod kind_tests;
 #[cfg(test)]
 mod tests;

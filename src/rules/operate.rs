@@ -32,6 +32,8 @@ pub(super) enum Cause<'a> {
     Content(&'static str),
     /// A result of another kind than the rule wants.
     Result(&'static str, Kind),
+    /// A number that has no exact decimal form, or one out of bounds.
+    NoDecimal,
     /// Division by the integer 0.
     DivisionByZero,
     /// A result out of range.

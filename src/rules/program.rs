@@ -23,13 +23,19 @@ pub(super) enum Op {
     Time(Timestamp),
     Span(SignedDuration),
     List(Vec<Node>),
-    Event(EventField),
+    Own(OwnField),
     Payload,
+    /// `value` of a rule that judges values.
+    Value,
+    /// `count` of such a rule.
+    Count,
+    /// `labels` of such a rule's series.
+    Labels,
     /// The variable of the macro so many levels from the outside.
     Local(usize),
     Field(Box<Node>, Box<str>),
     HasField(Box<Node>, Box<str>),
-    HasEvent(EventField),
+    HasOwn(OwnField),
     Index(Box<[Node; 2]>),
     Not(Box<Node>),
     Negate(Box<Node>),
@@ -65,7 +71,34 @@ pub(super) enum EventField {
     ReceivedAt,
     Attempt,
     Cost,
+    Charge,
     Currency,
+}
+
+/// A field of `call`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallField {
+    From,
+    To,
+    Direction,
+    ConnectionId,
+    Country,
+    StartedAt,
+    EndedAt,
+}
+
+/// A field of one of the variables that have declared fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnField {
+    Event(EventField),
+    Call(CallField),
+}
+
+impl OwnField {
+    /// Whether it is an amount of money, which has a currency.
+    pub(super) fn is_money(self) -> bool {
+        matches!(self, Self::Event(EventField::Cost | EventField::Charge))
+    }
 }
 
 /// An operator with two operands that are both always computed.

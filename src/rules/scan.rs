@@ -44,6 +44,25 @@ pub(super) fn check(source: &str) -> Result<(), Flaw> {
     Ok(())
 }
 
+/// Where the bracket that opens at `open` is closed; `None` where it never is.
+pub(super) fn closing(source: &str, open: usize) -> Option<usize> {
+    let (mut depth, mut at) = (0_usize, open);
+    while let Some(first) = source.get(at..).and_then(|rest| rest.chars().next()) {
+        match first {
+            '(' => depth += 1,
+            ')' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+        at += token_len(source.get(at..).unwrap_or_default(), first);
+    }
+    None
+}
+
 /// Length in bytes of the token that `rest` starts with.
 fn token_len(rest: &str, first: char) -> usize {
     let while_true = |want: fn(char) -> bool| rest.find(|c| !want(c)).unwrap_or(rest.len());

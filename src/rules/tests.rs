@@ -9,7 +9,7 @@ use super::*;
 use crate::event::{self, Event, Incoming, PayloadPolicy};
 use crate::problem::{Position, Problem, Severity};
 
-type Pairs<'s> = &'s [(&'s str, &'s str)];
+pub(super) type Pairs<'s> = &'s [(&'s str, &'s str)];
 
 /// A rule as a test writes it; its parts stand on lines of their own.
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ const DRAFT: Draft<'static> = Draft {
     annotations: &[],
 };
 
-fn at(line: u32, text: &str) -> At<String> {
+pub(super) fn at(line: u32, text: &str) -> At<String> {
     At::new(text.to_owned(), Position::new("r.yaml", line, 10))
 }
 
@@ -62,7 +62,7 @@ fn spec(draft: Draft<'_>) -> RuleSpec {
     }
 }
 
-fn accounts() -> [AccountLabels; 1] {
+pub(super) fn accounts() -> [AccountLabels; 1] {
     let labels = [("team", "voice"), ("region", "eu")];
     let labels = labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     [AccountLabels { name: "main".to_owned(), labels }]
@@ -78,7 +78,7 @@ fn rules(drafts: &[Draft<'_>]) -> RuleSet {
     set
 }
 
-fn sample(kind: &str) -> Event {
+pub(super) fn sample(kind: &str) -> Event {
     let (_, content_type, body) = event::samples()
         .find(|(name, ..)| name.starts_with(kind))
         .unwrap_or_else(|| panic!("no sample of {kind}"));
@@ -92,13 +92,13 @@ fn sample(kind: &str) -> Event {
     })
 }
 
-fn only(set: &RuleSet, event: &Event) -> Finding {
+pub(super) fn only(set: &RuleSet, event: &Event) -> Finding {
     let mut verdicts = set.judge(event, None);
     assert_eq!(verdicts.len(), 1, "{verdicts:?}");
     verdicts.remove(0).finding
 }
 
-fn labels(pairs: Pairs<'_>) -> Labels {
+pub(super) fn labels(pairs: Pairs<'_>) -> Labels {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 

@@ -1,6 +1,6 @@
 //! The types that the checker knows before any event is seen.
 
-use super::program::{Binary, EventField};
+use super::program::{Binary, CallField, EventField, OwnField};
 
 /// What is known of a value before it is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,20 +107,42 @@ pub(super) fn can_order(left: Type, right: Type) -> bool {
     ordered(left) && ordered(right) && can_equal(left, right)
 }
 
-/// The fields of `event` with their types.
-pub(super) const EVENT_FIELDS: &[(&str, EventField, Type)] = &[
-    ("id", EventField::Id, Type::Text),
-    ("account", EventField::Account, Type::Text),
-    ("kind", EventField::Kind, Type::Text),
-    ("type", EventField::Type, Type::Text),
-    ("product", EventField::Product, Type::Text),
-    ("source", EventField::Source, Type::Text),
-    ("occurred_at", EventField::OccurredAt, Type::Time),
-    ("received_at", EventField::ReceivedAt, Type::Time),
-    ("attempt", EventField::Attempt, Type::Int),
-    ("cost", EventField::Cost, Type::Double),
-    ("currency", EventField::Currency, Type::Text),
+/// Declared fields: name, field, type.
+type Fields = &'static [(&'static str, OwnField, Type)];
+
+const EVENT_FIELDS: Fields = &[
+    ("id", OwnField::Event(EventField::Id), Type::Text),
+    ("account", OwnField::Event(EventField::Account), Type::Text),
+    ("kind", OwnField::Event(EventField::Kind), Type::Text),
+    ("type", OwnField::Event(EventField::Type), Type::Text),
+    ("product", OwnField::Event(EventField::Product), Type::Text),
+    ("source", OwnField::Event(EventField::Source), Type::Text),
+    ("occurred_at", OwnField::Event(EventField::OccurredAt), Type::Time),
+    ("received_at", OwnField::Event(EventField::ReceivedAt), Type::Time),
+    ("attempt", OwnField::Event(EventField::Attempt), Type::Int),
+    ("cost", OwnField::Event(EventField::Cost), Type::Double),
+    ("charge", OwnField::Event(EventField::Charge), Type::Double),
+    ("currency", OwnField::Event(EventField::Currency), Type::Text),
 ];
+
+const CALL_FIELDS: Fields = &[
+    ("from", OwnField::Call(CallField::From), Type::Text),
+    ("to", OwnField::Call(CallField::To), Type::Text),
+    ("direction", OwnField::Call(CallField::Direction), Type::Text),
+    ("connection_id", OwnField::Call(CallField::ConnectionId), Type::Text),
+    ("country", OwnField::Call(CallField::Country), Type::Text),
+    ("started_at", OwnField::Call(CallField::StartedAt), Type::Time),
+    ("ended_at", OwnField::Call(CallField::EndedAt), Type::Time),
+];
+
+/// The fields of a variable that is not a value by itself; `None` for all others.
+pub(super) fn own_fields(variable: &str) -> Option<Fields> {
+    match variable {
+        "event" => Some(EVENT_FIELDS),
+        "call" => Some(CALL_FIELDS),
+        _ => None,
+    }
+}
 
 /// Names of payload fields that Telnyx sends as decimal text, whatever the kind (money rules of the API:
 /// amounts are decimal strings). Comparing such a text with a number would quietly be false.

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 
+use super::Labels;
+
 /// A value of an expression.
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
@@ -30,6 +32,8 @@ pub(super) enum Value<'a> {
     List(Rc<[Self]>),
     /// A JSON array or object, never a scalar.
     Json(&'a Json),
+    /// `map`: the labels of a series.
+    Labels(&'a Labels),
 }
 
 /// CEL's names of the kinds of [`Value`].
@@ -99,7 +103,7 @@ impl<'a> Value<'a> {
             Self::Time(_) => Kind::Time,
             Self::Span(_) => Kind::Span,
             Self::List(_) | Self::Json(Json::Array(_)) => Kind::List,
-            Self::Json(_) => Kind::Map,
+            Self::Json(_) | Self::Labels(_) => Kind::Map,
         }
     }
 
@@ -109,6 +113,7 @@ impl<'a> Value<'a> {
             Self::List(items) => items.len(),
             Self::Json(Json::Array(items)) => items.len(),
             Self::Json(Json::Object(members)) => members.values().filter(|m| !m.is_null()).count(),
+            Self::Labels(labels) => labels.len(),
             _ => 0,
         }
     }
@@ -128,6 +133,7 @@ impl<'a> Value<'a> {
             Self::List(items) => Some(Items::List(Rc::clone(items), 0)),
             Self::Json(Json::Array(items)) => Some(Items::Array(items.iter())),
             Self::Json(Json::Object(members)) => Some(Items::Keys(members.iter())),
+            Self::Labels(labels) => Some(Items::Names(labels.keys())),
             _ => None,
         }
     }
@@ -138,6 +144,7 @@ impl<'a> Value<'a> {
             Self::Json(Json::Object(members)) => {
                 members.get(name).filter(|member| !member.is_null()).map(Self::of)
             }
+            Self::Labels(labels) => labels.get(name).map(|value| Self::Text(Cow::Borrowed(value))),
             _ => None,
         }
     }
@@ -150,6 +157,7 @@ impl<'a> Value<'a> {
             Self::Text(text) => text_weight(text),
             Self::List(items) => up_to(limit, items.iter(), Self::weight),
             Self::Json(json) => json_weight(json, limit),
+            Self::Labels(labels) => up_to(limit, labels.values(), |text, _| text_weight(text)),
             _ => 1,
         }
     }
@@ -165,6 +173,7 @@ impl<'a> Value<'a> {
             (Self::Int(_) | Self::Double(_), Self::Int(_) | Self::Double(_)) => {
                 self.order(other) == Some(Ordering::Equal)
             }
+            (Self::Labels(a), Self::Labels(b)) => a == b,
             (Self::Json(Json::Object(a)), Self::Json(Json::Object(_))) => {
                 self.len() == other.len()
                     && a.iter().filter(|(_, member)| !member.is_null()).all(|(name, member)| {
@@ -213,6 +222,7 @@ pub(super) enum Items<'a> {
     List(Rc<[Value<'a>]>, usize),
     Array(std::slice::Iter<'a, Json>),
     Keys(serde_json::map::Iter<'a>),
+    Names(std::collections::btree_map::Keys<'a, String, String>),
 }
 
 impl<'a> Iterator for Items<'a> {
@@ -225,6 +235,7 @@ impl<'a> Iterator for Items<'a> {
                 items.get(*at - 1).cloned()
             }
             Self::Array(items) => items.next().map(Value::of),
+            Self::Names(names) => names.next().map(|name| Value::Text(Cow::Borrowed(name))),
             Self::Keys(members) => members
                 .find(|(_, member)| !member.is_null())
                 .map(|(name, _)| Value::Text(Cow::Borrowed(name))),

@@ -1,0 +1,248 @@
+//! Exact numbers out of events: decimals from the text that was sent, never by way of a float.
+
+use std::str::FromStr as _;
+
+use rust_decimal::Decimal;
+use serde_json::Value as Json;
+
+use super::eval::{self, Inputs};
+use super::operate::{Cause, Fault, missing};
+use super::program::{EventField, Function, Node, Op, OwnField};
+use super::values::{Kind, Value};
+
+/// Longest text that is tried as a number, in bytes.
+const NUMBER_BYTES_MAX: usize = 64;
+/// Values beyond this, either way, are refused, so that sums of any number of them cannot overflow: 10^18.
+const VALUE_MAX: Decimal = Decimal::from_parts(2_808_348_672, 232_830_643, 0, false, 0);
+
+/// Computes `program` as a number; `None` when it is null.
+pub(super) fn run<'a>(
+    program: &'a Node,
+    inputs: Inputs<'a>,
+    want: &'static str,
+) -> Result<Option<Decimal>, Fault<'a>> {
+    let at = program.at;
+    if let (Op::Call(Function::Num, args), Inputs::Event { .. }) = (&program.op, inputs)
+        && let [arg] = args.as_slice()
+        && let Some(found) = source(arg, inputs)?
+    {
+        let number = of_source(found).ok_or(Fault { at, cause: Cause::Content("num") })?;
+        return Ok(Some(number));
+    }
+    if is_null(program, inputs) {
+        return Ok(None);
+    }
+    if let Some(found) = source(program, inputs)? {
+        return of_source(found).map(Some).ok_or(Fault { at, cause: refusal(found, want) });
+    }
+    let number = match eval::run(program, inputs)? {
+        Value::Null => return Ok(None),
+        Value::Int(int) => Some(Decimal::from(int)),
+        Value::Double(double) => of_double(double),
+        Value::Text(text) => of_text(&text),
+        other => return Err(Fault { at, cause: Cause::Result(want, other.kind()) }),
+    };
+    number.filter(in_bounds).map(Some).ok_or(Fault { at, cause: Cause::NoDecimal })
+}
+
+/// Whether `program` names a field of the payload that is there and null.
+pub(super) fn is_null(program: &Node, inputs: Inputs<'_>) -> bool {
+    matches!(&program.op, Op::Field(..)) && matches!(member(program, inputs), Some(Json::Null))
+}
+
+/// What an expression names as it was sent.
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    /// In the payload; not null.
+    Json(&'a Json),
+    /// `event.cost` or `event.charge`.
+    Amount(Decimal),
+}
+
+/// What `program` names, when it does no more than name a value of the event.
+fn source<'a>(program: &'a Node, inputs: Inputs<'a>) -> Result<Option<Source<'a>>, Fault<'a>> {
+    let amount = |amount: Option<Decimal>, name| {
+        amount.map(|amount| Some(Source::Amount(amount))).ok_or(missing(program.at, name))
+    };
+    match (&program.op, inputs) {
+        (Op::Own(OwnField::Event(EventField::Cost)), Inputs::Event { event, .. }) => {
+            amount(event.cost, "cost")
+        }
+        (Op::Own(OwnField::Event(EventField::Charge)), Inputs::Event { event, .. }) => {
+            amount(event.charge, "charge")
+        }
+        (Op::Field(..), _) => Ok(member(program, inputs)
+            .filter(|json| matches!(json, Json::Number(_) | Json::String(_)))
+            .map(Source::Json)),
+        _ => Ok(None),
+    }
+}
+
+/// The JSON that `a.b` names, as it is; `None` where the run would fail.
+fn member<'a>(program: &'a Node, inputs: Inputs<'a>) -> Option<&'a Json> {
+    let Op::Field(of, name) = &program.op else { return None };
+    match eval::run(of, inputs) {
+        Ok(Value::Json(json)) => json.get(name.as_ref()),
+        _ => None,
+    }
+}
+
+fn of_source(source: Source<'_>) -> Option<Decimal> {
+    let number = match source {
+        Source::Amount(amount) => Some(amount),
+        Source::Json(Json::String(text)) => of_text(text),
+        Source::Json(Json::Number(number)) => of_token(&number.to_string()),
+        Source::Json(_) => None,
+    };
+    number.filter(in_bounds)
+}
+
+fn refusal<'a>(source: Source<'_>, want: &'static str) -> Cause<'a> {
+    match source {
+        Source::Json(Json::String(text)) if !is_plain(text.trim()) => {
+            Cause::Result(want, Kind::Text)
+        }
+        _ => Cause::NoDecimal,
+    }
+}
+
+/// Decimal text as Telnyx writes amounts: digits with at most one point, no exponent.
+fn of_text(text: &str) -> Option<Decimal> {
+    let text = text.trim();
+    if text.len() > NUMBER_BYTES_MAX || !is_plain(text) {
+        return None;
+    }
+    Decimal::from_str_exact(text).ok()
+}
+
+/// A JSON number by its source text, which may have an exponent.
+fn of_token(text: &str) -> Option<Decimal> {
+    if !text.contains(['e', 'E']) {
+        return of_text(text);
+    }
+    if text.len() > NUMBER_BYTES_MAX {
+        return None;
+    }
+    Decimal::from_scientific(text).ok()
+}
+
+/// A computed number: rounded only where it has more than 28 decimal places.
+fn of_double(double: f64) -> Option<Decimal> {
+    // `{}` writes the shortest text that reads back as the same double, without an exponent.
+    let text = if double.is_finite() { double.to_string() } else { return None };
+    Decimal::from_str(&text).ok()
+}
+
+fn in_bounds(number: &Decimal) -> bool {
+    number.abs() <= VALUE_MAX
+}
+
+fn is_plain(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    match unsigned.split_once('.') {
+        Some((whole, fraction)) => digits(whole) && digits(fraction),
+        None => digits(unsigned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::problem::{At, Position};
+    use crate::rules::{Expression, Scope, Want};
+
+    fn event() -> Event {
+        let payload = r#"{"text": "31.40", "padded": " 7.10 ", "long": 0.1000000000000000055511151231,
+            "big": 123456789012345678, "over": 1000000000000000001, "e": 5e-05, "e3": 1.5E3, "far": 1e999, "none": null,
+            "word": "many", "flag": true, "list": [null, 2.50], "inner": {"n": -0.10}, "digits": 0.12345678901234567890123456789012}"#;
+        let payload = serde_json::from_str(payload).expect("json");
+        let at = "2026-01-31T22:30:05Z".parse().expect("a time");
+        let mut event = Event::tollbell("x", "main", "e1".to_owned(), at, payload);
+        event.cost = Some("0.010600".parse().expect("a decimal"));
+        event
+    }
+
+    fn number(source: &str) -> String {
+        let source = At::new(source.to_owned(), Position::new("r.yaml", 1, 1));
+        let expression = match Expression::compile(&source, Scope::EVENT, Want::Number) {
+            Ok(expression) => expression,
+            Err(problem) => return problem.to_string(),
+        };
+        match expression.number(Inputs::of(&event())) {
+            Ok(Some(number)) => number.to_string(),
+            Ok(None) => "null".to_owned(),
+            Err(failure) => format!("{} {}", failure.reason.as_str(), failure.detail),
+        }
+    }
+
+    #[test]
+    fn ten_to_the_eighteenth_is_the_bound() {
+        assert_eq!(VALUE_MAX, Decimal::from(1_000_000_000_000_000_000_u64));
+    }
+
+    #[test]
+    fn what_is_named_is_exact_and_what_is_computed_is_the_shortest() {
+        for (source, want) in [
+            ("payload.text", "31.40"),
+            ("payload['text']", "31.40"),
+            ("num(payload.text)", "31.40"),
+            ("payload.padded", "7.10"),
+            // No float has so many digits.
+            ("payload.long", "0.1000000000000000055511151231"),
+            ("payload.big", "123456789012345678"),
+            ("payload.e", "0.00005"),
+            ("payload.e3", "1500"),
+            ("payload.inner.n", "-0.10"),
+            ("event.cost", "0.010600"),
+            ("num(event.cost)", "0.010600"),
+            ("event.cost * 2.0", "0.0212"),
+            ("0.1 + 0.2", "0.30000000000000004"),
+            ("num(payload.text) / 3.0", "10.466666666666667"),
+            ("1.0 / 3.0e20", "0.0000000000000000000033333333"),
+            ("payload.list[1]", "2.5"),
+            ("payload.list[1] > 2 ? 7 : 8", "7"),
+            ("size(payload.list)", "2"),
+            ("payload.flag ? payload.text : '0'", "31.40"),
+            ("payload.none", "null"),
+        ] {
+            assert_eq!(number(source), want, "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_says_so() {
+        for (source, want) in [
+            ("payload.nope", "missing_field r.yaml:1:9: no field `nope`"),
+            ("num(payload.none)", "missing_field r.yaml:1:13: no field `none`"),
+            ("payload.none.x", "missing_field r.yaml:1:9: no field `none`"),
+            ("event.charge", "missing_field r.yaml:1:7: no field `charge`"),
+            ("event.charge + 1.0", "missing_field r.yaml:1:7: no field `charge`"),
+            ("num(payload.word)", "type r.yaml:1:1: `num` cannot read this value"),
+            ("payload.over", "type r.yaml:1:9: no decimal number that can be kept exactly"),
+            ("payload.far", "type r.yaml:1:9: no decimal number that can be kept exactly"),
+            ("payload.digits", "type r.yaml:1:9: no decimal number that can be kept exactly"),
+            ("1.0 / 0.0", "type r.yaml:1:5: no decimal number that can be kept exactly"),
+            ("1e300 * 1.0", "type r.yaml:1:7: no decimal number that can be kept exactly"),
+            ("payload.word", "type r.yaml:1:9: expected a number or decimal text, found string"),
+            ("payload.flag", "type r.yaml:1:9: expected a number or decimal text, found bool"),
+            ("payload.inner", "type r.yaml:1:9: expected a number or decimal text, found map"),
+            (
+                "event.kind",
+                "r.yaml:1:1: expected a number or decimal text, found string (hint: write num(…))",
+            ),
+            ("true", "r.yaml:1:1: expected a number or decimal text, found bool"),
+        ] {
+            assert_eq!(number(source), want, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_no_payload() {
+        let program = Node { at: 0, op: Op::Value };
+        let (level, labels) = (crate::rules::Level::default(), crate::rules::Labels::new());
+        let inputs = Inputs::Line { level: &level, labels: &labels };
+        assert_eq!(run(&program, inputs, "x"), Err(missing(0, "value")));
+    }
+}

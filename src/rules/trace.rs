@@ -1,0 +1,130 @@
+//! How a rule came to its answer for one event: what each expression gave, and what its parts were worth.
+
+use std::fmt::Write as _;
+
+use super::eval::{self, Inputs};
+use super::program::{Node, Op};
+use super::rule::{Judged, Rule, Valued};
+use super::show;
+use super::values::Value;
+use super::{Expression, Failure};
+use crate::template::truncate;
+
+/// Parts of one expression at most.
+const PARTS_MAX: usize = 64;
+/// Longest text of a part or a value, in characters; more is cut.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// What one expression of a rule gave for one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traced {
+    /// `when`, `resolve_on.when`, `by.<label>` or `value`.
+    pub key: String,
+    /// As written; of a window's value what stands in its brackets.
+    pub source: String,
+    /// Its value, or `error:` and why it has none.
+    pub outcome: String,
+    /// Its parts from the whole to the single fields, with their values; 64 at most, 200 characters each. What
+    /// `&&` and `||` did not look at is there too.
+    pub parts: Vec<(String, String)>,
+}
+
+/// All expressions of a rule over events.
+pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
+    let resolve_when = match &rule.judged {
+        Judged::Event { resolve_when, .. } => resolve_when.as_ref(),
+        Judged::Series(_) => None,
+    };
+    let one = |key: &str, expression: &Expression, outcome: Result<String, Failure>| Traced {
+        key: key.to_owned(),
+        source: truncate(expression.source().trim(), TEXT_CHARS_MAX),
+        outcome: outcome.unwrap_or_else(|failure| format!("error: {}", failure.detail)),
+        parts: parts(expression.root(), inputs),
+    };
+    let condition = |key, condition: &Expression| {
+        one(key, condition, condition.holds(inputs).map(|holds| holds.to_string()))
+    };
+    let mut traced = Vec::new();
+    traced.extend(rule.when.as_ref().map(|when| condition("when", when)));
+    traced.extend(resolve_when.map(|when| condition("resolve_on.when", when)));
+    for (label, expression) in &rule.by {
+        let outcome = expression.label(inputs).map(|text| quoted(&text.unwrap_or_default()));
+        traced.push(one(&format!("by.{label}"), expression, outcome));
+    }
+    if let Judged::Series(watch) = &rule.judged {
+        let null = || "null".to_owned();
+        traced.extend(match &watch.value {
+            Valued::Event => None,
+            Valued::Number(value) => {
+                let outcome = value.number(inputs);
+                let outcome = outcome.map(|n| n.map_or_else(null, |number| number.to_string()));
+                Some(one("value", value, outcome))
+            }
+            Valued::Text(value) => {
+                let outcome = value.text(inputs);
+                let outcome = outcome.map(|text| text.map_or_else(null, |text| quoted(&text)));
+                Some(one("value", value, outcome))
+            }
+        });
+    }
+    traced
+}
+
+/// Values of the parts of an expression, without literals, each once. The bodies of macros are left out: their variable
+/// has many values.
+fn parts(root: &Node, inputs: Inputs<'_>) -> Vec<(String, String)> {
+    let mut parts: Vec<(String, String)> = Vec::new();
+    let mut open = vec![root];
+    while let Some(node) = open.pop() {
+        if parts.len() >= PARTS_MAX {
+            break;
+        }
+        open.extend(show::children(node).into_iter().rev());
+        let is_literal = matches!(
+            node.op,
+            Op::Bool(_) | Op::Int(_) | Op::Double(_) | Op::Text(_) | Op::Time(_) | Op::Span(_)
+        );
+        if is_literal || matches!(node.op, Op::Payload | Op::Labels) {
+            continue;
+        }
+        let name = truncate(&show::source(node), TEXT_CHARS_MAX);
+        if parts.iter().all(|(known, _)| *known != name) {
+            let value = match eval::run(node, inputs) {
+                Ok(value) => text_of(&value),
+                Err(fault) => format!("error: {}", fault.cause),
+            };
+            parts.push((name, truncate(&value, TEXT_CHARS_MAX)));
+        }
+    }
+    parts
+}
+
+fn text_of(value: &Value<'_>) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Int(int) => int.to_string(),
+        Value::Double(double) => double.to_string(),
+        Value::Text(text) => quoted(text),
+        Value::Time(time) => time.to_string(),
+        Value::Span(span) => format!("{span:#}"),
+        Value::Json(json) => json.to_string(),
+        Value::Labels(labels) => format!("{labels:?}"),
+        Value::List(items) => {
+            // More than this cannot be seen.
+            let items = items.iter().take(TEXT_CHARS_MAX);
+            let items = items.map(|item| match item {
+                Value::List(_) => "[…]".to_owned(),
+                item => text_of(item),
+            });
+            format!("[{}]", items.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let text = truncate(text, TEXT_CHARS_MAX);
+    let mut quoted = String::with_capacity(text.len() + 2);
+    write!(quoted, "{text:?}").expect("writing to a string cannot fail");
+    quoted
+}
