@@ -15,8 +15,9 @@ impl Batch<'_> {
                     continue;
                 }
             };
-            let Some((kind, max_series)) = policy.rules.metric(&name) else { continue };
-            match self.state.meter.apply(&name, kind, &labels, value, max_series) {
+            let Some(metric) = policy.rules.metric(&name) else { continue };
+            let max = metric.max_series;
+            match self.state.meter.apply(&name, metric.kind, &labels, value, max) {
                 Applied::Changed(row) => self.state.metered(row),
                 Applied::Overflowed(row) => {
                     self.judged.report.overflow(&name);
@@ -31,7 +32,7 @@ impl Batch<'_> {
     pub(super) fn fit_metrics(&mut self) {
         let rules = &self.policy.rules;
         let gone = self.state.meter.retain(|row| {
-            rules.metric(&row.name).is_some_and(|(kind, _)| kind == row.value.kind())
+            rules.metric(&row.name).is_some_and(|metric| metric.kind == row.value.kind())
         });
         for row in gone {
             self.state.unmetered(&row);

@@ -306,13 +306,13 @@ impl Metrics {
     }
 
     /// What was known of calls was forgotten early.
-    pub fn call_context_evicted(&self, count: u64) {
-        self.call_context_evicted.inc_by(count);
+    pub fn call_context_evicted(&self, count: usize) {
+        self.call_context_evicted.inc_by(count as u64);
     }
 
     /// An alert was to be told and was not; `reason` is that of a suppression.
-    pub fn notification_suppressed(&self, reason: &'static str) {
-        self.notifications_suppressed.with_label_values(&[reason]).inc();
+    pub fn notification_suppressed(&self, reason: &'static str, count: u64) {
+        self.notifications_suppressed.with_label_values(&[reason]).inc_by(count);
     }
 
     /// How many silences are in a state: `pending`, `active` or `expired`.

@@ -61,6 +61,11 @@ impl RuleSet {
         self.metrics.measure(event, call)
     }
 
+    /// The user's own metric of this name.
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        self.metrics.all.iter().find(|metric| *metric.name == *name)
+    }
+
     /// The user's own metrics, in the order of the configuration.
     pub fn metrics(&self) -> impl Iterator<Item = &Metric> {
         self.metrics.all.iter()

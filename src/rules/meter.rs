@@ -111,7 +111,7 @@ impl Meter {
         kind: MetricKind,
         labels: &Labels,
         value: Decimal,
-        max_series: u32,
+        max_series: usize,
     ) -> Applied {
         if kind == MetricKind::Counter && value.is_sign_negative() && !value.is_zero() {
             return Applied::Refused;
@@ -120,7 +120,7 @@ impl Meter {
         let overflow = overflow(labels);
         let own = series.len() - usize::from(series.contains_key(&overflow));
         let is_full = !series.contains_key(labels)
-            && own >= usize::try_from(max_series).unwrap_or(usize::MAX);
+            && own >= max_series;
         let labels = if is_full { overflow } else { labels.clone() };
         let kept = series.entry(labels.clone()).or_insert_with(|| MeterValue::zero(kind));
         if kept.kind() != kind {
@@ -384,7 +384,7 @@ mod tests {
             let mut sum = 0;
             for (label, value) in values {
                 let applied =
-                    meter.apply("m", MetricKind::Counter, &labels(&label.to_string()), value.into(), max);
+                    meter.apply("m", MetricKind::Counter, &labels(&label.to_string()), value.into(), max as usize);
                 prop_assert_eq!(applied == Applied::Refused, value < 0);
                 sum += value.max(0);
             }

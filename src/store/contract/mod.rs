@@ -153,6 +153,7 @@ pub(super) fn entry(leg: &str, amount: &str, minutes: i64) -> Entry {
         kind: "call.cost".to_owned(),
         at: at(minutes),
         updated_at: at(minutes),
+        reported_at: at(minutes),
         call: context(),
     }
 }

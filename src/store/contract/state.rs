@@ -71,6 +71,7 @@ async fn charges_and_calls_are_known_by_their_keys(store: &Store) {
         product: "fax".to_owned(),
         kind: "fax.sent".to_owned(),
         updated_at: at(9),
+        reported_at: at(8),
         call: CallContext { to: None, started_at: None, ..context() },
         ..entry("x", "1.25", 5)
     };

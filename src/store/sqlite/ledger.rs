@@ -22,7 +22,7 @@ pub(super) const ENTRY_KEPT_MIN: Duration = Duration::from_hours(30 * 24);
 
 /// The columns that [`entry`] reads, in its order, after the key.
 const COLUMNS: &str = "amount, currency, product, kind, at, updated_at, from_number, to_number, \
-     direction, connection_id, country, started_at, ended_at";
+     direction, connection_id, country, started_at, ended_at, reported_at";
 
 impl Sqlite {
     pub(in crate::store) async fn known(
@@ -73,14 +73,16 @@ pub(super) fn put_entry(tx: &Connection, new: &NewEntry) -> Result<(), Failure> 
         &entry.call;
     tx.prepare_cached(
         "INSERT INTO ledger (account, key, amount, currency, product, kind, at, updated_at, \
-         from_number, to_number, direction, connection_id, country, started_at, ended_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+         from_number, to_number, direction, connection_id, country, started_at, ended_at, \
+         reported_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
          ON CONFLICT (account, key) DO UPDATE SET amount = excluded.amount, \
          currency = excluded.currency, product = excluded.product, kind = excluded.kind, \
          at = excluded.at, updated_at = excluded.updated_at, from_number = excluded.from_number, \
          to_number = excluded.to_number, direction = excluded.direction, \
          connection_id = excluded.connection_id, country = excluded.country, \
-         started_at = excluded.started_at, ended_at = excluded.ended_at",
+         started_at = excluded.started_at, ended_at = excluded.ended_at, \
+         reported_at = excluded.reported_at",
     )?
     .execute((
         &entry.key.account,
@@ -98,6 +100,7 @@ pub(super) fn put_entry(tx: &Connection, new: &NewEntry) -> Result<(), Failure> 
         country,
         started_at.map(micros),
         ended_at.map(micros),
+        micros(entry.reported_at),
     ))?;
     Ok(())
 }
@@ -132,6 +135,7 @@ fn entry(row: &Row<'_>, key: &LedgerKey) -> Result<Entry, String> {
         kind: row.get(3).map_err(column)?,
         at: time(row.get(4).map_err(column)?)?,
         updated_at: time(row.get(5).map_err(column)?)?,
+        reported_at: time(row.get(13).map_err(column)?)?,
         call: CallContext {
             from: row.get(6).map_err(column)?,
             to: row.get(7).map_err(column)?,

@@ -6,7 +6,8 @@ CREATE TABLE state (
     PRIMARY KEY (space, key)
 ) STRICT;
 
--- One row for each charge. `at` is when it was charged, `updated_at` when an event last touched it.
+-- One row for each charge. `at` is when it was charged, `reported_at` when the amount was
+-- reported by the event's own time, `updated_at` when an event last touched it.
 CREATE TABLE ledger (
     account       TEXT    NOT NULL,
     key           TEXT    NOT NULL,
@@ -23,6 +24,7 @@ CREATE TABLE ledger (
     country       TEXT,
     started_at    INTEGER,
     ended_at      INTEGER,
+    reported_at   INTEGER NOT NULL,
     PRIMARY KEY (account, key)
 ) STRICT;
 CREATE INDEX ledger_updated ON ledger (updated_at);
