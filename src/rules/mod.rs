@@ -322,6 +322,4 @@ impl FailureReason {
 }
 
 #[cfg(test)]
-mod kind_tests;
-#[cfg(test)]
 mod tests;

@@ -7,10 +7,10 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
 
-use super::tests::{Pairs, accounts, at, labels, only, sample};
-use super::*;
 use crate::event::Event;
 use crate::problem::{Problem, Severity};
+use crate::rules::tests::{Pairs, accounts, at, labels, only, sample};
+use crate::rules::*;
 
 fn line(fire: &str, clear: Option<&str>) -> LineSpec {
     let hold = Hold { wait: Duration::from_mins(1), keep: Duration::ZERO };
