@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tollbell::event::Event;
 use tollbell::problem::{At, Position};
-use tollbell::rules::{KindSpec, RuleSet, RuleSpec};
+use tollbell::rules::{Hold, KindSpec, LineSpec, MetricKind, MetricSpec, Over, RuleSet, RuleSpec};
 
 /// How long each figure is taken.
 const SPAN: Duration = Duration::from_millis(700);
@@ -36,6 +36,34 @@ fn rule(name: &str, on: &str, when: &str) -> RuleSpec {
     }
 }
 
+/// The same over a window: what is judged here is only what the event tells its series.
+fn window(name: &str, on: &str, value: &str) -> RuleSpec {
+    let line = LineSpec { fire: at("value > 100.0"), clear: None, hold: Hold::default() };
+    let over = Over::Sliding(Duration::from_mins(15));
+    RuleSpec { kind: KindSpec::Window { over, value: at(value), line }, ..rule(name, on, "true") }
+}
+
+fn metric(name: &str, on: &str) -> MetricSpec {
+    MetricSpec {
+        name: at(name),
+        kind: MetricKind::Counter,
+        help: "Billed seconds.".to_owned(),
+        on: vec![at(on)],
+        when: None,
+        value: Some(at("payload.billed_duration_secs")),
+        by: vec![(at("status"), at("payload.status"))],
+        max_series: 1_000,
+    }
+}
+
+/// Time of one measurement by the user's metrics: the best of five rounds.
+fn measure(metrics: Vec<MetricSpec>, event: &Event) -> Duration {
+    let count = metrics.len();
+    let (set, _) = RuleSet::compile(Vec::new(), metrics, &[]);
+    assert_eq!(set.metrics().count(), count, "every metric compiles");
+    best(|| drop(black_box(set.measure(black_box(event), None))))
+}
+
 fn compile(specs: Vec<RuleSpec>) -> RuleSet {
     let count = specs.len();
     let (set, _) = RuleSet::compile(specs, Vec::new(), &[]);
@@ -45,12 +73,16 @@ fn compile(specs: Vec<RuleSpec>) -> RuleSet {
 
 /// Time of one judgement: the best of five rounds.
 fn judge(set: &RuleSet, event: &Event) -> Duration {
+    best(|| drop(black_box(set.judge(black_box(event), None))))
+}
+
+fn best(work: impl Fn()) -> Duration {
     let round = || {
         let start = Instant::now();
         let mut runs = 0;
         while start.elapsed() < SPAN / 5 {
             for _ in 0..50 {
-                black_box(set.judge(black_box(event), None));
+                work();
             }
             runs += 50;
         }
@@ -94,6 +126,17 @@ fn main() {
         let each = judge(&set, &event) / 1000;
         println!("1,000 rules of the kind: {each:?} each for {when}");
     }
+
+    for value in ["count()", "sum(payload.total_cost)", "sum(num(payload.total_cost) * 2.0)"] {
+        let rules = (0..1000).map(|n| window(&format!("R{n}"), "call.cost", value));
+        let each = judge(&compile(rules.collect()), &event) / 1000;
+        println!("1,000 window rules of the kind: {each:?} each for {value}");
+    }
+    let mine = || (0..10).map(|n| metric(&format!("mine_{n}_total"), "call.cost"));
+    let others = (0..990).map(|n| metric(&format!("other_{n}_total"), &format!("other.{n}.*")));
+    let (alone, among) =
+        (measure(mine().collect(), &event), measure(mine().chain(others).collect(), &event));
+    println!("10 metrics of the kind alone {alone:?}, among 1,000 {among:?}");
 
     let distinct =
         (0..1000).map(|n| rule(&format!("R{n}"), "call.cost", &format!("{when} && {n} > 2000")));

@@ -427,6 +427,7 @@ fn rule_files_are_found_once_and_checked() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn the_keys_of_a_rule_say_of_which_kind_it_is_and_which_keys_it_may_have() {
     let dir = tempfile::tempdir().expect("directory");
     let check_rules = |rules: &[&str]| {

@@ -67,6 +67,8 @@ fn blank(text: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -96,6 +98,17 @@ mod tests {
             let got = parse(source);
             let got = got.as_ref().map(|(a, inner)| (*a, inner.as_deref()));
             assert_eq!(got.map_err(|flaw| (flaw.at, flaw.message.as_str())), want, "{source:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_places_stay(source in "(sum|count|avg)?[ (]{0,3}[\\PC\n]{0,20}[)'\" ]{0,3}") {
+            if let Ok((_, Some(inner))) = parse(&source) {
+                let (before, _) = source.rsplit_once(')').expect("it was found");
+                prop_assert!(before.ends_with(inner.trim_start()));
+                prop_assert_eq!(inner.chars().count(), before.chars().count());
+            }
         }
     }
 }

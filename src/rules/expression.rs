@@ -79,7 +79,7 @@ impl Expression {
 
     /// The value as a label; `None` when a field that it needs is missing.
     pub fn label(&self, inputs: Inputs<'_>) -> Result<Option<String>, Failure> {
-        match self.text(inputs) {
+        match self.bounded_text(inputs) {
             Err(failure) if failure.reason == FailureReason::MissingField => Ok(None),
             text => text,
         }
@@ -90,6 +90,10 @@ impl Expression {
         if number::is_null(&self.program.root, inputs) {
             return Ok(None);
         }
+        self.bounded_text(inputs)
+    }
+
+    fn bounded_text(&self, inputs: Inputs<'_>) -> Result<Option<String>, Failure> {
         let mut text = match self.run(inputs)? {
             Value::Null => return Ok(None),
             Value::Text(text) => text.into_owned(),

@@ -327,6 +327,4 @@ impl FailureReason {
 }
 
 #[cfg(test)]
-mod kind_tests;
-#[cfg(test)]
 mod tests;

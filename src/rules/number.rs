@@ -25,15 +25,17 @@ pub(super) fn run<'a>(
     if let (Op::Call(Function::Num, args), Inputs::Event { .. }) = (&program.op, inputs)
         && let [arg] = args.as_slice()
         && let Some(found) = source(arg, inputs)?
+        && !matches!(found, Source::Json(Json::Null))
     {
         let number = of_source(found).ok_or(Fault { at, cause: Cause::Content("num") })?;
         return Ok(Some(number));
     }
-    if is_null(program, inputs) {
-        return Ok(None);
-    }
-    if let Some(found) = source(program, inputs)? {
-        return of_source(found).map(Some).ok_or(Fault { at, cause: refusal(found, want) });
+    match source(program, inputs)? {
+        Some(Source::Json(Json::Null)) => return Ok(None),
+        Some(found) => {
+            return of_source(found).map(Some).ok_or(Fault { at, cause: refusal(found, want) });
+        }
+        None => {}
     }
     let number = match eval::run(program, inputs)? {
         Value::Null => return Ok(None),
@@ -53,7 +55,7 @@ pub(super) fn is_null(program: &Node, inputs: Inputs<'_>) -> bool {
 /// What an expression names as it was sent.
 #[derive(Debug, Clone, Copy)]
 enum Source<'a> {
-    /// In the payload; not null.
+    /// In the payload: a number, a text or null.
     Json(&'a Json),
     /// `event.cost` or `event.charge`.
     Amount(Decimal),
@@ -72,7 +74,7 @@ fn source<'a>(program: &'a Node, inputs: Inputs<'a>) -> Result<Option<Source<'a>
             amount(event.charge, "charge")
         }
         (Op::Field(..), _) => Ok(member(program, inputs)
-            .filter(|json| matches!(json, Json::Number(_) | Json::String(_)))
+            .filter(|json| matches!(json, Json::Null | Json::Number(_) | Json::String(_)))
             .map(Source::Json)),
         _ => Ok(None),
     }
@@ -148,6 +150,8 @@ fn is_plain(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::event::Event;
     use crate::problem::{At, Position};
@@ -244,5 +248,22 @@ mod tests {
         let (level, labels) = (crate::rules::Level::default(), crate::rules::Labels::new());
         let inputs = Inputs::Line { level: &level, labels: &labels };
         assert_eq!(run(&program, inputs, "x"), Err(missing(0, "value")));
+    }
+
+    proptest! {
+        #[test]
+        fn every_digit_is_kept(mantissa in -1_000_000_000_000_000_000_i64..=1_000_000_000_000_000_000, scale in 0_u32..=18) {
+            let exact = Decimal::new(mantissa, scale);
+            let text = exact.to_string();
+            prop_assert_eq!(of_text(&text).expect("a number").to_string(), text.clone());
+            prop_assert_eq!(of_token(&text).expect("a number").to_string(), text.clone());
+            prop_assert!(in_bounds(&exact));
+        }
+
+        #[test]
+        fn a_double_comes_back(double in -1e15_f64..1e15) {
+            let number = of_double(double).expect("a number");
+            prop_assert_eq!(number.to_string().parse::<f64>().expect("a double").to_bits(), (double + 0.0).to_bits());
+        }
     }
 }

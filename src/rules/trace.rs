@@ -80,11 +80,7 @@ fn parts(root: &Node, inputs: Inputs<'_>) -> Vec<(String, String)> {
             break;
         }
         open.extend(show::children(node).into_iter().rev());
-        let is_literal = matches!(
-            node.op,
-            Op::Bool(_) | Op::Int(_) | Op::Double(_) | Op::Text(_) | Op::Time(_) | Op::Span(_)
-        );
-        if is_literal || matches!(node.op, Op::Payload | Op::Labels) {
+        if is_literal(node) || matches!(node.op, Op::Payload | Op::Labels) {
             continue;
         }
         let name = truncate(&show::source(node), TEXT_CHARS_MAX);
@@ -97,6 +93,14 @@ fn parts(root: &Node, inputs: Inputs<'_>) -> Vec<(String, String)> {
         }
     }
     parts
+}
+
+fn is_literal(node: &Node) -> bool {
+    match &node.op {
+        Op::Bool(_) | Op::Int(_) | Op::Double(_) | Op::Text(_) | Op::Time(_) | Op::Span(_) => true,
+        Op::List(items) => items.iter().all(is_literal),
+        _ => false,
+    }
 }
 
 fn text_of(value: &Value<'_>) -> String {

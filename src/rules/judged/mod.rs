@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::aggregate;
-use super::checker::Scope;
-use super::compile::Compiler;
-use super::rule::{Judged, Valued, Watch};
-use super::window::{Aggregate, Over};
-use super::{KindSpec, LineSpec, RuleSpec, Shape, Want};
 use crate::problem::{At, Position, Problem};
+use crate::rules::aggregate;
+use crate::rules::checker::Scope;
+use crate::rules::compile::Compiler;
+use crate::rules::rule::{Judged, Valued, Watch};
+use crate::rules::window::{Aggregate, Over};
+use crate::rules::{KindSpec, LineSpec, RuleSpec, Shape, Want};
 
-/// Bytes of the hash that [`super::RuleRef::digest`] shows.
+/// Bytes of the hash that [`crate::rules::RuleRef::digest`] shows.
 const DIGEST_BYTES: usize = 8;
 
 impl Compiler {
     /// What is told of an event, and of its series.
-    pub(super) fn judged(&mut self, name: &str, spec: &RuleSpec) -> Option<Judged> {
+    pub(in crate::rules) fn judged(&mut self, name: &str, spec: &RuleSpec) -> Option<Judged> {
         let at = &spec.alert.position;
         let mut watch = match &spec.kind {
             KindSpec::Event { active_for, notify_expired, resolve_on } => {
@@ -108,8 +108,8 @@ impl Compiler {
     }
 }
 
-/// See [`super::RuleRef::digest`].
-pub(super) fn digest(spec: &RuleSpec) -> String {
+/// See [`crate::rules::RuleRef::digest`].
+pub(in crate::rules) fn digest(spec: &RuleSpec) -> String {
     let mut parts: Vec<String> = vec![match &spec.kind {
         KindSpec::Event { .. } => "event".to_owned(),
         KindSpec::Gauge { value, .. } => format!("gauge {}", value.value),
@@ -138,3 +138,6 @@ pub(super) fn digest(spec: &RuleSpec) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests;
