@@ -57,7 +57,7 @@ fn stale(seconds: u64) -> Shape {
 }
 
 fn window(aggregate: Aggregate) -> Shape {
-    Shape::Window { over: Over::Sliding(Duration::from_secs(60)), aggregate }
+    Shape::Window { over: Over::Sliding(Duration::from_mins(1)), aggregate }
 }
 
 fn absence(seconds: u64) -> Shape {
@@ -107,7 +107,7 @@ fn apply(
         Rest => series.tick(shape, hold, terms, false, time),
         Skip => {
             series.skip(time);
-            Turn::Quiet
+            Quiet
         }
     }
 }
