@@ -41,7 +41,7 @@ pub(super) fn read(root: &Section<'_>, receivers: &[Receiver], intervals: &Inter
     }
     let names = HashSet::from(["root".to_owned()]);
     let mut reader = Reader { receivers, intervals, names, count: 0 };
-    let mut route = reader.route(&section, &Inherited::default(), &[]).route;
+    let mut route = reader.route(&section, None, &[]).route;
     if reader.count > ROUTES_MAX {
         section.error("routes", format!("more than {ROUTES_MAX} routes"));
     }
@@ -72,19 +72,29 @@ struct Read {
 }
 
 impl Reader<'_> {
-    /// Reads a route; `above` are the matchers of its ancestors.
-    fn route(&mut self, section: &Section<'_>, parent: &Inherited, above: &[Matcher]) -> Read {
+    /// Reads a route, the root where it has no parent; `above` are the matchers of its ancestors.
+    fn route(
+        &mut self,
+        section: &Section<'_>,
+        parent: Option<&Inherited>,
+        above: &[Matcher],
+    ) -> Read {
         self.count += 1;
+        let is_root = parent.is_none();
+        let parent = parent.cloned().unwrap_or_default();
         let own = Inherited {
-            receiver: self.receiver(section).unwrap_or_else(|| parent.receiver.clone()),
-            group_by: group_by(section).unwrap_or_else(|| parent.group_by.clone()),
+            receiver: self.receiver(section).unwrap_or(parent.receiver),
+            group_by: group_by(section).unwrap_or(parent.group_by),
             timing: timing(section, parent.timing),
         };
         let name = self.name(section);
         let matchers::Read { matchers, whole } = matchers::read(section, "matchers");
-        let held: Vec<Matcher> = above.iter().chain(&matchers).cloned().collect();
+        // Those of the root are refused: they narrow nothing.
+        let own_matchers = matchers.iter().filter(|_| !is_root);
+        let held: Vec<Matcher> = above.iter().chain(own_matchers).cloned().collect();
         let children = section.sections("routes");
-        let read: Vec<Read> = children.iter().map(|child| self.route(child, &own, &held)).collect();
+        let read: Vec<Read> =
+            children.iter().map(|child| self.route(child, Some(&own), &held)).collect();
         warn_of_siblings(&children, &read, &held);
         let [mute_time_intervals, active_time_intervals] =
             TIME_INTERVALS.map(|key| self.intervals.named(section, key));

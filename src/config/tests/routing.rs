@@ -62,7 +62,9 @@ receivers: [{name: ops}]
     assert_eq!(first.mute_time_intervals, ["night"]);
     assert_eq!(first.active_time_intervals, ["night", "day"]);
     assert!(first.continues && !grandchild.continues);
-    assert!(grandchild.mute_time_intervals.is_empty() && grandchild.active_time_intervals.is_empty());
+    assert!(
+        grandchild.mute_time_intervals.is_empty() && grandchild.active_time_intervals.is_empty()
+    );
     assert_eq!(config.time_intervals.len(), 2);
 }
 
