@@ -136,6 +136,16 @@ impl Matcher {
         }
     }
 
+    /// How it compares.
+    pub fn op(&self) -> MatchOp {
+        self.op
+    }
+
+    /// What it compares with: a text, or the pattern as written.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
     /// The label it looks at.
     pub fn name(&self) -> &str {
         &self.name

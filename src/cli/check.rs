@@ -14,6 +14,9 @@ pub(super) struct Args {
     /// How problems are printed
     #[arg(long, default_value = "text", value_enum)]
     format: Format,
+    /// Fail on warnings, too (exit code 1)
+    #[arg(long)]
+    strict: bool,
 }
 
 /// What `check --format json` prints.
@@ -29,7 +32,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let loaded = config::load(&args.config.config, &config::system_env);
     let count = |severity| loaded.problems.iter().filter(|p| p.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let ok = loaded.config.is_some();
+    let refused = args.strict && warnings > 0;
+    let ok = loaded.config.is_some() && !refused;
     match args.format {
         Format::Json => output::json(&Report { ok, errors, warnings, problems: &loaded.problems })?,
         Format::Text => {
@@ -37,6 +41,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             let file = args.config.config.display();
             let warned = output::count(warnings, "warning", "warnings");
             match &loaded.config {
+                Some(_) if refused => output::line(&format!("{file}: {warned}")),
                 Some(config) => output::line(&format!(
                     "{file}: ok: {}, {}, {}, {warned}",
                     output::count(config.accounts.len(), "account", "accounts"),
@@ -50,7 +55,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         }
     }
-    Ok(if ok { Exit::Ok } else { Exit::Usage })
+    Ok(match loaded.config {
+        None => Exit::Usage,
+        Some(_) if refused => Exit::Failed,
+        Some(_) => Exit::Ok,
+    })
 }
 
 /// Prints the JSON Schema.

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::matchers::{NO_LABEL_NAME, is_free_label};
 use super::section::{Section, quote};
 use super::{Account, Context, files};
-use crate::alerts::is_label_name;
 use crate::intake::signature::PublicKey;
 use crate::problem::{At, Position, Problem};
 use crate::rules::Labels;
@@ -119,9 +119,8 @@ fn labels(section: &Section<'_>, name: &str) -> Labels {
         let path = format!("{}.{}", section.at(name), quote(&label.value));
         if RESERVED_LABELS.contains(&&*label.value) {
             section.push(Problem::error(label.position, path, "tollbell sets this label itself"));
-        } else if !is_label_name(&label.value) || label.value.starts_with("__") {
-            let message = "no label name: letters, digits and _, no digit and no __ first";
-            section.push(Problem::error(label.position, path, message));
+        } else if !is_free_label(&label.value) {
+            section.push(Problem::error(label.position, path, NO_LABEL_NAME));
         } else if value.value.len() > LABEL_BYTES_MAX {
             let message = format!("longer than {LABEL_BYTES_MAX} bytes");
             section.push(Problem::error(value.position, path, message));

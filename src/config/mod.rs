@@ -19,6 +19,9 @@ mod accounts;
 mod receivers;
 mod email;
 mod bodies;
+mod matchers;
+mod intervals;
+mod inhibit;
 mod routes;
 mod rules;
 mod metrics;
@@ -42,6 +45,7 @@ use crate::intake::signature::PublicKey;
 use crate::notify::Receiver;
 use crate::problem::{Problem, Severity};
 use crate::rules::{Labels, RuleSet};
+use intervals::Intervals;
 use section::{Problems, Section};
 
 /// Bytes of the files' hash that are shown.
@@ -137,6 +141,8 @@ struct Context<'a> {
     /// Directory that relative paths start from.
     base: &'a Path,
     problems: &'a Problems,
+    /// What routes and rules may name.
+    intervals: &'a Intervals<'a>,
 }
 
 /// Reads the main file at `path` and all that it names.
@@ -166,8 +172,7 @@ pub fn parse(file_name: &str, text: &str, base: &Path, env: Env<'_>) -> Loaded {
     let parts = yaml::parse(&name, text, &problems).map(|mut tree| {
         env::expand_all(&mut tree, env, &problems);
         let root = Section::open(&tree, &words::CONFIG, String::new(), &problems);
-        let context = Context { base, problems: &problems };
-        Parts::read(&root, context, &mut sources)
+        Parts::read(&root, base, &problems, &mut sources)
     });
     let names: Vec<Arc<str>> = sources.iter().map(|source| Arc::clone(&source.name)).collect();
     let problems = problems.into_sorted(&names);
@@ -184,31 +189,40 @@ struct Parts {
     rules: RuleSet,
     route: Route,
     receivers: Vec<Receiver>,
+    inhibit_rules: Vec<InhibitRule>,
+    time_intervals: Vec<TimeInterval>,
 }
 
 impl Parts {
-    fn read(root: &Section<'_>, context: Context<'_>, sources: &mut Vec<files::Source>) -> Self {
+    fn read(
+        root: &Section<'_>,
+        base: &Path,
+        problems: &Problems,
+        sources: &mut Vec<files::Source>,
+    ) -> Self {
+        let intervals = Intervals::read(root);
+        let context = Context { base, problems, intervals: &intervals };
         let server = server::read(&root.section("server"));
         let accounts = accounts::read(root, context);
         let store = server::read_store(&root.section("store"));
         let receivers::Read { sections, receivers, bodies } = receivers::read(root, context);
-        let route = routes::read(root, &receivers);
+        let route = routes::read(root, &receivers, &intervals);
         receivers::check_uses(&sections, &receivers, &route);
         let (rules, names) = rules::read(root, context, &accounts, sources);
         for body in bodies {
             body.try_out(&names, context);
         }
-        Self { server, accounts, store, rules, route, receivers }
+        let inhibit_rules = inhibit::read(root);
+        let time_intervals = intervals.finish();
+        Self { server, accounts, store, rules, route, receivers, inhibit_rules, time_intervals }
     }
 
     fn check(self, hash: String) -> Option<Config> {
-        let Self { server, accounts, store, rules, route, receivers } = self;
-        let (server, store) = (server?, store?);
-        let (inhibit_rules, time_intervals) = (Vec::new(), Vec::new());
+        let Self { accounts, rules, route, receivers, inhibit_rules, time_intervals, .. } = self;
         Some(Config {
-            server,
+            server: self.server?,
             accounts,
-            store,
+            store: self.store?,
             rules,
             route,
             receivers,

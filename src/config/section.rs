@@ -127,6 +127,14 @@ impl<'a> Section<'a> {
         matches!(self.node(name).map(|node| &node.data), Some(Data::List(nodes)) if nodes.is_empty())
     }
 
+    /// How many items the file's list has.
+    pub(super) fn len(&self, name: &str) -> usize {
+        match self.node(name).map(|node| &node.data) {
+            Some(Data::List(nodes)) => nodes.len(),
+            _ => 0,
+        }
+    }
+
     /// The value's place, or the section's own.
     pub(super) fn place(&self, name: &str) -> Position {
         let entry = self.entries.iter().find(|(key, _)| key.value == name);

@@ -10,6 +10,8 @@ use super::words::{CONFIG, Kind, LATER, RULE_FILE, Shape};
 use super::*;
 use crate::notify::Channel;
 
+mod routing;
+
 /// A real public key, from Telnyx's own SDK tests.
 const KEY: &str = "jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=";
 const ACCOUNT: &str = "accounts: [{name: default, public_keys: [\"${KEY}\"]}]\n";
@@ -217,18 +219,11 @@ fn words_of_later_parts_are_refused() {
         t.yaml:8:5: accounts[0].balance: unknown key (hint: not in this version of tollbell)
         t.yaml:9:5: accounts[0].backfill: unknown key (hint: not in this version of tollbell)
         t.yaml:11:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
-        t.yaml:14:3: route.group_by: unknown key (hint: not in this version of tollbell)
-        t.yaml:15:3: route.group_wait: unknown key (hint: not in this version of tollbell)
-        t.yaml:16:3: route.group_interval: unknown key (hint: not in this version of tollbell)
-        t.yaml:17:3: route.repeat_interval: unknown key (hint: not in this version of tollbell)
-        t.yaml:20:7: route.routes[0].active_time_intervals: unknown key (hint: not in this version of tollbell)
-        t.yaml:21:7: route.routes[0].mute_time_intervals: unknown key (hint: not in this version of tollbell)
-        t.yaml:22:1: inhibit_rules: unknown key (hint: not in this version of tollbell)
-        t.yaml:23:1: time_intervals: unknown key (hint: not in this version of tollbell)
-        t.yaml:24:1: templates: unknown key (hint: not in this version of tollbell)
-        t.yaml:25:1: heartbeats: unknown key (hint: not in this version of tollbell)
-        t.yaml:28:5: receivers[0].pagerduty_configs: unknown key (hint: not in this version of tollbell)
-        t.yaml:29:5: receivers[0].alertmanager_configs: unknown key (hint: not in this version of tollbell)
+        t.yaml:12:1: metrics: unknown key (hint: not in this version of tollbell)
+        t.yaml:15:1: templates: unknown key (hint: not in this version of tollbell)
+        t.yaml:16:1: heartbeats: unknown key (hint: not in this version of tollbell)
+        t.yaml:19:5: receivers[0].pagerduty_configs: unknown key (hint: not in this version of tollbell)
+        t.yaml:20:5: receivers[0].alertmanager_configs: unknown key (hint: not in this version of tollbell)
         ");
 }
 
@@ -373,12 +368,12 @@ fn each_bad_file_has_its_words() {
         t.yaml:2:2: not YAML: tabs disallowed within this context (block indentation)
 
         --- "a: &a [1]\nb: *a\n"
-        t.yaml:1:1: a: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, receivers)
+        t.yaml:1:1: a: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers)
         t.yaml:1:1: missing key "accounts" (hint: The Telnyx accounts that send webhooks here.)
         t.yaml:1:1: missing key "route" (hint: Who hears of which alert.)
         t.yaml:1:1: missing key "receivers" (hint: Who can be told, and how.)
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
-        t.yaml:2:1: b: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, receivers)
+        t.yaml:2:1: b: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers)
         "#);
 }
 
@@ -389,7 +384,7 @@ fn an_unknown_key_has_the_nearest_one_as_its_hint() {
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
         t.yaml:4:1: rulefiles: unknown key (hint: did you mean rule_files?)
         t.yaml:5:1: servr: unknown key (hint: did you mean server?)
-        t.yaml:6:1: zzz: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, receivers)
+        t.yaml:6:1: zzz: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers)
         ");
 }
 

@@ -3,7 +3,10 @@
 //! This table is the only such place. [`super::section`] reads files by it, [`super::schema`] turns it into a JSON
 //! Schema, and a test holds `config/tollbell.yaml` against it.
 
+mod routing;
+
 use super::metrics::METRIC;
+use routing::{INHIBIT_RULE, ROUTE, TIME_INTERVAL};
 
 pub(super) use super::rule_words::RULE_FILE;
 
@@ -72,9 +75,8 @@ impl Kind {
 /// Words of the plan that this version does not read yet.
 #[rustfmt::skip]
 pub(super) const LATER: &[&str] = &[
-    "active_time_intervals", "alertmanager_configs", "api_key", "api_key_file", "backfill",
-    "balance", "group_by", "group_interval", "group_wait", "heartbeats", "inhibit_rules",
-    "mute_time_intervals", "pagerduty_configs", "repeat_interval", "templates", "time_intervals",
+    "alertmanager_configs", "api_key", "api_key_file", "backfill", "balance", "heartbeats",
+    "pagerduty_configs", "templates",
 ];
 
 pub(super) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
@@ -103,6 +105,16 @@ pub(super) static CONFIG: Shape = shape(
         key("rule_files", Kind::Texts, "Rule files; * and ? are globs, relative to this file."),
         key("metrics", Kind::Maps(&METRIC), "Series of your own, made from events."),
         required("route", Kind::Map(&ROUTE), "Who hears of which alert."),
+        key(
+            "inhibit_rules",
+            Kind::Maps(&INHIBIT_RULE),
+            "Which alerts are not told while which others fire.",
+        ),
+        key(
+            "time_intervals",
+            Kind::Maps(&TIME_INTERVAL),
+            "Hours and days with a name, for routes and rules.",
+        ),
         required("receivers", Kind::Maps(&RECEIVER), "Who can be told, and how."),
     ],
 );
@@ -186,25 +198,6 @@ static STORE: Shape = shape(
         ),
     ],
 );
-
-static ROUTE: Shape = Shape {
-    name: "route",
-    keys: &[
-        key("name", Kind::Text(""), "Keeps the route's identity when its other keys change."),
-        key("receiver", Kind::Text(""), "Who hears of it; a child inherits it."),
-        key("matchers", Kind::Texts, "All must hold: label = != =~ !~ value. Not on the root."),
-        key("continue", Kind::Flag(false), "Whether later siblings are asked too."),
-        key(
-            "routes",
-            Kind::Maps(&ROUTE),
-            "Children, asked in order; the first that matches takes it.",
-        ),
-    ],
-    hints: &[
-        ("match", "use matchers: ['label=\"value\"']"),
-        ("match_re", "use matchers: ['label=~\"pattern\"']"),
-    ],
-};
 
 static RECEIVER: Shape = shape(
     "receiver",

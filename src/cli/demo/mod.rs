@@ -113,6 +113,9 @@ store:
 rule_files: [rules.yaml]
 route:
   receiver: ops
+  group_by: ['...']
+  group_wait: 0s
+  group_interval: 1s
   routes:
     - matchers: ['severity="critical"']
       receiver: oncall
