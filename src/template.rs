@@ -2,6 +2,7 @@
 //!
 //! One [`Templates`] holds many named templates and the filters that all of them share.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -17,7 +18,7 @@ pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// How Slack's own markup escapes; see [`slack_escape`].
-const SLACK: AutoEscape = AutoEscape::Custom("slack");
+const SLACK: AutoEscape = AutoEscape::Custom(Cow::Borrowed("slack"));
 
 /// Compiled templates by name. Names that end in `.html` escape HTML, those that end in `.mrkdwn` as Slack wants it;
 /// all others escape nothing.
@@ -264,7 +265,7 @@ pub fn slack_escape(text: &str) -> String {
 }
 
 /// Where the template escapes by itself, escaping twice would be seen.
-fn slack_escape_filter(state: &State, text: &str) -> Value {
+fn slack_escape_filter(state: &State<'_, '_>, text: &str) -> Value {
     match *state.auto_escape() == SLACK {
         true => Value::from_safe_string(slack_escape(text)),
         false => Value::from(slack_escape(text)),

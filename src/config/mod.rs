@@ -16,8 +16,10 @@ mod files;
 mod server;
 mod accounts;
 mod receivers;
+mod peers;
 mod email;
 mod bodies;
+mod templates;
 mod routes;
 mod rules;
 mod schema;
@@ -37,7 +39,7 @@ pub use schema::schema;
 use crate::alerts::{InhibitRule, Route, TimeInterval};
 use crate::event::PayloadPolicy;
 use crate::intake::signature::PublicKey;
-use crate::notify::Receiver;
+use crate::notify::{Receiver, Wording};
 use crate::problem::{Problem, Severity};
 use crate::rules::{Labels, RuleSet};
 use section::{Problems, Section};
@@ -60,6 +62,8 @@ pub struct Config {
     pub route: Route,
     /// Who can be told.
     pub receivers: Vec<Receiver>,
+    /// The texts of messages.
+    pub wording: Wording,
     /// Which alerts keep which quiet.
     pub inhibit_rules: Vec<InhibitRule>,
     /// Named hours and days.
@@ -182,6 +186,7 @@ struct Parts {
     rules: RuleSet,
     route: Route,
     receivers: Vec<Receiver>,
+    wording: Wording,
 }
 
 impl Parts {
@@ -189,18 +194,22 @@ impl Parts {
         let server = server::read(&root.section("server"));
         let accounts = accounts::read(root, context);
         let store = server::read_store(&root.section("store"));
-        let receivers::Read { sections, receivers, bodies } = receivers::read(root, context);
+        let templates = templates::read(root, context, sources);
+        let receivers::Read { sections, receivers, bodies } =
+            receivers::read(root, context, &templates.wording);
         let route = routes::read(root, &receivers);
         receivers::check_uses(&sections, &receivers, &route);
         let (rules, names) = rules::read(root, context, &accounts, sources);
+        let samples = bodies::samples(&names);
+        templates.try_out(&samples, context);
         for body in bodies {
-            body.try_out(&names, context);
+            body.try_out(&samples, context);
         }
-        Self { server, accounts, store, rules, route, receivers }
+        Self { server, accounts, store, rules, route, receivers, wording: templates.wording }
     }
 
     fn check(self, hash: String) -> Option<Config> {
-        let Self { server, accounts, store, rules, route, receivers } = self;
+        let Self { server, accounts, store, rules, route, receivers, wording } = self;
         let (server, store) = (server?, store?);
         let (inhibit_rules, time_intervals) = (Vec::new(), Vec::new());
         Some(Config {
@@ -210,6 +219,7 @@ impl Parts {
             rules,
             route,
             receivers,
+            wording,
             inhibit_rules,
             time_intervals,
             hash,

@@ -112,8 +112,7 @@ fn bodies(alerts: &[Value]) -> Vec<String> {
         let alert = alert.to_string();
         match bodies.last_mut() {
             Some(body)
-                if count < REQUEST_ALERTS_MAX
-                    && body.len() + alert.len() < REQUEST_BYTES_MAX =>
+                if count < REQUEST_ALERTS_MAX && body.len() + alert.len() < REQUEST_BYTES_MAX =>
             {
                 body.push(',');
                 body.push_str(&alert);

@@ -341,7 +341,7 @@ mod tests {
         Letterhead::new(&settings(), &Wording::default()).expect("settings")
     }
 
-    fn rendered(parcel: &Parcel) -> Rendered {
+    fn told(parcel: &Parcel) -> Rendered {
         render(&settings(), parcel, &Wording::default()).expect("renders")
     }
 
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_text_tells_it_at_one_glance() {
-        let rendered = rendered(&samples::spend_limit());
+        let rendered = told(&samples::spend_limit());
         assert_eq!(
             rendered.subject,
             "[FIRING] Messaging profile reached its spend limit · account default"
@@ -392,7 +392,7 @@ mod tests {
         -- 
         Told because: first notification, receiver finance
         "###);
-        let rendered = rendered(&samples::resolved());
+        let rendered = told(&samples::resolved());
         insta::assert_snapshot!(rendered.text, @r###"
         RESOLVED · was critical · account default
 
@@ -412,14 +412,14 @@ mod tests {
         -- 
         Told because: all alerts resolved, receiver finance
         "###);
-        let rendered = rendered(&samples::fallback());
+        let rendered = told(&samples::fallback());
         assert!(rendered.subject.ends_with(" · for oncall"), "{}", rendered.subject);
         assert!(rendered.text.contains("! This copy is for receiver oncall, which could not be"));
     }
 
     #[test]
     fn many_alerts_are_cut_and_counted() {
-        let rendered = rendered(&samples::many());
+        let rendered = told(&samples::many());
         assert!(!rendered.template_failed);
         assert_eq!(rendered.subject, "[FIRING:33] CallCostHigh · 1 over");
         assert!(rendered.text.contains("… and 14 more"));
@@ -453,7 +453,7 @@ mod tests {
     #[test]
     fn hostile_text_is_text() {
         let parcel = samples::hostile();
-        let html = rendered(&parcel).html;
+        let html = told(&parcel).html;
         for bad in ["<script", "<img", "<b>&", "href=\"javascript", "\u{202e}"] {
             assert!(!html.contains(bad), "{bad}");
         }
@@ -512,7 +512,7 @@ mod tests {
                 prop_assert!(seen.insert(name), "{line}");
                 prop_assert!(!line.contains(['\r', '\n']));
             }
-            let rendered = rendered(&parcel);
+            let rendered = told(&parcel);
             prop_assert_eq!(rendered.subject.lines().count(), 1);
         }
     }

@@ -70,7 +70,10 @@ impl Severity {
     }
 
     fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, severity)| *severity == self).map_or("warning", |(word, _)| *word)
+        Self::WORDS
+            .iter()
+            .find(|(_, severity)| *severity == self)
+            .map_or("warning", |(word, _)| *word)
     }
 }
 

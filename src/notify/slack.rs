@@ -150,7 +150,10 @@ pub fn render(settings: &Settings, parcel: &Parcel, wording: &Wording) -> Render
 /// A body of the user's own template, which escaped what it was given, and the reason below it.
 fn templated(text: &str, view: &View) -> Vec<Value> {
     let context = mrkdwn(&escaped(&view.why, CONTEXT_MAX));
-    vec![section(&cut(text.trim(), TEMPLATE_MAX)), json!({"type": "context", "elements": [context]})]
+    vec![
+        section(&cut(text.trim(), TEMPLATE_MAX)),
+        json!({"type": "context", "elements": [context]}),
+    ]
 }
 
 fn blocks(view: &View) -> Vec<Value> {
@@ -236,12 +239,15 @@ fn item(alert: &AlertView) -> Value {
     let facts = alert.facts.iter().filter(|fact| fact.name != "Event").take(ITEM_FACTS_MAX);
     let rows = alert.figure.iter().chain([&alert.when]).chain(facts);
     let mut rows: Vec<String> = rows
-        .map(|Fact { name, value }| format!("{name}: {}", escaped(value, ITEM_VALUE_MAX)))
+        .map(|Fact { name, value }| {
+            format!("{}: {}", escaped(name, FIELD_NAME_MAX), escaped(value, ITEM_VALUE_MAX))
+        })
         .collect();
     // Whole or not at all: half a link would leave its bracket open.
     let link = alert.links.first().map(|link| linked(&Link { label: "open", ..link.clone() }));
     rows.extend(link.filter(|link| units(link) <= INLINE_LINK_MAX));
-    let status = if alert.tone <= Tone::Expired { format!("{}: ", alert.status) } else { String::new() };
+    let status =
+        if alert.tone <= Tone::Expired { format!("{}: ", alert.status) } else { String::new() };
     section(&format!("{} {status}*{headline}*\n{}", alert.tone.mark(), rows.join(" · ")))
 }
 
@@ -670,6 +676,6 @@ mod tests {
         let parcel = samples::spend_limit();
         assert_eq!(rendered(&settings(), &parcel).get("channel"), None);
         let named = Settings { channel: Some("#ops".to_owned()), ..settings() };
-        assert_eq!(render(&named, &parcel)["channel"], "#ops");
+        assert_eq!(rendered(&named, &parcel)["channel"], "#ops");
     }
 }

@@ -428,9 +428,7 @@ fn why(message: &Message) -> String {
 fn when(alert: &MessageAlert, parcel: &Parcel) -> Fact {
     let start = utc(alert.starts_at);
     let (name, value) = match alert.status {
-        Status::Firing => {
-            ("Since", format!("{start} ({})", ago_text(alert.starts_at, parcel.now)))
-        }
+        Status::Firing => ("Since", format!("{start} ({})", ago_text(alert.starts_at, parcel.now))),
         Status::Resolved => {
             ("From", format!("{start} to {}", utc(ended_at(alert, &parcel.message))))
         }
@@ -524,7 +522,7 @@ mod tests {
             label(&mut parcel, at, "alertname", name);
         }
         parcel.message.alerts.truncate(4);
-        assert_eq!(View::of(&parcel, 5).headline, "4 alerts: A, B, C");
+        assert_eq!(View::of(&parcel, 5).headline, "4 alerts: A, B, C and 1 more");
         assert_eq!(View::of(&parcel, 5).account, "");
     }
 
@@ -535,6 +533,79 @@ mod tests {
         assert_eq!((view.status, view.severity.as_str()), ("RESOLVED", "was critical"));
         assert_eq!(alert.figure, Fact::new("Over after", "2h 5m"));
         assert_eq!(alert.advice, "");
+    }
+
+    #[test]
+    fn an_end_that_nobody_reported_is_no_all_clear() {
+        let expired = View::of(&samples::expired(), 1);
+        assert_eq!((expired.status, expired.tone), ("EXPIRED", Tone::Expired));
+        assert_eq!(expired.notes, ["Its time is over; nothing said that the problem is."]);
+        let no_data = View::of(&samples::no_data(), 1);
+        assert_eq!((no_data.status, no_data.tone), ("NO DATA", Tone::Expired));
+        assert!(no_data.subject.starts_with("[NO DATA] "), "{}", no_data.subject);
+        assert!(no_data.notes[0].starts_with("No reading came"), "{:?}", no_data.notes);
+        let figure = no_data.alerts[0].figure.as_ref().map(|fact| fact.name.as_str());
+        assert_eq!(figure, Some("No data after"));
+
+        // One of several is enough to take the green away.
+        let mut parcel = samples::mixed();
+        parcel.message.status = Status::Resolved;
+        for alert in &mut parcel.message.alerts {
+            alert.status = Status::Resolved;
+        }
+        let view = View::of(&parcel, 9);
+        assert_eq!((view.status, view.tone), ("NO DATA", Tone::Expired));
+        assert!(view.subject.starts_with("[NO DATA:5] "), "{}", view.subject);
+        assert_eq!(view.notes.len(), 2, "{:?}", view.notes);
+        parcel.message.alerts.retain(|alert| !alert.no_data);
+        assert_eq!(View::of(&parcel, 9).status, "EXPIRED");
+        parcel.message.alerts.retain(|alert| !alert.expired);
+        assert_eq!(
+            (View::of(&parcel, 9).status, View::of(&parcel, 9).tone),
+            ("RESOLVED", Tone::Resolved)
+        );
+    }
+
+    #[test]
+    fn an_end_without_a_time_ended_when_it_was_queued() {
+        let mut parcel = samples::no_data();
+        parcel.message.alerts[0].ends_at = None;
+        let view = View::of(&parcel, 1);
+        assert!(view.alerts[0].when.value.ends_with("to 2026-08-20 21:22:19 UTC"), "{view:?}");
+        parcel.message.alerts[0].ends_at = Some(samples::at("2020-01-01T00:00:00Z"));
+        assert_eq!(
+            ended_at(&parcel.message.alerts[0], &parcel.message),
+            parcel.message.alerts[0].starts_at
+        );
+    }
+
+    #[test]
+    fn several_alerts_are_counted_and_share_what_they_have_in_common() {
+        let mut parcel = samples::mixed();
+        assert_eq!(
+            View::of(&parcel, 9).subject,
+            "[FIRING:2] CallCostHigh, LowBalance, SpendLimitReached · 3 over"
+        );
+        parcel.message.truncated_alerts = 7;
+        let view = View::of(&parcel, 3);
+        assert!(view.subject.starts_with("[FIRING:2+] "), "{}", view.subject);
+        assert_eq!(
+            (view.more, view.headline.starts_with("12 alerts, 3 of them over: ")),
+            (9, true)
+        );
+        assert_eq!(view.alerts[0].severity, "critical", "they differ in it");
+
+        let mut parcel = samples::many();
+        parcel.message.common_labels.insert("team".to_owned(), "voice".to_owned());
+        for alert in &mut parcel.message.alerts {
+            alert.labels.insert("team".to_owned(), "voice".to_owned());
+        }
+        let view = View::of(&parcel, 2);
+        assert_eq!(view.shared, [Fact::new("Team", "voice").expect("fact")]);
+        let alert = &view.alerts[0];
+        assert_eq!(alert.severity, "");
+        assert!(alert.facts.iter().all(|fact| fact.name != "Team"), "{alert:?}");
+        assert!(alert.facts.iter().any(|fact| fact.name == "Account"), "{alert:?}");
     }
 
     #[test]
