@@ -524,7 +524,16 @@ fn template_files_replace_texts_by_their_name_and_are_tried_at_load() {
     write("slack.mrkdwn", "{{ headline | truncate(9) }} {{ now | ago(now) }}");
     write("mail.tex", "");
     write("sub/slack.mrkdwn", "");
-    insta::assert_snapshot!(check("[mail.*, \"s*.*\", sub/slack.mrkdwn, body.txt, nothing.*]"), @"");
+    insta::assert_snapshot!(check("[mail.*, \"s*.*\", sub/slack.mrkdwn, body.txt, nothing.*]"), @r###"
+    t.yaml:4:13: templates[0]: no text has the name "mail.tex" (hint: did you mean mail.txt?)
+    t.yaml:4:29: templates[2]: slack.mrkdwn is replaced twice, first by DIR/slack.mrkdwn
+    t.yaml:4:47: templates[3]: no such file
+    t.yaml:4:57: templates[4]: no such file
+    DIR/mail.html:3:1: templates[0]: syntax error: unexpected end of block
+    DIR/mail.subject:1:1: warning: templates[0]: undefined value: `message.commonLabels.alertname` is undefined, in a message whose alerts have nothing in common (hint: plain text goes out then; write {{ name | default('') }}, or use alerts[0])
+    DIR/mail.txt:2:1: templates[0]: undefined value: `nope` is undefined
+    DIR/slack.title:2:1: templates[1]: undefined value: `gone` is undefined, in a message that ends by no data
+    "###);
     write("mail.subject", "{{ message.commonLabels.alertname | default('several') }}");
     assert_eq!(check("[mail.subject, slack.mrkdwn]"), "");
     write("mail.subject", &"x".repeat(70_000));
@@ -565,5 +574,18 @@ fn pagerduty_and_alertmanager_say_what_is_wrong() {
         .filter(|line| !line.contains("no rules"))
         .map(|l| l.to_owned() + "\n")
         .collect();
-    insta::assert_snapshot!(found, @"");
+    insta::assert_snapshot!(found, @r###"
+    t.yaml:6:9: receivers[0].pagerduty_configs[0]: missing key "routing_key" or "routing_key_file"
+    t.yaml:6:14: receivers[0].pagerduty_configs[0].url: the URL is not http or https
+    t.yaml:7:23: warning: receivers[0].pagerduty_configs[1].routing_key: a routing key of PagerDuty has 32 characters
+    t.yaml:7:43: receivers[0].pagerduty_configs[1].client_url: expected a URL such as https://example.com/path
+    t.yaml:7:66: receivers[0].pagerduty_configs[1].severity.sev1: expected one of info, warning, error, critical
+    t.yaml:8:9: receivers[0].pagerduty_configs[2]: missing key "routing_key" or "routing_key_file"
+    t.yaml:8:10: receivers[0].pagerduty_configs[2].service_key: unknown key (hint: use routing_key: only the Events API v2 is spoken)
+    t.yaml:10:14: receivers[0].alertmanager_configs[0].url: leave /api/v2/alerts away: it is added
+    t.yaml:11:9: receivers[0].alertmanager_configs[1]: header "Host" cannot be set
+    t.yaml:11:16: receivers[0].alertmanager_configs[1].url: the URL must end with its path: no ? and no #
+    t.yaml:11:55: receivers[0].alertmanager_configs[1].resend_interval: must be between 10s and 1h
+    t.yaml:12:9: receivers[0].alertmanager_configs[2]: missing key "url" or "url_file"
+    "###);
 }

@@ -345,7 +345,47 @@ mod tests {
 
     #[test]
     fn a_trigger_tells_what_a_person_needs() {
-        insta::assert_snapshot!(format!("{:#}", event(&samples::spend_limit())), @"");
+        insta::assert_snapshot!(format!("{:#}", event(&samples::spend_limit())), @r###"
+        {
+          "client": "tollbell",
+          "client_url": "https://tollbell.example.com",
+          "dedup_key": "finance:{account=\"default\"}",
+          "event_action": "trigger",
+          "links": [
+            {
+              "href": "https://tollbell.example.com/alerts/4ddabc6d19890228",
+              "text": "Open in console"
+            },
+            {
+              "href": "https://wiki.example.com/runbooks/spend-limit?from=mail&v=2",
+              "text": "Runbook"
+            }
+          ],
+          "payload": {
+            "class": "SpendLimitReached",
+            "component": "messaging",
+            "custom_details": {
+              "Account": "default",
+              "Details": "Messages of this profile are refused until the limit is raised or the day is over. Check for a loop or for fraud before you raise it.",
+              "Event": "messaging-profile.spend-limit-reached",
+              "Firing": 1,
+              "Profile": "be3eb60a-a346-470a-886c-ab4e421711bd",
+              "Resolved": 0,
+              "Since": "2026-08-20 19:17:08 UTC (3m 20s ago)",
+              "Spent": "10.02 of 10.00 USD",
+              "Team": "billing",
+              "Told because": "first notification",
+              "What to do": "Raise the daily limit in Mission Control, Messaging, Profiles."
+            },
+            "group": "default",
+            "severity": "critical",
+            "source": "telnyx:default",
+            "summary": "[FIRING] Messaging profile reached its spend limit · account default",
+            "timestamp": "2026-08-20T19:17:08Z"
+          },
+          "routing_key": "***"
+        }
+        "###);
     }
 
     #[test]
