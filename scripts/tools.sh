@@ -74,10 +74,11 @@ install_prometheus() {
   done
 }
 
-# Unpacked, not installed, for the same reason.
+# Unpacked, not installed, for the same reason; but Debian's binary reads its templates from one fixed place.
 install_alertmanager() {
   has alertmanager && return
-  [ -x .tools/bin/alertmanager ] && return
+  local templates=usr/share/prometheus/alertmanager
+  [ -x .tools/bin/alertmanager ] && [ -e "/$templates/default.tmpl" ] && return
   echo "tools.sh: unpacking alertmanager"
   refresh_lists
   rm -rf .tools/alertmanager
@@ -90,6 +91,9 @@ install_alertmanager() {
   ) || fail "the Debian package prometheus-alertmanager cannot be fetched"
   [ -x .tools/alertmanager/usr/bin/prometheus-alertmanager ] ||
     fail "the package prometheus-alertmanager does not hold it"
+  as_root mkdir -p "/$templates"
+  as_root cp -n ".tools/alertmanager/$templates"/*.tmpl "/$templates/" ||
+    fail "the templates of alertmanager cannot be put to /$templates"
   ln -sfn ../alertmanager/usr/bin/prometheus-alertmanager .tools/bin/alertmanager
 }
 

@@ -21,6 +21,8 @@ mod text;
 mod samples;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod documented;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;

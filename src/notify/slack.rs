@@ -423,6 +423,45 @@ mod tests {
     }
 
     #[test]
+    fn a_template_of_ones_own_stays_within_the_limits_and_gives_way_when_it_fails() {
+        let render = |name, source: &str, parcel: &Parcel| {
+            let wording = Wording::new([(name, source)]).expect("compiles");
+            render(&settings(), parcel, &wording)
+        };
+        for (_, parcel) in samples::all() {
+            let long =
+                "{% for n in range(400) %}<https://example.com/|open> {{ headline }}\n{% endfor %}";
+            for (name, source) in
+                [(SLACK_TEXT, long), (SLACK_TITLE, "{{ headline }} {{ subject }}")]
+            {
+                let Rendered { payload, template_failed } = render(name, source, &parcel);
+                assert!(!template_failed);
+                assert_acceptable(&payload);
+            }
+        }
+        let parcel = samples::spend_limit();
+        let own = render(SLACK_TEXT, "<!here> *{{ message.receiver }}*", &parcel).payload;
+        let blocks = &own["attachments"][0]["blocks"];
+        assert_eq!(blocks[0]["text"]["text"], "<!here> *finance*");
+        for failing in [SLACK_TEXT, SLACK_TITLE] {
+            let failed = render(failing, "{{ nope }}", &parcel);
+            assert!(failed.template_failed);
+            assert_eq!(failed.payload, rendered(&settings(), &parcel));
+        }
+    }
+
+    #[test]
+    fn five_hundred_alerts_are_no_more_than_slack_takes() {
+        let mut parcel = samples::many();
+        let hostile = samples::hostile().message.alerts.remove(0);
+        parcel.message.alerts = vec![hostile; 500];
+        parcel.message.truncated_alerts = 70;
+        let payload = rendered(&settings(), &parcel);
+        assert_acceptable(&payload);
+        assert!(payload.to_string().contains("… and 560 more"), "{payload:#}");
+    }
+
+    #[test]
     fn an_answer_means_one_thing() {
         let (delivered, rejected) = ("delivered", "rejected clientError");
         for (status, body, expected) in [

@@ -101,6 +101,19 @@ impl Default for Wording {
 
 /// What a template sees: the view, and `message`, the message as webhook bodies see it.
 fn context(parcel: &Parcel) -> minijinja::Value {
+    template::value(&context_json(parcel))
+}
+
+/// The names of all that a template sees at the top and of each alert.
+#[cfg(test)]
+pub(super) fn fields(parcel: &Parcel) -> Vec<String> {
+    let context = context_json(parcel);
+    let tops = context.as_object().into_iter().flatten();
+    let alerts = context["alerts"][0].as_object().into_iter().flatten();
+    tops.chain(alerts).map(|(name, _)| name.clone()).collect()
+}
+
+fn context_json(parcel: &Parcel) -> serde_json::Value {
     let view = View::of(parcel, ALERTS_SHOWN);
     let mut context = serde_json::to_value(&view).unwrap_or_default();
     if let Some(fields) = context.as_object_mut() {
@@ -109,7 +122,7 @@ fn context(parcel: &Parcel) -> minijinja::Value {
         let message = webhook::alertmanager(&parcel.message, ALERTS_SHOWN, true);
         fields.insert("message".to_owned(), message);
     }
-    template::value(&context)
+    context
 }
 
 #[cfg(test)]

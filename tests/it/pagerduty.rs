@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 use tollbell::store::DeliveryState;
 
-use crate::dispatch::{deliveries, receiver, ring, routing, stop_ringing, until, until_tried};
+use crate::dispatch::{receiver, ring, routing, stop_ringing, until, until_tried};
 use crate::support::app::{Setup, TestApp};
 use crate::support::http::{HttpSink, Reply};
 
-const KEY: &str = "0123456789abcdef0123456789planted";
+const KEY: &str = "0123456789abcdef012345678planted";
 
 async fn app(sink: &HttpSink, keys: &str) -> TestApp {
     let url = sink.url("/v2/enqueue");
@@ -112,10 +112,10 @@ async fn an_end_that_nobody_reported_resolves_nothing() {
             &format!("webhook_configs: [{{url: \"{hook}\"}}]"),
         ],
     )]))
-    .rules(crate::support::app::SPEND_LIMIT_RULE.replace(
-        "        labels:",
-        "        active_for: 1h\n        notify_expired: true\n        labels:",
-    ))
+    .rules(
+        crate::support::app::SPEND_LIMIT_RULE
+            .replace("active_for: 6h", "active_for: 1h\n        notify_expired: true"),
+    )
     .start()
     .await;
     ring(&app, "e-1", "p").await;
@@ -127,6 +127,6 @@ async fn an_end_that_nobody_reported_resolves_nothing() {
         (&json!("resolved"), &json!(true))
     );
     assert_eq!(sink.one("/v2/enqueue").json()["event_action"], "trigger");
-    assert_eq!(deliveries(&app, DeliveryState::Delivered).await.len(), 3);
+    until(&app, DeliveryState::Delivered, 3).await;
     app.stop().await;
 }
