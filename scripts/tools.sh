@@ -74,6 +74,29 @@ install_prometheus() {
   done
 }
 
+# Unpacked, not installed, for the same reason; but Debian's binary reads its templates from one fixed place.
+install_alertmanager() {
+  has alertmanager && return
+  local templates=usr/share/prometheus/alertmanager
+  [ -x .tools/bin/alertmanager ] && [ -e "/$templates/default.tmpl" ] && return
+  echo "tools.sh: unpacking alertmanager"
+  refresh_lists
+  rm -rf .tools/alertmanager
+  mkdir -p .tools/alertmanager
+  (
+    cd .tools/alertmanager
+    apt-get -qq -o APT::Sandbox::User=root download prometheus-alertmanager
+    dpkg-deb -x prometheus-alertmanager_*.deb .
+    rm -- *.deb
+  ) || fail "the Debian package prometheus-alertmanager cannot be fetched"
+  [ -x .tools/alertmanager/usr/bin/prometheus-alertmanager ] ||
+    fail "the package prometheus-alertmanager does not hold it"
+  as_root mkdir -p "/$templates"
+  as_root cp -n ".tools/alertmanager/$templates"/*.tmpl "/$templates/" ||
+    fail "the templates of alertmanager cannot be put to /$templates"
+  ln -sfn ../alertmanager/usr/bin/prometheus-alertmanager .tools/bin/alertmanager
+}
+
 install_python_packages() {
   local stamp
   stamp="$(sha256sum scripts/requirements.txt) $(python3 --version)"
@@ -123,6 +146,7 @@ need python3 python3 python3-venv
 need strace strace
 strace -f --seccomp-bpf -e trace=none -o /dev/null true || fail "strace cannot trace here (ptrace is forbidden)"
 install_prometheus
+install_alertmanager
 install_python_packages
 install_helm
 if [ "${1:-}" = load ]; then need wrk wrk; fi

@@ -16,7 +16,7 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::engine::{self, Policy};
 use crate::metrics::{Metrics, Names};
-use crate::notify::{Notifier, Receiver};
+use crate::notify::{Notifier, Receiver, Wording};
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
 use crate::{admin, dispatch, intake};
@@ -62,6 +62,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     tasks: Tasks,
     receivers: BTreeMap<String, Receiver>,
+    wording: Wording,
 }
 
 impl App {
@@ -75,6 +76,7 @@ impl App {
             metrics,
             tasks: Tasks::new(),
             receivers: config.receivers.iter().map(|r| (r.name.clone(), r.clone())).collect(),
+            wording: config.wording.clone(),
         };
         parts.tidy_up().await?;
         parts.start_dispatch()?;
@@ -212,7 +214,7 @@ impl Parts {
             metrics: Arc::clone(&self.metrics),
         };
         for integration in self.receivers.values().flat_map(|receiver| &receiver.integrations) {
-            let notifier = Notifier::new(integration)
+            let notifier = Notifier::new(integration, &self.wording)
                 .with_context(|| format!("cannot set up {}", integration.id))?;
             let lane =
                 dispatch::run(deps.clone(), integration.clone(), notifier, self.tasks.clone());

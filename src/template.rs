@@ -2,11 +2,12 @@
 //!
 //! One [`Templates`] holds many named templates and the filters that all of them share.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
 
 /// Work that one rendering may do, in minijinja's instructions; a runaway loop ends here.
@@ -16,7 +17,12 @@ pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
 /// Longest rendered text, in bytes; longer ones are cut.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
-/// Compiled templates by name. Names that end in `.html` escape HTML; all others escape nothing.
+/// How Slack's own markup escapes; see [`slack_escape`].
+const SLACK: AutoEscape = AutoEscape::Custom(Cow::Borrowed("slack"));
+
+/// Compiled templates by name. Names that end in `.html` escape HTML, those that end in `.mrkdwn` as Slack wants it;
+/// all others escape nothing.
+#[derive(Clone)]
 pub struct Templates {
     env: Environment<'static>,
 }
@@ -41,7 +47,13 @@ impl Templates {
         env.set_fuel(Some(FUEL));
         env.set_auto_escape_callback(|name| match name.rsplit_once('.') {
             Some((_, "html")) => AutoEscape::Html,
+            Some((_, "mrkdwn")) => SLACK,
             _ => AutoEscape::None,
+        });
+        env.set_formatter(|out, state, value| match (*state.auto_escape() == SLACK, value) {
+            (true, value) if value.is_safe() => Ok(write!(out, "{value}")?),
+            (true, value) => Ok(out.write_str(&slack_escape(&printed(value)?))?),
+            (false, value) => minijinja::escape_formatter(out, state, value),
         });
         env.add_filter("money", money);
         env.add_filter("duration", duration);
@@ -49,7 +61,7 @@ impl Templates {
         env.add_filter("truncate", truncate);
         env.add_filter("wrap", wrap);
         env.add_filter("row", row);
-        env.add_filter("slack_escape", slack_escape);
+        env.add_filter("slack_escape", slack_escape_filter);
         Self { env }
     }
 
@@ -252,6 +264,22 @@ pub fn slack_escape(text: &str) -> String {
     escaped
 }
 
+/// Where the template escapes by itself, escaping twice would be seen.
+fn slack_escape_filter(state: &State<'_, '_>, text: &str) -> Value {
+    match *state.auto_escape() == SLACK {
+        true => Value::from_safe_string(slack_escape(text)),
+        false => Value::from(slack_escape(text)),
+    }
+}
+
+/// A value as the default formatter prints it; one that is undefined is an error there.
+fn printed(value: &Value) -> Result<String, minijinja::Error> {
+    match value.is_undefined() {
+        true => Err(minijinja::Error::from(ErrorKind::UndefinedError)),
+        false => Ok(value.to_string()),
+    }
+}
+
 fn calls_everyone(after_at: &str) -> bool {
     ["channel", "here", "everyone", "group"].iter().any(|word| {
         after_at.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
@@ -310,6 +338,21 @@ mod tests {
         ] {
             assert_eq!(render(source, "{}").as_deref(), Ok(expected), "{source}");
         }
+    }
+
+    #[test]
+    fn slacks_markup_is_escaped_once_and_never_by_the_event() {
+        let mut templates = Templates::new();
+        let source = "<!here> {{ a }} {{ a | slack_escape }} {{ '<!here>' | safe }} {{ n }} {{ a | truncate(3) }}";
+        templates.add("x.mrkdwn", source).expect("compiles");
+        let context = value(&serde_json::json!({"a": "<!channel> & @here", "n": 5}));
+        let once = "&lt;!channel&gt; &amp; @\u{200b}here";
+        assert_eq!(
+            templates.render("x.mrkdwn", &context).as_deref(),
+            Ok(format!("<!here> {once} {once} <!here> 5 &lt;!…").as_str())
+        );
+        templates.add("x.mrkdwn", "{{ nope }}").expect("compiles");
+        assert!(templates.render("x.mrkdwn", &context).expect_err("undefined").undefined);
     }
 
     #[test]

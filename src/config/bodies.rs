@@ -1,4 +1,4 @@
-//! Body templates of `webhook_configs`: tried out at load, so that they cannot fail for the first time at night.
+//! Body templates of `webhook_configs`, and the messages that every template is tried with: tried out at load, so that they cannot fail for the first time at night.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,9 @@ use super::{Account, Context, files};
 use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
 use crate::event::{Event, Source};
 use crate::notify::{Parcel, webhook};
-use crate::problem::{At, Problem};
+use crate::problem::{At, Position, Problem};
 use crate::rules::{Labels, RuleSpec};
+use crate::template::TemplateError;
 
 /// A template that was read and is yet to be tried.
 pub(super) struct Body {
@@ -69,18 +70,112 @@ impl Body {
         &self.source.value
     }
 
-    /// Renders it for an alert that has all known labels and annotations, and an event of which nothing is known.
-    pub(super) fn try_out(&self, names: &Names, context: Context<'_>) {
-        let Err(error) = webhook::render_body(self.source(), &sample(names)) else { return };
+    /// Renders it for messages of every kind, of alerts that have all known labels and annotations and an event of
+    /// which nothing is known.
+    pub(super) fn try_out(&self, samples: &[Sample], context: Context<'_>) {
+        let render = |parcel: &Parcel| webhook::render_body(self.source(), parcel);
+        let Some(Failure { error, message, warning }) = try_samples(samples, render) else {
+            return;
+        };
         let line = error.line.unwrap_or(1);
         let (place, message) = if self.of_file {
-            let place = self.source.position.clone();
-            (place, format!("line {line} of the file: {}", error.message))
+            (self.source.position.clone(), format!("line {line} of the file: {message}"))
         } else {
-            (self.source.inside(line, 1), error.message)
+            (self.source.inside(line, 1), message)
         };
-        context.problems.push(Problem::error(place, &*self.key, message));
+        context.problems.push(problem(place, &self.key, message, warning));
     }
+}
+
+/// A message that a template is tried with.
+pub(super) struct Sample {
+    /// How it differs from the usual; empty for the usual one.
+    what: &'static str,
+    /// Its alerts share nothing: templates may rely on what a group has in common, and are only warned.
+    mixed: bool,
+    parcel: Parcel,
+}
+
+/// What is wrong with a template.
+pub(super) struct Failure {
+    /// The first error.
+    pub(super) error: TemplateError,
+    /// The error, and for which message.
+    pub(super) message: String,
+    /// It works for most messages.
+    pub(super) warning: bool,
+}
+
+/// Renders with each sample until one fails.
+pub(super) fn try_samples(
+    samples: &[Sample],
+    render: impl Fn(&Parcel) -> Result<String, TemplateError>,
+) -> Option<Failure> {
+    samples.iter().find_map(|sample| {
+        let error = render(&sample.parcel).err()?;
+        let message = match sample.what {
+            "" => error.message.clone(),
+            what => format!("{}, in a message {what}", error.message),
+        };
+        let warning = sample.mixed && error.undefined;
+        Some(Failure { error, message, warning })
+    })
+}
+
+/// The problem of a template that fails.
+pub(super) fn problem(place: Position, key: &str, message: String, warning: bool) -> Problem {
+    if !warning {
+        return Problem::error(place, key, message);
+    }
+    let hint = "plain text goes out then; write {{ name | default('') }}, or use alerts[0]";
+    Problem::warning(place, key, message).hint(hint)
+}
+
+/// Messages of every kind.
+pub(super) fn samples(names: &Names) -> Vec<Sample> {
+    let usual = sample(names);
+    let changed = |what, change: &dyn Fn(&mut Message)| {
+        let mut parcel = usual.clone();
+        change(&mut parcel.message);
+        Sample { what, mixed: false, parcel }
+    };
+    let over = |message: &mut Message, expired: bool, no_data: bool| {
+        message.status = Status::Resolved;
+        message.reason = Reason::AllResolved;
+        for alert in &mut message.alerts {
+            alert.status = Status::Resolved;
+            (alert.expired, alert.no_data) = (expired, no_data);
+        }
+    };
+    let several = |message: &mut Message| {
+        let alert = message.alerts.first().cloned();
+        message.alerts.extend(alert.iter().cloned().cycle().take(2));
+        if let Some(last) = message.alerts.last_mut() {
+            last.status = Status::Resolved;
+        }
+        message.truncated_alerts = 1;
+    };
+    let mut mixed = changed("whose alerts have nothing in common", &|message| {
+        several(message);
+        message.group_labels.clear();
+        message.common_labels.clear();
+        message.common_annotations.clear();
+    });
+    mixed.mixed = true;
+    vec![
+        Sample { what: "", mixed: false, parcel: usual.clone() },
+        changed("that resolves", &|message| over(message, false, false)),
+        changed("that expires", &|message| over(message, true, false)),
+        changed("that ends by no data", &|message| over(message, false, true)),
+        changed("without an end", &|message| {
+            for alert in &mut message.alerts {
+                alert.ends_at = None;
+            }
+        }),
+        changed("of several alerts", &several),
+        changed("for a fallback", &|message| message.fallback_for = Some("sample".to_owned())),
+        mixed,
+    ]
 }
 
 fn sample(names: &Names) -> Parcel {

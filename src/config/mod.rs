@@ -17,11 +17,13 @@ mod files;
 mod server;
 mod accounts;
 mod receivers;
+mod peers;
 mod email;
 mod bodies;
 mod matchers;
 mod intervals;
 mod inhibit;
+mod templates;
 mod routes;
 mod rules;
 mod metrics;
@@ -42,7 +44,7 @@ pub use schema::schema;
 use crate::alerts::{InhibitRule, Route, TimeInterval};
 use crate::event::PayloadPolicy;
 use crate::intake::signature::PublicKey;
-use crate::notify::Receiver;
+use crate::notify::{Receiver, Wording};
 use crate::problem::{Problem, Severity};
 use crate::rules::{Labels, RuleSet};
 use intervals::Intervals;
@@ -66,6 +68,8 @@ pub struct Config {
     pub route: Route,
     /// Who can be told.
     pub receivers: Vec<Receiver>,
+    /// The texts of messages.
+    pub wording: Wording,
     /// Which alerts keep which quiet.
     pub inhibit_rules: Vec<InhibitRule>,
     /// Named hours and days.
@@ -191,6 +195,7 @@ struct Parts {
     receivers: Vec<Receiver>,
     inhibit_rules: Vec<InhibitRule>,
     time_intervals: Vec<TimeInterval>,
+    wording: Wording,
 }
 
 impl Parts {
@@ -205,20 +210,25 @@ impl Parts {
         let server = server::read(&root.section("server"));
         let accounts = accounts::read(root, context);
         let store = server::read_store(&root.section("store"));
-        let receivers::Read { sections, receivers, bodies } = receivers::read(root, context);
+        let templates = templates::read(root, context, sources);
+        let receivers::Read { sections, receivers, bodies } =
+            receivers::read(root, context, &templates.wording);
         let route = routes::read(root, &receivers, &intervals);
         receivers::check_uses(&sections, &receivers, &route);
         let (rules, names) = rules::read(root, context, &accounts, sources);
+        let samples = bodies::samples(&names);
+        templates.try_out(&samples, context);
         for body in bodies {
-            body.try_out(&names, context);
+            body.try_out(&samples, context);
         }
         let inhibit_rules = inhibit::read(root);
         let time_intervals = intervals.finish();
-        Self { server, accounts, store, rules, route, receivers, inhibit_rules, time_intervals }
+        let wording = templates.wording;
+        Self { server, accounts, store, rules, route, receivers, inhibit_rules, time_intervals, wording }
     }
 
     fn check(self, hash: String) -> Option<Config> {
-        let Self { accounts, rules, route, receivers, inhibit_rules, time_intervals, .. } = self;
+        let Self { accounts, rules, route, receivers, inhibit_rules, time_intervals, wording, .. } = self;
         Some(Config {
             server: self.server?,
             accounts,
@@ -226,6 +236,7 @@ impl Parts {
             rules,
             route,
             receivers,
+            wording,
             inhibit_rules,
             time_intervals,
             hash,

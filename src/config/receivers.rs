@@ -7,10 +7,11 @@ use secrecy::ExposeSecret as _;
 use super::accounts::{NAME_CHARS_MAX, unique};
 use super::bodies::{self, Body};
 use super::section::{Section, closest, quote};
-use super::{Context, digest, email, files, server};
+use super::{Context, digest, email, files, peers, server};
 use crate::alerts::Route;
 use crate::notify::{
-    Channel, Integration, Notifier, NotifyError, RateLimit, Receiver, RetryPolicy, slack, webhook,
+    Channel, Integration, Notifier, NotifyError, RateLimit, Receiver, RetryPolicy, Wording, slack,
+    webhook,
 };
 use crate::problem::Problem;
 use crate::secret::Secret;
@@ -21,6 +22,14 @@ const RECEIVERS_MAX: usize = 1000;
 const CONCURRENCY: usize = 4;
 /// The same for Slack, which takes one a second.
 const CONCURRENCY_SLACK: usize = 1;
+/// The lists of integrations, and the word for the kind of each.
+const KINDS: [(&str, &str); 5] = [
+    ("email_configs", "email"),
+    ("slack_configs", "slack"),
+    ("webhook_configs", "webhook"),
+    ("pagerduty_configs", "pagerduty"),
+    ("alertmanager_configs", "alertmanager"),
+];
 /// Bytes of the hash that identifies a target.
 const TARGET_BYTES: usize = 4;
 /// Where legacy-free Slack webhooks live: they are bound to one channel.
@@ -34,7 +43,7 @@ pub(super) struct Read<'a> {
 }
 
 /// Reads `receivers`.
-pub(super) fn read<'a>(root: &Section<'a>, context: Context<'_>) -> Read<'a> {
+pub(super) fn read<'a>(root: &Section<'a>, context: Context<'_>, wording: &Wording) -> Read<'a> {
     let sections = root.sections("receivers");
     if root.is_empty("receivers") {
         root.error("receivers", "no receiver: nobody could be told");
@@ -45,11 +54,16 @@ pub(super) fn read<'a>(root: &Section<'a>, context: Context<'_>) -> Read<'a> {
     unique(&sections, "name");
     let mut bodies = Vec::new();
     let receivers =
-        sections.iter().map(|section| receiver(section, context, &mut bodies)).collect();
+        sections.iter().map(|section| receiver(section, context, wording, &mut bodies)).collect();
     Read { sections, receivers, bodies }
 }
 
-fn receiver(section: &Section<'_>, context: Context<'_>, bodies: &mut Vec<Body>) -> Receiver {
+fn receiver(
+    section: &Section<'_>,
+    context: Context<'_>,
+    wording: &Wording,
+    bodies: &mut Vec<Body>,
+) -> Receiver {
     let name = section.text("name").map(|name| name.value).unwrap_or_default();
     check_name(section);
     let fallback = section.text("fallback").map(|name| name.value);
@@ -58,9 +72,7 @@ fn receiver(section: &Section<'_>, context: Context<'_>, bodies: &mut Vec<Body>)
     }
     let mut integrations = Vec::new();
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
-    for (key, kind) in
-        [("email_configs", "email"), ("slack_configs", "slack"), ("webhook_configs", "webhook")]
-    {
+    for (key, kind) in KINDS {
         let entries = section.sections(key);
         unique(&entries, "name");
         for entry in &entries {
@@ -68,6 +80,8 @@ fn receiver(section: &Section<'_>, context: Context<'_>, bodies: &mut Vec<Body>)
             let read = match kind {
                 "email" => email::read(entry, context),
                 "slack" => read_slack(entry, context),
+                "pagerduty" => peers::read_pagerduty(entry, context),
+                "alertmanager" => peers::read_alertmanager(entry, context),
                 _ => read_webhook(entry, context, bodies),
             };
             let Some((channel, target)) = read else { continue };
@@ -78,7 +92,7 @@ fn receiver(section: &Section<'_>, context: Context<'_>, bodies: &mut Vec<Body>)
             let count = ids.entry(id.clone()).and_modify(|count| *count += 1).or_insert(1);
             let id = if *count == 1 { id } else { format!("{id}-{count}") };
             let integration = integration(entry, id, &name, channel);
-            check_usable(entry, &integration);
+            check_usable(entry, &integration, wording);
             integrations.push(integration);
         }
     }
@@ -87,8 +101,8 @@ fn receiver(section: &Section<'_>, context: Context<'_>, bodies: &mut Vec<Body>)
 }
 
 /// Reports what the notifier itself would refuse at start; body templates are tried on their own.
-fn check_usable(entry: &Section<'_>, integration: &Integration) {
-    match Notifier::new(integration) {
+fn check_usable(entry: &Section<'_>, integration: &Integration, wording: &Wording) {
+    match Notifier::new(integration, wording) {
         Ok(_) | Err(NotifyError::Template(_)) => {}
         Err(error) => {
             let text = error.to_string();
@@ -121,13 +135,18 @@ fn integration(entry: &Section<'_>, id: String, receiver: &str, channel: Channel
     let rate = entry.section("rate_limit");
     let concurrency = match channel {
         Channel::Slack(_) => CONCURRENCY_SLACK,
-        Channel::Email(_) | Channel::Webhook(_) => CONCURRENCY,
+        Channel::Email(_)
+        | Channel::Webhook(_)
+        | Channel::PagerDuty(_)
+        | Channel::Alertmanager(_) => CONCURRENCY,
     };
+    let resend = matches!(channel, Channel::Alertmanager(_));
     Integration {
         id,
         receiver: receiver.to_owned(),
         channel,
         send_resolved: entry.flag("send_resolved"),
+        resend: resend.then(|| entry.duration("resend_interval")),
         timeout: entry.duration("timeout"),
         retry: policy,
         rate_limit: RateLimit {
@@ -177,11 +196,7 @@ fn read_webhook(
     }
     let found = found?;
     let url = check_url(entry, &found);
-    let target = match &found.secret {
-        Secret::File(_) => found.place,
-        // The path may hold a token; the origin does not.
-        Secret::Inline(_) => url?.origin().ascii_serialization(),
-    };
+    let target = target(&found, url)?;
     let settings = webhook::Settings {
         url: found.secret,
         secret: secret.map(|found| found.secret),
@@ -193,7 +208,15 @@ fn read_webhook(
     Some((Channel::Webhook(settings), vec![target]))
 }
 
-fn check_url(entry: &Section<'_>, found: &files::Found) -> Option<reqwest::Url> {
+/// What identifies an address and is no secret. The path may hold a token; the origin does not.
+pub(super) fn target(found: &files::Found, url: Option<reqwest::Url>) -> Option<String> {
+    match &found.secret {
+        Secret::File(_) => Some(found.place.clone()),
+        Secret::Inline(_) => Some(url?.origin().ascii_serialization()),
+    }
+}
+
+pub(super) fn check_url(entry: &Section<'_>, found: &files::Found) -> Option<reqwest::Url> {
     let url = server::http_url(found.text.expose_secret());
     url.map_err(|message| entry.error(&found.key, message)).ok()
 }
@@ -208,7 +231,7 @@ fn check_signing_secret(entry: &Section<'_>, found: &files::Found) {
     }
 }
 
-fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String, Secret)> {
+pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String, Secret)> {
     let inline = entry.pairs("headers").into_iter().map(|pair| ("headers", pair));
     let of_file = entry.pairs("header_files").into_iter().map(|pair| ("header_files", pair));
     let mut headers: Vec<(String, Secret)> = Vec::new();

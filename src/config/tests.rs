@@ -56,6 +56,13 @@ fn kitchen_sink() -> (tempfile::TempDir, String) {
         ("url", "https://hook.example/s3cr3t\n".to_owned()),
         ("body", "{{ status }}".to_owned()),
         ("auth", "Bearer s3cr3t".to_owned()),
+        ("routing", "s3cr3t".repeat(6)[..32].to_owned()),
+        ("mail.txt", "{{ headline }}".to_owned()),
+        (
+            "mail.subject",
+            "[{{ status }}] {{ message.commonLabels.alertname | default('several') }}".to_owned(),
+        ),
+        ("pagerduty.summary", "{{ subject }}".to_owned()),
         ("ca.pem", certificate.cert.pem()),
         ("a.rules.yaml", include_str!("testdata/rules.yaml").to_owned()),
     ] {
@@ -187,7 +194,10 @@ fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
     assert_eq!(format!("{:?}", shipped.receivers), format!("{:?}", bare.receivers));
 
     // The commented-out keys, too: each `key: value` of a bounded key shows the table's default.
-    for shape in shapes(&CONFIG).into_iter().filter(|shape| shape.name != "slack_rate_limit") {
+    for shape in shapes(&CONFIG)
+        .into_iter()
+        .filter(|shape| !["slack_rate_limit", "pagerduty_rate_limit"].contains(&shape.name))
+    {
         for key in shape.keys {
             let default = match &key.kind {
                 Kind::Duration(bounds) | Kind::Size(bounds) | Kind::Integer(bounds) => {
@@ -220,10 +230,6 @@ fn words_of_later_parts_are_refused() {
         t.yaml:9:5: accounts[0].backfill: unknown key (hint: not in this version of tollbell)
         t.yaml:11:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
         t.yaml:12:1: metrics: unknown key (hint: not in this version of tollbell)
-        t.yaml:15:1: templates: unknown key (hint: not in this version of tollbell)
-        t.yaml:16:1: heartbeats: unknown key (hint: not in this version of tollbell)
-        t.yaml:19:5: receivers[0].pagerduty_configs: unknown key (hint: not in this version of tollbell)
-        t.yaml:20:5: receivers[0].alertmanager_configs: unknown key (hint: not in this version of tollbell)
         ");
 }
 
@@ -368,12 +374,12 @@ fn each_bad_file_has_its_words() {
         t.yaml:2:2: not YAML: tabs disallowed within this context (block indentation)
 
         --- "a: &a [1]\nb: *a\n"
-        t.yaml:1:1: a: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers)
+        t.yaml:1:1: a: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates)
         t.yaml:1:1: missing key "accounts" (hint: The Telnyx accounts that send webhooks here.)
         t.yaml:1:1: missing key "route" (hint: Who hears of which alert.)
         t.yaml:1:1: missing key "receivers" (hint: Who can be told, and how.)
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
-        t.yaml:2:1: b: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers)
+        t.yaml:2:1: b: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates)
         "#);
 }
 
@@ -384,7 +390,7 @@ fn an_unknown_key_has_the_nearest_one_as_its_hint() {
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
         t.yaml:4:1: rulefiles: unknown key (hint: did you mean rule_files?)
         t.yaml:5:1: servr: unknown key (hint: did you mean server?)
-        t.yaml:6:1: zzz: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers)
+        t.yaml:6:1: zzz: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates)
         ");
 }
 
@@ -600,4 +606,90 @@ proptest! {
         text.splice(at..end, with.chars());
         parse("t", &text.into_iter().collect::<String>(), Path::new("/nowhere"), &env);
     }
+}
+
+#[test]
+fn template_files_replace_texts_by_their_name_and_are_tried_at_load() {
+    let dir = tempfile::tempdir().expect("directory");
+    let write =
+        |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("write");
+    let text = |list: &str| format!("{ACCOUNT}{REST}templates: {list}\n");
+    let check = |list: &str| {
+        let found = check_in(dir.path(), &text(list));
+        let lines = found.lines().filter(|line| !line.contains("no rules"));
+        let base = format!("{}/", dir.path().display());
+        lines.map(|line| line.replace(&base, "DIR/") + "\n").collect::<String>()
+    };
+    std::fs::create_dir(dir.path().join("sub")).expect("directory");
+    write("mail.txt", "{{ headline }}\n{{ nope }}");
+    write("mail.html", "{{ headline }}\n\n{% if %}");
+    write("mail.subject", "{{ message.commonLabels.alertname }}");
+    write("slack.title", "{% if status == 'NO DATA' %}\n{{ gone }}{% endif %}");
+    write("slack.mrkdwn", "{{ headline | truncate(9) }} {{ now | ago(now) }}");
+    write("mail.tex", "");
+    write("sub/slack.mrkdwn", "");
+    insta::assert_snapshot!(check("[mail.*, \"s*.*\", sub/slack.mrkdwn, body.txt, nothing.*]"), @r###"
+    t.yaml:4:13: templates[0]: no text has the name "mail.tex" (hint: did you mean mail.txt?)
+    t.yaml:4:29: templates[2]: slack.mrkdwn is replaced twice, first by DIR/slack.mrkdwn
+    t.yaml:4:47: templates[3]: no such file
+    t.yaml:4:57: templates[4]: no such file
+    DIR/mail.html:3:1: templates[0]: syntax error: unexpected end of block
+    DIR/mail.subject:1:1: warning: templates[0]: undefined value: `message.commonLabels.alertname` is undefined, in a message whose alerts have nothing in common (hint: plain text goes out then; write {{ name | default('') }}, or use alerts[0])
+    DIR/mail.txt:2:1: templates[0]: undefined value: `nope` is undefined
+    DIR/slack.title:2:1: templates[1]: undefined value: `gone` is undefined, in a message that ends by no data
+    "###);
+    write("mail.subject", "{{ message.commonLabels.alertname | default('several') }}");
+    assert_eq!(check("[mail.subject, slack.mrkdwn]"), "");
+    write("mail.subject", &"x".repeat(70_000));
+    assert_eq!(
+        check("[mail.subject]"),
+        "t.yaml:4:13: templates[0]: DIR/mail.subject: larger than 65536 bytes\n"
+    );
+}
+
+#[test]
+fn a_webhook_body_is_tried_with_messages_of_every_kind() {
+    let body = |body: &str| {
+        check(&format!(
+            "{ACCOUNT}route: {{receiver: ops}}\nreceivers:\n  - name: ops\n    webhook_configs:\n      - url: http://127.0.0.1/\n        body: \"{body}\"\n"
+        ))
+    };
+    let common = body("{{ commonLabels.alertname }}");
+    assert!(
+        common.contains("warning: receivers[0].webhook_configs[0].body: undefined"),
+        "{common}"
+    );
+    assert!(common.contains("in a message whose alerts have nothing in common"), "{common}");
+    assert!(!body("{{ commonLabels.alertname | default('') }}").contains("body"));
+    let over = body("{% if status == 'resolved' and alerts[0].expired %}{{ nope }}{% endif %}");
+    assert!(over.contains("is undefined, in a message that expires"), "{over}");
+    let several = body("{{ alerts[1].status if alerts | length > 1 else x }}");
+    assert!(several.contains("receivers[0].webhook_configs[0].body: undefined"), "{several}");
+}
+
+#[test]
+fn pagerduty_and_alertmanager_say_what_is_wrong() {
+    let text = format!(
+        "{ACCOUNT}route: {{receiver: ops}}\nreceivers:\n  - name: ops\n    pagerduty_configs:\n      - url: ftp://x\n      - {{routing_key: short, client_url: \"x y\", severity: {{sev1: fatal}}}}\n      - {{service_key: x}}\n    alertmanager_configs:\n      - url: http://am:9093/api/v2/alerts/\n      - {{url: \"http://am:9093/?x=1\", resend_interval: 5s, headers: {{Host: x}}}}\n      - {{}}\n"
+    );
+    let found = check(&text);
+    let found: String = found
+        .lines()
+        .filter(|line| !line.contains("no rules"))
+        .map(|l| l.to_owned() + "\n")
+        .collect();
+    insta::assert_snapshot!(found, @r###"
+    t.yaml:6:9: receivers[0].pagerduty_configs[0]: missing key "routing_key" or "routing_key_file"
+    t.yaml:6:14: receivers[0].pagerduty_configs[0].url: the URL is not http or https
+    t.yaml:7:23: warning: receivers[0].pagerduty_configs[1].routing_key: a routing key of PagerDuty has 32 characters
+    t.yaml:7:43: receivers[0].pagerduty_configs[1].client_url: expected a URL such as https://example.com/path
+    t.yaml:7:66: receivers[0].pagerduty_configs[1].severity.sev1: expected one of info, warning, error, critical
+    t.yaml:8:9: receivers[0].pagerduty_configs[2]: missing key "routing_key" or "routing_key_file"
+    t.yaml:8:10: receivers[0].pagerduty_configs[2].service_key: unknown key (hint: use routing_key: only the Events API v2 is spoken)
+    t.yaml:10:14: receivers[0].alertmanager_configs[0].url: leave /api/v2/alerts away: it is added
+    t.yaml:11:9: receivers[0].alertmanager_configs[1]: header "Host" cannot be set
+    t.yaml:11:16: receivers[0].alertmanager_configs[1].url: the URL must end with its path: no ? and no #
+    t.yaml:11:55: receivers[0].alertmanager_configs[1].resend_interval: must be between 10s and 1h
+    t.yaml:12:9: receivers[0].alertmanager_configs[2]: missing key "url" or "url_file"
+    "###);
 }

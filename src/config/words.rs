@@ -75,8 +75,7 @@ impl Kind {
 /// Words of the plan that this version does not read yet.
 #[rustfmt::skip]
 pub(super) const LATER: &[&str] = &[
-    "alertmanager_configs", "api_key", "api_key_file", "backfill", "balance", "heartbeats",
-    "pagerduty_configs", "templates",
+    "api_key", "api_key_file", "backfill", "balance", "heartbeats",
 ];
 
 pub(super) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
@@ -116,6 +115,11 @@ pub(super) static CONFIG: Shape = shape(
             "Hours and days with a name, for routes and rules.",
         ),
         required("receivers", Kind::Maps(&RECEIVER), "Who can be told, and how."),
+        key(
+            "templates",
+            Kind::Texts,
+            "Files that replace built-in texts, each named as what it replaces; * and ? are globs.",
+        ),
     ],
 );
 
@@ -212,6 +216,8 @@ static RECEIVER: Shape = shape(
         key("email_configs", Kind::Maps(&EMAIL), "E-mail by SMTP."),
         key("slack_configs", Kind::Maps(&SLACK), "Slack incoming webhooks."),
         key("webhook_configs", Kind::Maps(&WEBHOOK), "Any HTTP endpoint."),
+        key("pagerduty_configs", Kind::Maps(&PAGERDUTY), "PagerDuty, by its Events API v2."),
+        key("alertmanager_configs", Kind::Maps(&ALERTMANAGER), "Another Alertmanager."),
     ],
 );
 
@@ -309,6 +315,55 @@ static WEBHOOK: Shape = Shape {
     hints: &[("http_config", "use headers, header_files and tls_config")],
 };
 
+static PAGERDUTY: Shape = Shape {
+    name: "pagerduty_config",
+    keys: &[
+        NAME,
+        key("routing_key", Kind::Text(""), "Integration key of the Events API v2; a secret."),
+        key("routing_key_file", Kind::Text(""), "File that holds it."),
+        key(
+            "url",
+            Kind::Text("https://events.pagerduty.com/v2/enqueue"),
+            "Where events go; https://events.eu.pagerduty.com/v2/enqueue in the EU.",
+        ),
+        key(
+            "severity",
+            Kind::Pairs,
+            "Values of the label severity as critical, error, warning or info, besides the usual.",
+        ),
+        key("client", Kind::Text("tollbell"), "Who sends, as PagerDuty shows it."),
+        key("client_url", Kind::Text(""), "Where that leads; server.external_url by default."),
+        TLS_CONFIG_KEY,
+        SEND_RESOLVED,
+        TIMEOUT,
+        RETRY_KEY,
+        key("rate_limit", Kind::Map(&PAGERDUTY_RATE), "How fast; PagerDuty takes 120 a minute."),
+    ],
+    hints: &[("service_key", "use routing_key: only the Events API v2 is spoken")],
+};
+
+static ALERTMANAGER: Shape = Shape {
+    name: "alertmanager_config",
+    keys: &[
+        NAME,
+        key("url", Kind::Text(""), "Where its pages begin; treated as a secret."),
+        key("url_file", Kind::Text(""), "File that holds it."),
+        key(
+            "resend_interval",
+            Kind::Duration(within("1m", "10s", "1h")),
+            "Firing alerts are sent again so often, and end there after four times that in silence.",
+        ),
+        key("headers", Kind::Pairs, "Further request headers; their values are secrets."),
+        key("header_files", Kind::Pairs, "Further request headers, each value in a file."),
+        TLS_CONFIG_KEY,
+        SEND_RESOLVED,
+        TIMEOUT,
+        RETRY_KEY,
+        RATE_KEY,
+    ],
+    hints: &[("http_config", "use headers, header_files and tls_config")],
+};
+
 static TLS_CONFIG: Shape = shape(
     "tls_config",
     &[key("ca_file", Kind::Text(""), "PEM file of authorities to trust besides the system's.")],
@@ -344,5 +399,13 @@ static SLACK_RATE: Shape = shape(
     &[
         key("per_second", Kind::Number(within("1", "0.001", "1000")), "Sends a second, for long."),
         key("burst", Kind::Integer(within("3", "1", "1000")), "Sends at once."),
+    ],
+);
+
+static PAGERDUTY_RATE: Shape = shape(
+    "pagerduty_rate_limit",
+    &[
+        key("per_second", Kind::Number(within("2", "0.001", "1000")), "Sends a second, for long."),
+        key("burst", Kind::Integer(within("10", "1", "1000")), "Sends at once."),
     ],
 );

@@ -1,6 +1,6 @@
 //! E-mail by SMTP.
 //!
-//! Renders text and HTML from built-in templates before anything connects; a template that fails is replaced by plain
+//! Renders text and HTML from templates before anything connects; a template that fails is replaced by plain
 //! text. One parcel is one recipient's copy; all copies show all recipients. Mails of one group of alerts make one
 //! thread: they refer to an identifier that is derived from the group and that no mail has.
 
@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 use super::smtp::{Letter, Server};
 use super::text::one_line;
 use super::view::{Tone, View};
+use super::wording::{MAIL_HTML, MAIL_SUBJECT, MAIL_TEXT, Wording};
 use super::{NotifyError, Outcome, Parcel, Reason, Sent, plain};
 use crate::secret::Secret;
-use crate::template::{self, TemplateError, Templates};
 
 /// Settings of an `email_configs` entry.
 #[derive(Debug, Clone)]
@@ -78,10 +78,8 @@ pub enum Mechanism {
     XOauth2,
 }
 
-const TEXT: &str = "mail.txt";
-const HTML: &str = "mail.html";
-/// Alerts told in one mail; the rest is counted.
-const ALERTS_SHOWN: usize = 20;
+/// Longest subject, in characters; a template of the user's may be longer.
+const SUBJECT_CHARACTERS: usize = 250;
 /// Longest value of a header made from labels, in characters.
 const HEADER_CHARACTERS: usize = 120;
 /// Headers that are not for the user to set: envelope, structure, and those that tie mails together.
@@ -126,7 +124,7 @@ struct Letterhead {
     from: Mailbox,
     to: Vec<Mailbox>,
     headers: Vec<HeaderValue>,
-    templates: Templates,
+    wording: Wording,
 }
 
 impl Mailer {
@@ -134,8 +132,9 @@ impl Mailer {
         settings: &Settings,
         timeout: Duration,
         connections: usize,
+        wording: &Wording,
     ) -> Result<Self, NotifyError> {
-        let letterhead = Letterhead::new(settings)?;
+        let letterhead = Letterhead::new(settings, wording)?;
         Ok(Self { letterhead, server: Server::new(settings, timeout, connections)? })
     }
 
@@ -163,12 +162,16 @@ impl Mailer {
 }
 
 /// Renders what a mail would say. Pure; an error is one of the settings.
-pub fn render(settings: &Settings, parcel: &Parcel) -> Result<Rendered, NotifyError> {
-    Ok(Letterhead::new(settings)?.render(parcel))
+pub fn render(
+    settings: &Settings,
+    parcel: &Parcel,
+    wording: &Wording,
+) -> Result<Rendered, NotifyError> {
+    Ok(Letterhead::new(settings, wording)?.render(parcel))
 }
 
 impl Letterhead {
-    fn new(settings: &Settings) -> Result<Self, NotifyError> {
+    fn new(settings: &Settings, wording: &Wording) -> Result<Self, NotifyError> {
         let from =
             mailbox(&settings.from).ok_or_else(|| NotifyError::Address(settings.from.clone()))?;
         let headers = settings.headers.iter().map(|(name, value)| {
@@ -181,31 +184,26 @@ impl Letterhead {
                 None => Err(NotifyError::Header { name: name.clone() }),
             }
         });
-        let mut templates = Templates::new();
-        add_built_in(&mut templates).map_err(NotifyError::Template)?;
         Ok(Self {
             from,
             to: settings.to.iter().filter_map(|to| mailbox(to)).collect(),
             headers: headers.collect::<Result<_, _>>()?,
-            templates,
+            wording: wording.clone(),
         })
     }
 
     fn render(&self, parcel: &Parcel) -> Rendered {
-        let view = View::of(parcel, ALERTS_SHOWN);
-        let context = template::value(&serde_json::to_value(&view).unwrap_or_default());
-        let parts = self.templates.render(TEXT, &context);
-        let parts = parts.and_then(|text| Ok((text, self.templates.render(HTML, &context)?)));
-        // An ASCII text may look like an encoded word of RFC 2047, and would be decoded.
-        let subject = view.subject.replace("=?", "= ?");
-        match parts {
-            Ok((text, html)) => Rendered { subject, text, html, template_failed: false },
+        match self.wording.render_all([MAIL_SUBJECT, MAIL_TEXT, MAIL_HTML], parcel) {
+            Ok([subject, text, html]) => {
+                Rendered { subject: header_text(&subject), text, html, template_failed: false }
+            }
             Err(error) => {
                 let receiver = parcel.message.receiver.as_str();
                 tracing::warn!(%error, receiver, "mail template failed, plain text goes out");
                 let text = plain(parcel);
                 let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
                 let html = format!("<!doctype html><pre>{escaped}</pre>");
+                let subject = header_text(&View::of(parcel, 1).subject);
                 Rendered { subject, text, html, template_failed: true }
             }
         }
@@ -245,9 +243,9 @@ impl Letterhead {
     }
 }
 
-fn add_built_in(templates: &mut Templates) -> Result<(), TemplateError> {
-    templates.add(TEXT, include_str!("templates/mail.txt"))?;
-    templates.add(HTML, include_str!("templates/mail.html"))
+/// A subject on one line. An ASCII text may look like an encoded word of RFC 2047, and would be decoded.
+fn header_text(subject: &str) -> String {
+    one_line(subject, SUBJECT_CHARACTERS).replace("=?", "= ?")
 }
 
 /// Headers by which people filter and machines keep quiet (RFC 3834).
@@ -339,8 +337,16 @@ mod tests {
         }
     }
 
+    fn letterhead() -> Letterhead {
+        Letterhead::new(&settings(), &Wording::default()).expect("settings")
+    }
+
+    fn told(parcel: &Parcel) -> Rendered {
+        render(&settings(), parcel, &Wording::default()).expect("renders")
+    }
+
     fn formatted(parcel: &Parcel) -> Vec<u8> {
-        let letterhead = Letterhead::new(&settings()).expect("settings");
+        let letterhead = letterhead();
         let target = mailbox(&parcel.target).expect("target");
         let rendered = letterhead.render(parcel);
         assert!(!rendered.template_failed);
@@ -357,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_text_tells_it_at_one_glance() {
-        let rendered = render(&settings(), &samples::spend_limit()).expect("renders");
+        let rendered = told(&samples::spend_limit());
         assert_eq!(
             rendered.subject,
             "[FIRING] Messaging profile reached its spend limit · account default"
@@ -386,7 +392,7 @@ mod tests {
         -- 
         Told because: first notification, receiver finance
         "###);
-        let rendered = render(&settings(), &samples::resolved()).expect("renders");
+        let rendered = told(&samples::resolved());
         insta::assert_snapshot!(rendered.text, @r###"
         RESOLVED · was critical · account default
 
@@ -406,16 +412,16 @@ mod tests {
         -- 
         Told because: all alerts resolved, receiver finance
         "###);
-        let rendered = render(&settings(), &samples::fallback()).expect("renders");
+        let rendered = told(&samples::fallback());
         assert!(rendered.subject.ends_with(" · for oncall"), "{}", rendered.subject);
         assert!(rendered.text.contains("! This copy is for receiver oncall, which could not be"));
     }
 
     #[test]
     fn many_alerts_are_cut_and_counted() {
-        let rendered = render(&settings(), &samples::many()).expect("renders");
+        let rendered = told(&samples::many());
         assert!(!rendered.template_failed);
-        assert_eq!(rendered.subject, "[FIRING] 34 alerts, 1 of them over: CallCostHigh");
+        assert_eq!(rendered.subject, "[FIRING:33] CallCostHigh · 1 over");
         assert!(rendered.text.contains("… and 14 more"));
         assert!(rendered.html.contains("and 14 more"));
     }
@@ -447,7 +453,7 @@ mod tests {
     #[test]
     fn hostile_text_is_text() {
         let parcel = samples::hostile();
-        let html = render(&settings(), &parcel).expect("renders").html;
+        let html = told(&parcel).html;
         for bad in ["<script", "<img", "<b>&", "href=\"javascript", "\u{202e}"] {
             assert!(!html.contains(bad), "{bad}");
         }
@@ -458,9 +464,8 @@ mod tests {
 
     #[test]
     fn a_template_that_fails_gives_way_to_plain_text() {
-        let mut letterhead = Letterhead::new(&settings()).expect("settings");
-        letterhead.templates.add(TEXT, "{{ nope }}").expect("compiles");
-        let rendered = letterhead.render(&samples::hostile());
+        let wording = Wording::new([(MAIL_TEXT, "{{ nope }}")]).expect("compiles");
+        let rendered = render(&settings(), &samples::hostile(), &wording).expect("renders");
         assert!(rendered.template_failed);
         assert!(rendered.text.contains("Failure reason: outbound_profile_daily"));
         assert!(!rendered.html.contains("<script"));
@@ -478,11 +483,11 @@ mod tests {
         ] {
             let headers = vec![(name.to_owned(), value.to_owned())];
             let settings = Settings { headers, ..settings() };
-            assert!(Letterhead::new(&settings).is_err(), "{name}");
+            assert!(Letterhead::new(&settings, &Wording::default()).is_err(), "{name}");
         }
         for from in ["", "nobody", "a@b\r\nBcc: c@d"] {
             let settings = Settings { from: from.to_owned(), ..settings() };
-            assert!(Letterhead::new(&settings).is_err(), "{from}");
+            assert!(Letterhead::new(&settings, &Wording::default()).is_err(), "{from}");
         }
     }
 
@@ -507,7 +512,7 @@ mod tests {
                 prop_assert!(seen.insert(name), "{line}");
                 prop_assert!(!line.contains(['\r', '\n']));
             }
-            let rendered = render(&settings(), &parcel).expect("renders");
+            let rendered = told(&parcel);
             prop_assert_eq!(rendered.subject.lines().count(), 1);
         }
     }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -42,6 +42,19 @@ const BODY_PATIENCE: Duration = Duration::from_secs(1);
 const QUOTE_CHARACTERS: usize = 80;
 /// A secret shorter than this is too common a text to be blotted out, in bytes.
 const BLOT_BYTES_MIN: usize = 4;
+
+/// Headers that we set ourselves, or that belong to the connection.
+const RESERVED_HEADERS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "idempotency-key",
+    "te",
+    "transfer-encoding",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
 
 /// A client whose every exchange ends within `timeout`, trusting the system's authorities and those of `ca_file`.
 pub(super) fn client(
@@ -225,6 +238,42 @@ pub(super) fn read_secret(secret: &Secret, what: &str) -> Result<SecretString, O
             Err(no_credentials(&format!("{what} cannot be read from its file: {}", error.kind())))
         }
     }
+}
+
+/// Names and values of the user's own headers; refuses names that are malformed or not the user's to set.
+pub(super) fn own_headers(
+    headers: &[(String, Secret)],
+) -> Result<Vec<(HeaderName, Secret)>, NotifyError> {
+    let parse = |(name, value): &(String, Secret)| {
+        let parsed = name.parse::<HeaderName>().ok();
+        match parsed.filter(|parsed| !RESERVED_HEADERS.contains(&parsed.as_str())) {
+            Some(parsed) => Ok((parsed, value.clone())),
+            None => Err(NotifyError::Header { name: name.clone() }),
+        }
+    };
+    headers.iter().map(parse).collect()
+}
+
+/// Adds the user's own headers, and their values to what no text may show.
+pub(super) fn add_own(
+    headers: &mut HeaderMap,
+    own: &[(HeaderName, Secret)],
+    secrets: &mut Vec<String>,
+) -> Result<(), Outcome> {
+    for (name, value) in own {
+        let value = read_secret(value, "a header's value")?;
+        headers.insert(name, header_value(value.expose_secret())?);
+        secrets.push(value.expose_secret().to_owned());
+    }
+    Ok(())
+}
+
+/// A header's value that is never logged.
+pub(super) fn header_value(text: &str) -> Result<HeaderValue, Outcome> {
+    let value = HeaderValue::from_str(text);
+    let mut value = value.map_err(|_malformed| no_credentials("a header's value is malformed"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The outcome where a credential of ours is missing or malformed.

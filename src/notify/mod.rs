@@ -9,7 +9,10 @@
 pub mod email;
 pub mod slack;
 pub mod webhook;
+pub mod pagerduty;
+pub mod alertmanager;
 pub mod http;
+mod wording;
 mod smtp;
 mod view;
 mod facts;
@@ -18,6 +21,8 @@ mod text;
 mod samples;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod documented;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -26,7 +31,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
-use self::view::View;
+use self::view::{End, View};
+pub use self::wording::Wording;
 use crate::alerts::{self, Message, Status};
 use crate::template::TemplateError;
 
@@ -54,6 +60,9 @@ pub struct Integration {
     pub channel: Channel,
     /// Whether ends are told too.
     pub send_resolved: bool,
+    /// Where the peer forgets what is not told again: how often it must be. Stands in for the `repeat_interval` of
+    /// the route.
+    pub resend: Option<Duration>,
     /// Bound on one whole send, connect to last byte.
     pub timeout: Duration,
     /// When to try again and when to stop.
@@ -65,11 +74,17 @@ pub struct Integration {
 }
 
 impl Integration {
-    /// Whether it tells a message: ends only with `send_resolved`, but what was never told before always.
+    /// Whether it tells a message: ends only with `send_resolved`, but what was never told before always. PagerDuty
+    /// hears of no end that nobody reported: it could only take it for an all-clear, or page for it.
     pub fn tells(&self, message: &Message) -> bool {
-        message.status == Status::Firing
-            || self.send_resolved
-            || message.reason == alerts::Reason::First
+        if message.status == Status::Firing || message.reason == alerts::Reason::First {
+            return true;
+        }
+        let heard = match &self.channel {
+            Channel::PagerDuty(_) => End::worst(message) == End::Resolved,
+            _ => true,
+        };
+        self.send_resolved && heard
     }
 }
 
@@ -82,6 +97,10 @@ pub enum Channel {
     Slack(slack::Settings),
     /// Any HTTP endpoint.
     Webhook(webhook::Settings),
+    /// PagerDuty's Events API v2.
+    PagerDuty(pagerduty::Settings),
+    /// Another Alertmanager.
+    Alertmanager(alertmanager::Settings),
 }
 
 impl Channel {
@@ -91,6 +110,8 @@ impl Channel {
             Self::Email(_) => "email",
             Self::Slack(_) => "slack",
             Self::Webhook(_) => "webhook",
+            Self::PagerDuty(_) => "pagerduty",
+            Self::Alertmanager(_) => "alertmanager",
         }
     }
 
@@ -98,7 +119,9 @@ impl Channel {
     pub fn targets(&self) -> Vec<String> {
         match self {
             Self::Email(settings) => settings.to.clone(),
-            Self::Slack(_) | Self::Webhook(_) => vec![String::new()],
+            Self::Slack(_) | Self::Webhook(_) | Self::PagerDuty(_) | Self::Alertmanager(_) => {
+                vec![String::new()]
+            }
         }
     }
 }
@@ -243,6 +266,8 @@ enum Way {
     Email(email::Mailer),
     Slack(slack::Poster),
     Webhook(webhook::Poster),
+    PagerDuty(pagerduty::Poster),
+    Alertmanager(alertmanager::Poster),
 }
 
 /// Why an integration cannot be used at all. Holds no secret.
@@ -279,17 +304,29 @@ pub enum NotifyError {
 impl Notifier {
     /// Builds what one integration keeps between sends: TLS, clients, pools, templates. Reads `ca_file` but no secret,
     /// and connects to nobody.
-    pub fn new(integration: &Integration) -> Result<Self, NotifyError> {
+    pub fn new(integration: &Integration, wording: &Wording) -> Result<Self, NotifyError> {
         let Integration { timeout, concurrency, .. } = *integration;
         let way = match &integration.channel {
             Channel::Email(settings) => {
-                Way::Email(email::Mailer::new(settings, timeout, concurrency)?)
+                Way::Email(email::Mailer::new(settings, timeout, concurrency, wording)?)
             }
             Channel::Slack(settings) => {
-                Way::Slack(slack::Poster::new(settings, timeout, concurrency)?)
+                Way::Slack(slack::Poster::new(settings, timeout, concurrency, wording)?)
             }
             Channel::Webhook(settings) => {
                 Way::Webhook(webhook::Poster::new(settings, timeout, concurrency)?)
+            }
+            Channel::PagerDuty(settings) => {
+                Way::PagerDuty(pagerduty::Poster::new(settings, timeout, concurrency, wording)?)
+            }
+            Channel::Alertmanager(settings) => {
+                let resend = integration.resend.unwrap_or(alertmanager::RESEND_DEFAULT);
+                Way::Alertmanager(alertmanager::Poster::new(
+                    settings,
+                    timeout,
+                    concurrency,
+                    resend,
+                )?)
             }
         };
         Ok(Self { timeout, way })
@@ -302,6 +339,8 @@ impl Notifier {
                 Way::Email(mailer) => mailer.send(parcel).await,
                 Way::Slack(poster) => poster.send(parcel).await,
                 Way::Webhook(poster) => poster.send(parcel).await,
+                Way::PagerDuty(poster) => poster.send(parcel).await,
+                Way::Alertmanager(poster) => poster.send(parcel).await,
             }
         };
         let bounded = tokio::time::timeout(self.timeout, AssertUnwindSafe(exchange).catch_unwind());
@@ -317,16 +356,28 @@ impl Notifier {
 }
 
 /// What a channel would send, for people to look at: subject and text of a mail, JSON or body of a post. Pure.
-pub fn preview(channel: &Channel, parcel: &Parcel) -> Result<String, NotifyError> {
+pub fn preview(
+    channel: &Channel,
+    parcel: &Parcel,
+    wording: &Wording,
+) -> Result<String, NotifyError> {
     match channel {
         Channel::Email(settings) => {
-            let rendered = email::render(settings, parcel)?;
+            let rendered = email::render(settings, parcel, wording)?;
             Ok(format!("Subject: {}\n\n{}", rendered.subject, rendered.text))
         }
-        Channel::Slack(settings) => Ok(format!("{:#}", slack::render(settings, parcel))),
+        Channel::Slack(settings) => {
+            Ok(format!("{:#}", slack::render(settings, parcel, wording).payload))
+        }
         Channel::Webhook(settings) => {
             let rendered = webhook::render(settings, parcel).map_err(NotifyError::Template)?;
             Ok(rendered.body)
+        }
+        Channel::PagerDuty(settings) => {
+            Ok(format!("{:#}", pagerduty::render(settings, parcel, wording).event))
+        }
+        Channel::Alertmanager(_) => {
+            Ok(format!("{:#}", alertmanager::render(parcel, alertmanager::RESEND_DEFAULT)))
         }
     }
 }

@@ -116,6 +116,41 @@ pub(super) fn resolved() -> Parcel {
     parcel
 }
 
+/// Over, because no reading came.
+pub(super) fn no_data() -> Parcel {
+    let mut parcel = resolved();
+    parcel.message.alerts[0].no_data = true;
+    parcel
+}
+
+/// Over, because its time was.
+pub(super) fn expired() -> Parcel {
+    let mut parcel = resolved();
+    parcel.message.alerts[0].expired = true;
+    parcel
+}
+
+/// Alerts of several rules and accounts, some over, each in another way.
+pub(super) fn mixed() -> Parcel {
+    let mut alerts = spend_limit().message.alerts;
+    let balance = labels(&[
+        ("account", "reseller-north"),
+        ("alertname", "LowBalance"),
+        ("severity", "warning"),
+    ]);
+    let event = json!({"kind": "account.balance", "currency": "EUR", "fields": {"available_credit": "41.5"}});
+    let summary = labels(&[("summary", "reseller-north: 41.50 EUR left")]);
+    alerts.push(alert(balance, summary, event));
+    for (expired, no_data) in [(false, false), (true, false), (false, true)] {
+        let mut over =
+            many().message.alerts.remove(usize::from(expired) + 2 * usize::from(no_data));
+        over.status = Status::Resolved;
+        (over.expired, over.no_data) = (expired, no_data);
+        alerts.push(over);
+    }
+    parcel(alerts)
+}
+
 /// A copy for someone else, who was not reached.
 pub(super) fn fallback() -> Parcel {
     let mut parcel = spend_limit();
@@ -197,6 +232,9 @@ pub(super) fn all() -> Vec<(&'static str, Parcel)> {
         ("resolved", resolved()),
         ("fallback", fallback()),
         ("many", many()),
+        ("mixed", mixed()),
+        ("expired", expired()),
+        ("no-data", no_data()),
         ("hostile", hostile()),
         ("bare", bare()),
     ]

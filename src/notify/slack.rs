@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 use super::facts::Fact;
 use super::http::{self, Answer};
-use super::view::{AlertView, Link, View};
+use super::text::one_line;
+use super::view::{AlertView, Link, Tone, View};
+use super::wording::{SLACK_TEXT, SLACK_TITLE, Wording};
 use super::{NotifyError, Outcome, Parcel, Reason, Sent};
 use crate::secret::Secret;
 use crate::template::slack_escape;
@@ -36,6 +38,8 @@ pub struct Settings {
 const HEADER_MAX: usize = 150;
 /// Headline and details of a section; Slack allows 3,000.
 const SECTION_MAX: usize = 1_800;
+/// A template's text; Slack allows 3,000.
+const TEMPLATE_MAX: usize = 2_900;
 /// A field's text; Slack allows 2,000.
 const FIELD_MAX: usize = 250;
 /// A field's name.
@@ -44,7 +48,9 @@ const FIELD_NAME_MAX: usize = 60;
 const FIELDS_MAX: usize = 10;
 /// One alert's headline in a message of several.
 const ITEM_HEADLINE_MAX: usize = 250;
-/// One of the three values of an alert in a message of several.
+/// Facts of one alert in a message of several, besides amount and time.
+const ITEM_FACTS_MAX: usize = 2;
+/// One of the values of an alert in a message of several.
 const ITEM_VALUE_MAX: usize = 100;
 /// Alerts shown in one message; all of it then stays far below 50 blocks and some 13,000 characters in all.
 const ALERTS_SHOWN: usize = 10;
@@ -61,6 +67,7 @@ const TEXT_MAX: usize = 600;
 #[derive(Debug)]
 pub(super) struct Poster {
     settings: Settings,
+    wording: Wording,
     client: reqwest::Client,
 }
 
@@ -69,15 +76,16 @@ impl Poster {
         settings: &Settings,
         timeout: Duration,
         connections: usize,
+        wording: &Wording,
     ) -> Result<Self, NotifyError> {
         let client = http::client(timeout, connections, settings.ca_file.as_deref())?;
-        Ok(Self { settings: settings.clone(), client })
+        Ok(Self { settings: settings.clone(), wording: wording.clone(), client })
     }
 
     pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
-        let body = render(&self.settings, parcel).to_string();
-        let outcome = self.post(parcel, body).await.unwrap_or_else(|failure| failure);
-        Sent { outcome, template_failed: false }
+        let Rendered { payload, template_failed } = render(&self.settings, parcel, &self.wording);
+        let outcome = self.post(parcel, payload.to_string()).await;
+        Sent { outcome: outcome.unwrap_or_else(|failure| failure), template_failed }
     }
 
     async fn post(&self, parcel: &Parcel, body: String) -> Result<Outcome, Outcome> {
@@ -92,18 +100,43 @@ impl Poster {
     }
 }
 
-/// The JSON that would be posted. Pure, and never fails: it is built from values, not from a template.
-pub fn render(settings: &Settings, parcel: &Parcel) -> Value {
+/// What would be posted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// The JSON.
+    pub payload: Value,
+    /// True when a template could not render and the built-in form stands in its place.
+    pub template_failed: bool,
+}
+
+/// Renders what would be posted. Pure, and never fails: where a template does, the built-in form is built from values.
+pub fn render(settings: &Settings, parcel: &Parcel, wording: &Wording) -> Rendered {
     let view = View::of(parcel, ALERTS_SHOWN);
-    let header = format!("{} {}: {}", view.tone.mark(), view.status, view.headline);
-    let text = format!("{} {}", view.tone.mark(), view.subject);
+    let mut template_failed = false;
+    let mut own = |name: &str| {
+        let text = wording.replaces(name).then(|| wording.render(name, parcel))?;
+        let text = text.map_err(|error| {
+            let receiver = parcel.message.receiver.as_str();
+            tracing::warn!(%error, receiver, "Slack template failed, the built-in form goes out");
+            template_failed = true;
+        });
+        text.ok().filter(|text| !text.trim().is_empty())
+    };
+    let header = own(SLACK_TITLE).map(|title| one_line(&title, HEADER_MAX));
+    let blocks = own(SLACK_TEXT).map_or_else(|| blocks(&view), |text| templated(&text, &view));
+    let built_in = || format!("{} {}: {}", view.tone.mark(), view.status, view.headline);
+    let text = match &header {
+        Some(title) => title.clone(),
+        None => format!("{} {}", view.tone.mark(), view.subject),
+    };
+    let header = header.unwrap_or_else(built_in);
     let mut payload = json!({
         "text": escaped(&text, TEXT_MAX),
         "blocks": [{"type": "header", "text": plain_text(&header, HEADER_MAX)}],
         "attachments": [{
             "color": view.color,
             "fallback": escaped(&text, TEXT_MAX),
-            "blocks": blocks(&view),
+            "blocks": blocks,
         }],
         "unfurl_links": false,
         "unfurl_media": false,
@@ -111,7 +144,16 @@ pub fn render(settings: &Settings, parcel: &Parcel) -> Value {
     if let (Some(channel), Some(fields)) = (&settings.channel, payload.as_object_mut()) {
         fields.insert("channel".to_owned(), json!(channel));
     }
-    payload
+    Rendered { payload, template_failed }
+}
+
+/// A body of the user's own template, which escaped what it was given, and the reason below it.
+fn templated(text: &str, view: &View) -> Vec<Value> {
+    let context = mrkdwn(&escaped(&view.why, CONTEXT_MAX));
+    vec![
+        section(&cut(text.trim(), TEMPLATE_MAX)),
+        json!({"type": "context", "elements": [context]}),
+    ]
 }
 
 fn blocks(view: &View) -> Vec<Value> {
@@ -124,6 +166,7 @@ fn blocks(view: &View) -> Vec<Value> {
     match view.alerts.as_slice() {
         [alert] if view.single => blocks.extend(single(view, alert)),
         alerts => {
+            blocks.extend(shared(view));
             blocks.extend(alerts.iter().map(item));
             if view.more > 0 {
                 blocks.push(section(&format!("_… and {} more_", view.more)));
@@ -175,20 +218,37 @@ fn single(view: &View, alert: &AlertView) -> Vec<Value> {
     blocks
 }
 
+/// What several alerts have in common, on one line.
+fn shared(view: &View) -> Option<Value> {
+    let named = |name: &str, value: &str| {
+        let name = escaped(name, FIELD_NAME_MAX);
+        format!("*{name}:* {}", escaped(value, ITEM_VALUE_MAX))
+    };
+    let own = [("Severity", &view.severity), ("Account", &view.account)];
+    let own = own.into_iter().filter(|(_, value)| !value.is_empty());
+    let parts = own.map(|(name, value)| named(name, value));
+    let parts: Vec<String> =
+        parts.chain(view.shared.iter().map(|fact| named(&fact.name, &fact.value))).collect();
+    (!parts.is_empty()).then(|| section(&parts.join(" · ")))
+}
+
 /// One alert among several, in one section.
 fn item(alert: &AlertView) -> Value {
     let headline = escaped(&alert.headline, ITEM_HEADLINE_MAX);
-    let account = alert.facts.iter().find(|fact| fact.name == "Account");
-    let rows = [alert.figure.as_ref(), Some(&alert.when), account];
+    // What tells it from the others: its own labels come first among the facts that are not amounts.
+    let facts = alert.facts.iter().filter(|fact| fact.name != "Event").take(ITEM_FACTS_MAX);
+    let rows = alert.figure.iter().chain([&alert.when]).chain(facts);
     let mut rows: Vec<String> = rows
-        .into_iter()
-        .flatten()
-        .map(|Fact { name, value }| format!("{name}: {}", escaped(value, ITEM_VALUE_MAX)))
+        .map(|Fact { name, value }| {
+            format!("{}: {}", escaped(name, FIELD_NAME_MAX), escaped(value, ITEM_VALUE_MAX))
+        })
         .collect();
     // Whole or not at all: half a link would leave its bracket open.
     let link = alert.links.first().map(|link| linked(&Link { label: "open", ..link.clone() }));
     rows.extend(link.filter(|link| units(link) <= INLINE_LINK_MAX));
-    section(&format!("{} *{headline}*\n{}", alert.tone.mark(), rows.join(" · ")))
+    let status =
+        if alert.tone <= Tone::Expired { format!("{}: ", alert.status) } else { String::new() };
+    section(&format!("{} {status}*{headline}*\n{}", alert.tone.mark(), rows.join(" · ")))
 }
 
 fn section(text: &str) -> Value {
@@ -229,15 +289,21 @@ fn pressable(link: &Link) -> bool {
 
 /// Escaped text of at most `max` UTF-16 units, cut between characters, never within an escape.
 fn escaped(text: &str, max: usize) -> String {
-    let whole = slack_escape(text);
-    if units(&whole) <= max {
-        return whole;
+    cut(&slack_escape(text), max)
+}
+
+/// The beginning of a text that is escaped already, likewise.
+fn cut(whole: &str, max: usize) -> String {
+    if units(whole) <= max {
+        return whole.to_owned();
     }
-    let (mut cut, mut rest, mut used) = (String::new(), whole.as_str(), 1);
+    let (mut cut, mut rest, mut used) = (String::new(), whole, 1);
     while let Some(first) = rest.chars().next() {
         // After escaping, each `&` begins an escape that ends with `;`.
         let length = match first {
             '&' => rest.find(';').map_or(1, |at| at + 1),
+            // A link or a mention of a template's own: whole or not at all.
+            '<' => rest.find('>').map_or(1, |at| at + 1),
             other => other.len_utf8(),
         };
         let Some((piece, tail)) = rest.split_at_checked(length) else { break };
@@ -348,6 +414,51 @@ mod tests {
             channel: None,
             ca_file: None,
         }
+    }
+
+    fn rendered(settings: &Settings, parcel: &Parcel) -> Value {
+        let Rendered { payload, template_failed } = render(settings, parcel, &Wording::default());
+        assert!(!template_failed);
+        payload
+    }
+
+    #[test]
+    fn a_template_of_ones_own_stays_within_the_limits_and_gives_way_when_it_fails() {
+        let render = |name, source: &str, parcel: &Parcel| {
+            let wording = Wording::new([(name, source)]).expect("compiles");
+            render(&settings(), parcel, &wording)
+        };
+        for (_, parcel) in samples::all() {
+            let long =
+                "{% for n in range(400) %}<https://example.com/|open> {{ headline }}\n{% endfor %}";
+            for (name, source) in
+                [(SLACK_TEXT, long), (SLACK_TITLE, "{{ headline }} {{ subject }}")]
+            {
+                let Rendered { payload, template_failed } = render(name, source, &parcel);
+                assert!(!template_failed);
+                assert_acceptable(&payload);
+            }
+        }
+        let parcel = samples::spend_limit();
+        let own = render(SLACK_TEXT, "<!here> *{{ message.receiver }}*", &parcel).payload;
+        let blocks = &own["attachments"][0]["blocks"];
+        assert_eq!(blocks[0]["text"]["text"], "<!here> *finance*");
+        for failing in [SLACK_TEXT, SLACK_TITLE] {
+            let failed = render(failing, "{{ nope }}", &parcel);
+            assert!(failed.template_failed);
+            assert_eq!(failed.payload, rendered(&settings(), &parcel));
+        }
+    }
+
+    #[test]
+    fn five_hundred_alerts_are_no_more_than_slack_takes() {
+        let mut parcel = samples::many();
+        let hostile = samples::hostile().message.alerts.remove(0);
+        parcel.message.alerts = vec![hostile; 500];
+        parcel.message.truncated_alerts = 70;
+        let payload = rendered(&settings(), &parcel);
+        assert_acceptable(&payload);
+        assert!(payload.to_string().contains("… and 560 more"), "{payload:#}");
     }
 
     #[test]
@@ -461,7 +572,7 @@ mod tests {
     #[test]
     fn every_sample_is_acceptable_to_slack() {
         for (_, parcel) in samples::all() {
-            assert_acceptable(&render(&settings(), &parcel));
+            assert_acceptable(&rendered(&settings(), &parcel));
         }
     }
 
@@ -470,7 +581,7 @@ mod tests {
 
         #[test]
         fn any_content_is_acceptable_to_slack(parcel in samples::any_parcel()) {
-            assert_acceptable(&render(&settings(), &parcel));
+            assert_acceptable(&rendered(&settings(), &parcel));
         }
 
         #[test]
@@ -484,7 +595,7 @@ mod tests {
     #[test]
     #[expect(clippy::too_many_lines, reason = "one snapshot")]
     fn the_layout_is_header_amount_rows_advice_links_reason() {
-        let payload = render(&settings(), &samples::spend_limit());
+        let payload = rendered(&settings(), &samples::spend_limit());
         insta::assert_snapshot!(format!("{payload:#}"), @r###"
         {
           "attachments": [
@@ -602,8 +713,8 @@ mod tests {
     #[test]
     fn a_channel_is_named_only_when_configured() {
         let parcel = samples::spend_limit();
-        assert_eq!(render(&settings(), &parcel).get("channel"), None);
+        assert_eq!(rendered(&settings(), &parcel).get("channel"), None);
         let named = Settings { channel: Some("#ops".to_owned()), ..settings() };
-        assert_eq!(render(&named, &parcel)["channel"], "#ops");
+        assert_eq!(rendered(&named, &parcel)["channel"], "#ops");
     }
 }

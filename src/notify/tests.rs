@@ -20,6 +20,7 @@ fn integration(channel: Channel, timeout: Duration) -> Integration {
         receiver: "ops".to_owned(),
         channel,
         send_resolved: true,
+        resend: None,
         timeout,
         retry: RetryPolicy::default(),
         rate_limit: RateLimit { per_second: 1.0, burst: 3 },
@@ -64,7 +65,8 @@ async fn listen() -> (TcpListener, String, u16) {
 }
 
 async fn send(channel: Channel, timeout: Duration, parcel: &Parcel) -> Outcome {
-    let notifier = Notifier::new(&integration(channel, timeout)).expect("a notifier");
+    let notifier =
+        Notifier::new(&integration(channel, timeout), &Wording::default()).expect("a notifier");
     notifier.send(parcel).await.outcome
 }
 
@@ -213,7 +215,8 @@ async fn a_webhook_carries_key_and_signature_and_shows_no_secret() {
     let parcel = samples::spend_limit();
     let reply = b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 88\r\n\r\n\
         {\"error\": \"planted-bearer planted-token planted-query planted-signing-key\"}             ";
-    let notifier = Notifier::new(&integration(Channel::Webhook(webhook(&address)), LONG));
+    let notifier =
+        Notifier::new(&integration(Channel::Webhook(webhook(&address)), LONG), &Wording::default());
     let notifier = notifier.expect("a notifier");
     let (request, sent) = tokio::join!(answer(&listener, reply), notifier.send(&parcel));
     let request = request.to_lowercase();
@@ -273,7 +276,8 @@ async fn smtp_peers_that_misbehave_cost_no_more_than_the_timeout() {
 async fn a_connection_is_kept_after_success_and_closed_after_a_hang() {
     let (listener, _, port) = listen().await;
     let mut parcel = samples::spend_limit();
-    let notifier = Notifier::new(&integration(email(port, None), SHORT)).expect("a notifier");
+    let notifier = Notifier::new(&integration(email(port, None), SHORT), &Wording::default())
+        .expect("a notifier");
     let hangs = script(".", None);
     let peer = async {
         let (stream, _) = listener.accept().await.expect("a connection");
@@ -309,7 +313,8 @@ async fn a_new_password_gets_a_new_connection() {
         username: "bell".to_owned(),
         password: Secret::File(file.path().to_path_buf()),
     };
-    let notifier = Notifier::new(&integration(email(port, Some(auth)), LONG)).expect("a notifier");
+    let notifier = Notifier::new(&integration(email(port, Some(auth)), LONG), &Wording::default())
+        .expect("a notifier");
     let refuses = script("AUTH", Some("535 5.7.8 planted\r\n"));
     let peer = async {
         let (stream, _) = listener.accept().await.expect("a connection");
@@ -352,7 +357,7 @@ async fn starttls_is_required_unless_waived() {
 fn previews_need_no_network() {
     let parcel = samples::spend_limit();
     for channel in [slack("x"), email(25, None), Channel::Webhook(webhook("x"))] {
-        let preview = preview(&channel, &parcel).expect("renders");
+        let preview = preview(&channel, &parcel, &Wording::default()).expect("renders");
         assert!(preview.contains("Messaging profile reached its spend limit"), "{preview}");
     }
 }
@@ -419,7 +424,8 @@ fn a_ca_file_without_certificates_is_refused() {
         Channel::Webhook(webhook::Settings { ca_file: ca_file.clone(), ..webhook("x") }),
         Channel::Email(email::Settings { tls, ca_file, ..settings }),
     ] {
-        let error = Notifier::new(&integration(channel, LONG)).expect_err("refused");
+        let error =
+            Notifier::new(&integration(channel, LONG), &Wording::default()).expect_err("refused");
         assert!(matches!(error, NotifyError::CaFile { .. }), "{error}");
     }
 }

@@ -28,6 +28,8 @@ const ADVICE_CHARACTERS: usize = 1_500;
 const ROWS_MAX: usize = 6;
 /// Names of alerts in the headline of a mixed group at most.
 const NAMES_MAX: usize = 3;
+/// The word for what is there.
+const FIRING: &str = "FIRING";
 /// A message this much older than its sending says so, in seconds.
 const LATE_SECONDS: i64 = 120;
 
@@ -37,7 +39,7 @@ const LATE_SECONDS: i64 = 120;
 pub(super) enum Tone {
     /// Over, by word.
     Resolved,
-    /// Over, because nothing more was heard.
+    /// Over, because its time was over or because no reading came: nobody said that the problem is.
     Expired,
     /// Fires, and can wait.
     Info,
@@ -80,6 +82,47 @@ impl Tone {
     }
 }
 
+/// How an alert, or all of them, ended; the worst of several counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum End {
+    /// By word.
+    Resolved,
+    /// Its time was over.
+    Expired,
+    /// No reading came.
+    NoData,
+}
+
+impl End {
+    /// How an alert that does not fire ended.
+    pub(super) fn of(alert: &MessageAlert) -> Self {
+        match (alert.no_data, alert.expired) {
+            (true, _) => Self::NoData,
+            (false, true) => Self::Expired,
+            (false, false) => Self::Resolved,
+        }
+    }
+
+    /// The worst end among the alerts of a message that do not fire.
+    pub(super) fn worst(message: &Message) -> Self {
+        let over = message.alerts.iter().filter(|alert| alert.status == Status::Resolved);
+        over.map(Self::of).max().unwrap_or(Self::Resolved)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Resolved => "RESOLVED",
+            Self::Expired => "EXPIRED",
+            Self::NoData => "NO DATA",
+        }
+    }
+}
+
+/// When an alert that does not fire ended; never before it began. One without a known end ended before it was told.
+pub(super) fn ended_at(alert: &MessageAlert, message: &Message) -> Timestamp {
+    alert.ends_at.unwrap_or(message.created_at).max(alert.starts_at)
+}
+
 /// A place to go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Link {
@@ -96,7 +139,7 @@ pub(super) struct View {
     pub(super) tone: Tone,
     /// The colour as `#rrggbb`.
     pub(super) color: &'static str,
-    /// `FIRING`, `RESOLVED` or `EXPIRED`.
+    /// `FIRING`, `RESOLVED`, `EXPIRED` or `NO DATA`.
     pub(super) status: &'static str,
     /// The worst severity among the alerts that set the tone, `was …` when they are over; may be empty.
     pub(super) severity: String,
@@ -108,6 +151,8 @@ pub(super) struct View {
     pub(super) subject: String,
     /// What must be known before all else: that this is a fallback's copy, that it comes late.
     pub(super) notes: Vec<String>,
+    /// Labels that several alerts share, told once; without account, name and severity. Empty for a single alert.
+    pub(super) shared: Vec<Fact>,
     /// The alerts, firing ones first; at most as many as asked for.
     pub(super) alerts: Vec<AlertView>,
     /// Whether there is one alert only, which is then told in full.
@@ -127,10 +172,12 @@ pub(super) struct AlertView {
     pub(super) tone: Tone,
     /// The colour as `#rrggbb`.
     pub(super) color: &'static str,
-    /// `FIRING`, `RESOLVED` or `EXPIRED`.
+    /// `FIRING`, `RESOLVED`, `EXPIRED` or `NO DATA`.
     pub(super) status: &'static str,
     /// What happened, on one line.
     pub(super) headline: String,
+    /// The severity, where the alerts of a message differ in it; else empty.
+    pub(super) severity: String,
     /// The amount that matters most, if any; how long it lasted, when it is over.
     pub(super) figure: Option<Fact>,
     /// Since when, or from when to when.
@@ -159,19 +206,21 @@ impl View {
             _ => severity,
         };
         let headline = headline(message);
+        let single = is_single(message);
         let account = one_line(text_of(&message.common_labels, "account"), NAME_CHARACTERS);
         let alerts = message.alerts.iter().take(shown).map(|alert| alert_view(alert, parcel));
         Self {
             tone,
             color: tone.color(),
-            status: status_word(message.status, expired(message)),
+            status: status_of(message),
             severity,
-            subject: subject(message, &headline, &account),
+            subject: subject(message, &account),
             account,
             headline,
             notes: notes(parcel),
+            shared: if single { Vec::new() } else { shared(message) },
             alerts: alerts.collect(),
-            single: message.alerts.len() == 1 && message.truncated_alerts == 0,
+            single,
             more: message.alerts.len().saturating_sub(shown) + message.truncated_alerts,
             links: group_links(message),
             why: why(message),
@@ -180,11 +229,14 @@ impl View {
 }
 
 fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
+    let message = &parcel.message;
     let tone = tone_of(alert);
     let over = alert.status == Status::Resolved;
+    let single = is_single(message);
+    let differs = !single && !message.common_labels.contains_key("severity");
     let mut facts = facts::money(&alert.event);
     let figure = match over {
-        true => Some(lasted(alert)),
+        true => Some(lasted(alert, message)),
         false if facts.is_empty() => None,
         false => Some(facts.remove(0)),
     };
@@ -192,7 +244,8 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
         alert
             .labels
             .iter()
-            .filter(|(name, _)| name.as_str() != "alertname" && name.as_str() != "severity")
+            .filter(|(name, _)| !["alertname", "severity"].contains(&name.as_str()))
+            .filter(|(name, _)| single || !message.common_labels.contains_key(*name))
             .filter_map(|(name, value)| Fact::new(&facts::in_words(name), value))
             .take(ROWS_MAX),
     );
@@ -202,28 +255,27 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
     AlertView {
         tone,
         color: tone.color(),
-        status: status_word(alert.status, alert.expired),
+        status: if over { End::of(alert).word() } else { FIRING },
         headline: alert_headline(alert),
+        severity: if differs { severity_of(alert) } else { String::new() },
         figure,
-        when: when(alert, parcel.now),
+        when: when(alert, parcel),
         facts,
         story: if over { String::new() } else { story(alert) },
         advice: if over { String::new() } else { advice(alert) },
-        links: alert_links(alert, &parcel.message.external_url),
+        links: alert_links(alert, &message.external_url),
     }
 }
 
-fn status_word(status: Status, expired: bool) -> &'static str {
-    match status {
-        Status::Firing => "FIRING",
-        Status::Resolved if expired => "EXPIRED",
-        Status::Resolved => "RESOLVED",
-    }
+fn is_single(message: &Message) -> bool {
+    message.alerts.len() == 1 && message.truncated_alerts == 0
 }
 
-/// Whether all of it ended because its time was over.
-fn expired(message: &Message) -> bool {
-    message.alerts.iter().all(|alert| alert.expired)
+fn status_of(message: &Message) -> &'static str {
+    match message.status {
+        Status::Firing => FIRING,
+        Status::Resolved => End::worst(message).word(),
+    }
 }
 
 fn severity_of(alert: &MessageAlert) -> String {
@@ -231,7 +283,10 @@ fn severity_of(alert: &MessageAlert) -> String {
 }
 
 fn tone_of(alert: &MessageAlert) -> Tone {
-    if alert.expired { Tone::Expired } else { Tone::of(alert.status, &severity_of(alert)) }
+    match alert.status {
+        Status::Resolved if End::of(alert) != End::Resolved => Tone::Expired,
+        status => Tone::of(status, &severity_of(alert)),
+    }
 }
 
 /// The summary, else the alert's name, else a word: never empty.
@@ -249,33 +304,69 @@ fn headline(message: &Message) -> String {
         return alert_headline(alert);
     }
     let total = message.alerts.len() + message.truncated_alerts;
-    let over = message.alerts.iter().filter(|alert| alert.status == Status::Resolved).count();
+    let over = over(message);
     let count = match (message.status, over) {
         (Status::Firing, 1..) => format!("{total} alerts, {over} of them over"),
         _ => format!("{total} alerts"),
     };
+    one_line(&format!("{count}: {}", what(message)), HEADLINE_CHARACTERS)
+}
+
+fn over(message: &Message) -> usize {
+    message.alerts.iter().filter(|alert| alert.status == Status::Resolved).count()
+}
+
+/// What several alerts share: a summary, a name, else the names of the first few.
+fn what(message: &Message) -> String {
     let shared = [
         text_of(&message.common_annotations, "summary"),
         text_of(&message.common_labels, "alertname"),
     ];
     let what = shared.into_iter().find(|text| !text.trim().is_empty());
-    let what = what.map_or_else(|| names(message), str::to_owned);
-    one_line(&format!("{count}: {what}"), HEADLINE_CHARACTERS)
+    what.map_or_else(|| names(message), str::to_owned)
+}
+
+/// The labels that several alerts share and that no other part of the message tells.
+fn shared(message: &Message) -> Vec<Fact> {
+    let told = ["account", "alertname", "severity"];
+    let others = message.common_labels.iter().filter(|(name, _)| !told.contains(&name.as_str()));
+    others
+        .filter_map(|(name, value)| Fact::new(&facts::in_words(name), value))
+        .take(ROWS_MAX)
+        .collect()
 }
 
 /// The distinct names of a mixed group's alerts, the first few.
 fn names(message: &Message) -> String {
     let names = message.alerts.iter().map(|alert| text_of(&alert.labels, "alertname"));
     let distinct: BTreeSet<&str> = names.filter(|name| !name.trim().is_empty()).collect();
-    distinct.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", ")
+    let shown = distinct.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
+    match distinct.len().checked_sub(NAMES_MAX) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
 }
 
-fn subject(message: &Message, headline: &str, account: &str) -> String {
-    let mut subject = format!(
-        "[{}] {}",
-        status_word(message.status, expired(message)),
-        truncate(headline, SUBJECT_HEADLINE_CHARACTERS)
-    );
+/// `[FIRING] summary`, or `[FIRING:3] what they share · 1 over`, and for whom.
+fn subject(message: &Message, account: &str) -> String {
+    let status = status_of(message);
+    let mut subject = if is_single(message) {
+        format!("[{status}] {}", truncate(&headline(message), SUBJECT_HEADLINE_CHARACTERS))
+    } else {
+        let over = over(message);
+        let count = match message.status {
+            Status::Firing => message.alerts.len() - over,
+            Status::Resolved => message.alerts.len(),
+        };
+        // Of those that a bound cut off nobody knows here whether they fire.
+        let more = if message.truncated_alerts > 0 { "+" } else { "" };
+        let what = one_line(&what(message), SUBJECT_HEADLINE_CHARACTERS);
+        let over = match (message.status, over) {
+            (Status::Firing, 1..) => format!(" · {over} over"),
+            _ => String::new(),
+        };
+        format!("[{status}:{count}{more}] {what}{over}")
+    };
     if !account.is_empty() {
         subject.push_str(" · account ");
         subject.push_str(account);
@@ -294,9 +385,7 @@ fn notes(parcel: &Parcel) -> Vec<String> {
         let receiver = one_line(receiver, NAME_CHARACTERS);
         notes.push(format!("This copy is for receiver {receiver}, which could not be reached."));
     }
-    if expired(message) {
-        notes.push("Its time is over; nothing said that the problem is.".to_owned());
-    }
+    notes.extend(no_all_clear(message));
     let late = parcel.now.duration_since(message.created_at).as_secs();
     if late >= LATE_SECONDS {
         let late = duration_text(late);
@@ -305,25 +394,56 @@ fn notes(parcel: &Parcel) -> Vec<String> {
     notes
 }
 
+/// What must be said of alerts that ended without a word that the problem did.
+fn no_all_clear(message: &Message) -> Vec<String> {
+    let over = message.alerts.iter().filter(|alert| alert.status == Status::Resolved);
+    let (mut expired, mut no_data) = (0_usize, 0_usize);
+    for end in over.map(End::of) {
+        expired += usize::from(end == End::Expired);
+        no_data += usize::from(end == End::NoData);
+    }
+    if is_single(message) {
+        let note = match (no_data, expired) {
+            (1, _) => "No reading came any more: nobody knows whether the problem is still there.",
+            (_, 1) => "Its time is over; nothing said that the problem is.",
+            _ => return Vec::new(),
+        };
+        return vec![note.to_owned()];
+    }
+    let told = [(no_data, "no reading came any more"), (expired, "the time was over")];
+    told.into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, why)| {
+            format!("{count} ended only because {why}; nothing said that the problem is over.")
+        })
+        .collect()
+}
+
 fn why(message: &Message) -> String {
     let receiver = one_line(&message.receiver, NAME_CHARACTERS);
     format!("Told because: {}, receiver {receiver}", message.reason.as_str())
 }
 
 /// `2026-08-20 19:17:08 UTC (3m ago)`, or from when to when.
-fn when(alert: &MessageAlert, now: Timestamp) -> Fact {
+fn when(alert: &MessageAlert, parcel: &Parcel) -> Fact {
     let start = utc(alert.starts_at);
     let (name, value) = match alert.status {
-        Status::Firing => ("Since", format!("{start} ({})", ago_text(alert.starts_at, now))),
-        Status::Resolved => ("From", format!("{start} to {}", utc(alert.ends_at.unwrap_or(now)))),
+        Status::Firing => ("Since", format!("{start} ({})", ago_text(alert.starts_at, parcel.now))),
+        Status::Resolved => {
+            ("From", format!("{start} to {}", utc(ended_at(alert, &parcel.message))))
+        }
     };
     Fact { name: name.to_owned(), value }
 }
 
-fn lasted(alert: &MessageAlert) -> Fact {
-    let seconds =
-        alert.ends_at.unwrap_or(alert.starts_at).duration_since(alert.starts_at).as_secs();
-    Fact { name: "Over after".to_owned(), value: duration_text(seconds) }
+fn lasted(alert: &MessageAlert, message: &Message) -> Fact {
+    let seconds = ended_at(alert, message).duration_since(alert.starts_at).as_secs();
+    let name = match End::of(alert) {
+        End::Resolved => "Over after",
+        End::Expired => "Expired after",
+        End::NoData => "No data after",
+    };
+    Fact { name: name.to_owned(), value: duration_text(seconds) }
 }
 
 fn utc(at: Timestamp) -> String {
@@ -355,9 +475,9 @@ fn alert_links(alert: &MessageAlert, external_url: &str) -> Vec<Link> {
 }
 
 fn group_links(message: &Message) -> Vec<Link> {
-    match message.alerts.as_slice() {
-        [_] => Vec::new(),
-        _ => link(&format!("{}/alerts", message.external_url))
+    match is_single(message) {
+        true => Vec::new(),
+        false => link(&format!("{}/alerts", message.external_url))
             .map(|url| Link { label: "All alerts", url })
             .into_iter()
             .collect(),
@@ -402,7 +522,7 @@ mod tests {
             label(&mut parcel, at, "alertname", name);
         }
         parcel.message.alerts.truncate(4);
-        assert_eq!(View::of(&parcel, 5).headline, "4 alerts: A, B, C");
+        assert_eq!(View::of(&parcel, 5).headline, "4 alerts: A, B, C and 1 more");
         assert_eq!(View::of(&parcel, 5).account, "");
     }
 
@@ -413,6 +533,79 @@ mod tests {
         assert_eq!((view.status, view.severity.as_str()), ("RESOLVED", "was critical"));
         assert_eq!(alert.figure, Fact::new("Over after", "2h 5m"));
         assert_eq!(alert.advice, "");
+    }
+
+    #[test]
+    fn an_end_that_nobody_reported_is_no_all_clear() {
+        let expired = View::of(&samples::expired(), 1);
+        assert_eq!((expired.status, expired.tone), ("EXPIRED", Tone::Expired));
+        assert_eq!(expired.notes, ["Its time is over; nothing said that the problem is."]);
+        let no_data = View::of(&samples::no_data(), 1);
+        assert_eq!((no_data.status, no_data.tone), ("NO DATA", Tone::Expired));
+        assert!(no_data.subject.starts_with("[NO DATA] "), "{}", no_data.subject);
+        assert!(no_data.notes[0].starts_with("No reading came"), "{:?}", no_data.notes);
+        let figure = no_data.alerts[0].figure.as_ref().map(|fact| fact.name.as_str());
+        assert_eq!(figure, Some("No data after"));
+
+        // One of several is enough to take the green away.
+        let mut parcel = samples::mixed();
+        parcel.message.status = Status::Resolved;
+        for alert in &mut parcel.message.alerts {
+            alert.status = Status::Resolved;
+        }
+        let view = View::of(&parcel, 9);
+        assert_eq!((view.status, view.tone), ("NO DATA", Tone::Expired));
+        assert!(view.subject.starts_with("[NO DATA:5] "), "{}", view.subject);
+        assert_eq!(view.notes.len(), 2, "{:?}", view.notes);
+        parcel.message.alerts.retain(|alert| !alert.no_data);
+        assert_eq!(View::of(&parcel, 9).status, "EXPIRED");
+        parcel.message.alerts.retain(|alert| !alert.expired);
+        assert_eq!(
+            (View::of(&parcel, 9).status, View::of(&parcel, 9).tone),
+            ("RESOLVED", Tone::Resolved)
+        );
+    }
+
+    #[test]
+    fn an_end_without_a_time_ended_when_it_was_queued() {
+        let mut parcel = samples::no_data();
+        parcel.message.alerts[0].ends_at = None;
+        let view = View::of(&parcel, 1);
+        assert!(view.alerts[0].when.value.ends_with("to 2026-08-20 21:22:19 UTC"), "{view:?}");
+        parcel.message.alerts[0].ends_at = Some(samples::at("2020-01-01T00:00:00Z"));
+        assert_eq!(
+            ended_at(&parcel.message.alerts[0], &parcel.message),
+            parcel.message.alerts[0].starts_at
+        );
+    }
+
+    #[test]
+    fn several_alerts_are_counted_and_share_what_they_have_in_common() {
+        let mut parcel = samples::mixed();
+        assert_eq!(
+            View::of(&parcel, 9).subject,
+            "[FIRING:2] CallCostHigh, LowBalance, SpendLimitReached · 3 over"
+        );
+        parcel.message.truncated_alerts = 7;
+        let view = View::of(&parcel, 3);
+        assert!(view.subject.starts_with("[FIRING:2+] "), "{}", view.subject);
+        assert_eq!(
+            (view.more, view.headline.starts_with("12 alerts, 3 of them over: ")),
+            (9, true)
+        );
+        assert_eq!(view.alerts[0].severity, "critical", "they differ in it");
+
+        let mut parcel = samples::many();
+        parcel.message.common_labels.insert("team".to_owned(), "voice".to_owned());
+        for alert in &mut parcel.message.alerts {
+            alert.labels.insert("team".to_owned(), "voice".to_owned());
+        }
+        let view = View::of(&parcel, 2);
+        assert_eq!(view.shared, [Fact::new("Team", "voice").expect("fact")]);
+        let alert = &view.alerts[0];
+        assert_eq!(alert.severity, "");
+        assert!(alert.facts.iter().all(|fact| fact.name != "Team"), "{alert:?}");
+        assert!(alert.facts.iter().any(|fact| fact.name == "Account"), "{alert:?}");
     }
 
     #[test]

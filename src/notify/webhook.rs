@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::view::ended_at;
 use super::{NotifyError, Outcome, Parcel, Sent, http, plain};
 use crate::alerts::{Message, MessageAlert, Status};
 use crate::secret::Secret;
@@ -41,19 +42,6 @@ pub struct Settings {
 const BODY: &str = "body";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
-/// Headers that we set ourselves, or that belong to the connection.
-const RESERVED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "idempotency-key",
-    "te",
-    "transfer-encoding",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
-
 /// A body ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -81,15 +69,8 @@ impl Poster {
         connections: usize,
     ) -> Result<Self, NotifyError> {
         let body = compile(settings.body.as_deref()).map_err(NotifyError::Template)?;
-        let headers = settings.headers.iter().map(|(name, value)| {
-            let parsed = name.parse::<HeaderName>().ok();
-            match parsed.filter(|parsed| !RESERVED.contains(&parsed.as_str())) {
-                Some(parsed) => Ok((parsed, value.clone())),
-                None => Err(NotifyError::Header { name: name.clone() }),
-            }
-        });
         Ok(Self {
-            headers: headers.collect::<Result<_, _>>()?,
+            headers: http::own_headers(&settings.headers)?,
             client: http::client(timeout, connections, settings.ca_file.as_deref())?,
             settings: settings.clone(),
             body,
@@ -108,15 +89,12 @@ impl Poster {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
         let mut secrets = vec![url.as_str().to_owned()];
-        for (name, value) in &self.headers {
-            let value = http::read_secret(value, "a header's value")?;
+        http::add_own(&mut headers, &self.headers, &mut secrets)?;
+        if rendered.template_failed {
             // The type of the plain text that stands in for a template is not the user's to say.
-            if *name != CONTENT_TYPE || !rendered.template_failed {
-                headers.insert(name, header_value(value.expose_secret())?);
-            }
-            secrets.push(value.expose_secret().to_owned());
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
         }
-        let key = header_value(&parcel.key)?;
+        let key = http::header_value(&parcel.key)?;
         headers.insert("idempotency-key", key.clone());
         if let Some(secret) = &self.settings.secret {
             let secret = http::read_secret(secret, "the signing secret")?;
@@ -125,7 +103,7 @@ impl Poster {
                 .ok_or_else(|| http::no_credentials("the signing secret is not valid base64"))?;
             headers.insert("webhook-id", key);
             headers.insert("webhook-timestamp", HeaderValue::from(seconds));
-            headers.insert("webhook-signature", header_value(&signature)?);
+            headers.insert("webhook-signature", http::header_value(&signature)?);
             secrets.push(secret.expose_secret().to_owned());
         }
         let body = rendered.body.clone().into_bytes();
@@ -133,16 +111,6 @@ impl Poster {
         let said = http::quote(&answer.body, &rendered.body, &secrets);
         Ok(http::classify(&answer, &said))
     }
-}
-
-fn header_value(text: &str) -> Result<HeaderValue, Outcome> {
-    let value = HeaderValue::from_str(text);
-    value.map(sensitive).ok().ok_or_else(|| http::no_credentials("a header's value is malformed"))
-}
-
-fn sensitive(mut value: HeaderValue) -> HeaderValue {
-    value.set_sensitive(true);
-    value
 }
 
 fn compile(source: Option<&str>) -> Result<Option<Templates>, TemplateError> {
@@ -183,14 +151,22 @@ fn fill(body: Option<&Templates>, max_alerts: usize, parcel: &Parcel) -> Rendere
     }
 }
 
-/// The JSON of Alertmanager's webhook receiver, at most `max_alerts` alerts long; with the event snapshots, for
-/// templates, on request.
-fn alertmanager(message: &Message, max_alerts: usize, with_events: bool) -> Value {
+/// The JSON of Alertmanager's webhook receiver, at most `max_alerts` alerts long; for templates with the event
+/// snapshots, and with every field always there.
+pub(super) fn alertmanager(message: &Message, max_alerts: usize, for_template: bool) -> Value {
     let cut = message.alerts.len().saturating_sub(max_alerts);
     let alerts = message.alerts.iter().take(max_alerts).map(|alert| {
         let mut json = alert_json(message, alert);
-        if with_events && let Some(fields) = json.as_object_mut() {
-            fields.insert("event".to_owned(), alert.event.clone());
+        if let Some(fields) = json.as_object_mut() {
+            // Alertmanager knows no such ends: there they are told beside a plain `resolved`.
+            for (name, value) in [("expired", alert.expired), ("no_data", alert.no_data)] {
+                if value || for_template {
+                    fields.insert(name.to_owned(), json!(value));
+                }
+            }
+            if for_template {
+                fields.insert("event".to_owned(), alert.event.clone());
+            }
         }
         json
     });
@@ -208,8 +184,10 @@ fn alertmanager(message: &Message, max_alerts: usize, with_events: bool) -> Valu
         "alerts": alerts.collect::<Vec<_>>(),
     });
     // Not Alertmanager's; readers of its JSON ignore what they do not know.
-    if let (Some(receiver), Some(fields)) = (&message.fallback_for, body.as_object_mut()) {
-        fields.insert("fallback_for".to_owned(), json!(receiver));
+    if let Some(fields) = body.as_object_mut()
+        && (message.fallback_for.is_some() || for_template)
+    {
+        fields.insert("fallback_for".to_owned(), json!(message.fallback_for));
     }
     body
 }
@@ -221,7 +199,7 @@ fn alert_json(message: &Message, alert: &MessageAlert) -> Value {
     };
     let ends_at = match alert.status {
         Status::Firing => "0001-01-01T00:00:00Z".to_owned(),
-        Status::Resolved => alert.ends_at.unwrap_or(alert.starts_at).to_string(),
+        Status::Resolved => ended_at(alert, message).to_string(),
     };
     json!({
         "status": alert.status,

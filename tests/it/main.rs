@@ -26,6 +26,8 @@ mod dispatch;
 mod email;
 mod slack;
 mod webhook;
+mod pagerduty;
+mod alertmanager;
 mod interop;
 mod metrics;
 mod shutdown;

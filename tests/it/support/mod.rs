@@ -12,6 +12,7 @@ pub mod raw;
 pub mod tools;
 pub mod interop;
 pub mod prometheus;
+pub mod alertmanager;
 pub mod process;
 pub mod load;
 pub mod strace;

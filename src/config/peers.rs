@@ -1,0 +1,79 @@
+//! Receivers that are alerting systems themselves: `pagerduty_configs` and `alertmanager_configs`.
+
+use std::collections::BTreeMap;
+
+use secrecy::ExposeSecret as _;
+
+use super::receivers::{Identified, check_url, headers, target};
+use super::section::{Section, quote};
+use super::{Context, files, server};
+use crate::notify::{Channel, alertmanager, pagerduty};
+use crate::problem::Problem;
+use crate::secret::Secret;
+
+/// Length of a routing key, in characters: PagerDuty's own.
+const ROUTING_KEY_CHARS: usize = 32;
+/// What is added to the address of an Alertmanager.
+const ALERTS_PATH: &str = "/api/v2/alerts";
+
+/// Reads one entry of `pagerduty_configs`.
+pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
+    let found = files::needed_secret(entry, "routing_key", context.base);
+    let url = entry.text_or_default("url").value;
+    let parsed = server::http_url(&url).map_err(|message| entry.error("url", message)).ok();
+    let client_url = entry.text("client_url").map(|url| url.value);
+    if let Some(Err(message)) = client_url.as_deref().map(server::http_url) {
+        entry.error("client_url", message);
+    }
+    let severity = severities(entry);
+    let ca_file = files::ca_file(entry, context.base);
+    let found = found?;
+    if found.text.expose_secret().chars().count() != ROUTING_KEY_CHARS {
+        let message = format!("a routing key of PagerDuty has {ROUTING_KEY_CHARS} characters");
+        entry.warning(&found.key, message);
+    }
+    let settings = pagerduty::Settings {
+        url: Secret::inline(url),
+        routing_key: found.secret,
+        severity,
+        client: entry.text_or_default("client").value,
+        client_url,
+        ca_file,
+    };
+    let target = vec![found.place, parsed?.origin().ascii_serialization()];
+    Some((Channel::PagerDuty(settings), target))
+}
+
+fn severities(entry: &Section<'_>) -> BTreeMap<String, pagerduty::Severity> {
+    let mut severities = BTreeMap::new();
+    for (label, word) in entry.pairs("severity") {
+        match pagerduty::Severity::of_word(&word.value) {
+            Some(severity) => drop(severities.insert(label.value, severity)),
+            None => {
+                let path = format!("{}.{}", entry.at("severity"), quote(&label.value));
+                let words = pagerduty::Severity::WORDS.map(|(word, _)| word).join(", ");
+                let message = format!("expected one of {words}");
+                entry.push(Problem::error(word.position, path, message));
+            }
+        }
+    }
+    severities
+}
+
+/// Reads one entry of `alertmanager_configs`.
+pub(super) fn read_alertmanager(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
+    let found = files::needed_secret(entry, "url", context.base);
+    let headers = headers(entry, context);
+    let ca_file = files::ca_file(entry, context.base);
+    let found = found?;
+    let url = check_url(entry, &found);
+    if url.as_ref().is_some_and(|url| url.path().trim_end_matches('/').ends_with(ALERTS_PATH)) {
+        entry.error(&found.key, format!("leave {ALERTS_PATH} away: it is added"));
+    }
+    if url.as_ref().is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
+        entry.error(&found.key, "the URL must end with its path: no ? and no #");
+    }
+    let target = target(&found, url)?;
+    let settings = alertmanager::Settings { url: found.secret, headers, ca_file };
+    Some((Channel::Alertmanager(settings), vec![target]))
+}

@@ -1,0 +1,122 @@
+//! The `templates` list: files that replace the built-in texts of messages.
+//!
+//! A file replaces the text whose name it has; it is compiled and tried at load with messages of every kind.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Context;
+use super::bodies::{self, Failure, Sample};
+use super::files::{self, Source};
+use super::section::{Section, closest, quote};
+use crate::notify::Wording;
+use crate::problem::{Position, Problem};
+use crate::template::{SOURCE_BYTES_MAX, TemplateError};
+
+/// The files, yet to be tried.
+pub(super) struct Templates {
+    files: Vec<File>,
+    /// The built-in texts, with those replaced whose files compile.
+    pub(super) wording: Wording,
+}
+
+struct File {
+    /// Where the list names it.
+    key: String,
+    /// Its name in problems.
+    name: Arc<str>,
+    /// The text that it replaces.
+    text: &'static str,
+    source: String,
+}
+
+impl File {
+    fn place(&self, error: &TemplateError) -> Position {
+        Position::new(Arc::clone(&self.name), error.line.unwrap_or(1), 1)
+    }
+}
+
+/// Reads `templates`; the files' texts are added to `sources`.
+pub(super) fn read(
+    root: &Section<'_>,
+    context: Context<'_>,
+    sources: &mut Vec<Source>,
+) -> Templates {
+    let mut read: BTreeMap<&'static str, File> = BTreeMap::new();
+    for (n, pattern) in root.texts("templates").into_iter().enumerate() {
+        let key = format!("templates[{n}]");
+        let report = |message: String| {
+            root.push(Problem::error(pattern.position.clone(), &*key, message));
+        };
+        let found = files::glob(context.base, &pattern.value);
+        if found.is_empty() {
+            report("no such file".to_owned());
+        }
+        for path in found {
+            let shown = path.display();
+            let Some(text) = replaced_by(&path, &pattern.position, &key, root) else { continue };
+            let source = match files::read(&path) {
+                Ok(source) if source.len() <= SOURCE_BYTES_MAX => source,
+                Ok(_) => {
+                    report(format!("{shown}: larger than {SOURCE_BYTES_MAX} bytes"));
+                    continue;
+                }
+                Err(message) => {
+                    report(format!("{shown}: {message}"));
+                    continue;
+                }
+            };
+            let name: Arc<str> = Arc::from(path.to_string_lossy());
+            sources.push(Source { name: Arc::clone(&name), text: source.clone() });
+            let file = File { key: key.clone(), name, text, source };
+            if let Some(earlier) = read.insert(text, file) {
+                report(format!("{text} is replaced twice, first by {}", earlier.name));
+            }
+        }
+    }
+    let mut files: Vec<File> = read.into_values().collect();
+    files.retain(|file| match Wording::new([(file.text, &*file.source)]) {
+        Ok(_) => true,
+        Err(error) => {
+            root.push(Problem::error(file.place(&error), &*file.key, error.message));
+            false
+        }
+    });
+    let wording = Wording::new(files.iter().map(|file| (file.text, &*file.source)));
+    Templates { files, wording: wording.unwrap_or_default() }
+}
+
+/// The text that a file of this name replaces.
+fn replaced_by(
+    path: &Path,
+    position: &Position,
+    key: &str,
+    root: &Section<'_>,
+) -> Option<&'static str> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let known = Wording::NAMES.into_iter().find(|known| *known == name);
+    if known.is_none() {
+        let message = format!("no text has the name {:?}", quote(&name));
+        let hint = match closest(&name, Wording::NAMES) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("a file is named as what it replaces: {}", Wording::NAMES.join(", ")),
+        };
+        root.push(Problem::error(position.clone(), key, message).hint(hint));
+    }
+    known
+}
+
+impl Templates {
+    /// Renders each file with each sample.
+    pub(super) fn try_out(&self, samples: &[Sample], context: Context<'_>) {
+        for file in &self.files {
+            let render = |parcel: &_| self.wording.render(file.text, parcel);
+            if let Some(failure) = bodies::try_samples(samples, render) {
+                let Failure { error, message, warning } = failure;
+                let place = file.place(&error);
+                context.problems.push(bodies::problem(place, &file.key, message, warning));
+            }
+        }
+    }
+}

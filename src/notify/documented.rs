@@ -1,0 +1,131 @@
+//! The templates that the documents show, rendered with every sample and held against the limits of each peer.
+
+use serde_json::Value;
+
+use super::{Parcel, Wording, samples, webhook, wording};
+
+const WEBHOOKS: &str = include_str!("../../docs/webhooks.md");
+const TEMPLATES: &str = include_str!("../../docs/templates.md");
+
+/// The code blocks of a document that begin with `jinja` and a name.
+fn blocks(document: &'static str) -> Vec<(&'static str, &'static str)> {
+    let fences = document.split("```jinja ").skip(1);
+    fences.filter_map(|rest| rest.split("```").next()?.split_once('\n')).collect()
+}
+
+/// Every sample, and the largest and most hostile message that the engine makes.
+fn parcels() -> Vec<(&'static str, Parcel)> {
+    let mut all = samples::all();
+    let mut large = samples::many();
+    let hostile = samples::hostile().message.alerts.remove(0);
+    large.message.alerts = vec![hostile; 500];
+    large.message.truncated_alerts = 1_000;
+    all.push(("large", large));
+    all
+}
+
+#[test]
+fn the_bodies_in_the_document_are_json_within_the_peers_limits() {
+    let blocks = blocks(WEBHOOKS);
+    let names: Vec<&str> = blocks.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["teams", "discord", "ntfy"]);
+    for (peer, source) in blocks {
+        for (sample, parcel) in parcels() {
+            let body = webhook::render_body(source, &parcel)
+                .unwrap_or_else(|error| panic!("{peer} {sample}: {error:?}"));
+            let json: Value = serde_json::from_str(&body)
+                .unwrap_or_else(|error| panic!("{peer} {sample}: {error}\n{body}"));
+            match peer {
+                "teams" => assert_teams(&json, &body),
+                "discord" => assert_discord(&json),
+                _ => assert_ntfy(&json),
+            }
+        }
+    }
+}
+
+fn text<'v>(json: &'v Value, name: &str) -> &'v str {
+    json[name].as_str().unwrap_or_else(|| panic!("no text {name} in {json:#}"))
+}
+
+fn list<'v>(json: &'v Value, name: &str) -> &'v [Value] {
+    json[name].as_array().unwrap_or_else(|| panic!("no list {name} in {json:#}"))
+}
+
+/// 28 KB, and a card of blocks that have a text.
+fn assert_teams(json: &Value, body: &str) {
+    assert!(body.len() <= 28 * 1024, "{} bytes", body.len());
+    assert_eq!(text(json, "type"), "message");
+    let [attachment] = list(json, "attachments") else { panic!("one attachment") };
+    assert_eq!(text(attachment, "contentType"), "application/vnd.microsoft.card.adaptive");
+    let card = &attachment["content"];
+    assert_eq!((text(card, "type"), text(card, "version")), ("AdaptiveCard", "1.4"));
+    for block in list(card, "body") {
+        match text(block, "type") {
+            "TextBlock" => assert!(!text(block, "text").is_empty(), "{block}"),
+            _ => assert!(list(block, "facts").iter().all(|fact| fact["value"].is_string())),
+        }
+    }
+    assert!(list(card, "actions").iter().all(|action| text(action, "url").starts_with("http")));
+}
+
+/// 10 embeds, 256 characters of title, 4,096 of description, 6,000 in all; nobody is called.
+fn assert_discord(json: &Value) {
+    assert_eq!(json["allowed_mentions"], serde_json::json!({"parse": []}));
+    let embeds = list(json, "embeds");
+    assert!((1..=10).contains(&embeds.len()));
+    let units = |text: &str| text.encode_utf16().count();
+    let mut all = 0;
+    for embed in embeds {
+        let (title, description) = (text(embed, "title"), text(embed, "description"));
+        assert!((1..=256).contains(&units(title)) && units(description) <= 4_096);
+        assert!(embed["color"].as_u64().is_some_and(|color| color <= 0xff_ffff), "{embed}");
+        assert!(text(embed, "timestamp").parse::<jiff::Timestamp>().is_ok());
+        all += units(title) + units(description);
+    }
+    assert!(all <= 6_000, "{all}");
+}
+
+/// A topic, 4,096 bytes of message, a priority from 1 to 5.
+fn assert_ntfy(json: &Value) {
+    assert_eq!(text(json, "topic"), "telnyx");
+    let message = text(json, "message");
+    assert!((1..=4_096).contains(&message.len()), "{}", message.len());
+    assert!(json["priority"].as_u64().is_some_and(|priority| (1..=5).contains(&priority)));
+    assert!(text(json, "title").len() <= 400 && list(json, "tags").len() == 1);
+    assert!(json.get("click").is_none_or(|click| text(json, "click") == click));
+}
+
+#[test]
+fn the_texts_in_the_document_render_for_every_message() {
+    let blocks = blocks(TEMPLATES);
+    assert_eq!(blocks.len(), 3);
+    for (name, source) in blocks {
+        assert!(Wording::NAMES.contains(&name), "{name}");
+        let wording = Wording::new([(name, source)]).expect(name);
+        for (sample, parcel) in parcels() {
+            let text = wording.render(name, &parcel);
+            let text = text.unwrap_or_else(|error| panic!("{name} {sample}: {error:?}"));
+            assert!(!text.trim().is_empty(), "{name} {sample}");
+        }
+    }
+}
+
+#[test]
+fn the_document_names_every_text_and_every_field() {
+    let named = |word: &str| TEMPLATES.contains(&format!("`{word}`"));
+    for name in Wording::NAMES {
+        assert!(named(name), "{name}");
+    }
+    let parcel = samples::mixed();
+    for field in wording::fields(&parcel) {
+        assert!(named(&field), "{field}");
+    }
+    let body: Value = serde_json::from_str(
+        &webhook::render_body("{{ alerts[0] | tojson }}", &parcel).expect("renders"),
+    )
+    .expect("json");
+    for field in body.as_object().expect("an alert").keys() {
+        assert!(WEBHOOKS.contains(&format!("`{field}`")), "{field}");
+    }
+}

@@ -1,0 +1,132 @@
+//! PagerDuty's Events API v2: what is posted for a group's life, and what each answer means.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tollbell::store::DeliveryState;
+
+use crate::dispatch::{receiver, ring, routing, stop_ringing, until, until_tried};
+use crate::support::app::{Setup, TestApp};
+use crate::support::http::{HttpSink, Reply};
+
+const KEY: &str = "0123456789abcdef012345678planted";
+
+async fn app(sink: &HttpSink, keys: &str) -> TestApp {
+    let url = sink.url("/v2/enqueue");
+    let line = format!("pagerduty_configs: [{{url: \"{url}\", routing_key: \"{KEY}\"{keys}}}]");
+    Setup::new(routing(&[receiver("ops", &[&line])]))
+        .server("  external_url: https://tollbell.example.com\n")
+        .start()
+        .await
+}
+
+fn accepted() -> Reply {
+    Reply::status(202)
+        .body(r#"{"status": "success", "message": "Event processed", "dedup_key": "k"}"#)
+}
+
+#[tokio::test]
+async fn a_trigger_and_its_resolve_carry_the_same_key() {
+    let sink = HttpSink::start().await;
+    sink.always("/v2/enqueue", accepted());
+    let app = app(&sink, ", client: bell, severity: {critical: error}").await;
+    ring(&app, "e-1", "p").await;
+    app.settle().await;
+    app.clock.advance(Duration::from_mins(2));
+    stop_ringing(&app, "e-2", "p").await;
+    app.settle().await;
+    let [trigger, resolve] = sink.requests("/v2/enqueue").try_into().unwrap();
+    assert_eq!(trigger.header("content-type"), Some("application/json"));
+    let [trigger, resolve] = [trigger.json(), resolve.json()];
+    assert_eq!(
+        (&trigger["event_action"], &trigger["routing_key"]),
+        (&json!("trigger"), &json!(KEY))
+    );
+    assert_eq!(
+        (&trigger["client"], &trigger["client_url"]),
+        (&json!("bell"), &json!("https://tollbell.example.com"))
+    );
+    let payload = &trigger["payload"];
+    assert_eq!(
+        (&payload["severity"], &payload["source"]),
+        (&json!("error"), &json!("telnyx:default"))
+    );
+    assert_eq!(
+        (&payload["class"], &payload["component"]),
+        (&json!("SpendLimitReached"), &json!("messaging"))
+    );
+    let summary = payload["summary"].as_str().unwrap();
+    assert!(summary.contains("Messaging profile p spent 10.02 USD of 10.00 USD"), "{summary}");
+    assert_eq!(payload["custom_details"]["Spent"], "10.02 of 10.00 USD");
+    let link = trigger["links"][0]["href"].as_str().unwrap();
+    assert!(link.starts_with("https://tollbell.example.com/alerts/"), "{link}");
+    assert_eq!(
+        resolve,
+        json!({"routing_key": KEY, "event_action": "resolve", "dedup_key": trigger["dedup_key"]})
+    );
+    assert!(!trigger["dedup_key"].as_str().unwrap().is_empty());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_event_is_dead_and_a_slow_down_is_obeyed() {
+    let sink = HttpSink::start().await;
+    let invalid =
+        format!(r#"{{"status": "invalid event", "message": "Event object is invalid {KEY}"}}"#);
+    sink.next(
+        "/v2/enqueue",
+        [Reply::status(400).body(invalid), Reply::too_many("60"), Reply::status(503)],
+    );
+    sink.always("/v2/enqueue", accepted());
+    let app = app(&sink, ", retry: {initial_backoff: 10ms, max_backoff: 10ms}").await;
+    ring(&app, "e-1", "p").await;
+    let dead = until(&app, DeliveryState::Dead, 1).await.remove(0);
+    assert_eq!(dead.reason, "clientError");
+    assert!(dead.detail.contains("Event object is invalid"), "{}", dead.detail);
+    assert!(!dead.detail.contains(KEY), "{}", dead.detail);
+
+    ring(&app, "e-2", "q").await;
+    let waiting = until_tried(&app, 1).await;
+    assert_eq!(waiting.reason, "rateLimited");
+    app.clock.advance(Duration::from_secs(61));
+    let waiting = until_tried(&app, 2).await;
+    assert_eq!(waiting.reason, "serverError");
+    app.clock.advance(Duration::from_mins(1));
+    until(&app, DeliveryState::Delivered, 1).await;
+    let keys: Vec<_> =
+        sink.requests("/v2/enqueue")[1..].iter().map(|r| r.json()["dedup_key"].clone()).collect();
+    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_reported_resolves_nothing() {
+    let sink = HttpSink::start().await;
+    sink.always("/v2/enqueue", accepted());
+    let url = sink.url("/v2/enqueue");
+    let hook = sink.url("/hook");
+    let app = Setup::new(routing(&[receiver(
+        "ops",
+        &[
+            &format!("pagerduty_configs: [{{url: \"{url}\", routing_key: \"{KEY}\"}}]"),
+            &format!("webhook_configs: [{{url: \"{hook}\"}}]"),
+        ],
+    )]))
+    .rules(
+        crate::support::app::SPEND_LIMIT_RULE
+            .replace("active_for: 6h", "active_for: 1h\n        notify_expired: true"),
+    )
+    .start()
+    .await;
+    ring(&app, "e-1", "p").await;
+    app.settle().await;
+    app.advance(Duration::from_hours(2)).await;
+    let [_, ended] = sink.wait_for("/hook", 2).await.try_into().unwrap();
+    assert_eq!(
+        (&ended.json()["status"], &ended.json()["alerts"][0]["expired"]),
+        (&json!("resolved"), &json!(true))
+    );
+    assert_eq!(sink.one("/v2/enqueue").json()["event_action"], "trigger");
+    until(&app, DeliveryState::Delivered, 3).await;
+    app.stop().await;
+}
