@@ -106,13 +106,13 @@ fn read_file(
         }
         groups.entry(name.value.clone()).or_insert(name.position);
         specs.extend(
-            group.sections("rules").iter().filter_map(|section| rule(section, &name.value)),
+            group.sections("rules").iter().filter_map(|section| rule(section, &name.value, context)),
         );
     }
 }
 
 /// Makes a rule of its keys, which say of which kind it is; none where a key that the kind needs is missing.
-fn rule(section: &Section<'_>, group: &str) -> Option<RuleSpec> {
+fn rule(section: &Section<'_>, group: &str, context: Context<'_>) -> Option<RuleSpec> {
     let kind = Kind::of(section);
     kind.check_keys(section);
     Some(RuleSpec {
@@ -123,7 +123,7 @@ fn rule(section: &Section<'_>, group: &str) -> Option<RuleSpec> {
         max_series: section.integer("max_series"),
         labels: section.pairs("labels"),
         annotations: section.pairs("annotations"),
-        kind: kind.read(section)?,
+        kind: kind.read(section, context)?,
         alert: section.text("alert")?,
     })
 }
@@ -193,7 +193,7 @@ impl Kind {
         }
     }
 
-    fn read(self, section: &Section<'_>) -> Option<KindSpec> {
+    fn read(self, section: &Section<'_>, context: Context<'_>) -> Option<KindSpec> {
         let hold =
             Hold { wait: section.duration("for"), keep: section.duration("keep_firing_for") };
         match self {
@@ -220,7 +220,7 @@ impl Kind {
             }
             Self::Absence => Some(KindSpec::Absence {
                 absent_for: span(section, "absent_for", &section.text("absent_for")?, SPAN)?,
-                active_time_intervals: section.texts("active_time_intervals"),
+                active_time_intervals: context.intervals.named(section, "active_time_intervals"),
                 hold,
             }),
         }

@@ -71,17 +71,6 @@ impl RuleSet {
         self.metrics.all.iter()
     }
 
-    /// The time intervals that rules name, each with `group/alert` and where the name stands.
-    pub fn time_intervals(&self) -> impl Iterator<Item = (&str, &At<String>)> {
-        self.rules.iter().flat_map(|rule| {
-            let places = match &rule.judged {
-                Judged::Series(watch) => watch.interval_places.as_slice(),
-                Judged::Event { .. } => &[],
-            };
-            places.iter().map(|place| (rule.name.as_ref(), place))
-        })
-    }
-
     /// The rule of this name, `group/alert`.
     pub fn rule(&self, name: &str) -> Option<RuleRef<'_>> {
         let rule = self.rules.get(*self.by_name.get(name)?)?;

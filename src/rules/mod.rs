@@ -137,7 +137,7 @@ pub enum KindSpec {
         /// Nothing for so long, in time in which tollbell was ready.
         absent_for: Duration,
         /// Names of time intervals outside of which time does not count; empty for always.
-        active_time_intervals: Vec<At<String>>,
+        active_time_intervals: Vec<String>,
         /// As in Prometheus.
         hold: Hold,
     },

@@ -60,8 +60,6 @@ pub(super) struct Watch {
     pub(super) clear: Option<Expression>,
     pub(super) hold: Hold,
     pub(super) active_time_intervals: Vec<String>,
-    /// The same, with their places.
-    pub(super) interval_places: Vec<At<String>>,
 }
 
 impl Watch {
@@ -74,7 +72,6 @@ impl Watch {
             clear: None,
             hold: Hold::default(),
             active_time_intervals: Vec::new(),
-            interval_places: Vec::new(),
         }
     }
 }

@@ -55,12 +55,10 @@ impl Compiler {
                 let shape = Shape::Absence { absent_for: *absent_for };
                 let mut watch = Watch::new(shape, Valued::Event);
                 watch.hold = *hold;
-                watch.interval_places.clone_from(active_time_intervals);
+                watch.active_time_intervals.clone_from(active_time_intervals);
                 watch
             }
         };
-        let names = watch.interval_places.iter().map(|name| name.value.clone());
-        watch.active_time_intervals = names.collect();
         Some(Judged::Series(Box::new(watch)))
     }
 
