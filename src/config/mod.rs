@@ -224,11 +224,23 @@ impl Parts {
         let inhibit_rules = inhibit::read(root);
         let time_intervals = intervals.finish();
         let wording = templates.wording;
-        Self { server, accounts, store, rules, route, receivers, inhibit_rules, time_intervals, wording }
+        Self {
+            server,
+            accounts,
+            store,
+            rules,
+            route,
+            receivers,
+            inhibit_rules,
+            time_intervals,
+            wording,
+        }
     }
 
     fn check(self, hash: String) -> Option<Config> {
-        let Self { accounts, rules, route, receivers, inhibit_rules, time_intervals, wording, .. } = self;
+        let Self {
+            accounts, rules, route, receivers, inhibit_rules, time_intervals, wording, ..
+        } = self;
         Some(Config {
             server: self.server?,
             accounts,

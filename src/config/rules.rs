@@ -106,7 +106,10 @@ fn read_file(
         }
         groups.entry(name.value.clone()).or_insert(name.position);
         specs.extend(
-            group.sections("rules").iter().filter_map(|section| rule(section, &name.value, context)),
+            group
+                .sections("rules")
+                .iter()
+                .filter_map(|section| rule(section, &name.value, context)),
         );
     }
 }

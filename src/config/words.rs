@@ -78,19 +78,19 @@ pub(super) const LATER: &[&str] = &[
     "api_key", "api_key_file", "backfill", "balance", "heartbeats",
 ];
 
-pub(super) pub(super) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: false, about }
 }
 
-pub(super) pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: true, about }
 }
 
-pub(super) pub(super) const fn shape(name: &'static str, keys: &'static [Key]) -> Shape {
+pub(super) const fn shape(name: &'static str, keys: &'static [Key]) -> Shape {
     Shape { name, keys, hints: &[] }
 }
 
-pub(super) pub(super) const fn within(default: &'static str, min: &'static str, max: &'static str) -> Bounds {
+pub(super) const fn within(default: &'static str, min: &'static str, max: &'static str) -> Bounds {
     Bounds { default, min, max }
 }
 

@@ -47,7 +47,9 @@ impl Batch<'_> {
         if outcome == "observed" {
             self.judged.report.count(rule, outcome);
         } else {
-            let value = series.value.map_or_else(|| "no value".to_owned(), |value| format!("value {value}"));
+            let value = series
+                .value
+                .map_or_else(|| "no value".to_owned(), |value| format!("value {value}"));
             self.record(at, rule, outcome, Some(&key.1), &value);
         }
         self.turn(of, &key, series, turn, Some(at), at.at);
@@ -86,7 +88,8 @@ impl Batch<'_> {
             Turn::Cleared | Turn::NoData => {
                 let state =
                     if turn == Turn::NoData { AlertState::NoData } else { AlertState::Resolved };
-                let ended = self.state.alerts.get(&key.1).and_then(|alert| alerts::end(alert, state, at));
+                let ended =
+                    self.state.alerts.get(&key.1).and_then(|alert| alerts::end(alert, state, at));
                 if let Some((mut alert, transition)) = ended {
                     alert.value = series.value;
                     self.change(alert, transition, cause, at);
@@ -142,7 +145,8 @@ impl Batch<'_> {
             };
             if series.digest != of.digest() {
                 let phase = series.phase;
-                series = Series { phase, ..Series::new(&key.0, of.digest(), series.labels, shape, now) };
+                series =
+                    Series { phase, ..Series::new(&key.0, of.digest(), series.labels, shape, now) };
                 self.state.put_series(key.clone(), Some(series));
                 let soon = (phase != Phase::Inactive).then_some(now);
                 self.state.timers.set(Due::Series(key), soon);

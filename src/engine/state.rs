@@ -72,11 +72,8 @@ pub(super) enum Touched {
 impl State {
     /// The state as it was kept, and what could not be read back: one line each.
     pub fn resume(resumed: Resumed) -> (Self, Vec<String>) {
-        let mut state = Self {
-            cursor: resumed.cursor,
-            silences: resumed.silences,
-            ..Self::default()
-        };
+        let mut state =
+            Self { cursor: resumed.cursor, silences: resumed.silences, ..Self::default() };
         let mut broken = Vec::new();
         let (mut metered, mut spent) = (Vec::new(), Vec::new());
         for alert in resumed.alerts {
@@ -248,9 +245,11 @@ impl State {
     /// The rows that changed, as they are now, and the totals among them.
     pub(super) fn changed_rows(&mut self) -> (Vec<Row>, Totals) {
         let rows = std::mem::take(&mut self.touched).into_iter().map(|touched| match touched {
-            Touched::Series(key) => {
-                Row { space: Space::Series, value: self.series.get(&key).map(json), key: series_row(&key) }
-            }
+            Touched::Series(key) => Row {
+                space: Space::Series,
+                value: self.series.get(&key).map(json),
+                key: series_row(&key),
+            },
             Touched::Group(key) => {
                 Row { space: Space::Group, value: self.groups.get(&key).map(json), key }
             }

@@ -44,13 +44,8 @@ pub struct Judged {
 /// without events: one that is still to be read may have come before them. When the changes are not committed, the
 /// state is void and must be read back from the store.
 pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
-    let mut batch = Batch {
-        policy,
-        now,
-        state,
-        changed: BTreeMap::new(),
-        judged: Judged::default(),
-    };
+    let mut batch =
+        Batch { policy, now, state, changed: BTreeMap::new(), judged: Judged::default() };
     batch.fit();
     for stored in events {
         let at = stored.event.received_at.min(now);
@@ -211,7 +206,8 @@ impl Batch<'_> {
 
     /// A call's charge that was booked before its numbers were known gets them now.
     fn complete(&mut self, key: &rules::CallKey, call: &CallContext) {
-        let key = rules::LedgerKey { account: key.account.clone(), key: format!("call:{}", key.leg) };
+        let key =
+            rules::LedgerKey { account: key.account.clone(), key: format!("call:{}", key.leg) };
         let completed = self.state.ledger.get(&key).and_then(|entry| entry.complete(call));
         if let Some(entry) = completed {
             self.judged.changes.ledger.push(entry.clone());
@@ -317,14 +313,19 @@ impl Batch<'_> {
     }
 
     /// Writes the journal of an alert and the log's line.
-    fn note(&mut self, alert: &Alert, transition: Transition, cause: Option<&At<'_>>, at: Timestamp) {
+    fn note(
+        &mut self,
+        alert: &Alert,
+        transition: Transition,
+        cause: Option<&At<'_>>,
+        at: Timestamp,
+    ) {
         let outcome = match transition {
             Transition::Fired | Transition::FiredAndEnded => "fired",
             _ => alert.state.as_str(),
         };
-        let (kind, event) = cause.map_or_else(Default::default, |at| {
-            (at.event.kind.clone(), at.event.id.clone())
-        });
+        let (kind, event) =
+            cause.map_or_else(Default::default, |at| (at.event.kind.clone(), at.event.id.clone()));
         self.journal(&alert.fingerprint, "", outcome, &describe(alert), at);
         self.judged.report.changed.push(Changed {
             account: alert.labels.get("account").cloned().unwrap_or_default(),

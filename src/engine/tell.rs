@@ -83,7 +83,8 @@ impl Batch<'_> {
             if let Some(source) = inhibitor.inhibited_by(alert) {
                 return Some(Suppression::Inhibited(source));
             }
-            let silence = silences.silences.iter().find(|silence| silence.silences(&alert.labels, at));
+            let silence =
+                silences.silences.iter().find(|silence| silence.silences(&alert.labels, at));
             silence.map(|silence| Suppression::Silenced(silence.id.clone()))
         };
         let firing = |fingerprint: &Fingerprint| alerts.get(fingerprint);
@@ -106,8 +107,12 @@ impl Batch<'_> {
         else {
             return;
         };
-        let detail =
-            format!("{} by {}: {}", receiver.name, integration.channel.kind(), notice.reason.as_str());
+        let detail = format!(
+            "{} by {}: {}",
+            receiver.name,
+            integration.channel.kind(),
+            notice.reason.as_str()
+        );
         for alert in &notice.alerts {
             self.journal(&alert.fingerprint, &group.key, "notified", &detail, at);
         }
@@ -149,7 +154,8 @@ impl Batch<'_> {
             let before = group.clone();
             group.members.retain(|fingerprint, member| {
                 let alert = member.ended.as_deref().or_else(|| self.state.alerts.get(fingerprint));
-                let belongs = alert.is_some_and(|alert| belongs(policy, route, &alert.labels, &key));
+                let belongs =
+                    alert.is_some_and(|alert| belongs(policy, route, &alert.labels, &key));
                 if !belongs {
                     astray.extend(ended(member));
                 }

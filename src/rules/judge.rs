@@ -18,7 +18,6 @@ use super::{
 };
 use crate::clock;
 use crate::event::Event;
-use crate::problem::At;
 
 /// How far the sender's clock may be ahead of ours before we no longer believe its time.
 const AHEAD_MAX: Duration = Duration::from_mins(5);

@@ -119,8 +119,7 @@ impl Meter {
         let series = self.metrics.entry(name.to_owned()).or_default();
         let overflow = overflow(labels);
         let own = series.len() - usize::from(series.contains_key(&overflow));
-        let is_full = !series.contains_key(labels)
-            && own >= max_series;
+        let is_full = !series.contains_key(labels) && own >= max_series;
         let labels = if is_full { overflow } else { labels.clone() };
         let kept = series.entry(labels.clone()).or_insert_with(|| MeterValue::zero(kind));
         if kept.kind() != kind {

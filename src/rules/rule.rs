@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::series::Shape;
 use super::{Expression, Hold};
-use crate::problem::At;
 
 /// A rule that can judge.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ impl Compiler {
     /// What is told of an event, and of its series.
     pub(in crate::rules) fn judged(&mut self, name: &str, spec: &RuleSpec) -> Option<Judged> {
         let at = &spec.alert.position;
-        let mut watch = match &spec.kind {
+        let watch = match &spec.kind {
             KindSpec::Event { active_for, notify_expired, resolve_on } => {
                 self.lasting(at, name, "active_for", Some(*active_for));
                 let resolve_when = resolve_on.as_ref().and_then(|resolve| resolve.when.as_ref());
