@@ -197,7 +197,11 @@ fn belongs(policy: &Policy, route: &Route, labels: &Labels, key: &str) -> bool {
 }
 
 fn teller(integration: &Integration) -> Teller<'_> {
-    Teller { id: &integration.id, send_resolved: integration.send_resolved }
+    Teller {
+        id: &integration.id,
+        send_resolved: integration.send_resolved,
+        every: integration.resend,
+    }
 }
 
 /// What kept an alert quiet, for people.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Flushed, Group, NOTICE_CAUSES_MAX, Notice, Teller, Told, interval, newest, repeat_at, tick,
+    turn_at,
 };
 use crate::alerts::{Alert, Fingerprint, Reason, Suppression, Timing};
 use crate::clock;
@@ -45,12 +46,12 @@ impl Group {
             let Some((reason, ended)) = owed(self.told.get(teller.id), &view, timing, now) else {
                 continue;
             };
-            let turn = self.told.get(teller.id).map(|told| clock::add(told.at, interval(timing)));
+            let turn = self.told.get(teller.id).map(|told| turn_at(told, timing));
             if let Some(turn) = turn.filter(|turn| *turn > now) {
                 waits = Some(waits.map_or(turn, |other| other.min(turn)));
                 continue;
             }
-            flushed.notices.push(self.tell(teller.id, reason, &view.firing, &ended, now));
+            flushed.notices.push(self.tell(teller, reason, &view.firing, &ended, now));
         }
         self.finish(tellers, &view, waits.is_some(), !flushed.notices.is_empty());
         if self.flushed_at.is_none() || !flushed.notices.is_empty() {
@@ -130,18 +131,20 @@ impl Group {
     /// this notice says: an alert that is silenced meanwhile is new to it afterwards.
     fn tell(
         &mut self,
-        integration: &str,
+        teller: &Teller<'_>,
         reason: Reason,
         firing: &[&Alert],
         ended: &[&Alert],
         now: Timestamp,
     ) -> Notice {
-        let told = self.told.entry(integration.to_owned()).or_insert_with(|| Told {
+        let told = self.told.entry(teller.id.to_owned()).or_insert_with(|| Told {
             at: now,
             firing: [].into(),
             resolved: [].into(),
+            every: None,
         });
         told.at = now;
+        told.every = teller.every;
         told.firing = firing.iter().map(|alert| alert.fingerprint.clone()).collect();
         told.resolved.extend(ended.iter().map(|alert| alert.fingerprint.clone()));
         let alerts: Vec<Alert> = firing.iter().chain(ended).map(|alert| (*alert).clone()).collect();
@@ -151,7 +154,7 @@ impl Group {
             .flat_map(|member| member.causes.iter().copied())
             .collect();
         newest(&mut causes, NOTICE_CAUSES_MAX);
-        Notice { integration: integration.to_owned(), reason, alerts, causes }
+        Notice { integration: teller.id.to_owned(), reason, alerts, causes }
     }
 
     /// Notes what was told on the alerts; those whose end nobody is still to hear of go.

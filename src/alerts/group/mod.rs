@@ -82,6 +82,9 @@ pub struct Told {
     pub firing: BTreeSet<Fingerprint>,
     /// Alerts of the group whose end it need not hear of: it was told, or does not want to be.
     pub resolved: BTreeSet<Fingerprint>,
+    /// [`Teller::every`] when it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Duration>,
 }
 
 /// An integration of the route's receiver, as far as a group must know it.
@@ -91,6 +94,9 @@ pub struct Teller<'a> {
     pub id: &'a str,
     /// Whether ends are told.
     pub send_resolved: bool,
+    /// A pace of its own, in the place of the route's `group_interval` and `repeat_interval`: a peer that forgets what
+    /// is not said again, as Alertmanager does.
+    pub every: Option<Duration>,
 }
 
 /// Something to tell by one integration.
@@ -254,7 +260,14 @@ fn interval(timing: &Timing) -> Duration {
 
 /// When an integration is to be told again although nothing changed.
 fn repeat_at(told: &Told, timing: &Timing) -> Timestamp {
-    clock::add(told.at, timing.repeat_interval.max(interval(timing)))
+    let repeat = timing.repeat_interval.max(interval(timing));
+    clock::add(told.at, told.every.unwrap_or(repeat))
+}
+
+/// When an integration may be told again at the earliest.
+fn turn_at(told: &Told, timing: &Timing) -> Timestamp {
+    let step = interval(timing);
+    clock::add(told.at, told.every.map_or(step, |every| every.min(step)))
 }
 
 /// The first step after `anchor` that is not before `at`.

@@ -207,7 +207,11 @@ impl Sim {
             let tellers: Vec<Teller<'_>> = self
                 .tellers
                 .iter()
-                .map(|(id, send_resolved)| Teller { id, send_resolved: *send_resolved })
+                .map(|(id, send_resolved)| Teller {
+                    id,
+                    send_resolved: *send_resolved,
+                    every: None,
+                })
                 .collect();
             let flushed = group.flush(
                 &self.timing,
@@ -553,8 +557,10 @@ fn who_was_just_told_waits_for_its_turn() {
     let mut group = Group::new("k".to_owned(), "r".to_owned(), Labels::new(), at(0));
     let a = alert("a", AlertState::Firing, at(0));
     let b = alert("b", AlertState::Firing, at(350));
-    let tellers =
-        [Teller { id: "mail", send_resolved: true }, Teller { id: "page", send_resolved: true }];
+    let tellers = [
+        Teller { id: "mail", send_resolved: true, every: None },
+        Teller { id: "page", send_resolved: true, every: None },
+    ];
     let timing = Timing { repeat_interval: Duration::from_secs(400), ..TIMING };
     let flush = |group: &mut Group, second| {
         let firing = |fingerprint: &Fingerprint| {
@@ -745,7 +751,7 @@ fn causes_are_those_since_it_was_told_and_the_newest_stay() {
     }
     assert!(group.members.values().all(|member| member.causes.len() == MEMBER_CAUSES_MAX));
     let find = |fingerprint: &Fingerprint| alerts.iter().find(|x| x.fingerprint == *fingerprint);
-    let tellers = [Teller { id: "mail", send_resolved: true }];
+    let tellers = [Teller { id: "mail", send_resolved: true, every: None }];
     let flushed = group.flush(&TIMING, &tellers, &find, &|_| None, None, at(30));
     assert_eq!(flushed.notices[0].causes, (700..800).collect::<Vec<_>>());
 }
@@ -780,7 +786,7 @@ fn odd_times_neither_spin_nor_postpone() {
     let find = |fingerprint: &Fingerprint| {
         [&a, &b].into_iter().find(|alert| alert.fingerprint == *fingerprint)
     };
-    let tellers = [Teller { id: "mail", send_resolved: true }];
+    let tellers = [Teller { id: "mail", send_resolved: true, every: None }];
     let new = || {
         let mut group = Group::new("k".to_owned(), "r".to_owned(), Labels::new(), at(5000));
         group.note(&a, None, &TIMING, at(5000));
