@@ -284,7 +284,7 @@ mod tests {
 
     fn told(at: Timestamp, firing: &[&Alert], resolved: &[&Alert]) -> Told {
         let set = |alerts: &[&Alert]| alerts.iter().map(|one| one.fingerprint.clone()).collect();
-        Told { at, firing: set(firing), resolved: set(resolved) }
+        Told { at, firing: set(firing), resolved: set(resolved), every: None }
     }
 
     #[test]
