@@ -8,6 +8,7 @@
 //! the working directory. `${ENV}` is expanded in the main file only.
 
 mod words;
+mod routing_words;
 mod yaml;
 mod section;
 mod env;
@@ -204,7 +205,7 @@ impl Parts {
         let accounts = accounts::read(root, context);
         let store = server::read_store(&root.section("store"));
         let receivers::Read { sections, receivers, bodies } = receivers::read(root, context);
-        let route = routes::read(root, &receivers, &intervals);
+        let route = routes::read(root, context, &receivers);
         receivers::check_uses(&sections, &receivers, &route);
         let (rules, names) = rules::read(root, context, &accounts, sources);
         for body in bodies {
@@ -249,5 +250,7 @@ fn digest<'t>(texts: impl IntoIterator<Item = &'t str>, bytes: usize) -> String 
     })
 }
 
+#[cfg(test)]
+mod routing_tests;
 #[cfg(test)]
 mod tests;

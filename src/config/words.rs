@@ -3,9 +3,7 @@
 //! This table is the only such place. [`super::section`] reads files by it, [`super::schema`] turns it into a JSON
 //! Schema, and a test holds `config/tollbell.yaml` against it.
 
-mod routing;
-
-use routing::{INHIBIT_RULE, ROUTE, TIME_INTERVAL};
+use super::routing_words::{INHIBIT_RULE, ROUTE, TIME_INTERVAL};
 
 /// The keys that one map may hold.
 #[derive(Debug)]
@@ -77,19 +75,19 @@ pub(super) const LATER: &[&str] = &[
     "absent_for", "clear", "fire", "keep_firing_for", "over", "stale_after", "value",
 ];
 
-const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: false, about }
 }
 
-const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: true, about }
 }
 
-const fn shape(name: &'static str, keys: &'static [Key]) -> Shape {
+pub(super) const fn shape(name: &'static str, keys: &'static [Key]) -> Shape {
     Shape { name, keys, hints: &[] }
 }
 
-const fn within(default: &'static str, min: &'static str, max: &'static str) -> Bounds {
+pub(super) const fn within(default: &'static str, min: &'static str, max: &'static str) -> Bounds {
     Bounds { default, min, max }
 }
 

@@ -121,7 +121,8 @@ fn sources() -> Vec<String> {
 /// Whether a file under `src/` holds tests and nothing else.
 fn is_tests(file: &str) -> bool {
     file.ends_with("/tests.rs")
-        || ["src/store/contract.rs", "src/notify/samples.rs"].contains(&file)
+        || ["src/config/routing_tests.rs", "src/store/contract.rs", "src/notify/samples.rs"]
+            .contains(&file)
 }
 
 /// A file before its tests, which stand at its foot.
