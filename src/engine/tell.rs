@@ -94,19 +94,23 @@ impl Batch<'_> {
             *self.judged.report.suppressed.entry(suppression.as_str()).or_default() += 1;
             self.journal(fingerprint, key, "suppressed", &explain(suppression), at);
         }
-        for notice in flushed.notices {
+        for notice in &flushed.notices {
             self.queue(&group, receiver, notice, at);
         }
         self.keep_group(group, route, Some(at));
     }
 
     /// Puts one notice into the outbox, for each target of its integration.
-    fn queue(&mut self, group: &Group, receiver: &Receiver, notice: Notice, at: Timestamp) {
+    fn queue(&mut self, group: &Group, receiver: &Receiver, notice: &Notice, at: Timestamp) {
         let Some(integration) =
             receiver.integrations.iter().find(|integration| integration.id == notice.integration)
         else {
             return;
         };
+        let message = message(self.policy, receiver, group, notice, self.now);
+        if !integration.tells(&message) {
+            return;
+        }
         let detail = format!(
             "{} by {}: {}",
             receiver.name,
@@ -116,7 +120,6 @@ impl Batch<'_> {
         for alert in &notice.alerts {
             self.journal(&alert.fingerprint, &group.key, "notified", &detail, at);
         }
-        let message = message(self.policy, receiver, group, &notice, self.now);
         // Not the place in the inbox: another database may hold another event there.
         let flush = format!("{} {}", group.born_at, group.flushes);
         for target in integration.channel.targets() {

@@ -80,7 +80,8 @@ impl Integration {
     /// Whether it tells a message: ends only with `send_resolved`, but what was never told before always. PagerDuty
     /// hears of no end that nobody reported: it could only take it for an all-clear, or page for it.
     pub fn tells(&self, message: &Message) -> bool {
-        if message.status == Status::Firing || message.reason == alerts::Reason::First {
+        let is_new = matches!(message.reason, alerts::Reason::First | alerts::Reason::NewAlerts);
+        if message.status == Status::Firing || is_new {
             return true;
         }
         let heard = match &self.channel {

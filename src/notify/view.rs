@@ -331,13 +331,8 @@ fn alert_links(alert: &MessageAlert, external_url: &str) -> Vec<Link> {
 }
 
 fn group_links(message: &Message) -> Vec<Link> {
-    match is_single(message) {
-        true => Vec::new(),
-        false => link(&format!("{}/alerts", message.external_url))
-            .map(|url| Link { label: "All alerts", url })
-            .into_iter()
-            .collect(),
-    }
+    let url = link(&format!("{}/alerts", message.external_url)).filter(|_| !is_single(message));
+    url.map(|url| Link { label: "All alerts", url }).into_iter().collect()
 }
 
 pub(super) fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
