@@ -249,6 +249,7 @@ fn message_alert(alert: &Alert) -> MessageAlert {
         status: if alert.is_firing() { Status::Firing } else { Status::Resolved },
         expired: alert.state == AlertState::Expired,
         no_data: alert.state == AlertState::NoData,
+        value: alert.value,
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),
         starts_at: alert.starts_at,

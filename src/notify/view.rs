@@ -225,7 +225,11 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
     let over = alert.status == Status::Resolved;
     let single = is_single(message);
     let differs = !single && !message.common_labels.contains_key("severity");
-    let mut facts = facts::money(&alert.event);
+    // Of a rule over time the judged value counts; what the last event alone cost would only mislead.
+    let mut facts = match alert.value {
+        Some(value) => Fact::new("Value", &value.normalize().to_string()).into_iter().collect(),
+        None => facts::money(&alert.event),
+    };
     let figure = match over {
         true => Some(lasted(alert, message)),
         false if facts.is_empty() => None,
@@ -343,6 +347,15 @@ pub(super) fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
 mod tests {
     use super::*;
     use crate::notify::samples;
+
+    #[test]
+    fn a_value_over_time_stands_in_the_place_of_the_last_events_cost() {
+        let mut parcel = samples::spend_limit();
+        parcel.message.alerts[0].value = Some("150.20".parse().expect("decimal"));
+        let view = View::of(&parcel, 10);
+        assert_eq!(view.alerts[0].figure, Fact::new("Value", "150.2"));
+        assert!(!view.alerts[0].facts.iter().any(|fact| fact.name == "Spent"));
+    }
 
     #[test]
     fn severity_sets_the_tone_and_an_end_is_always_green() {

@@ -22,10 +22,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "intake", "notify", "rules", "store"]),
     ("admin", &["clock", "metrics", "store"]),
-    (
-        "config",
-        &["alerts", "event", "intake", "notify", "problem", "rules", "secret", "template"],
-    ),
+    ("config", &["alerts", "event", "intake", "notify", "problem", "rules", "secret", "template"]),
     (
         "app",
         &[
