@@ -2,7 +2,8 @@
 //!
 //! Each target in [`targets`] takes bytes and checks what has to hold for any bytes; this driver feeds it. The rounds are
 //! few, so that the tests stay quick, and the same each time; `TOLLBELL_FUZZ_ROUNDS` makes them more, and
-//! `TOLLBELL_FUZZ_SEED` others. An input whose outcome is new joins the inputs that further ones are made of.
+//! `TOLLBELL_FUZZ_SEED` others. `TOLLBELL_FUZZ_TRACE` names a folder that has the last input of each target, for what ends the
+//! process. An input whose outcome is new joins the inputs that further ones are made of.
 
 mod mutate;
 mod seeds;
@@ -32,6 +33,7 @@ fn number(name: &str) -> Option<usize> {
 fn fuzz(name: &str, seeds: Vec<Vec<u8>>, words: &[&str], target: fn(&[u8]) -> Outcome) {
     let rounds = number("TOLLBELL_FUZZ_ROUNDS").unwrap_or(ROUNDS);
     let mut rng = Rng::with_seed(number("TOLLBELL_FUZZ_SEED").unwrap_or(1) as u64);
+    let trace = std::env::var("TOLLBELL_FUZZ_TRACE").ok();
     let (mut corpus, mut seen) = (seeds.clone(), HashSet::new());
     let mut slowest = (Duration::ZERO, Vec::new());
     let begin = Instant::now();
@@ -40,6 +42,9 @@ fn fuzz(name: &str, seeds: Vec<Vec<u8>>, words: &[&str], target: fn(&[u8]) -> Ou
             Some(seed) => seed.clone(),
             None => mutate::mutate(&mut rng, &corpus, words),
         };
+        if let Some(folder) = &trace {
+            std::fs::write(format!("{folder}/{name}"), &data).unwrap();
+        }
         let start = Instant::now();
         let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| target(&data))) else {
             let small = shrink(&mut rng, data, target);
