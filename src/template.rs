@@ -17,6 +17,13 @@ pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
 /// Longest rendered text, in bytes; longer ones are cut.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
+/// Words, numbers and signs between `{{` and `}}`, or `{%` and `%}`, at most.
+const TAG_PARTS_MAX: usize = 400;
+/// Deepest nesting of brackets in such a tag, and of blocks such as `{% if %}`.
+const NESTING_MAX: usize = 24;
+/// `elif`s in a template at most.
+const ELIFS_MAX: usize = 100;
+
 /// How Slack's own markup escapes; see [`slack_escape`].
 const SLACK: AutoEscape = AutoEscape::Custom(Cow::Borrowed("slack"));
 
@@ -86,6 +93,7 @@ impl Templates {
             let message = format!("template longer than {SOURCE_BYTES_MAX} bytes");
             return Err(TemplateError { line: None, message, undefined: false });
         }
+        check(source)?;
         self.env
             .add_template_owned(name.to_owned(), source.to_owned())
             .map_err(|error| explain(&error))
@@ -99,6 +107,96 @@ impl Templates {
             text.truncate(text.floor_char_boundary(OUTPUT_BYTES_MAX));
         }
         Ok(text)
+    }
+}
+
+/// A first look at a template's text, before the compiler sees it: that one recurses over what is nested and over each
+/// link of a chain such as `a|b|c`, and would overflow its stack, which aborts the process.
+fn check(source: &str) -> Result<(), TemplateError> {
+    let mut line = 1;
+    let refuse =
+        |line, message: String| Err(TemplateError { line: Some(line), message, undefined: false });
+    if source.matches("elif").nth(ELIFS_MAX).is_some() {
+        return refuse(line, format!("more than {ELIFS_MAX} elif in one template"));
+    }
+    let (mut chars, mut blocks) = (source.chars().peekable(), 0_usize);
+    while let Some(c) = chars.next() {
+        line += u32::from(c == '\n');
+        let is_block = chars.peek() == Some(&'%');
+        if c != '{' || !(is_block || chars.peek() == Some(&'{')) {
+            continue;
+        }
+        chars.next();
+        let mut tag = Tag::default();
+        while let Some(c) = chars.next() {
+            line += u32::from(c == '\n');
+            if tag.take(c) && chars.peek() == Some(&'}') {
+                break;
+            }
+            if tag.parts > TAG_PARTS_MAX {
+                return refuse(line, format!("more than {TAG_PARTS_MAX} parts in one tag"));
+            }
+            if tag.brackets > NESTING_MAX {
+                return refuse(line, format!("nested more than {NESTING_MAX} deep"));
+            }
+        }
+        match tag.word.as_str() {
+            _ if !is_block => {}
+            word if word.starts_with("end") => blocks = blocks.saturating_sub(1),
+            "set" if tag.assigns => {}
+            "if" | "for" | "block" | "macro" | "filter" | "call" | "with" | "set"
+            | "autoescape" => blocks += 1,
+            _ => {}
+        }
+        if blocks > NESTING_MAX {
+            return refuse(line, format!("blocks nested more than {NESTING_MAX} deep"));
+        }
+    }
+    Ok(())
+}
+
+/// What stands between the braces of a tag, as far as it was read.
+#[derive(Debug, Default)]
+struct Tag {
+    parts: usize,
+    brackets: usize,
+    /// Its first word, and whether that is complete.
+    word: String,
+    named: bool,
+    assigns: bool,
+    in_word: bool,
+    quote: Option<char>,
+    escaped: bool,
+}
+
+impl Tag {
+    /// Takes a character; whether it may be the first of the end.
+    fn take(&mut self, c: char) -> bool {
+        if let Some(quote) = self.quote {
+            if !self.escaped && c == quote {
+                self.quote = None;
+            }
+            self.escaped = !self.escaped && c == '\\';
+            return false;
+        }
+        let is_word = c.is_alphanumeric() || c == '_';
+        if !c.is_whitespace() && !(is_word && self.in_word) {
+            self.parts += 1;
+        }
+        if is_word && !self.named {
+            self.word.push(c);
+        }
+        // A tag may begin with the sign that takes white space away.
+        self.named |= !is_word && !self.word.is_empty();
+        self.in_word = is_word;
+        match c {
+            '"' | '\'' => self.quote = Some(c),
+            '(' | '[' | '{' => self.brackets += 1,
+            ')' | ']' => self.brackets = self.brackets.saturating_sub(1),
+            '=' => self.assigns = true,
+            _ => {}
+        }
+        c == '%' || c == '}'
     }
 }
 
@@ -305,6 +403,46 @@ mod tests {
         let mut templates = Templates::new();
         templates.add("t", source)?;
         templates.render("t", &value(&serde_json::from_str(json).expect("json")))
+    }
+
+    #[test]
+    fn no_template_is_too_long_a_chain_or_too_deep_for_the_compiler() {
+        let nested = |open: &str, close: &str, n: usize| open.repeat(n) + "1" + &close.repeat(n);
+        let tag = |inside: String| format!("{{{{ {inside} }}}}");
+        for (links, brackets, blocks) in [(190, 24, 24), (30_000, 10_000, 5_000)] {
+            let shapes = [
+                tag("1".to_owned() + &"|string".repeat(links)),
+                tag("a".to_owned() + &".a".repeat(links)),
+                tag("a".to_owned() + &"[0]".repeat(links / 2)),
+                tag("a".to_owned() + &"()".repeat(links)),
+                tag("1".to_owned() + &"~1".repeat(links)),
+                tag("1".to_owned() + &" if 1 else 1".repeat(links / 3)),
+                tag("1".to_owned() + &" and 1".repeat(links)),
+                tag("not ".repeat(links) + "1"),
+                tag("-".repeat(links) + "1"),
+                tag(nested("(", ")", brackets)),
+                tag(nested("[", "]", brackets)),
+                nested("{% if 1 %}", "{% endif %}", blocks),
+                nested("{%- for i in [1] -%}", "{% endfor %}", blocks),
+                nested("{% set a %}", "{% endset %}", blocks),
+                nested("{% filter upper %}", "{% endfilter %}", blocks),
+                "{% if 0 %}".to_owned() + &"{% elif 0 %}".repeat(links / 2) + "{% endif %}",
+            ];
+            for source in shapes {
+                let mut templates = Templates::new();
+                let added = templates.add("t", source.get(..SOURCE_BYTES_MAX).unwrap_or(&source));
+                let _any = templates.render("t", &value(&serde_json::json!({"a": 1})));
+                templates.variables("t");
+                if links > 190 {
+                    let error = added.expect_err("too much");
+                    assert!(error.message.contains("more than"), "{error}");
+                }
+            }
+        }
+        // What only looks like much.
+        assert_eq!(render(&"{ % | ( ".repeat(2_000), "{}").map(|text| text.len()), Ok(16_000));
+        assert!(render(&format!("{{{{ '{}' }}}}", "((| ".repeat(1_000)), "{}").is_ok());
+        assert!(render(&"{% set a = 1 %}{% if a %}{{ a }}{% endif %}".repeat(500), "{}").is_ok());
     }
 
     #[test]

@@ -12,7 +12,6 @@ mod tell;
 mod timers;
 mod totals;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,6 @@ pub use step::{Judged, step};
 
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
-use crate::rules;
 use crate::store::{Store, StoreError, StoredEvent, Unreadable};
 use crate::tasks::Tasks;
 
@@ -113,87 +111,84 @@ impl Engine {
         Ok(self.state.insert(state))
     }
 
+    /// The next events, at most so many, as one read that brings the state what judging them needs: silences that are
+    /// new, the charges and calls that the events speak of.
+    async fn read(&mut self, limit: usize) -> Result<Vec<Kept>, StoreError> {
+        let store = self.deps.store.clone();
+        let state = self.state().await?;
+        let batch = store.batch_after(state.cursor(), limit, state.silences().version).await?;
+        if let Some(silences) = batch.silences {
+            state.set_silences(silences);
+        }
+        state.bring(batch.known);
+        Ok(batch.events)
+    }
+
     /// Judges one batch, or the timers that are due.
     async fn turn(&mut self) -> Result<Turn, StoreError> {
         let now = self.deps.clock.now();
         let hash = self.deps.policy.load().config_hash.clone();
+        let inbox = self.read(BATCH_EVENTS_MAX).await?;
         let state = self.state().await?;
-        let (cursor, deadline) = (state.cursor(), state.next_deadline());
-        let fits = state.is_fitted_to(&hash);
-        let inbox = self.deps.store.inbox_after(cursor, BATCH_EVENTS_MAX).await?;
+        let (fits, deadline) = (state.is_fitted_to(&hash), state.next_deadline());
         if fits && inbox.is_empty() && deadline.is_none_or(|deadline| deadline > now) {
             let poll = clock::add(now, POLL);
             return Ok(Turn::Idle { until: deadline.map_or(poll, |deadline| deadline.min(poll)) });
         }
-        if inbox.is_empty() {
-            self.run_timers(now).await?;
-        } else {
-            self.judge(&inbox, now).await?;
+        let count = inbox.len();
+        match self.attempt(inbox, now).await {
+            Ok(()) => {}
+            Err(Trouble::Store(error)) => return Err(error),
+            // Without events it is timers; they run only when no event waits, for it may have come before them.
+            Err(Trouble::Event(detail)) if count == 0 => {
+                return Err(StoreError::Unstorable(detail));
+            }
+            Err(Trouble::Event(detail)) => {
+                tracing::warn!(%detail, "a batch failed; its events are judged one by one");
+                self.judge_singly(count, now).await?;
+            }
         }
         Ok(Turn::More)
     }
 
-    /// Judges a batch whole; if that fails for a reason of its own, event by event, so that the one that cannot
-    /// be judged is marked and the others go on.
-    async fn judge(&mut self, inbox: &[Kept], now: Timestamp) -> Result<(), StoreError> {
-        match self.attempt(inbox, now).await {
-            Err(Trouble::Store(error)) => return Err(error),
-            Ok(()) => return Ok(()),
-            Err(Trouble::Event(detail)) => {
-                tracing::warn!(%detail, "a batch failed; its events are judged one by one");
-            }
-        }
-        for one in inbox {
-            match self.attempt(std::slice::from_ref(one), now).await {
+    /// Judges the next events one by one, so that the one that cannot be judged is marked and the others go on.
+    async fn judge_singly(&mut self, count: usize, now: Timestamp) -> Result<(), StoreError> {
+        for _ in 0..count {
+            let Some(one) = self.read(1).await?.pop() else { break };
+            match self.attempt(vec![one.clone()], now).await {
                 Ok(()) => {}
                 Err(Trouble::Store(error)) => return Err(error),
-                Err(Trouble::Event(detail)) => self.fault(one, &detail, now).await?,
+                Err(Trouble::Event(detail)) => self.fault(&one, &detail, now).await?,
             }
         }
         Ok(())
     }
 
-    /// Runs what fell due; only when no event waits, for it may have come before the timer.
-    async fn run_timers(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        match self.attempt(&[], now).await {
-            Ok(()) => Ok(()),
-            Err(Trouble::Event(detail)) => Err(StoreError::Unstorable(detail)),
-            Err(Trouble::Store(error)) => Err(error),
-        }
-    }
-
-    async fn attempt(&mut self, inbox: &[Kept], now: Timestamp) -> Result<(), Trouble> {
+    /// Judges and commits what [`Engine::read`] gave.
+    async fn attempt(&mut self, inbox: Vec<Kept>, now: Timestamp) -> Result<(), Trouble> {
         let events = inbox
-            .iter()
-            .map(|one| one.as_ref().map_err(|unreadable| Trouble::Event(unreadable.detail.clone())))
-            .collect::<Result<Vec<&StoredEvent>, Trouble>>()?;
+            .into_iter()
+            .collect::<Result<Vec<StoredEvent>, Unreadable>>()
+            .map_err(|unreadable| Trouble::Event(unreadable.detail))?;
         let policy = self.deps.policy.load_full();
-        self.state().await.map_err(Trouble::Store)?;
-        self.bring(&events).await.map_err(Trouble::Store)?;
         // Out of `self` until the commit: whatever goes wrong below, a state that ran ahead is gone.
         let mut state = self.state.take().unwrap_or_default();
-        let judged = catch_unwind(AssertUnwindSafe(|| step(&mut state, &policy, &events, now)))
-            .map_err(|_panic| Trouble::Event("judging it panicked".to_owned()))?;
+        // Many rules of one kind, or many alerts, are too much work for a thread that answers requests.
+        let judging = tokio::task::spawn_blocking(move || {
+            let events: Vec<&StoredEvent> = events.iter().collect();
+            let judged = step(&mut state, &policy, &events, now);
+            (state, judged)
+        });
+        let (mut state, judged) = judging.await.map_err(|error| {
+            if error.is_panic() {
+                Trouble::Event("judging it panicked".to_owned())
+            } else {
+                Trouble::Store(StoreError::Closed)
+            }
+        })?;
         self.commit(judged).await?;
         state.send_back();
         self.state = Some(state);
-        Ok(())
-    }
-
-    /// Brings what the batch needs of the store: silences that are new, charges and calls that the events speak of.
-    async fn bring(&mut self, events: &[&StoredEvent]) -> Result<(), StoreError> {
-        let store = self.deps.store.clone();
-        let state = self.state().await?;
-        if store.silences_version().await? != state.silences().version {
-            state.set_silences(store.silences().await?);
-        }
-        let charges: Vec<_> =
-            events.iter().filter_map(|stored| rules::ledger_key(&stored.event)).collect();
-        let calls: Vec<_> =
-            events.iter().flat_map(|stored| rules::call_keys(&stored.event)).collect();
-        if !charges.is_empty() || !calls.is_empty() {
-            state.bring(store.known(charges, calls).await?);
-        }
         Ok(())
     }
 

@@ -140,6 +140,17 @@ impl Store {
         self.backend().inbox_after(cursor, limit).await
     }
 
+    /// [`Store::inbox_after`] with what judging these events needs, as of one moment: what is [`Store::known`] of the
+    /// charges and calls that they speak of, and all silences when their version is not `silences`.
+    pub async fn batch_after(
+        &self,
+        cursor: i64,
+        limit: usize,
+        silences: u64,
+    ) -> Result<Batch, StoreError> {
+        self.backend().batch_after(cursor, limit, silences).await
+    }
+
     /// What the engine goes on from at start.
     pub async fn resume(&self) -> Result<Resumed, StoreError> {
         self.backend().resume().await

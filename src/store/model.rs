@@ -166,6 +166,17 @@ pub struct Known {
     pub calls: Vec<(CallKey, CallContext)>,
 }
 
+/// The next events, and what judging them needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// In the order of acceptance.
+    pub events: Vec<Result<StoredEvent, Unreadable>>,
+    /// Of the charges and calls that they speak of.
+    pub known: Known,
+    /// All of them, when they are others than those that were known.
+    pub silences: Option<Silences>,
+}
+
 /// What one rule said of one event, kept so that it can be asked afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Judgement {

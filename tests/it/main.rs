@@ -18,6 +18,7 @@
 
 mod support;
 
+mod fuzz;
 mod limits;
 mod durability;
 mod full_disk;

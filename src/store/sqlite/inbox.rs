@@ -8,10 +8,11 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::{Sqlite, json, micros, rows, time};
+use super::{Sqlite, json, ledger, micros, rows, silences, time};
 use crate::clock;
 use crate::event::{Event, Source};
-use crate::store::{Recorded, StoreError, StoredEvent, Unreadable};
+use crate::rules;
+use crate::store::{Batch, Recorded, StoreError, StoredEvent, Unreadable};
 
 /// So long a hash of the content counts as the same event.
 const CONTENT_WINDOW: Duration = Duration::from_hours(1);
@@ -41,6 +42,26 @@ impl Sqlite {
         limit: usize,
     ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
         self.read(move |conn| after(conn, cursor, limit)).await
+    }
+
+    pub(in crate::store) async fn batch_after(
+        &self,
+        cursor: i64,
+        limit: usize,
+        silences: u64,
+    ) -> Result<Batch, StoreError> {
+        self.read(move |conn| {
+            // One snapshot: what is known is what was known when these events were the next.
+            let tx = conn.unchecked_transaction()?;
+            let events = after(&tx, cursor, limit)?;
+            let told = || events.iter().flatten().map(|stored| &stored.event);
+            let charges = told().filter_map(rules::ledger_key);
+            let known = ledger::find(&tx, charges, told().flat_map(rules::call_keys))?;
+            let changed = silences::version(&tx)? != silences;
+            let silences = if changed { Some(silences::all(&tx)?) } else { None };
+            Ok(Batch { events, known, silences })
+        })
+        .await
     }
 }
 

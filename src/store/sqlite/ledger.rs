@@ -30,23 +30,28 @@ impl Sqlite {
         ledger: Vec<LedgerKey>,
         calls: Vec<CallKey>,
     ) -> Result<Known, StoreError> {
-        self.read(move |conn| {
-            let charges = calls.iter().map(charge_of);
-            let ledger: BTreeSet<LedgerKey> = ledger.into_iter().chain(charges).collect();
-            let calls: BTreeSet<CallKey> = calls.into_iter().collect();
-            // One snapshot, so that a call and its charge agree.
-            let tx = conn.unchecked_transaction()?;
-            let mut known = Known::default();
-            for key in ledger {
-                known.entries.extend(find_entry(&tx, &key)?);
-            }
-            for key in calls {
-                known.calls.extend(find_call(&tx, &key)?.map(|call| (key, call)));
-            }
-            Ok(known)
-        })
-        .await
+        // One snapshot, so that a call and its charge agree.
+        self.read(move |conn| find(&*conn.unchecked_transaction()?, ledger, calls)).await
     }
+}
+
+/// What is known of these keys, and of the charges of these calls.
+pub(super) fn find(
+    conn: &Connection,
+    ledger: impl IntoIterator<Item = LedgerKey>,
+    calls: impl IntoIterator<Item = CallKey>,
+) -> Result<Known, Failure> {
+    let calls: BTreeSet<CallKey> = calls.into_iter().collect();
+    let ledger: BTreeSet<LedgerKey> =
+        ledger.into_iter().chain(calls.iter().map(charge_of)).collect();
+    let mut known = Known::default();
+    for key in ledger {
+        known.entries.extend(find_entry(conn, &key)?);
+    }
+    for key in calls {
+        known.calls.extend(find_call(conn, &key)?.map(|call| (key, call)));
+    }
+    Ok(known)
 }
 
 /// The key of what a call costs.
