@@ -273,3 +273,6 @@ enum Trouble {
     /// The store is; try again later.
     Store(StoreError),
 }
+
+#[cfg(test)]
+mod tests;
