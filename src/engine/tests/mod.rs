@@ -5,7 +5,7 @@ mod limit;
 mod policy;
 mod telling;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -30,15 +30,18 @@ fn at(millis: i64) -> Timestamp {
 
 /// The policy of a configuration with these rules (the list under `rules:`, indented by two) and these further sections.
 fn policy(rules: &str, sections: &str) -> Policy {
-    policy_of("[{name: main, public_keys: [KEY]}, {name: other, public_keys: [KEY]}]", rules, sections)
+    policy_of(
+        "[{name: main, public_keys: [KEY]}, {name: other, public_keys: [KEY]}]",
+        rules,
+        sections,
+    )
 }
 
 fn policy_of(accounts: &str, rules: &str, sections: &str) -> Policy {
     let dir = tempfile::tempdir().expect("a directory");
     let file = format!("groups:\n- name: g\n  rules:\n{rules}");
     std::fs::write(dir.path().join("rules.yaml"), &file).expect("written");
-    let accounts =
-        accounts.replace("KEY", "\"jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=\"");
+    let accounts = accounts.replace("KEY", "\"jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=\"");
     let yaml = format!("accounts: {accounts}\nrule_files: [rules.yaml]\n{sections}");
     let loaded = config::parse("test.yaml", &yaml, Path::new(dir.path()), &|_| None);
     let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
@@ -98,6 +101,7 @@ struct Disk {
     calls: BTreeMap<CallKey, CallContext>,
     silences: Silences,
     deliveries: Vec<NewDelivery>,
+    ids: BTreeSet<String>,
     journal: Vec<JournalEntry>,
     judgements: Vec<Judgement>,
     charges: Vec<(i64, rust_decimal::Decimal)>,
@@ -124,8 +128,7 @@ impl Disk {
         self.calls.extend(changes.calls.into_iter().map(|(key, call, _)| (key, call)));
         for delivery in changes.deliveries {
             // The store leaves an id that it knows alone: the message would be lost.
-            let known = self.deliveries.iter().any(|other| other.id == delivery.id);
-            assert!(!known, "the id of {delivery:#?} is taken");
+            assert!(self.ids.insert(delivery.id.clone()), "the id of {delivery:#?} is taken");
             self.deliveries.push(delivery);
         }
         self.journal.extend(changes.journal);
@@ -214,19 +217,20 @@ impl World {
         self.state = state;
     }
 
-    fn attempt(&self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> (State, Judged) {
+    /// Judges a batch, and does not commit it.
+    fn attempt(&self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
         let mut state = self.state.clone();
         state.bring(self.disk.known(events));
-        let judged = step(&mut state, policy, events, now);
-        state.send_back();
-        (state, judged)
+        step(&mut state, policy, events, now)
     }
 
     /// Judges a batch and commits it.
     fn judge(&mut self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) {
-        let (state, judged) = self.attempt(policy, events, now);
+        self.state.bring(self.disk.known(events));
+        let judged = step(&mut self.state, policy, events, now);
+        self.state.send_back();
         self.disk.commit(judged.changes);
-        (self.state, self.now) = (state, now);
+        self.now = now;
     }
 
     /// Time passes: what is due by then runs.
@@ -236,6 +240,9 @@ impl World {
 
     /// Time passes, and what is due runs as soon as it is.
     fn live(&mut self, policy: &Policy, until: Timestamp) {
+        if !self.state.is_fitted_to(&policy.config_hash) {
+            self.pass(policy, self.now);
+        }
         while let Some(next) = self.state.next_deadline().filter(|next| *next <= until) {
             self.pass(policy, next.max(self.now));
         }
