@@ -268,3 +268,6 @@ enum Trouble {
     /// The store is; try again later.
     Store(StoreError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ use crate::store::{Changes, JournalEntry, Judgement, StoredEvent};
 
 /// Longest `detail` of a judgement or a line of the journal, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
-/// How far a timer moves at least when what it woke asks for the same time again.
+/// How far a timer moves when what it woke asks for the same time again, or an earlier one.
 const TIMER_STEP_MIN: Duration = Duration::from_secs(1);
 
 /// The changes of a batch, and what to say once they are committed.
@@ -143,15 +143,23 @@ impl Batch<'_> {
                 }
                 Due::Series(key) => self.tick(&key, at),
                 Due::Ready => self.ready(at),
-                Due::Group(key) => self.flush(&key, at),
+                Due::Group(key) => {
+                    // Groups are the last that are due at any time: those of the same time share one look at it.
+                    let mut keys = vec![key];
+                    while let Some(key) = self.state.timers.pop_group(at) {
+                        keys.push(key);
+                    }
+                    self.flush(&keys, at);
+                }
             }
         }
     }
 
     /// Sets when something is due next, never for the very time at which it was just looked at.
     pub(super) fn due_after(&mut self, due: Due, deadline: Option<Timestamp>, at: Timestamp) {
-        let deadline = deadline.map(|deadline| deadline.max(clock::add(at, TIMER_STEP_MIN)));
-        self.state.timers.set(due, deadline);
+        let later =
+            |deadline| if deadline > at { deadline } else { clock::add(at, TIMER_STEP_MIN) };
+        self.state.timers.set(due, deadline.map(later));
     }
 
     fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
@@ -223,7 +231,7 @@ impl Batch<'_> {
             let firing_now = self.state.firing_by_rule.get(&**rule).copied().unwrap_or(0);
             if firing_now >= of.max_series() {
                 firing.labels = of.overflow(&firing.labels);
-                self.overflow(at, rule, firing_now, &Fingerprint::of(&firing.labels));
+                self.overflow(at, rule, firing_now, false, &Fingerprint::of(&firing.labels));
             }
         }
         let current = self.state.alerts.get(&Fingerprint::of(&firing.labels));
@@ -233,17 +241,18 @@ impl Batch<'_> {
         self.change(alert, transition, Some(at), at.at);
     }
 
-    /// Counts an event that goes to its rule's overflow series, and tells of it when that begins.
+    /// Counts an event that goes to its rule's overflow series, and tells of it when that begins: when there was neither a
+    /// series nor an alert of it before.
     pub(super) fn overflow(
         &mut self,
         at: &At<'_>,
         rule: &Arc<str>,
         live: usize,
+        had_series: bool,
         overflow: &Fingerprint,
     ) {
         self.judged.report.overflow(rule);
-        let begun = self.state.alerts.contains_key(overflow)
-            || self.state.series.contains_key(&(Arc::clone(rule), overflow.clone()));
+        let begun = had_series || self.state.alerts.contains_key(overflow);
         // What the limit's own rule does is not told, or it would never end.
         if !begun && at.event.source != Source::Tollbell {
             let id = format!("tollbell.series_limit:{rule}:{}", at.event.id);

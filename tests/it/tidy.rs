@@ -127,7 +127,9 @@ fn sources() -> Vec<String> {
 /// Whether a file under `src/` holds tests and nothing else.
 fn is_tests(file: &str) -> bool {
     file.ends_with("/tests.rs")
-        || ["src/store/contract/", "src/store/sqlite/tests/"].iter().any(|it| file.starts_with(it))
+        || ["src/engine/tests/", "src/store/contract/", "src/store/sqlite/tests/"]
+            .iter()
+            .any(|it| file.starts_with(it))
         || ["src/config/routing_tests.rs", "src/notify/samples.rs"].contains(&file)
 }
 
