@@ -20,7 +20,7 @@ const PARTS: [&str; 5] = ["times", "weekdays", "days_of_month", "months", "years
 #[derive(Debug)]
 pub(super) struct Intervals<'a> {
     sections: Vec<Section<'a>>,
-    intervals: Vec<TimeInterval>,
+    read: Vec<TimeInterval>,
     used: RefCell<BTreeSet<String>>,
 }
 
@@ -32,15 +32,15 @@ impl<'a> Intervals<'a> {
             root.error("time_intervals", format!("more than {INTERVALS_MAX} time intervals"));
         }
         unique(&sections, "name");
-        let intervals = sections.iter().map(interval).collect();
-        Self { sections, intervals, used: RefCell::default() }
+        let read = sections.iter().map(interval).collect();
+        Self { sections, read, used: RefCell::default() }
     }
 
     /// Reads a list of names of time intervals. One that is not defined is reported; all count as used.
     pub(super) fn named(&self, section: &Section<'_>, key: &str) -> Vec<String> {
         let mut names = Vec::new();
         for (n, name) in section.texts(key).into_iter().enumerate() {
-            let known = || self.intervals.iter().map(|interval| interval.name.as_str());
+            let known = || self.read.iter().map(|interval| interval.name.as_str());
             if !known().any(|known| known == name.value) {
                 let message = format!("no time interval has the name {:?}", quote(&name.value));
                 let path = format!("{}[{n}]", section.at(key));
@@ -59,12 +59,12 @@ impl<'a> Intervals<'a> {
     /// The time intervals; those that nobody named are reported.
     pub(super) fn finish(self) -> Vec<TimeInterval> {
         let used = self.used.into_inner();
-        for (section, interval) in self.sections.iter().zip(&self.intervals) {
+        for (section, interval) in self.sections.iter().zip(&self.read) {
             if !interval.name.is_empty() && !used.contains(&interval.name) {
                 section.warning("name", "no route and no rule uses this time interval");
             }
         }
-        self.intervals
+        self.read
     }
 }
 

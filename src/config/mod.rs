@@ -9,6 +9,7 @@
 
 mod words;
 mod rule_words;
+mod routing_words;
 mod yaml;
 mod section;
 mod env;
@@ -213,7 +214,7 @@ impl Parts {
         let templates = templates::read(root, context, sources);
         let receivers::Read { sections, receivers, bodies } =
             receivers::read(root, context, &templates.wording);
-        let route = routes::read(root, &receivers, &intervals);
+        let route = routes::read(root, context, &receivers);
         receivers::check_uses(&sections, &receivers, &route);
         let (rules, names) = rules::read(root, context, &accounts, sources);
         let samples = bodies::samples(&names);
@@ -274,5 +275,7 @@ fn digest<'t>(texts: impl IntoIterator<Item = &'t str>, bytes: usize) -> String 
     })
 }
 
+#[cfg(test)]
+mod routing_tests;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::Context;
 use super::accounts::NAME_CHARS_MAX;
 use super::intervals::Intervals;
 use super::matchers::{self, implies, label_names};
@@ -20,7 +21,7 @@ const ALL_LABELS: &str = "...";
 const TIME_INTERVALS: [&str; 2] = ["mute_time_intervals", "active_time_intervals"];
 
 /// Reads `route`; all identities are filled.
-pub(super) fn read(root: &Section<'_>, receivers: &[Receiver], intervals: &Intervals<'_>) -> Route {
+pub(super) fn read(root: &Section<'_>, context: Context<'_>, receivers: &[Receiver]) -> Route {
     if !root.has("route") {
         return Route::default();
     }
@@ -40,7 +41,7 @@ pub(super) fn read(root: &Section<'_>, receivers: &[Receiver], intervals: &Inter
         }
     }
     let names = HashSet::from(["root".to_owned()]);
-    let mut reader = Reader { receivers, intervals, names, count: 0 };
+    let mut reader = Reader { receivers, intervals: context.intervals, names, count: 0 };
     let mut route = reader.route(&section, None, &[]).route;
     if reader.count > ROUTES_MAX {
         section.error("routes", format!("more than {ROUTES_MAX} routes"));

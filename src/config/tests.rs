@@ -10,14 +10,12 @@ use super::words::{CONFIG, Kind, LATER, RULE_FILE, Shape};
 use super::*;
 use crate::notify::Channel;
 
-mod routing;
-
 /// A real public key, from Telnyx's own SDK tests.
 const KEY: &str = "jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=";
-const ACCOUNT: &str = "accounts: [{name: default, public_keys: [\"${KEY}\"]}]\n";
+pub(super) const ACCOUNT: &str = "accounts: [{name: default, public_keys: [\"${KEY}\"]}]\n";
 const REST: &str = "route: {receiver: ops}\nreceivers: [{name: ops}]\n";
 
-fn env(name: &str) -> Option<String> {
+pub(super) fn env(name: &str) -> Option<String> {
     match name {
         "KEY" | "TELNYX_PUBLIC_KEY" => Some(KEY.to_owned()),
         "SLACK" => Some("https://hooks.slack.com/services/T0/B0/s3cr3t".to_owned()),
@@ -28,7 +26,7 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
-fn check(text: &str) -> String {
+pub(super) fn check(text: &str) -> String {
     check_in(Path::new(""), text)
 }
 

@@ -3,10 +3,8 @@
 //! This table is the only such place. [`super::section`] reads files by it, [`super::schema`] turns it into a JSON
 //! Schema, and a test holds `config/tollbell.yaml` against it.
 
-mod routing;
-
 use super::metrics::METRIC;
-use routing::{INHIBIT_RULE, ROUTE, TIME_INTERVAL};
+use super::routing_words::{INHIBIT_RULE, ROUTE, TIME_INTERVAL};
 
 pub(super) use super::rule_words::RULE_FILE;
 

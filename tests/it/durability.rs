@@ -8,6 +8,7 @@ use tollbell::clock::{self, Clock};
 use tollbell::event::{self, Incoming, PayloadPolicy};
 use tollbell::store;
 
+use crate::support::app::route;
 use crate::support::http::{HttpSink, Reply};
 use crate::support::load::{self, Load, MAILED, Site, Tally};
 use crate::support::raw::RawClient;
@@ -32,10 +33,11 @@ fn routing(hook: &HttpSink, mail: &SmtpSink) -> String {
     let fast = "rate_limit: {per_second: 1000, burst: 1000}, \
                 retry: {initial_backoff: 50ms, max_backoff: 100ms}";
     format!(
-        "route:\n  receiver: hook\n  routes:\n    - {{matchers: ['alertname=\"Mailed\"'], receiver: mail}}\n\
+        "{}  routes:\n    - {{matchers: ['alertname=\"Mailed\"'], receiver: mail}}\n\
          receivers:\n  - name: hook\n    webhook_configs:\n      - {{url: \"{}\", {fast}}}\n  \
          - name: mail\n    email_configs:\n      - {{to: [ops@example.com], from: tollbell@example.com, \
          smarthost: \"{}\", tls: none, {fast}}}\n",
+        route("hook"),
         hook.url("/hook"),
         mail.smarthost(),
     )

@@ -9,7 +9,7 @@ use crate::dispatch::{
     deliveries, email, quiet, receiver, ring, routing, slack, stop_ringing, until,
     until_nothing_waits, until_tried,
 };
-use crate::support::app::{Setup, TestApp};
+use crate::support::app::{GROUP_INTERVAL, Setup, TestApp};
 use crate::support::certs::Shown;
 use crate::support::http::HttpSink;
 use crate::support::smtp::{Encryption, Mail, Script, SmtpSink, Stage};
@@ -37,6 +37,9 @@ async fn a_mail_says_who_sent_it_to_whom_and_what_it_belongs_to() {
     app.settle().await;
     app.clock.advance(Duration::from_hours(1));
     stop_ringing(&app, "e-2", "profile-1").await;
+    app.settle().await;
+    app.clock.advance(GROUP_INTERVAL);
+    smtp.wait_for(4).await;
     app.settle().await;
     ring(&app, "e-3", "profile-2").await;
     app.settle().await;

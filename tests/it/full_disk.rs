@@ -11,6 +11,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::time::{Instant, sleep};
 
+use crate::support::app::route;
 use crate::support::http::{HttpSink, Reply};
 use crate::support::load::{self, Site};
 use crate::support::process::Running;
@@ -22,8 +23,9 @@ const TRIES_MAX: usize = 2_000;
 
 fn routing(hook: &HttpSink) -> String {
     format!(
-        "route: {{receiver: hook}}\nreceivers:\n  - name: hook\n    webhook_configs:\n      \
+        "{}receivers:\n  - name: hook\n    webhook_configs:\n      \
          - {{url: \"{}\", rate_limit: {{per_second: 1000, burst: 1000}}}}\n",
+        route("hook"),
         hook.url("/hook")
     )
 }

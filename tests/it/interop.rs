@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use tollbell::event;
 
-use crate::support::app::Setup;
+use crate::support::app::{Setup, route};
 use crate::support::certs;
 use crate::support::interop::{Aiosmtpd, sdk_sign, sdk_verify};
 use crate::support::process::{Addresses, Service};
@@ -78,10 +78,11 @@ async fn what_the_sdks_own_key_signs_is_accepted_here() {
 async fn an_independent_mail_server_takes_our_mail_over_starttls_with_both_parts() {
     let server = Aiosmtpd::start_strict("bell", "Sesame-9").await;
     let app = Setup::new(format!(
-        "route: {{receiver: ops}}\nreceivers:\n  - name: ops\n    email_configs:\n      \
+        "{route}receivers:\n  - name: ops\n    email_configs:\n      \
          - to: [Ops <ops@example.com>]\n        from: Tollbell <tollbell@example.com>\n        \
          smarthost: localhost:{port}\n        tls_config: {{ca_file: {ca:?}}}\n        \
          auth: {{username: bell, password: Sesame-9}}\n        headers: {{Reply-To: noc@example.com}}\n",
+        route = route("ops"),
         port = server.port(),
         ca = certs::ca_pem_path(),
     ))

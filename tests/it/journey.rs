@@ -8,7 +8,7 @@ use tollbell::clock;
 use tollbell::store::{EventFilter, EventState, EventSummary};
 
 use crate::dispatch::{alert_of, receiver, ring, ring_at, routing, said, stop_ringing};
-use crate::support::app::{SPEND_LIMIT_RULE, Setup, TestApp};
+use crate::support::app::{GROUP_INTERVAL, SPEND_LIMIT_RULE, Setup, TestApp, route};
 use crate::support::http::{HttpSink, Request};
 use crate::support::telnyx;
 use crate::support::wait::{SOON, eventually_async};
@@ -87,7 +87,7 @@ async fn a_spend_limit_rings_once_and_expires_in_silence() {
 }
 
 #[tokio::test]
-async fn an_end_by_word_is_told_at_once_unless_the_integration_does_not_want_ends() {
+async fn an_end_by_word_is_told_unless_the_integration_does_not_want_ends() {
     let sink = HttpSink::start().await;
     let hooks = format!(
         "webhook_configs: [{{name: all, url: \"{}\"}}, {{name: bad, url: \"{}\", send_resolved: false}}]",
@@ -104,6 +104,8 @@ async fn an_end_by_word_is_told_at_once_unless_the_integration_does_not_want_end
     app.clock.advance(Duration::from_secs(1));
     stop_ringing(&app, "e-3", "p").await;
     app.settle().await;
+    app.clock.advance(GROUP_INTERVAL);
+    sink.wait_for("/all", 2).await;
     stop_ringing(&app, "e-4", "p").await;
     app.settle().await;
     let firing = ["firing", "first notification", "p"].map(str::to_owned);
@@ -112,7 +114,7 @@ async fn an_end_by_word_is_told_at_once_unless_the_integration_does_not_want_end
     assert_eq!(told(&sink.requests("/bad-news")), [firing]);
     let end: Timestamp =
         alert_of(&sink.requests("/all")[1])["endsAt"].as_str().unwrap().parse().unwrap();
-    assert!(clock::until(end, app.clock.now()) < Duration::from_secs(1), "{end}");
+    assert!(clock::until(end, app.clock.now()) < 2 * GROUP_INTERVAL, "{end}");
     assert_eq!(evaluations(&app, "spend/SpendLimitReached", "resolved").await, 1.0);
     assert_eq!(evaluations(&app, "spend/SpendLimitReached", "no_match").await, 3.0);
     app.stop().await;
@@ -127,9 +129,10 @@ async fn an_end_by_time_is_told_where_the_rule_says_so() {
     ring(&app, "e-1", "p").await;
     app.settle().await;
     app.advance(6 * HOUR).await;
+    until_alerts(&app, "SpendLimitReached", "expired", 1.0).await;
+    app.clock.advance(GROUP_INTERVAL);
     let requests = sink.wait_for("/ops", 2).await;
     assert_eq!(said(&requests[1]), ["resolved", "all alerts resolved", "p"]);
-    until_alerts(&app, "SpendLimitReached", "expired", 1.0).await;
     app.settle().await;
     assert_eq!(sink.requests("/ops").len(), 2);
     app.stop().await;
@@ -202,11 +205,12 @@ groups:
         labels: {severity: info}
 ";
     let routing = format!(
-        "route:\n  receiver: rest\n  routes:\n\
+        "{}  routes:\n\
         \x20   - {{matchers: ['severity=\"critical\"', 'team=\"voice\"'], receiver: oncall, continue: true}}\n\
         \x20   - {{matchers: ['number=~\"[+]1.*\"'], receiver: america}}\n\
         \x20   - {{matchers: ['team!=\"voice\"'], receiver: never}}\n\
         receivers:\n{}",
+        route("rest"),
         hooks(&sink, &["rest", "oncall", "america", "never"])
     );
     let setup = Setup::new(routing).rules(rules).account("    labels: {team: voice}");
@@ -277,6 +281,8 @@ async fn an_older_match_that_comes_late_neither_rings_nor_shortens() {
     until_alerts(&app, "SpendLimitReached", "firing", 1.0).await;
     stop_ringing(&app, "e-4", "p").await;
     app.settle().await;
+    app.clock.advance(GROUP_INTERVAL);
+    sink.wait_for("/ops", 3).await;
     let requests: Vec<Request> =
         sink.requests("/ops").into_iter().filter(|request| said(request)[2] == "p").collect();
     assert_eq!(requests.len(), 2);
@@ -300,6 +306,9 @@ async fn a_restart_keeps_alerts_and_timers_and_does_not_ring_again() {
     assert_eq!(evaluations(&app, "spend/SpendLimitReached", "extended").await, 1.0);
     assert_eq!(sink.requests("/ops").len(), 2);
     stop_ringing(&app, "e-4", "p").await;
+    app.settle().await;
+    app.clock.advance(GROUP_INTERVAL);
+    sink.wait_for("/ops", 3).await;
     app.settle().await;
     app.restart(None).await;
     app.advance(7 * HOUR).await;

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::support::app::route;
 use crate::support::http::{HttpSink, Reply};
 use crate::support::process::{Addresses, Running, Service};
 use crate::support::raw::{self, RawClient};
@@ -93,8 +94,7 @@ server: {{listen: "{public}", private_listen: "{private}"}}
 accounts: [{{name: default, public_keys: ["{key}"]}}]
 store: {{url: "sqlite:data/tollbell.db", payload: {payload}}}
 rule_files: [rules.yaml]
-route: {{receiver: ops}}
-receivers:
+{route}receivers:
   - name: ops
     fallback: other
     slack_configs:
@@ -114,6 +114,7 @@ receivers:
         auth: {{username: me, password: PlantedSmtpPassword}}
   - name: other
 "#,
+            route = route("ops"),
             signing = SECRETS[4]
         )
     };
@@ -366,8 +367,9 @@ async fn a_delivery_that_arrives_has_one_line_in_text_too() {
         format!(
             "server: {{listen: '{public}', private_listen: '{private}'}}\n\
              accounts: [{{name: default, public_keys: ['{key}']}}]\n\
-             store: {{url: 'sqlite:tollbell.db'}}\nrule_files: [rules.yaml]\nroute: {{receiver: ops}}\n\
-             receivers: [{{name: ops, slack_configs: [{{api_url: '{url}'}}]}}]\n"
+             store: {{url: 'sqlite:tollbell.db'}}\nrule_files: [rules.yaml]\n{route}\
+             receivers: [{{name: ops, slack_configs: [{{api_url: '{url}'}}]}}]\n",
+            route = route("ops"),
         )
     });
     let mut running = service.start().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::support::app::{Setup, TestApp};
+use crate::support::app::{Setup, TestApp, route};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::prometheus::{Prometheus, check_metrics};
 use crate::support::raw::{self, RawClient};
@@ -14,8 +14,9 @@ use crate::support::wait::{SOON, eventually_async};
 /// Slack and a webhook for `ops`, which falls back to `other`.
 fn routing(sink: &HttpSink) -> String {
     format!(
-        "route: {{receiver: ops}}\nreceivers:\n  - name: ops\n    fallback: other\n    slack_configs: [{{api_url: '{}'}}]\n    \
+        "{}receivers:\n  - name: ops\n    fallback: other\n    slack_configs: [{{api_url: '{}'}}]\n    \
          webhook_configs: [{{url: '{}'}}]\n  - name: other\n",
+        route("ops"),
         sink.url("/slack"),
         sink.url("/hook"),
     )

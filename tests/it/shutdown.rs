@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use crate::support::app::route;
 use crate::support::http::{HttpSink, Reply};
 use crate::support::load::{self, Load, PATH, Site};
 use crate::support::process::Running;
@@ -18,8 +19,9 @@ const WITHIN: Duration = Duration::from_secs(3 + 1);
 
 fn routing(hook: &HttpSink) -> String {
     format!(
-        "route: {{receiver: hook}}\nreceivers:\n  - name: hook\n    webhook_configs:\n      \
+        "{}receivers:\n  - name: hook\n    webhook_configs:\n      \
          - {{url: \"{}\", timeout: 30s, rate_limit: {{per_second: 1000, burst: 1000}}}}\n",
+        route("hook"),
         hook.url("/hook")
     )
 }

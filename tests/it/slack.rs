@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tollbell::store::{DeliveryFilter, DeliveryState};
 
 use crate::dispatch::{receiver, ring, routing, slack, stop_ringing};
-use crate::support::app::{Setup, TestApp};
+use crate::support::app::{GROUP_INTERVAL, Setup, TestApp};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::telnyx;
 use crate::support::wait::{SOON, eventually_async};
@@ -28,7 +28,8 @@ async fn a_message_is_blocks_beside_a_bar_in_the_colour_of_what_happened() {
     app.clock.advance(Duration::from_mins(90));
     stop_ringing(&app, "e-2", "profile-1").await;
     app.settle().await;
-    let [firing, resolved] = sink.requests("/slack").try_into().unwrap();
+    app.clock.advance(GROUP_INTERVAL);
+    let [firing, resolved] = sink.wait_for("/slack", 2).await.try_into().unwrap();
     assert!(firing.header("content-type").unwrap().starts_with("application/json"));
     let [firing, resolved] = [firing.json(), resolved.json()];
     let summary = "Messaging profile profile-1 spent 10.02 USD of 10.00 USD";

@@ -128,7 +128,7 @@ fn sources() -> Vec<String> {
 fn is_tests(file: &str) -> bool {
     file.ends_with("/tests.rs")
         || ["src/store/contract/", "src/store/sqlite/tests/"].iter().any(|it| file.starts_with(it))
-        || file == "src/notify/samples.rs"
+        || ["src/config/routing_tests.rs", "src/notify/samples.rs"].contains(&file)
 }
 
 /// A file before its tests, which stand at its foot.

@@ -12,7 +12,7 @@ use tollbell::clock;
 use tollbell::store::DeliveryState;
 
 use crate::dispatch::{receiver, ring, routing, stop_ringing, until_tried, webhook};
-use crate::support::app::Setup;
+use crate::support::app::{GROUP_INTERVAL, Setup};
 use crate::support::http::{HttpSink, Reply, Request};
 use crate::support::wait::{SOON, eventually_async};
 
@@ -33,7 +33,8 @@ async fn the_body_is_alertmanagers_in_every_field() {
     app.clock.advance(Duration::from_mins(2));
     stop_ringing(&app, "e-2", "p").await;
     app.settle().await;
-    let [firing, resolved] = sink.requests("/hook").try_into().unwrap();
+    app.clock.advance(GROUP_INTERVAL);
+    let [firing, resolved] = sink.wait_for("/hook", 2).await.try_into().unwrap();
     assert_eq!((firing.method.as_str(), firing.query.as_str()), ("POST", "token=t0k3n"));
     assert_eq!(firing.header("content-type"), Some("application/json"));
     assert!(firing.header("user-agent").unwrap().starts_with("tollbell/"));

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{run, run_with, with_config};
+use crate::support::app::route;
 use crate::support::http::{HttpSink, Reply};
 use crate::support::process::{Addresses, Running, Service};
 use crate::support::raw;
@@ -35,9 +36,10 @@ fn service(dir: &Path, slack: &str) -> Service {
              accounts: [{{name: default, public_keys: ['{key}'], currency: USD}}]\n\
              store: {{url: 'sqlite:data/tollbell.db'}}\n\
              rule_files: [rules.yaml]\n\
-             route: {{receiver: ops}}\n\
+             {route}\
              receivers:\n  - name: ops\n    slack_configs:\n      - api_url: '{slack}'\n        \
-             retry: {{max_age: 1s, initial_backoff: 100ms}}\n"
+             retry: {{max_age: 1s, initial_backoff: 100ms}}\n",
+            route = route("ops"),
         )
     })
 }

@@ -150,7 +150,7 @@ fn check_tells_all_problems_at_once_with_their_places() {
     let config = "server:\n  listen: nonsense\n  max_boddy: 2MiB\n\
         accounts:\n  - name: default\n    public_keys: [AAAA]\n    tolerance: 2d\n\
         rule_files: [rules.yaml]\n\
-        route:\n  receiver: nobody\n  group_by: [a]\n\
+        route:\n  receiver: nobody\n  group_by: [a-b]\n\
         receivers:\n  - name: ops\n    slack_configs: [{api_url: 'ftp://example.com/PLANTED-SECRET'}]\n";
     let rules = "groups:\n  - name: g\n    rules:\n      - alert: Broken\n        on: [call.cost]\n        \
         when: payload.total_cost >\n      - alert: Unknown\n        on: [call.cost]\n        when: evnt.kind == 'x'\n        \
@@ -166,7 +166,7 @@ fn check_tells_all_problems_at_once_with_their_places() {
     tollbell.yaml:6:19: accounts[0].public_keys[0]: the public key has 3 bytes, and 32 are wanted
     tollbell.yaml:7:16: accounts[0].tolerance: must be between 1s and 1h
     tollbell.yaml:10:13: route.receiver: no receiver has the name "nobody"
-    tollbell.yaml:11:3: route.group_by: unknown key (hint: not in this version of tollbell)
+    tollbell.yaml:11:14: route.group_by[0]: no label name: letters, digits and _, no digit and no __ first
     tollbell.yaml:13:11: warning: receivers[0].name: no route and no fallback uses this receiver
     tollbell.yaml:14:32: receivers[0].slack_configs[0].api_url: the URL is not http or https
     rules.yaml:6:35: g/Broken.when: the expression ends too early
@@ -200,6 +200,30 @@ fn check_tells_all_problems_at_once_with_their_places() {
     assert!(!ran.out.contains("PLANTED-SECRET") && !err.contains("PLANTED-SECRET"));
     // What cannot be checked cannot be served.
     assert_eq!(run(dir.path(), &with_config(&["serve"])).fails(2), err);
+}
+
+#[test]
+fn a_strict_check_fails_on_warnings_and_with_another_code_than_on_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = Signer::new().public_key_base64();
+    let write = |more: &str| {
+        let config = format!(
+            "accounts: [{{name: default, public_keys: ['{key}']}}]\nroute: {{receiver: ops}}\n\
+             receivers: [{{name: ops}}{more}]\n"
+        );
+        fs::write(dir.path().join("tollbell.yaml"), config).unwrap();
+    };
+    let strict = with_config(&["check", "--strict"]);
+    write("");
+    assert_eq!(run(dir.path(), &with_config(&["check"])).code, 0);
+    let ran = run(dir.path(), &strict);
+    assert_eq!((ran.code, &*ran.out), (1, "tollbell.yaml: 1 warning\n"));
+    assert!(ran.err.contains("warning: rule_files: no rules"), "{}", ran.err);
+    let report = run(dir.path(), &[&strict[..], &["--format", "json"]].concat());
+    let report: Value = serde_json::from_str(&report.out).unwrap();
+    assert_eq!((&report["ok"], &report["errors"]), (&json!(false), &json!(0)));
+    write(", {}");
+    assert_eq!(run(dir.path(), &strict).code, 2);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tollbell::store::{Delivery, DeliveryFilter, DeliveryState, Retry};
 use tollbell::{clock, config};
 
-use crate::support::app::{SPEND_LIMIT_RULE, Setup, TestApp};
+use crate::support::app::{GROUP_INTERVAL, SPEND_LIMIT_RULE, Setup, TestApp, route};
 use crate::support::http::{HttpSink, Reply, Request};
 use crate::support::smtp::{Script, SmtpSink, Stage};
 use crate::support::telnyx;
@@ -25,10 +25,10 @@ pub fn receiver(name: &str, lines: &[&str]) -> String {
     format!("  - name: {name}\n{lines}")
 }
 
-/// All to the first receiver.
+/// All to the first receiver, each alert by itself and at once.
 pub fn routing(receivers: &[String]) -> String {
     let first = receivers[0].lines().next().unwrap().trim_start_matches("  - name: ");
-    format!("route: {{receiver: {first}}}\nreceivers:\n{}", receivers.concat())
+    format!("{}receivers:\n{}", route(first), receivers.concat())
 }
 
 /// One webhook with further keys, in flow style.
@@ -85,6 +85,12 @@ async fn listed(app: &TestApp, state: Option<DeliveryState>) -> Vec<Delivery> {
 pub async fn until(app: &TestApp, state: DeliveryState, count: usize) -> Vec<Delivery> {
     let look = async || Some(deliveries(app, state).await).filter(|found| found.len() == count);
     eventually_async(SOON, look).await
+}
+
+/// Waits until there are so many deliveries, however they stand.
+async fn until_made(app: &TestApp, count: usize) {
+    let look = async || (listed(app, None).await.len() == count).then_some(());
+    eventually_async(SOON, look).await;
 }
 
 /// Waits until one delivery waits, and was tried so often.
@@ -218,6 +224,8 @@ async fn one_group_goes_in_order_one_at_a_time_and_another_does_not_wait_for_it(
     sink.wait_for("/hook", 1).await;
     stop_ringing(&app, "e-2", "slow").await;
     ring(&app, "e-3", "other").await;
+    sink.wait_for("/hook", 2).await;
+    app.clock.advance(GROUP_INTERVAL);
     let requests = sink.wait_for("/hook", 3).await;
     let told: Vec<[String; 3]> = requests.iter().map(said).collect();
     let brief: Vec<[&str; 2]> =
@@ -237,14 +245,20 @@ async fn an_outage_of_hours_ends_in_one_message_with_the_state_of_now() {
     until_tried(&app, 1).await;
     for (n, hours) in [1, 2, 1].into_iter().enumerate() {
         stop_ringing(&app, &format!("end-{n}"), "p").await;
+        quiet(&app).await;
+        app.clock.advance(GROUP_INTERVAL);
+        until_made(&app, 2 * n + 2).await;
         ring(&app, &format!("begin-{n}"), "p").await;
         quiet(&app).await;
         app.clock.advance(Duration::from_hours(hours));
+        until_made(&app, 2 * n + 3).await;
         // The newest is tried once in the place of all, in vain.
         until_tried(&app, 1).await;
     }
     stop_ringing(&app, "e-9", "p").await;
     quiet(&app).await;
+    app.clock.advance(GROUP_INTERVAL);
+    until_made(&app, 8).await;
     sink.reopen().await;
     until_nothing_waits(&app).await;
     assert_eq!(said(&sink.one("/hook")), ["resolved", "all alerts resolved", "p"]);

@@ -110,6 +110,19 @@ impl Setup {
     }
 }
 
+/// The `group_interval` of [`route`]: after a notice of a group, its next one comes when this has passed.
+pub const GROUP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The `route:` section of a root that tells each alert by itself, at once and without repeats. Keys indented by two
+/// may follow.
+pub fn route(receiver: &str) -> String {
+    format!(
+        "route:\n  receiver: {receiver}\n  group_by: ['...']\n  group_wait: 0s\n  \
+         group_interval: {}s\n  repeat_interval: 366d\n",
+        GROUP_INTERVAL.as_secs()
+    )
+}
+
 /// Fires on a spend limit, once for each profile.
 pub const SPEND_LIMIT_RULE: &str = r#"
 groups:

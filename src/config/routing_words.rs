@@ -1,6 +1,6 @@
 //! Words of `route`, `inhibit_rules` and `time_intervals`: Alertmanager's, with its defaults.
 
-use super::{Kind, Shape, key, required, shape, within};
+use super::words::{Kind, Shape, key, required, shape, within};
 
 pub(super) static ROUTE: Shape = Shape {
     name: "route",

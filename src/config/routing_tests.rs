@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{ACCOUNT, check, env};
+use super::tests::{ACCOUNT, check, env};
+use super::{Config, parse};
 use crate::alerts::{GroupBy, Route, Timing};
-use crate::config::{Config, parse};
 
 /// A file with these sections after its accounts.
 fn file(text: &str) -> String {
