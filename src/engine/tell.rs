@@ -102,6 +102,7 @@ impl Batch<'_> {
                 let detail = explain(suppression);
                 self.journal(fingerprint, &group.key, "suppressed", &detail, at);
             }
+            self.judged.report.quieted.extend(flushed.suppressed);
             for notice in &flushed.notices {
                 self.queue(&group, receiver, notice, at);
             }
