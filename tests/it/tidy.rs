@@ -14,7 +14,10 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("intake", &["clock", "event", "metrics", "store"]),
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules"]),
-    ("engine", &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks"]),
+    (
+        "engine",
+        &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks", "template"],
+    ),
     ("rules", &["clock", "event", "problem", "template"]),
     ("alerts", &["clock", "rules"]),
     ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
@@ -23,18 +26,19 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("metrics", &["event", "intake", "notify", "rules", "store"]),
     ("admin", &["clock", "metrics", "store"]),
     ("config", &["alerts", "event", "intake", "notify", "problem", "rules", "secret"]),
+    ("policy", &["config", "engine"]),
     (
         "app",
         &[
             "admin", "clock", "config", "dispatch", "engine", "intake", "metrics", "notify",
-            "store", "tasks",
+            "policy", "store", "tasks",
         ],
     ),
     (
         "cli",
         &[
-            "alerts", "app", "clock", "config", "event", "problem", "rules", "secret", "store",
-            "tasks", "template",
+            "alerts", "app", "clock", "config", "engine", "event", "policy", "problem", "rules",
+            "secret", "store", "tasks", "template",
         ],
     ),
     ("clock", &[]),
