@@ -5,6 +5,7 @@ mod then;
 
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
@@ -13,13 +14,16 @@ use serde::Serialize;
 
 use self::then::Then;
 use super::{ConfigArg, Exit, Format, output, runtime};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{self, Account, Config};
 use crate::engine::{self, Explanation, Question, State};
 use crate::event::{self, Event, Incoming, Source};
 use crate::policy::policy;
 use crate::rules;
 use crate::store::{EventRecord, EventState, Store, StoredEvent};
+
+/// An older event in a file is more likely a sample than news.
+const AGE_MAX: Duration = Duration::from_hours(1);
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +42,9 @@ pub(super) struct Args {
     /// Also name the rules that do not ask for this kind of event
     #[arg(long)]
     all: bool,
+    /// With a fresh id and time, as `send` sends it: as if it happened now
+    #[arg(long)]
+    fresh: bool,
     /// As if nothing had happened before: no alerts, series, groups or silences
     #[arg(long)]
     no_state: bool,
@@ -63,6 +70,9 @@ struct Report {
     /// Whether `today` is about an event that was judged before.
     #[serde(skip)]
     judged: bool,
+    /// Whether only some rules are shown.
+    #[serde(skip)]
+    some: bool,
     /// Whether rules that do not name the kind are listed as text.
     #[serde(skip)]
     all: bool,
@@ -160,11 +170,15 @@ fn body(what: &str, max: usize) -> Result<Option<Vec<u8>>, Mistake> {
 /// The event that a body becomes.
 fn incoming(config: &Config, args: &Args, body: &[u8], now: Timestamp) -> Result<Event, Mistake> {
     let account = account(config, args.account.as_deref())?;
+    let content_type = event::content_type(body);
+    let fresh = args
+        .fresh
+        .then(|| event::freshen(body, content_type, &uuid::Uuid::now_v7().to_string(), now));
     let event = event::parse(&Incoming {
         account: &account.name,
         default_currency: account.currency.as_deref(),
-        content_type: Some(event::content_type(body)),
-        body,
+        content_type: Some(content_type),
+        body: fresh.as_deref().unwrap_or(body),
         received_at: now,
         policy: config.store.payload,
     });
@@ -199,6 +213,12 @@ struct Case {
 /// A body that comes now.
 async fn of_body(args: &Args, path: &Path, event: Event) -> anyhow::Result<Case> {
     let mut notes = Vec::new();
+    let age = event.occurred_at.map(|at| clock::until(at, event.received_at));
+    if age.is_some_and(|age| age > AGE_MAX) {
+        notes.push(
+            "It happened long ago; --fresh tells what it would be if it happened now.".to_owned(),
+        );
+    }
     let store = if args.no_state {
         notes.push("Judged as if it came now, on an empty state.".to_owned());
         None
@@ -282,6 +302,7 @@ fn report(args: &Args, config: Config, case: Case, now: Timestamp) -> Report {
         then,
         today,
         judged,
+        some: args.rule.is_some(),
         all: args.all,
     }
 }

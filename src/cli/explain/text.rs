@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::then::Then;
+use jiff::Timestamp;
+
+use super::then::{Caused, Then};
 use super::{About, Report};
 use crate::alerts::{Alert, Answer, Step, Suppression};
 use crate::cli::alerts::{from_now, labels_text, name, short};
@@ -11,8 +13,8 @@ use crate::engine::{
     AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Quiet, RuleSaid, SeriesSaid,
 };
 use crate::rules::{Labels, Traced};
+use crate::store::JournalEntry;
 use crate::template::{money_text, truncate};
-use jiff::Timestamp;
 
 /// Longest value, in characters.
 const VALUE_CHARS_MAX: usize = 200;
@@ -55,6 +57,13 @@ impl Page {
     fn field(&mut self, indent: usize, key: &str, value: &str) {
         let value = truncate(value, VALUE_CHARS_MAX);
         self.line(indent, &format!("{key:KEY$}  {value}"));
+    }
+
+    /// Adds values under one name.
+    fn list(&mut self, indent: usize, key: &str, values: impl IntoIterator<Item = String>) {
+        for (place, value) in values.into_iter().enumerate() {
+            self.field(indent, if place == 0 { key } else { "" }, &value);
+        }
     }
 
     fn gap(&mut self) {
@@ -117,26 +126,25 @@ impl Page {
             let detail = truncate(&judged.detail, VALUE_CHARS_MAX);
             self.line(2, &format!("{mark} {:width$}  {}  {detail}", judged.rule, judged.outcome));
         }
-        for sent in &then.deliveries {
-            let to =
-                if sent.target.is_empty() { String::new() } else { format!(" to {}", sent.target) };
-            let at = self.when(sent.finished_at.unwrap_or(sent.queued_at));
-            let state = sent.state.as_str();
-            let tries = count(usize::try_from(sent.attempts).unwrap_or_default(), "try", "tries");
-            let problem =
-                if sent.problem.is_empty() { String::new() } else { format!(", {}", sent.problem) };
-            let said = format!(
-                "{state} {at}, {}{to}: {}, {tries}{problem} [{}]",
-                sent.integration,
-                sent.reason,
-                short(&sent.id)
-            );
-            self.field(2, "delivery", &said);
-        }
-        for entry in &then.journal {
-            let said = format!("{:.0}  {}  {}", entry.at, entry.what, entry.detail);
-            self.field(2, "story", &said);
-        }
+        let deliveries: Vec<String> =
+            then.deliveries.iter().map(|one| self.delivery(one)).collect();
+        self.list(2, "deliveries", deliveries);
+        let said_above = |detail: &str| then.judgements.iter().any(|one| one.detail == detail);
+        let story = then.journal.iter().map(|JournalEntry { at, what, detail, .. }| {
+            let detail = if said_above(detail) { "" } else { detail };
+            format!("{at:.0}  {what:10}  {detail}")
+        });
+        self.list(2, "story", story);
+    }
+
+    fn delivery(&self, sent: &Caused) -> String {
+        let Caused { integration, target, reason, problem, .. } = sent;
+        let to = if target.is_empty() { String::new() } else { format!(" to {target}") };
+        let at = self.when(sent.finished_at.unwrap_or(sent.queued_at));
+        let tries = count(usize::try_from(sent.attempts).unwrap_or_default(), "try", "tries");
+        let problem = if problem.is_empty() { String::new() } else { format!(", {problem}") };
+        let (id, state) = (short(&sent.id), sent.state.as_str());
+        format!("{id}  {state:10}  {at}  {integration}{to}: {reason}, {tries}{problem}")
     }
 
     fn today(&mut self, report: &Report, today: &Explanation) {
@@ -147,7 +155,8 @@ impl Page {
             self.line(0, "RULES");
         }
         if today.rules.is_empty() {
-            self.line(2, &format!("no rule asks for {}", report.event.kind));
+            let such = if report.some { "such " } else { "" };
+            self.line(2, &format!("no {such}rule asks for {}", report.event.kind));
         }
         let width = width(today.rules.iter().map(|said| said.rule.as_str()));
         for said in &today.rules {
@@ -322,10 +331,12 @@ impl Page {
         if let Some(muted) = &group.muted {
             self.field(4, "quiet", &self.quiet(muted));
         }
-        for told in &group.told {
+        let told = group.told.iter().map(|told| {
             let knows = if told.firing { "knows that it fires" } else { "was told of others" };
-            self.field(4, "told", &format!("{} {}: {knows}", told.integration, self.when(told.at)));
-        }
+            format!("{} {}: {knows}", told.integration, self.when(told.at))
+        });
+        let told: Vec<String> = told.collect();
+        self.list(4, "told", told);
         if let Some(next) = group.next {
             let by = group.next_by.unwrap_or_default();
             self.field(4, "next", &format!("{}, by {by}", self.when(next)));
@@ -412,8 +423,11 @@ fn width<'n>(names: impl Iterator<Item = &'n str>) -> usize {
     names.map(|name| name.chars().count()).max().unwrap_or_default().min(NAME_WIDTH_MAX)
 }
 
+/// Its lines; empty ones do not repeat.
 fn lines(text: &str) -> Vec<String> {
-    text.lines().map(str::to_owned).collect()
+    let mut lines: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
+    lines.dedup_by(|line, before| line.trim().is_empty() && before.trim().is_empty());
+    lines
 }
 
 /// What Slack would show of its JSON: the texts of the blocks in order; of anything else its lines.
@@ -432,7 +446,10 @@ fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
         serde_json::Value::Object(fields) => {
             for (name, field) in fields {
                 match field.as_str() {
-                    Some(text) if name == "text" => found.extend(lines(text)),
+                    // The name of a field and its value stand below each other there.
+                    Some(text) if name == "text" => {
+                        found.extend(lines(&text.replace("*\n", ":* ")))
+                    }
                     Some(url) if name == "url" => found.push(url.to_owned()),
                     _ => texts(field, found),
                 }

@@ -204,7 +204,7 @@ impl Asked<'_> {
 
     fn rule(&self, of: RuleRef<'_>, finding: &Finding, expressions: Vec<Traced>) -> RuleSaid {
         let key = match finding {
-            Finding::Observe(observation) => self.series_of(of, &observation.labels),
+            Finding::Observe(observation) => Some(self.series_of(of, &observation.labels)),
             _ => None,
         };
         let series = key.as_ref().and_then(|fingerprint| self.series(of, fingerprint));
@@ -235,13 +235,12 @@ impl Asked<'_> {
     }
 
     /// The series that takes an observation with these labels; the overflow series where the rule is full.
-    fn series_of(&self, of: RuleRef<'_>, labels: &Labels) -> Option<Fingerprint> {
-        let candidates = [Fingerprint::of(labels), Fingerprint::of(&of.overflow(labels))];
-        let [own, overflow] = &candidates;
+    fn series_of(&self, of: RuleRef<'_>, labels: &Labels) -> Fingerprint {
+        let (own, overflow) = (Fingerprint::of(labels), Fingerprint::of(&of.overflow(labels)));
         let holds = |fingerprint: &Fingerprint| {
             self.after.series.contains_key(&(Arc::clone(of.name()), fingerprint.clone()))
         };
-        if holds(own) || !holds(overflow) { Some(own.clone()) } else { Some(overflow.clone()) }
+        if holds(&own) || !holds(&overflow) { own } else { overflow }
     }
 
     fn series(&self, of: RuleRef<'_>, fingerprint: &Fingerprint) -> Option<SeriesSaid> {
