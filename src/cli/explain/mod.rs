@@ -306,3 +306,6 @@ fn report(args: &Args, config: Config, case: Case, now: Timestamp) -> Report {
         all: args.all,
     }
 }
+
+#[cfg(test)]
+mod tests;

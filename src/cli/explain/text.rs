@@ -158,17 +158,17 @@ impl Page {
             let such = if report.some { "such " } else { "" };
             self.line(2, &format!("no {such}rule asks for {}", report.event.kind));
         }
-        let width = width(today.rules.iter().map(|said| said.rule.as_str()));
+        let others = if report.all { today.others.as_slice() } else { &[] };
+        let names = today.rules.iter().map(|said| &said.rule).chain(others);
+        let width = width(names.map(String::as_str));
         for said in &today.rules {
             self.rule(said, width);
         }
-        let others = &today.others;
-        if report.all {
-            for other in others {
-                self.line(2, &format!("- {other:width$}  does not ask for {}", report.event.kind));
-            }
-        } else if !others.is_empty() {
-            let (many, verb) = match others.len() {
+        for other in others {
+            self.line(2, &format!("- {other:width$}  does not ask for {}", report.event.kind));
+        }
+        if others.len() < today.others.len() {
+            let (many, verb) = match today.others.len() {
                 1 => ("1 other rule".to_owned(), "does"),
                 many => (format!("{many} other rules"), "do"),
             };

@@ -71,7 +71,7 @@ pub struct GroupSaid {
     pub next: Option<Timestamp>,
     /// Which setting says so: `group_wait`, `group_interval` or `repeat_interval`.
     pub next_by: Option<&'static str>,
-    /// What each integration knows of the alert.
+    /// What each integration knows of the alert before this event.
     pub told: Vec<ToldSaid>,
     /// What is told now, or else at `next`; for an event that was judged before, what a first notice would say.
     pub notices: Vec<NoticeSaid>,
@@ -156,7 +156,8 @@ fn group_said(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupSaid {
             "repeat_interval"
         }
     });
-    let told = group.into_iter().flat_map(|group| &group.told).map(|(integration, told)| {
+    let known = asked.before.groups.get(&key).into_iter().flat_map(|group| &group.told);
+    let told = known.map(|(integration, told)| {
         let firing = told.firing.contains(&alert.fingerprint);
         ToldSaid { integration: integration.clone(), at: told.at, firing }
     });

@@ -1,6 +1,7 @@
 //! Every subcommand of the real binary, as someone meets it who has just installed it.
 
 mod beside;
+mod explain;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
