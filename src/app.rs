@@ -14,9 +14,10 @@ use arc_swap::ArcSwap;
 
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::engine::{self, Policy};
+use crate::engine;
 use crate::metrics::{Metrics, Names};
 use crate::notify::{Notifier, Receiver, Wording};
+use crate::policy::policy;
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
 use crate::{admin, dispatch, intake};

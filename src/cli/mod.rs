@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod deliveries;
 mod events;
+mod explain;
 mod healthcheck;
 mod log;
 mod output;
@@ -51,6 +52,8 @@ enum Command {
     Silence(silence::Args),
     /// Look at the events that were kept, and what the rules said of them
     Events(events::Args),
+    /// Say what the rules make of one event and why, who hears of it, and what they would read
+    Explain(explain::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),
     /// Print the JSON Schema of the configuration and of rule files
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Alerts(args) => alerts::run(args),
         Command::Silence(args) => silence::run(args),
         Command::Events(args) => events::run(args),
+        Command::Explain(args) => explain::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Schema => check::schema(),
     };

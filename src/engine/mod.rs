@@ -3,6 +3,7 @@
 //! The decision is [`step`], pure; this worker feeds it from the inbox, commits its changes in one transaction
 //! together with the cursor, and only then lets them count. After a crash the batch is simply judged again.
 
+mod explain;
 mod policy;
 mod report;
 mod series;
@@ -18,6 +19,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
+pub use explain::{
+    AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Question, Quiet, RuleSaid, SeriesSaid,
+    ToldSaid, explain,
+};
 pub use policy::Policy;
 use report::Changed;
 pub use report::Report;

@@ -44,8 +44,7 @@ pub struct Judged {
 /// without events: one that is still to be read may have come before them. When the changes are not committed, the
 /// state is void and must be read back from the store.
 pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
-    let mut batch =
-        Batch { policy, now, state, changed: BTreeMap::new(), judged: Judged::default() };
+    let mut batch = Batch::new(state, policy, now);
     batch.fit();
     for stored in events {
         let at = stored.event.received_at.min(now);
@@ -116,9 +115,15 @@ impl At<'_> {
     }
 }
 
+impl<'a> Batch<'a> {
+    pub(super) fn new(state: &'a mut State, policy: &'a Policy, now: Timestamp) -> Self {
+        Self { policy, now, state, changed: BTreeMap::new(), judged: Judged::default() }
+    }
+}
+
 impl Batch<'_> {
     /// Fits what is kept to a configuration that may be new.
-    fn fit(&mut self) {
+    pub(super) fn fit(&mut self) {
         if self.state.fitted_to == self.policy.config_hash && !self.policy.config_hash.is_empty() {
             return;
         }
@@ -183,7 +188,10 @@ impl Batch<'_> {
     }
 
     /// Enters what the event says of money and of its call; gives the event with its charge, and the call.
-    fn book<'e>(&mut self, stored: &'e StoredEvent) -> (Cow<'e, Event>, Option<CallContext>) {
+    pub(super) fn book<'e>(
+        &mut self,
+        stored: &'e StoredEvent,
+    ) -> (Cow<'e, Event>, Option<CallContext>) {
         let mut event = Cow::Borrowed(&stored.event);
         let keys = rules::call_keys(&event);
         let known = keys.iter().filter_map(|key| self.state.calls.get(key));

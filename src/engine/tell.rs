@@ -229,7 +229,7 @@ fn explain(suppression: &Suppression) -> String {
 }
 
 /// The message of a notice.
-fn message(
+pub(super) fn message(
     policy: &Policy,
     receiver: &Receiver,
     group: &Group,

@@ -14,7 +14,10 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("intake", &["clock", "event", "metrics", "store"]),
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules"]),
-    ("engine", &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks"]),
+    (
+        "engine",
+        &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks", "template"],
+    ),
     ("rules", &["clock", "event", "problem", "template"]),
     ("alerts", &["clock", "rules"]),
     ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
@@ -29,11 +32,12 @@ const KNOWS: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
+    ("policy", &["config", "engine"]),
     (
         "app",
         &[
             "admin", "clock", "config", "dispatch", "engine", "intake", "metrics", "notify",
-            "store", "tasks",
+            "policy", "store", "tasks",
         ],
     ),
     (
@@ -43,7 +47,9 @@ const KNOWS: &[(&str, &[&str])] = &[
             "app",
             "clock",
             "config",
+            "engine",
             "event",
+            "policy",
             "problem",
             "rules",
             "secret",

@@ -3,6 +3,7 @@
 mod beside;
 mod cases;
 mod replay;
+mod explain;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
