@@ -312,7 +312,9 @@ fn the_shipped_configuration_and_the_schema_have_the_same_words() {
     for found in key.captures_iter(&sample) {
         assert!(config_words.contains(&found[1]), "config/tollbell.yaml: {} is unknown", &found[1]);
     }
-    let rules: String = files("config/rules").iter().map(|file| read(file)).collect();
+    // Test cases have words of their own.
+    let rules = files("config/rules").into_iter().filter(|file| !file.contains("/tests/"));
+    let rules: String = rules.map(|file| read(&file)).collect();
     for found in key.captures_iter(&rules) {
         let free = ["summary", "description", "action", "runbook"].contains(&&found[1]);
         assert!(free || rule_words.contains(&found[1]), "config/rules: {} is unknown", &found[1]);
