@@ -10,9 +10,11 @@ mod events;
 mod healthcheck;
 mod log;
 mod output;
+mod replay;
 mod send;
 mod serve;
 mod silence;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +35,10 @@ enum Command {
     Serve(serve::Args),
     /// Check a configuration and its rules: all problems at once
     Check(check::Args),
+    /// Run the cases that test rules: events in, alerts and notices out; nothing is sent
+    Test(test::Args),
+    /// Judge kept events with candidate rules: who would have been told; nothing is changed
+    Replay(replay::Args),
     /// Sign a sample event, or a file, and post it: for trying out
     Send(send::Args),
     /// Show the whole path on this machine: throw-away key, local sinks, sample events
@@ -87,6 +93,8 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Deliveries(args) => deliveries::run(args),

@@ -53,6 +53,8 @@ pub(super) enum Kind {
     Map(&'static Shape),
     /// A list of maps of keys.
     Maps(&'static Shape),
+    /// Anything; the reader of the key looks at it.
+    Any,
 }
 
 /// Default, least and greatest value, as one would write them.

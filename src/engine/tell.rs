@@ -94,6 +94,7 @@ impl Batch<'_> {
             *self.judged.report.suppressed.entry(suppression.as_str()).or_default() += 1;
             self.journal(fingerprint, key, "suppressed", &explain(suppression), at);
         }
+        self.judged.report.quieted.extend(flushed.suppressed);
         for notice in flushed.notices {
             self.queue(&group, receiver, notice, at);
         }

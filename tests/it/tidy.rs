@@ -22,7 +22,10 @@ const KNOWS: &[(&str, &[&str])] = &[
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "intake", "notify", "rules", "store"]),
     ("admin", &["clock", "metrics", "store"]),
-    ("config", &["alerts", "event", "intake", "notify", "problem", "rules", "secret"]),
+    (
+        "config",
+        &["alerts", "event", "intake", "notify", "problem", "rules", "secret", "simulation"],
+    ),
     (
         "app",
         &[
@@ -33,10 +36,21 @@ const KNOWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "alerts", "app", "clock", "config", "event", "problem", "rules", "secret", "store",
-            "tasks", "template",
+            "alerts",
+            "app",
+            "clock",
+            "config",
+            "event",
+            "problem",
+            "rules",
+            "secret",
+            "simulation",
+            "store",
+            "tasks",
+            "template",
         ],
     ),
+    ("simulation", &["alerts", "clock", "engine", "event", "notify", "problem", "rules", "store"]),
     ("clock", &[]),
     ("problem", &[]),
     ("secret", &[]),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use rust_decimal::Decimal;
@@ -40,7 +41,18 @@ impl Sqlite {
         cursor: i64,
         limit: usize,
     ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
-        self.read(move |conn| after(conn, cursor, limit)).await
+        self.read(move |conn| after(conn, cursor, (i64::MIN, i64::MAX), limit)).await
+    }
+
+    pub(in crate::store) async fn events_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        cursor: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
+        let received = (micros(from), micros(to));
+        self.read(move |conn| after(conn, cursor, received, limit)).await
     }
 }
 
@@ -104,12 +116,14 @@ pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<Recorded, Failure>
 fn after(
     conn: &Connection,
     cursor: i64,
+    (from, to): (i64, i64),
     limit: usize,
 ) -> Result<Vec<Result<StoredEvent, Unreadable>>, Failure> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM inbox WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+        "SELECT {COLUMNS} FROM inbox WHERE seq > ?1 AND received_at >= ?3 AND received_at < ?4 \
+         ORDER BY seq LIMIT ?2"
     ))?;
-    let mut found = statement.query((cursor, rows(limit)))?;
+    let mut found = statement.query((cursor, rows(limit), from, to))?;
     let (mut events, mut bytes) = (Vec::new(), 0);
     while let Some(row) = found.next()? {
         bytes += payload_bytes(row)?.map_or(0, <[u8]>::len);
