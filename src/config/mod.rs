@@ -10,6 +10,7 @@
 mod words;
 mod rule_words;
 mod routing_words;
+mod receiver_words;
 mod yaml;
 mod section;
 mod env;

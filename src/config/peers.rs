@@ -47,14 +47,13 @@ pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Optio
 fn severities(entry: &Section<'_>) -> BTreeMap<String, pagerduty::Severity> {
     let mut severities = BTreeMap::new();
     for (label, word) in entry.pairs("severity") {
-        match pagerduty::Severity::of_word(&word.value) {
-            Some(severity) => drop(severities.insert(label.value, severity)),
-            None => {
-                let path = format!("{}.{}", entry.at("severity"), quote(&label.value));
-                let words = pagerduty::Severity::WORDS.map(|(word, _)| word).join(", ");
-                let message = format!("expected one of {words}");
-                entry.push(Problem::error(word.position, path, message));
-            }
+        if let Some(severity) = pagerduty::Severity::of_word(&word.value) {
+            severities.insert(label.value, severity);
+        } else {
+            let path = format!("{}.{}", entry.at("severity"), quote(&label.value));
+            let words = pagerduty::Severity::WORDS.map(|(word, _)| word).join(", ");
+            let message = format!("expected one of {words}");
+            entry.push(Problem::error(word.position, path, message));
         }
     }
     severities

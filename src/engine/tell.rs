@@ -95,19 +95,23 @@ impl Batch<'_> {
             self.journal(fingerprint, key, "suppressed", &explain(suppression), at);
         }
         self.judged.report.quieted.extend(flushed.suppressed);
-        for notice in flushed.notices {
+        for notice in &flushed.notices {
             self.queue(&group, receiver, notice, at);
         }
         self.keep_group(group, route, Some(at));
     }
 
     /// Puts one notice into the outbox, for each target of its integration.
-    fn queue(&mut self, group: &Group, receiver: &Receiver, notice: Notice, at: Timestamp) {
+    fn queue(&mut self, group: &Group, receiver: &Receiver, notice: &Notice, at: Timestamp) {
         let Some(integration) =
             receiver.integrations.iter().find(|integration| integration.id == notice.integration)
         else {
             return;
         };
+        let message = message(self.policy, receiver, group, notice, self.now);
+        if !integration.tells(&message) {
+            return;
+        }
         let detail = format!(
             "{} by {}: {}",
             receiver.name,
@@ -117,7 +121,6 @@ impl Batch<'_> {
         for alert in &notice.alerts {
             self.journal(&alert.fingerprint, &group.key, "notified", &detail, at);
         }
-        let message = message(self.policy, receiver, group, &notice, self.now);
         // Not the place in the inbox: another database may hold another event there.
         let flush = format!("{} {}", group.born_at, group.flushes);
         for target in integration.channel.targets() {
@@ -247,6 +250,7 @@ fn message_alert(alert: &Alert) -> MessageAlert {
         status: if alert.is_firing() { Status::Firing } else { Status::Resolved },
         expired: alert.state == AlertState::Expired,
         no_data: alert.state == AlertState::NoData,
+        value: alert.value,
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),
         starts_at: alert.starts_at,

@@ -24,7 +24,10 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("admin", &["clock", "metrics", "store"]),
     (
         "config",
-        &["alerts", "event", "intake", "notify", "problem", "rules", "secret", "simulation"],
+        &[
+            "alerts", "event", "intake", "notify", "problem", "rules", "secret", "simulation",
+            "template",
+        ],
     ),
     (
         "app",

@@ -84,6 +84,8 @@ fn help_tells_a_new_user_where_to_go() {
       send         Sign a sample event, or a file, and post it: for trying out
       demo         Show the whole path on this machine: throw-away key, local sinks, sample events
       deliveries   Look at deliveries and try dead ones again
+      alerts       Look at the alerts: what fires, what is silenced, and the story of one
+      silence      Keep alerts quiet for a time: make, list, change and end silences
       events       Look at the events that were kept, and what the rules said of them
       healthcheck  Ask a running tollbell whether it is ready (exit code 0 or 1)
       schema       Print the JSON Schema of the configuration and of rule files
