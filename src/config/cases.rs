@@ -262,7 +262,9 @@ fn notice(section: &Section<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
         for text in section.texts("channels") {
             match CHANNELS.into_iter().find(|known| *known == text.value) {
                 Some(known) => channels.push(known),
-                None => section.error("channels", format!("expected {}", CHANNELS.join(", "))),
+                None => {
+                    section.error("channels", format!("expected one of {}", CHANNELS.join(", ")))
+                }
             }
         }
         channels.sort_unstable();
@@ -371,6 +373,29 @@ mod tests {
                 text.split_once("t.yaml:").expect("place").1.to_owned()
             })
             .collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        1:1: confg: unknown key (hint: did you mean config?)
+        1:1: nothing to run the cases against (hint: give config or rule_files, or the option --config)
+        5:12: tests[0].start: expected a time such as 2026-01-05T09:00:00Z
+        8:9: tests[0].steps[0].evnt: unknown key (hint: did you mean event?)
+        9:17: tests[0].steps[0].repeat: there is no event to repeat
+        10:17: tests[0].steps[0].expect: nothing is looked at (hint: give alerts, notified, suppressed or nothing: true)
+        11:13: tests[0].steps[1].at: before the step above it ends: steps stand in the order of time
+        12:34: tests[0].steps[1].event.source: expected one of webhook, poller, backfill, tollbell
+        13:25: tests[0].steps[1].repeat.times: must be between 1 and 100000
+        13:35: tests[0].steps[1].repeat.vary[0]: expected id or a field such as payload.call_leg_id
+        14:26: tests[0].steps[1].expect.alerts: expected a list (hint: a list of labels, such as [{alertname: LowBalance}], or [])
+        14:46: tests[0].steps[1].expect.suppressed: expected by, one of inhibited, inactive, muted, silenced
+        14:84: tests[0].steps[1].expect.notified[0].reason: expected one of first notification, new alerts added, some alerts resolved, all alerts resolved, repeat interval elapsed
+        14:101: tests[0].steps[1].expect.notified[0].channels: expected one of email, slack, webhook, pagerduty, alertmanager
+        14:119: tests[0].steps[1].expect.nothing: expected true; give notified for what was told
+        15:11: tests[1].name: name given twice, first in line 4
+        17:7: tests[1].steps: nothing is expected: the case could not fail
+        18:21: tests[1].steps[0].event_file: cannot be read: No such file or directory (os error 2)
+        19:31: tests[1].steps[0].silence.matchers[0]: expected one of = != =~ !~ after the label name
+        19:39: tests[1].steps[0].silence.for: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
+        23:28: tests[2].steps[0].expect.alerts: no alert has the label "alert_name" (hint: did you mean alertname?)
+        23:46: tests[2].steps[0].expect.alerts: expected the value of a label (hint: a list of labels, such as [{alertname: LowBalance}], or [])
+        "#);
     }
 }

@@ -1,6 +1,8 @@
 //! Every subcommand of the real binary, as someone meets it who has just installed it.
 
 mod beside;
+mod cases;
+mod replay;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -81,6 +83,8 @@ fn help_tells_a_new_user_where_to_go() {
     Commands:
       serve        Take webhooks, judge them, ring
       check        Check a configuration and its rules: all problems at once
+      test         Run the cases that test rules: events in, alerts and notices out; nothing is sent
+      replay       Judge kept events with candidate rules: who would have been told; nothing is changed
       send         Sign a sample event, or a file, and post it: for trying out
       demo         Show the whole path on this machine: throw-away key, local sinks, sample events
       deliveries   Look at deliveries and try dead ones again
@@ -95,9 +99,20 @@ fn help_tells_a_new_user_where_to_go() {
       -h, --help     Print help
       -V, --version  Print version
     "#);
-    for command in
-        ["serve", "check", "send", "demo", "deliveries", "events", "healthcheck", "schema"]
-    {
+    for command in [
+        "serve",
+        "check",
+        "test",
+        "replay",
+        "send",
+        "demo",
+        "deliveries",
+        "alerts",
+        "silence",
+        "events",
+        "healthcheck",
+        "schema",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in the help");
         let said = run(root(), &[command, "--help"]).ok();
         assert!(said.contains(&format!("Usage: tollbell {command}")), "{said}");
