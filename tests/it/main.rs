@@ -37,4 +37,5 @@ mod shutdown;
 mod cli;
 mod logs;
 mod chart;
+mod starter_pack;
 mod tidy;
