@@ -171,21 +171,6 @@ async fn open_store(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<S
         .with_context(|| format!("cannot open the store {}", settings.path.display()))
 }
 
-/// The part of a configuration that decides.
-pub fn policy(config: Config) -> Policy {
-    let receivers = config.receivers.into_iter();
-    let intervals = config.time_intervals.into_iter();
-    Policy {
-        rules: config.rules,
-        route: config.route,
-        receivers: receivers.map(|one| (one.name.clone(), one)).collect(),
-        inhibit_rules: config.inhibit_rules,
-        time_intervals: intervals.map(|one| (one.name.clone(), one)).collect(),
-        external_url: config.server.external_url.unwrap_or_default(),
-        config_hash: config.hash,
-    }
-}
-
 /// The configured names whose series start at zero.
 fn names(config: &Config) -> Names<'_> {
     Names {

@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use super::alerts::labels_text;
 use super::{ConfigArg, Exit, Format, output, runtime};
-use crate::app;
 use crate::clock::Clock;
 use crate::config::{self, Candidate, units};
 use crate::event::Source;
+use crate::policy::policy;
 use crate::rules::Labels;
 use crate::simulation::{Happened, Notice, Tally, World};
 use crate::store::{Store, StoredEvent};
@@ -147,7 +147,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         None => config.store.path.clone(),
     };
     let range = args.range(Clock::system().now())?;
-    let policy = app::policy(config);
+    let policy = policy(config);
     runtime()?.block_on(async {
         let store = Store::attach(&path).await;
         let store = store.with_context(|| format!("cannot open the store {}", path.display()))?;

@@ -239,8 +239,8 @@ fn publish(report: &Report, metrics: &Metrics) {
     for _ in 0..report.template_errors {
         metrics.template_error("annotation");
     }
-    for (reason, count) in &report.suppressed {
-        metrics.notification_suppressed(reason, *count);
+    for (_, suppression) in &report.quieted {
+        metrics.notification_suppressed(suppression.as_str(), 1);
     }
     for (rule, count) in &report.overflowed {
         metrics.series_overflowed(rule, *count);

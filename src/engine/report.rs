@@ -15,9 +15,7 @@ pub struct Report {
     pub(super) changed: Vec<Changed>,
     /// Annotations that could not render.
     pub(super) template_errors: usize,
-    /// Alerts that began to be kept quiet, by reason.
-    pub(super) suppressed: BTreeMap<&'static str, u64>,
-    /// The same one by one: the alert, and why.
+    /// Alerts that began to be kept quiet, and why.
     pub(super) quieted: Vec<(Fingerprint, Suppression)>,
     /// Events that went to an overflow series, by rule.
     pub(super) overflowed: BTreeMap<Arc<str>, u64>,

@@ -98,7 +98,6 @@ impl Batch<'_> {
         }
         for (group, route, receiver, flushed) in all {
             for (fingerprint, suppression) in &flushed.suppressed {
-                *self.judged.report.suppressed.entry(suppression.as_str()).or_default() += 1;
                 let detail = explain(suppression);
                 self.journal(fingerprint, &group.key, "suppressed", &detail, at);
             }

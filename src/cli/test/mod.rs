@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{Exit, Format, output};
-use crate::app;
 use crate::config::{self, CaseFile, Config};
+use crate::policy::policy;
 use crate::problem::{Position, Problem, Severity};
 use crate::simulation::{self, Account, Case, Failure, Stage};
 
@@ -162,7 +162,7 @@ fn stage(config: Config) -> Stage {
         accounts: accounts.collect(),
         payload: config.store.payload,
         wording: config.wording.clone(),
-        policy: app::policy(config),
+        policy: policy(config),
     }
 }
 

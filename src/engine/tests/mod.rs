@@ -15,7 +15,7 @@ use super::*;
 use crate::alerts::{Alert, Fingerprint};
 use crate::config;
 use crate::event::{Event, Source};
-use crate::rules::{CallContext, CallKey, Entry, LedgerKey};
+use crate::rules::{self, CallContext, CallKey, Entry, LedgerKey};
 use crate::store::{
     Changes, JournalEntry, Judgement, Known, NewDelivery, Resumed, Row, Silences, Space,
 };
