@@ -10,9 +10,9 @@
 //! 5. [`dispatch`] claims what is due to be sent, paced for each integration, and records each outcome.
 //! 6. [`notify`] renders a message and speaks SMTP or HTTP with the outside world.
 //!
-//! Beside the journey: [`metrics`], [`admin`] (the private listener), [`config`], [`policy`] (from the one to what
-//! the engine judges by), [`app`] (puts all of it
-//! together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`secret`], [`template`], [`tasks`].
+//! Beside the journey: [`metrics`], [`admin`] (the private listener), [`config`], [`policy`] (from the one to
+//! what the engine judges by), [`app`] (puts all of it together) and [`cli`]. Leaves that everyone may know: [`clock`],
+//! [`problem`], [`secret`], [`template`], [`tasks`].
 
 pub mod intake;
 pub mod event;

@@ -25,7 +25,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "intake", "notify", "rules", "store"]),
     ("admin", &["clock", "metrics", "store"]),
-    ("config", &["alerts", "event", "intake", "notify", "problem", "rules", "secret"]),
+    ("config", &["alerts", "event", "intake", "notify", "problem", "rules", "secret", "template"]),
     ("policy", &["config", "engine"]),
     (
         "app",
