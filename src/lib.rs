@@ -12,8 +12,8 @@
 //!
 //! Beside the journey: [`simulation`] (the engine without its surroundings, for `test` and `replay`), [`metrics`],
 //! [`admin`] (the private listener), [`config`], [`policy`] (from the one to what the engine judges by), [`app`] (puts
-//! all of it
-//! together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`secret`], [`template`], [`tasks`].
+//! all of it together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`secret`], [`template`],
+//! [`tasks`].
 
 pub mod intake;
 pub mod event;

@@ -52,7 +52,7 @@ enum Command {
     Silence(silence::Args),
     /// Look at the events that were kept, and what the rules said of them
     Events(events::Args),
-    /// Say what the rules make of one event and why, who hears of it, and what they would read
+    /// Say what the rules make of one event and why, and who hears of it
     Explain(explain::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),

@@ -2,6 +2,7 @@
 
 mod text;
 mod then;
+mod words;
 
 use std::io::Read as _;
 use std::path::Path;

@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::then::{Caused, Then};
+use super::words::{is_telling, labels_of, lines, outcome_text, slack_lines, step_text, width};
 use super::{About, Report};
-use crate::alerts::{Alert, Answer, Step, Suppression};
+use crate::alerts::{Alert, Answer, Suppression};
 use crate::cli::alerts::{from_now, labels_text, name, short};
 use crate::cli::output::{clean, count};
 use crate::engine::{
     AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Quiet, RuleSaid, SeriesSaid,
 };
-use crate::rules::{Labels, Traced};
+use crate::rules::Traced;
 use crate::store::JournalEntry;
 use crate::template::{money_text, truncate};
 
@@ -20,8 +21,6 @@ use crate::template::{money_text, truncate};
 const VALUE_CHARS_MAX: usize = 200;
 /// Widest column of expressions, in characters: what is longer moves its value to the right.
 const SOURCE_WIDTH_MAX: usize = 64;
-/// Widest column of names of rules.
-const NAME_WIDTH_MAX: usize = 40;
 /// Lines of one message at most.
 const MESSAGE_LINES_MAX: usize = 40;
 /// Width of the names in front of values.
@@ -358,9 +357,10 @@ impl Page {
         let to: Vec<&str> =
             targets.iter().map(String::as_str).filter(|to| !to.is_empty()).collect();
         let to = if to.is_empty() { String::new() } else { format!(" to {}", to.join(", ")) };
-        let when = match judged {
-            true => "as a first notice".to_owned(),
-            false => format!("{}, {}", self.when(*at), reason.as_str()),
+        let when = if judged {
+            "as a first notice".to_owned()
+        } else {
+            format!("{}, {}", self.when(*at), reason.as_str())
         };
         self.field(4, "message", &format!("{integration}{to}, {when}"));
         let lines = if *channel == "slack" { slack_lines(text) } else { lines(text) };
@@ -371,90 +371,5 @@ impl Page {
         if more > 0 {
             self.line(4, &format!("│ … {}", count(more, "more line", "more lines")));
         }
-    }
-}
-
-/// The mark and the words of an outcome.
-fn outcome_text(said: &RuleSaid) -> (char, &'static str) {
-    let phase = said.series.as_ref().map(|series| series.phase);
-    match said.outcome {
-        Outcome::Fires => ('✓', "fires"),
-        Outcome::Extends => ('✓', "goes on firing"),
-        Outcome::Ends => ('✓', "ends its alert"),
-        Outcome::Matches => ('✓', "matches"),
-        Outcome::NothingToEnd => ('·', "would end an alert, and none fires"),
-        Outcome::Observed if phase == Some("pending") => ('·', "takes it; the alert is pending"),
-        Outcome::Observed => ('·', "takes it, and stays quiet"),
-        Outcome::Late => ('·', "leaves it: it comes too late to count"),
-        Outcome::NoMatch => ('✗', "does not match"),
-        Outcome::Failed => ('!', "does not match"),
-    }
-}
-
-/// Whether an expression helps to understand the outcome.
-fn is_telling(said: &RuleSaid, one: &Traced) -> bool {
-    match said.outcome {
-        Outcome::NoMatch if one.key == "value" => one.outcome == "null",
-        Outcome::NoMatch => one.key.ends_with("when") && one.outcome == "false",
-        Outcome::Failed => one.outcome.starts_with("error"),
-        _ => !(one.key.ends_with("when") && one.outcome != "true"),
-    }
-}
-
-fn step_text(step: &Step) -> String {
-    let indent = step.depth.saturating_mul(2);
-    let at = format!("{} → {}", step.route, step.receiver);
-    let (mark, why) = match &step.answer {
-        Answer::Taken => ('✓', "takes it".to_owned()),
-        Answer::Deeper => ('↓', "a route below takes it".to_owned()),
-        Answer::Unmatched(matchers) => ('✗', format!("is not {}", matchers.join(", "))),
-        Answer::NotAsked(by) => ('-', format!("not asked: {by} took it")),
-    };
-    format!("{:indent$}{mark} {at}  {why}", "")
-}
-
-fn labels_of(labels: &Labels) -> String {
-    let labels: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    format!("{{{}}}", labels.join(" "))
-}
-
-fn width<'n>(names: impl Iterator<Item = &'n str>) -> usize {
-    names.map(|name| name.chars().count()).max().unwrap_or_default().min(NAME_WIDTH_MAX)
-}
-
-/// Its lines; empty ones do not repeat.
-fn lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
-    lines.dedup_by(|line, before| line.trim().is_empty() && before.trim().is_empty());
-    lines
-}
-
-/// What Slack would show of its JSON: the texts of the blocks in order; of anything else its lines.
-fn slack_lines(text: &str) -> Vec<String> {
-    let Ok(payload) = serde_json::from_str::<serde_json::Value>(text) else { return lines(text) };
-    let mut found = Vec::new();
-    for blocks in [payload.get("blocks"), payload.pointer("/attachments/0/blocks")] {
-        texts(blocks.unwrap_or_default(), &mut found);
-    }
-    if found.is_empty() { lines(text) } else { found }
-}
-
-fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
-    match value {
-        serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
-        serde_json::Value::Object(fields) => {
-            for (name, field) in fields {
-                match field.as_str() {
-                    // The name of a field and its value stand below each other there.
-                    Some(text) if name == "text" => {
-                        found.extend(lines(&text.replace("*\n", ":* ")))
-                    }
-                    Some(url) if name == "url" => found.push(url.to_owned()),
-                    _ => texts(field, found),
-                }
-            }
-        }
-        _ => {}
     }
 }

@@ -25,6 +25,9 @@ const READ_BYTES_MAX: usize = 512 * 1024;
 pub(super) const COLUMNS: &str = "seq, id, account, kind, type, occurred_at, received_at, attempt, \
      source, cost, charge, currency, content_hashed, payload";
 
+/// Whenever an event was received, in microseconds.
+const ANY_TIME: (i64, i64) = (i64::MIN, i64::MAX);
+
 impl Sqlite {
     pub(in crate::store) async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
         let row = NewRow::new(event, self.retention)?;
@@ -42,7 +45,7 @@ impl Sqlite {
         cursor: i64,
         limit: usize,
     ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
-        self.read(move |conn| after(conn, cursor, (i64::MIN, i64::MAX), limit)).await
+        self.read(move |conn| after(conn, cursor, ANY_TIME, limit)).await
     }
 
     pub(in crate::store) async fn events_between(
@@ -65,7 +68,7 @@ impl Sqlite {
         self.read(move |conn| {
             // One snapshot: what is known is what was known when these events were the next.
             let tx = conn.unchecked_transaction()?;
-            let events = after(&tx, cursor, limit)?;
+            let events = after(&tx, cursor, ANY_TIME, limit)?;
             let told = || events.iter().flatten().map(|stored| &stored.event);
             let charges = told().filter_map(rules::ledger_key);
             let known = ledger::find(&tx, charges, told().flat_map(rules::call_keys))?;

@@ -92,6 +92,7 @@ fn help_tells_a_new_user_where_to_go() {
       alerts       Look at the alerts: what fires, what is silenced, and the story of one
       silence      Keep alerts quiet for a time: make, list, change and end silences
       events       Look at the events that were kept, and what the rules said of them
+      explain      Say what the rules make of one event and why, and who hears of it
       healthcheck  Ask a running tollbell whether it is ready (exit code 0 or 1)
       schema       Print the JSON Schema of the configuration and of rule files
       help         Print this message or the help of the given subcommand(s)
@@ -111,6 +112,7 @@ fn help_tells_a_new_user_where_to_go() {
         "alerts",
         "silence",
         "events",
+        "explain",
         "healthcheck",
         "schema",
     ] {
