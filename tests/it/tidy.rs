@@ -25,7 +25,14 @@ const KNOWS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "alerts", "event", "intake", "notify", "problem", "rules", "secret", "simulation",
+            "alerts",
+            "event",
+            "intake",
+            "notify",
+            "problem",
+            "rules",
+            "secret",
+            "simulation",
             "template",
         ],
     ),
