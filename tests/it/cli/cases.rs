@@ -219,7 +219,36 @@ fn a_case_that_does_not_hold_says_where_when_and_what_is_different() {
     let ran = run(dir.path(), &args);
     assert!(ran.code == 1 && ran.err.is_empty(), "{ran:?}");
     let said = ran.out.split("ok    cases.yaml").next().unwrap();
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+    ok    failing.yaml: holds
+    FAIL  failing.yaml: does <not> hold &  [31m
+          failing.yaml:12:11, at 1m 30s (2026-01-01T00:01:30Z)
+          alerts:
+            - {alertname="LowBalance", severity="warning"}
+            + {account="acme", alertname="LowBalance", severity="critical", team="voice"}
+          notified:
+            - to ops, all alerts resolved, subject with "nope", text with "hello"
+                the receiver is default
+                the reason is first notification
+                the subject is "[FIRING] 10.00 USD left · account acme"
+                the text has no "hello":
+                | FIRING · critical · account acme
+                | 10.00 USD left
+                |   Available credit  10.00 USD
+                |   Since             2026-01-01 00:01:30 UTC (just now)
+                |   Account           acme
+                |   Team              voice
+                |   Event             account.balance
+                | -- 
+                | Told because: first notification, receiver default
+            + 2026-01-01T00:01:30Z to default by webhook, first notification, firing, {account="acme", alertname="LowBalance", severity="critical", team="voice"}
+          suppressed:
+            - muted {alertname="LowBalance"}
+    FAIL  failing.yaml: cannot vary what is not there
+          failing.yaml:19:16, at 0s (2026-01-01T00:00:00Z)
+          event:
+            repeat.vary names a field that is no text of the payload
+    "#);
     assert!(ran.out.ends_with("\n9 cases: 7 passed, 2 failed\n"), "{}", ran.out);
 
     let junit = fs::read_to_string(dir.path().join("report.xml")).unwrap();
@@ -258,7 +287,13 @@ fn a_file_that_is_wrong_ends_with_2_and_the_others_run_all_the_same() {
     assert!(ran.out.ends_with("\n6 cases: 6 passed\n"), "{ran:?}");
     let junit = fs::read_to_string(dir.path().join("report.xml")).unwrap();
     assert_eq!(elements(&junit).iter().filter(|element| **element == "error").count(), 4);
-    insta::assert_snapshot!(ran.fails(2), @"");
+    insta::assert_snapshot!(ran.fails(2), @r#"
+    wrong.yaml:1:26: rule_files[1]: no such file
+    typo.yaml:1:1: missing key "tests" (hint: The cases.)
+    typo.yaml:2:1: test: unknown key (hint: did you mean tests?)
+    stranger.yaml:6:43: no account has the name "other" (hint: give account, one of the configuration's)
+    none.yaml: cannot be read: No such file or directory (os error 2)
+    "#);
 
     // Against another configuration, in which all that is named is there.
     let ran = run(dir.path(), &["test", "cases.yaml", "--config", "other.yaml"]).fails(2);

@@ -83,7 +83,21 @@ async fn replay_shows_who_would_have_been_told_and_changes_nothing() {
     let replay = |args: &[&str]| run(dir, &[&with_config(&["replay"])[..], args].concat());
 
     // 09:10, 09:20 and 09:25 make 3 USD within the hour; no secret is there, and none is needed.
-    insta::assert_snapshot!(replay(&RANGE).ok(), @"");
+    insta::assert_snapshot!(replay(&RANGE).ok(), @r#"
+    TIME                  RECEIVER  BY             REASON               STATUS    ALERTS
+    2026-01-05T09:25:30Z  ops       slack,webhook  first notification   firing    Spend account="default" currency="USD" severity="critical"
+    2026-01-05T10:00:30Z  ops       slack,webhook  first notification   firing    Limit account="default" profile="p-1"
+    2026-01-05T10:05:30Z  ops       slack,webhook  new alerts added     firing    Limit account="default" profile="p-1"; Limit account="default" profile=""
+    2026-01-05T10:10:30Z  ops       slack,webhook  all alerts resolved  resolved  Spend account="default" currency="USD" severity="critical"
+
+    JUDGED  FAILED  FIRED  ENDED  RULE
+    2       0       2      1      spend/Limit
+    0       0       0      0      spend/Never
+    3       0       1      1      spend/Spend
+
+    5 events from 2026-01-05T09:00:00Z to 2026-01-05T11:00:00Z, 4 notices
+    1 event without payload (store.payload: none): rules that look into it could not match
+    "#);
     // With the hour before, 08:30, 09:10 and 09:20 do.
     let warm = replay(&[&RANGE[..], &["--warm-up", "1h", "--format", "json"]].concat()).json();
     assert_eq!(warm["notices"][0]["at"], "2026-01-05T09:20:30Z");
