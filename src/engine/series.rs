@@ -27,13 +27,18 @@ impl Batch<'_> {
             key.1 = Fingerprint::of(&observation.labels);
             self.overflow(at, rule, of.max_series(), &key.1);
         }
-        let mut series = self.state.series.get(&key).cloned().unwrap_or_else(|| {
+        let known = self.state.take_series(&key);
+        let is_new = known.is_none();
+        let mut series = known.unwrap_or_else(|| {
             Series::new(rule, of.digest(), observation.labels.clone(), shape, at.at)
         });
         let (added, turn, failures) = of.observe(&mut series, &observation, at.at);
         self.count_failures(rule, &failures);
         if added == Added::Late {
             self.judged.report.count(rule, "late");
+            if !is_new {
+                self.state.put_series(key, Some(series));
+            }
             return;
         }
         series.event = at.snapshot();
@@ -58,7 +63,7 @@ impl Batch<'_> {
     /// Time has passed for a series.
     pub(super) fn tick(&mut self, key: &SeriesKey, at: Timestamp) {
         let Some(of) = self.policy.rules.rule(&key.0) else { return };
-        let Some(mut series) = self.state.series.get(key).cloned() else { return };
+        let Some(mut series) = self.state.take_series(key) else { return };
         let active = self.policy.is_active(of.active_time_intervals(), at);
         let (turn, failures) = of.tick(&mut series, active, at);
         self.count_failures(&key.0, &failures);

@@ -173,6 +173,13 @@ impl State {
         }
     }
 
+    /// Takes a series out, to be put back when it was judged: one may be large.
+    pub(super) fn take_series(&mut self, key: &SeriesKey) -> Option<Series> {
+        let series = self.series.remove(key)?;
+        less(&mut self.series_by_rule, &key.0);
+        Some(series)
+    }
+
     /// Keeps a series, or forgets it; its deadline is set by who knows its rule.
     pub(super) fn put_series(&mut self, key: SeriesKey, series: Option<Series>) {
         self.touched.insert(Touched::Series(key.clone()));

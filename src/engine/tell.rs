@@ -45,8 +45,7 @@ impl Batch<'_> {
         let mut group = self
             .state
             .groups
-            .get(&key)
-            .cloned()
+            .remove(&key)
             .unwrap_or_else(|| Group::new(key.clone(), route.id.clone(), labels, at));
         let lost = group.note(alert, cause, &route.timing, at);
         self.judged.report.crowded_out += lost;
@@ -72,9 +71,10 @@ impl Batch<'_> {
     /// Tells what is due of a group.
     pub(super) fn flush(&mut self, key: &str, at: Timestamp) {
         let policy = self.policy;
-        let Some(mut group) = self.state.groups.get(key).cloned() else { return };
+        let Some(group) = self.state.groups.get(key) else { return };
         let Some(route) = policy.route_by_id(&group.route) else { return };
         let Some(receiver) = policy.receivers.get(&route.receiver) else { return };
+        let Some(mut group) = self.state.groups.remove(key) else { return };
         let tellers: Vec<Teller<'_>> = receiver.integrations.iter().map(teller).collect();
         let muted = policy.muted(route, at);
         let State { alerts, silences, .. } = &*self.state;
