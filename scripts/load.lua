@@ -1,5 +1,8 @@
 -- Sends each line of the file in LOAD_FILE once: timestamp, signature and body, parted by tabs. Threads take turns.
+-- LOAD_PAUSE: milliseconds that each connection waits before a request. LOAD_BAD: the signatures are not genuine, and
+-- each request names another client to the proxies that are trusted.
 local threads = 0
+local pause, bad = tonumber(os.getenv("LOAD_PAUSE") or 0), os.getenv("LOAD_BAD")
 
 function setup(thread)
   thread:set("number", threads)
@@ -20,11 +23,20 @@ function request()
   -- Past the end the last one is repeated: the reader of the figures sees more requests than lines.
   local line = lines[math.min(position, #lines)]
   local timestamp, signature, body = line:match("^(%d+)\t(%S+)\t(.*)$")
-  return wrk.format("POST", nil, {
+  local headers = {
     ["Content-Type"] = "application/json",
     ["Telnyx-Timestamp"] = timestamp,
     ["Telnyx-Signature-Ed25519"] = signature,
-  }, body)
+  }
+  if bad then
+    body = body .. " "
+    headers["X-Forwarded-For"] = string.format("10.%d.%d.%d", math.random(255), math.random(255), math.random(255))
+  end
+  return wrk.format("POST", nil, headers, body)
+end
+
+function delay()
+  return pause
 end
 
 function done(summary, latency)

@@ -1,10 +1,11 @@
 """Durable acknowledgements per second, their latency, and the server's CPU per request, by number of connections.
 
     load.py --key
-    load.py [--pid PID] [--seconds 10] [--rate-max 20000] URL CONNECTIONS...
+    load.py [--pid PID] [--seconds 10] [--rate-max 20000] [--rate R] [--bad R] URL CONNECTIONS...
 
 Every request is a `call.cost` of its own, signed beforehand with a key that everyone knows (`--key` prints the public
-half); the last column of a trustworthy run is `ok`. Loopback only: this is no tool against anybody's server.
+half); the last column of a trustworthy run is `ok`. `--rate` paces the requests; `--bad` adds so many with signatures
+that are not genuine in each second, each from another client where 127.0.0.1 is a trusted proxy. Loopback only: this is no tool against anybody's server.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from nacl.signing import SigningKey
 
 KEY = SigningKey(b"tollbell load test, known to all")
 THREADS = 2
+BAD_CONNECTIONS = 100
 
 
 def lines(count):
@@ -70,6 +72,21 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def result_of(output):
+    result = next(line for line in output.splitlines() if line.startswith("RESULT "))
+    return json.loads(result.removeprefix("RESULT "))
+
+
+def start_bad(args, environment):
+    if not args.bad:
+        return None
+    pause = str(round(1000 * BAD_CONNECTIONS / args.bad))
+    environment = environment | {"LOAD_BAD": "1", "LOAD_THREADS": "1", "LOAD_PAUSE": pause}
+    command = ["wrk", "-t", "1", "-c", str(BAD_CONNECTIONS), "-d", f"{args.seconds}s"]
+    command += ["-s", "scripts/load.lua", args.url]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
 def run(args, connections, file):
     # A single connection waits for the disk each time; it needs no more than this.
     count = int(args.seconds * min(args.rate_max, 5000 * connections))
@@ -80,10 +97,15 @@ def run(args, connections, file):
     command += ["--timeout", "10s", "-s", "scripts/load.lua", args.url]
     before = cpu_seconds(args.pid)
     environment = os.environ | {"LOAD_FILE": file, "LOAD_THREADS": str(threads)}
+    bad = start_bad(args, environment)
+    if args.rate:
+        environment["LOAD_PAUSE"] = str(round(1000 * connections / args.rate))
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    if bad:
+        result = result_of(bad.communicate()[0])
+        print(f"bad signatures: {result['failed'] / result['seconds']:.0f}/s refused")
     cpu = cpu_seconds(args.pid) - before
-    result = next(line for line in output.stdout.splitlines() if line.startswith("RESULT "))
-    result = json.loads(result.removeprefix("RESULT "))
+    result = result_of(output.stdout)
     verdict = "ok"
     if result["failed"]:
         verdict = f"{result['failed']} FAILED"
@@ -105,6 +127,8 @@ def main():
     parser.add_argument("--pid", type=int)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rate-max", type=int, default=20000)
+    parser.add_argument("--rate", type=int)
+    parser.add_argument("--bad", type=int)
     parser.add_argument("url")
     parser.add_argument("connections", type=int, nargs="+")
     args = parser.parse_args()

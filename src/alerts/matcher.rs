@@ -2,13 +2,15 @@
 
 use std::fmt::{self, Write as _};
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::rules::Labels;
 
 /// Longest pattern of a regular expression, in bytes.
 const PATTERN_BYTES_MAX: usize = 1024;
+/// What a compiled pattern may take, in bytes: `\w{1000}{1000}` is short, too.
+const PATTERN_COMPILED_MAX: usize = 1 << 20;
 
 /// A condition on one label. A label that is not there has the empty value, as in Alertmanager.
 #[derive(Debug, Clone)]
@@ -114,7 +116,8 @@ impl Matcher {
                 return Err(format!("pattern longer than {PATTERN_BYTES_MAX} bytes"));
             }
             MatchOp::Matches | MatchOp::NotMatches => {
-                Some(Regex::new(&format!("^(?:{value})$")).map_err(|error| {
+                let mut pattern = RegexBuilder::new(&format!("^(?:{value})$"));
+                Some(pattern.size_limit(PATTERN_COMPILED_MAX).build().map_err(|error| {
                     // The crate's text is several lines with a drawing; the last line says what it is.
                     let words = error.to_string();
                     let last = words.lines().last().unwrap_or_default();
@@ -242,6 +245,15 @@ mod tests {
             if let Ok(matcher) = Matcher::parse(&text) {
                 prop_assert_eq!(Matcher::parse(&matcher.to_string()), Ok(matcher));
             }
+        }
+    }
+
+    #[test]
+    fn a_short_pattern_that_takes_much_memory_is_refused() {
+        for (pattern, fits) in [("x{1000}", true), (r"\p{L}{1,20}", true), (r"\w{100}{100}", false)]
+        {
+            let made = Matcher::new("a", MatchOp::Matches, pattern.to_owned());
+            assert_eq!(made.is_ok(), fits, "{pattern}: {made:?}");
         }
     }
 
