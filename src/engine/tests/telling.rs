@@ -160,7 +160,7 @@ proptest! {
         let (world, seen) = run(&plan, &policy);
         let silences = plan.silences().silences;
         let silenced =
-            |labels: &crate::rules::Labels, now| silences.iter().any(|one| one.silences(labels, now));
+            |labels: &Labels, now| silences.iter().any(|one| one.silences(labels, now));
         let (interval, repeat) =
             (u64::from(plan.interval), u64::from(plan.repeat.max(plan.interval)));
         let route_of = |key: &str| policy.route_by_id(key.rsplit_once('/').expect("a key").0).expect("a route");
