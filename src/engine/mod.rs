@@ -245,6 +245,9 @@ fn publish(report: &Report, metrics: &Metrics) {
     for (rule, count) in &report.overflowed {
         metrics.series_overflowed(rule, *count);
     }
+    for row in &report.unmetered {
+        metrics.remove_user(&row.name, &row.labels);
+    }
     for row in report.totals.metered.values() {
         metrics.user_is(row);
     }

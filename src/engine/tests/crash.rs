@@ -258,7 +258,7 @@ proptest! {
     #[test]
     fn a_crash_at_any_point_changes_nothing(
         chosen in subsequence(RULES, 1..6),
-        comes in prop::collection::vec(come(), 1..40),
+        comes in prop::collection::vec(come(), 1..30),
         plan in prop::collection::vec(disturbance(), 1..8),
     ) {
         let policy = policy(&rules(&chosen), SECTIONS);
