@@ -103,14 +103,14 @@ impl Batch<'_> {
                 self.journal(fingerprint, &group.key, "suppressed", &detail, at);
             }
             for notice in flushed.notices {
-                self.queue(&group, receiver, notice, at);
+                self.queue(&group, receiver, &notice, at);
             }
             self.keep_group(group, route, Some(at));
         }
     }
 
     /// Puts one notice into the outbox, for each target of its integration.
-    fn queue(&mut self, group: &Group, receiver: &Receiver, notice: Notice, at: Timestamp) {
+    fn queue(&mut self, group: &Group, receiver: &Receiver, notice: &Notice, at: Timestamp) {
         let Some(integration) =
             receiver.integrations.iter().find(|integration| integration.id == notice.integration)
         else {
@@ -125,7 +125,7 @@ impl Batch<'_> {
         for alert in &notice.alerts {
             self.journal(&alert.fingerprint, &group.key, "notified", &detail, at);
         }
-        let message = message(self.policy, receiver, group, &notice, self.now);
+        let message = message(self.policy, receiver, group, notice, self.now);
         // Not the places in the inbox alone: another database may hold other events there. Not without them: a group
         // that is over at once is born again by the next event, which may have come in the same instant.
         let flush = format!("{} {} {:?}", group.born_at, group.flushes, notice.causes);
@@ -157,7 +157,7 @@ impl Batch<'_> {
         for key in self.state.groups.keys().cloned().collect::<Vec<_>>() {
             let Some(mut group) = self.state.groups.get(&key).cloned() else { continue };
             let Some(route) = policy.route_by_id(&group.route) else {
-                astray.extend(group.members.values().filter_map(|member| ended(member)));
+                astray.extend(group.members.values().filter_map(ended));
                 self.state.put_group(key, None);
                 continue;
             };

@@ -177,7 +177,7 @@ fn disturbance() -> impl Strategy<Value = Disturbance> {
 }
 
 fn rules(chosen: &[&str]) -> String {
-    chosen.iter().map(|rule| format!("  - {rule}\n")).collect()
+    chosen.iter().map(|rule| ["  - ", rule, "\n"].concat()).collect()
 }
 
 fn undisturbed(policy: &Policy, events: &[StoredEvent], end: Timestamp) -> Disk {

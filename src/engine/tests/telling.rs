@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::alerts::{Inhibitor, Matcher, Reason, Route, Silence, Status};
 use crate::clock;
+use crate::rules::Labels;
 
 const RULES: [&str; 2] = [
     "{alert: A, on: [call.hangup], by: {who: payload.who}, active_for: 6h, resolve_on: {on: [call.answered]}}",
@@ -152,7 +153,7 @@ fn routes<'p>(policy: &'p Policy, alert: &Alert) -> Vec<&'p Route> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 8))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 16))]
 
     #[test]
     fn the_outbox_holds_what_it_must_and_nothing_else(plan in plan()) {
@@ -160,7 +161,7 @@ proptest! {
         let (world, seen) = run(&plan, &policy);
         let silences = plan.silences().silences;
         let silenced =
-            |labels: &crate::rules::Labels, now| silences.iter().any(|one| one.silences(labels, now));
+            |labels: &Labels, now| silences.iter().any(|one| one.silences(labels, now));
         let (interval, repeat) =
             (u64::from(plan.interval), u64::from(plan.repeat.max(plan.interval)));
         let route_of = |key: &str| policy.route_by_id(key.rsplit_once('/').expect("a key").0).expect("a route");
