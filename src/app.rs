@@ -71,6 +71,9 @@ impl App {
     pub async fn start(config: Config, listeners: Listeners, clock: Clock) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new(&names(&config)));
         metrics.config_loaded(true, clock.now());
+        let families: Vec<_> =
+            config.rules.metrics().map(|one| (&*one.name, one.kind, &*one.help)).collect();
+        metrics.user_metrics(&families);
         let parts = Parts {
             store: open_store(&config, &metrics).await?,
             clock,

@@ -62,7 +62,8 @@ pub async fn run(deps: Deps, tasks: Tasks) {
         // Registered before the look, so that no event slips in between.
         recorded.borrow_and_update();
         match engine.turn().await {
-            Ok(Turn::More) => {}
+            // A silence was made meanwhile, or another run got there first: look again.
+            Ok(Turn::More) | Err(StoreError::Stale(_)) => {}
             Ok(Turn::Idle { until }) => {
                 tokio::select! {
                     _ = recorded.changed() => {}
@@ -70,8 +71,6 @@ pub async fn run(deps: Deps, tasks: Tasks) {
                     () = tasks.stopping() => {}
                 }
             }
-            // A silence was made meanwhile, or another run got there first: look again.
-            Err(StoreError::Stale(_)) => {}
             Err(error) => {
                 tracing::error!(%error, "judged events could not be committed; they will be judged again");
                 let retry_at = clock::add(deps.clock.now(), STORE_RETRY);
@@ -244,6 +243,9 @@ fn publish(report: &Report, metrics: &Metrics) {
     }
     for (rule, count) in &report.overflowed {
         metrics.series_overflowed(rule, *count);
+    }
+    for row in &report.unmetered {
+        metrics.remove_user(&row.name, &row.labels);
     }
     for row in report.totals.metered.values() {
         metrics.user_is(row);

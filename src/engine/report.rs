@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::state::Totals;
 use crate::alerts::{Fingerprint, Suppression};
+use crate::rules::MeterRow;
 
 /// What is counted and logged of a batch that was committed.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Report {
     pub(super) overflowed: BTreeMap<Arc<str>, u64>,
     /// Totals that changed.
     pub(super) totals: Totals,
+    /// Series of the user's metrics that are gone.
+    pub(super) unmetered: Vec<MeterRow>,
     /// Alerts that found no room in their group.
     pub(super) crowded_out: usize,
 }

@@ -22,7 +22,7 @@ impl Batch<'_> {
         let Some(of) = self.policy.rules.rule(rule) else { return };
         let Some(shape) = of.shape() else { return };
         let mut key = (Arc::clone(of.name()), Fingerprint::of(&observation.labels));
-        let is_over = !self.state.series.contains_key(&key) && self.is_full(of, shape, at.at);
+        let is_over = !self.state.series.contains_key(&key) && self.is_full(of, shape, at.time);
         if is_over {
             observation.labels = of.overflow(&observation.labels);
             key.1 = Fingerprint::of(&observation.labels);
@@ -30,9 +30,9 @@ impl Batch<'_> {
         let kept = self.state.take_series(&key);
         let is_new = kept.is_none();
         let mut series = kept.unwrap_or_else(|| {
-            Series::new(rule, of.digest(), observation.labels.clone(), shape, at.at)
+            Series::new(rule, of.digest(), observation.labels.clone(), shape, at.time)
         });
-        let (added, turn, failures) = of.observe(&mut series, &observation, at.at);
+        let (added, turn, failures) = of.observe(&mut series, &observation, at.time);
         self.count_failures(rule, &failures);
         if added == Added::Late {
             self.judged.report.count(rule, "late");
@@ -60,7 +60,7 @@ impl Batch<'_> {
                 .map_or_else(|| "no value".to_owned(), |value| format!("value {value}"));
             self.record(at, rule, outcome, Some(&key.1), &value);
         }
-        self.turn(of, &key, series, turn, Some(at), at.at);
+        self.turn(of, &key, series, turn, Some(at), at.time);
     }
 
     /// Time has passed for a series.
@@ -74,6 +74,7 @@ impl Batch<'_> {
     }
 
     /// Keeps a series that was judged, and does to its alert what the judgement says.
+    #[expect(clippy::too_many_arguments, reason = "what was judged, how, why and when")]
     fn turn(
         &mut self,
         of: RuleRef<'_>,
@@ -151,15 +152,15 @@ impl Batch<'_> {
                 self.state.put_series(key, None);
                 continue;
             };
-            if series.digest != of.digest() {
+            if series.digest == of.digest() {
+                self.state.timers.set(Due::Series(key), of.deadline(&series));
+            } else {
                 let phase = series.phase;
                 series =
                     Series { phase, ..Series::new(&key.0, of.digest(), series.labels, shape, now) };
                 self.state.put_series(key.clone(), Some(series));
                 let soon = (phase != Phase::Inactive).then_some(now);
                 self.state.timers.set(Due::Series(key), soon);
-            } else {
-                self.state.timers.set(Due::Series(key), of.deadline(&series));
             }
         }
         self.fit_absences();

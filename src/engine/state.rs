@@ -190,33 +190,26 @@ impl State {
     pub(super) fn put_series(&mut self, key: SeriesKey, series: Option<Series>) {
         self.touched.insert(Touched::Series(key.clone()));
         let rule = Arc::clone(&key.0);
-        let before = match series {
-            Some(series) => self.series.insert(key, series),
-            None => {
-                self.timers.set(Due::Series(key.clone()), None);
-                let before = self.series.remove(&key);
-                if before.is_some() {
-                    less(&mut self.series_by_rule, &rule);
-                }
-                return;
+        if let Some(series) = series {
+            if self.series.insert(key, series).is_none() {
+                *self.series_by_rule.entry(rule).or_default() += 1;
             }
-        };
-        if before.is_none() {
-            *self.series_by_rule.entry(rule).or_default() += 1;
+        } else {
+            self.timers.set(Due::Series(key.clone()), None);
+            if self.series.remove(&key).is_some() {
+                less(&mut self.series_by_rule, &rule);
+            }
         }
     }
 
     /// Keeps a group, or forgets it; its deadline is set by who knows its route.
     pub(super) fn put_group(&mut self, key: String, group: Option<Group>) {
         self.touched.insert(Touched::Group(key.clone()));
-        match group {
-            Some(group) => {
-                self.groups.insert(key, group);
-            }
-            None => {
-                self.timers.set(Due::Group(key.clone()), None);
-                self.groups.remove(&key);
-            }
+        if let Some(group) = group {
+            self.groups.insert(key, group);
+        } else {
+            self.timers.set(Due::Group(key.clone()), None);
+            self.groups.remove(&key);
         }
     }
 

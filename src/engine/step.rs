@@ -104,7 +104,7 @@ pub(super) struct Batch<'a> {
 pub(super) struct At<'e> {
     pub(super) seq: i64,
     pub(super) event: &'e Event,
-    pub(super) at: Timestamp,
+    pub(super) time: Timestamp,
     snapshot: OnceCell<Value>,
 }
 
@@ -169,7 +169,7 @@ impl Batch<'_> {
 
     fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
         let (event, call) = self.book(stored);
-        let at = At { seq: stored.seq, event: &event, at, snapshot: OnceCell::new() };
+        let at = At { seq: stored.seq, event: &event, time: at, snapshot: OnceCell::new() };
         let policy = self.policy;
         for Verdict { rule, finding } in policy.rules.judge(&event, call.as_ref()) {
             match finding {
@@ -243,10 +243,10 @@ impl Batch<'_> {
             }
         }
         let current = self.state.alerts.get(&Fingerprint::of(&firing.labels));
-        let (alert, transition) = alerts::fire(current, rule, &firing, at.snapshot(), at.at);
+        let (alert, transition) = alerts::fire(current, rule, &firing, at.snapshot(), at.time);
         let outcome = if transition == Transition::Extended { "extended" } else { "fired" };
         self.record(at, rule, outcome, Some(&alert.fingerprint), &describe(&alert));
-        self.change(alert, transition, Some(at), at.at);
+        self.change(alert, transition, Some(at), at.time);
     }
 
     /// Counts an event that goes to its rule's overflow series, and tells of it when that begins: when there was neither a
@@ -266,7 +266,7 @@ impl Batch<'_> {
             let id = format!("tollbell.series_limit:{rule}:{}", at.event.id);
             let payload = json!({"rule": &**rule, "count": live});
             let event =
-                Event::tollbell("tollbell.series_limit", &at.event.account, id, at.at, payload);
+                Event::tollbell("tollbell.series_limit", &at.event.account, id, at.time, payload);
             self.judged.changes.events.push(event);
         }
     }
@@ -282,14 +282,14 @@ impl Batch<'_> {
         };
         let ended: Vec<(Alert, Transition)> = found
             .into_iter()
-            .filter_map(|alert| alerts::resolve(alert, at.snapshot(), at.at))
+            .filter_map(|alert| alerts::resolve(alert, at.snapshot(), at.time))
             .collect();
         if ended.is_empty() {
             self.judged.report.count(rule, "no_match");
         }
         for (alert, transition) in ended {
             self.record(at, rule, "resolved", Some(&alert.fingerprint), &describe(&alert));
-            self.change(alert, transition, Some(at), at.at);
+            self.change(alert, transition, Some(at), at.time);
         }
     }
 

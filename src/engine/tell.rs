@@ -160,7 +160,7 @@ impl Batch<'_> {
         for key in self.state.groups.keys().cloned().collect::<Vec<_>>() {
             let Some(mut group) = self.state.groups.get(&key).cloned() else { continue };
             let Some(route) = policy.route_by_id(&group.route) else {
-                astray.extend(group.members.values().filter_map(|member| ended(member)));
+                astray.extend(group.members.values().filter_map(ended));
                 self.state.put_group(key, None);
                 continue;
             };

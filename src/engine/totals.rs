@@ -28,14 +28,20 @@ impl Batch<'_> {
         }
     }
 
-    /// Forgets the series of metrics that the configuration does not have any more.
+    /// Forgets the series of metrics that the configuration does not have any more, or not with these labels.
     pub(super) fn fit_metrics(&mut self) {
         let rules = &self.policy.rules;
         let gone = self.state.meter.retain(|row| {
-            rules.metric(&row.name).is_some_and(|metric| metric.kind == row.value.kind())
+            rules.metric(&row.name).is_some_and(|metric| {
+                let names = &metric.label_names;
+                metric.kind == row.value.kind()
+                    && names.len() == row.labels.len()
+                    && names.iter().all(|name| row.labels.contains_key(name))
+            })
         });
         for row in gone {
             self.state.unmetered(&row);
+            self.judged.report.unmetered.push(row);
         }
     }
 }

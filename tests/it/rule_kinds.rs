@@ -162,9 +162,7 @@ async fn money_is_counted_once_and_totals_survive_a_crash() {
     let mut app = setup.start().await;
     let call = |leg: &str| json!({"call_leg_id": leg, "from": "+13125550111", "to": "+4930123456", "direction": "outgoing"});
     // Known before the cost: the rule sees the country.
-    let mut known = call("leg-1");
-    known["direction"] = json!("outgoing");
-    send(&app, "e-1", "call.initiated", known).await;
+    send(&app, "e-1", "call.initiated", call("leg-1")).await;
     cost(&app, "e-2", "leg-1", "2.50").await;
     // The same again, then less, then more.
     cost(&app, "e-3", "leg-1", "2.50").await;

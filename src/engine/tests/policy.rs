@@ -142,3 +142,22 @@ fn nobody_misses_an_account_that_is_gone() {
     assert_eq!(accounts(&world), ["main"]);
     assert_eq!(world.told("ops").len(), 2);
 }
+
+/// The series of one metric have the same labels: those with other ones are of another time.
+#[test]
+fn a_metric_with_other_labels_begins_anew() {
+    let metric = |by: &str| {
+        let metric = format!(
+            "metrics: [{{name: my_total, type: counter, help: h, on: [call.hangup], by: {{{by}: payload.who}}}}]\n"
+        );
+        policy(EVENTS, &(metric + PLAIN))
+    };
+    let (old, new) = (metric("who"), metric("name"));
+    let mut world = World::new(&old);
+    hangups(&mut world, &old, &[(1, "a"), (2, "b")]);
+    world.crash();
+    hangups(&mut world, &new, &[(3, "a")]);
+    let rows = world.disk.rows.iter().filter(|((space, _), _)| *space == Space::Metric);
+    let keys: Vec<&str> = rows.map(|((_, key), _)| key.as_str()).collect();
+    assert_eq!(keys, [r#"["my_total",{"name":"a"}]"#]);
+}
