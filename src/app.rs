@@ -14,9 +14,10 @@ use arc_swap::ArcSwap;
 
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::engine::{self, Policy};
+use crate::engine;
 use crate::metrics::{Metrics, Names};
 use crate::notify::{Notifier, Receiver, Wording};
+use crate::policy::policy;
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
 use crate::{admin, dispatch, intake};
@@ -225,22 +226,9 @@ impl Parts {
     }
 
     fn start_engine(&self, config: Config) {
-        let policy = Policy {
-            rules: config.rules,
-            route: config.route,
-            receivers: self.receivers.clone(),
-            inhibit_rules: config.inhibit_rules,
-            time_intervals: config
-                .time_intervals
-                .into_iter()
-                .map(|one| (one.name.clone(), one))
-                .collect(),
-            external_url: config.server.external_url.unwrap_or_default(),
-            config_hash: config.hash,
-        };
         let deps = engine::Deps {
             store: self.store.clone(),
-            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            policy: Arc::new(ArcSwap::from_pointee(policy(config))),
             clock: self.clock.clone(),
             metrics: Arc::clone(&self.metrics),
         };

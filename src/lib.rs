@@ -10,8 +10,10 @@
 //! 5. [`dispatch`] claims what is due to be sent, paced for each integration, and records each outcome.
 //! 6. [`notify`] renders a message and speaks SMTP or HTTP with the outside world.
 //!
-//! Beside the journey: [`metrics`], [`admin`] (the private listener), [`config`], [`app`] (puts all of it
-//! together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`secret`], [`template`], [`tasks`].
+//! Beside the journey: [`simulation`] (the engine without its surroundings, for `test` and `replay`), [`metrics`],
+//! [`admin`] (the private listener), [`config`], [`policy`] (from the one to what the engine judges by), [`app`] (puts
+//! all of it together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`secret`], [`template`],
+//! [`tasks`].
 
 pub mod intake;
 pub mod event;
@@ -22,9 +24,11 @@ pub mod alerts;
 pub mod dispatch;
 pub mod notify;
 
+pub mod simulation;
 pub mod metrics;
 pub mod admin;
 pub mod config;
+pub mod policy;
 pub mod app;
 pub mod cli;
 

@@ -364,18 +364,16 @@ pub fn slack_escape(text: &str) -> String {
 
 /// Where the template escapes by itself, escaping twice would be seen.
 fn slack_escape_filter(state: &State<'_, '_>, text: &str) -> Value {
-    match *state.auto_escape() == SLACK {
-        true => Value::from_safe_string(slack_escape(text)),
-        false => Value::from(slack_escape(text)),
-    }
+    let escaped = slack_escape(text);
+    if *state.auto_escape() == SLACK { Value::from_safe_string(escaped) } else { escaped.into() }
 }
 
 /// A value as the default formatter prints it; one that is undefined is an error there.
 fn printed(value: &Value) -> Result<String, minijinja::Error> {
-    match value.is_undefined() {
-        true => Err(minijinja::Error::from(ErrorKind::UndefinedError)),
-        false => Ok(value.to_string()),
+    if value.is_undefined() {
+        return Err(minijinja::Error::from(ErrorKind::UndefinedError));
     }
+    Ok(value.to_string())
 }
 
 fn calls_everyone(after_at: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The channel-neutral message that every notifier renders.
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -50,6 +51,9 @@ pub struct MessageAlert {
     /// It ended because no reading came: nobody knows whether the problem is still there.
     #[serde(default)]
     pub no_data: bool,
+    /// The value that was judged last; event rules have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Decimal>,
     /// Labels.
     pub labels: Labels,
     /// Annotations.

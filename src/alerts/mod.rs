@@ -30,7 +30,7 @@ pub use lifecycle::{Transition, end, expire, fire, raise, resolve};
 pub(crate) use matcher::is_label_name;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use message::{Message, MessageAlert, Reason, Status};
-pub use route::{GroupBy, Route, Timing};
+pub use route::{Answer, GroupBy, Route, Step, Timing};
 pub use silence::{
     SILENCE_DAYS_MAX, SILENCE_MATCHER_BYTES_MAX, SILENCE_MATCHERS_MAX, SILENCE_TEXT_BYTES_MAX,
     Silence, SilenceDraft, SilenceError, SilenceState, SilenceUpdate,

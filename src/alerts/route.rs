@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Matcher;
@@ -83,6 +84,35 @@ impl Default for Timing {
     }
 }
 
+/// What a node of the tree said to an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The node's identity.
+    pub route: String,
+    /// Who hears of what it takes.
+    pub receiver: String,
+    /// How deep it stands; the root is at 0.
+    pub depth: usize,
+    /// Whether it took the alert, and why not.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// Whether a node took an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "answer", content = "why")]
+pub enum Answer {
+    /// It did.
+    Taken,
+    /// Its matchers hold, and a child took it.
+    Deeper,
+    /// These of its matchers do not hold.
+    Unmatched(Vec<String>),
+    /// It was not asked, since the node with this identity came first: an earlier sibling that took the alert and does not
+    /// continue, or a parent whose matchers do not hold.
+    NotAsked(String),
+}
+
 impl Route {
     /// Gives the whole tree its identities: `name`, else a hash of (parent, matchers, receiver) plus an ordinal
     /// among identical twins. Inserting a sibling changes nobody's identity. Returns the receivers of twins.
@@ -138,6 +168,54 @@ impl Route {
         taken
     }
 
+    /// What each node says to an alert, parents first; [`Answer::Taken`] are those that [`Route::take`] gives.
+    pub fn explain(&self, labels: &Labels) -> Vec<Step> {
+        let mut steps = Vec::new();
+        self.ask(labels, 0, &mut steps);
+        steps
+    }
+
+    /// Adds what this node and those below it say; whether one of them took the alert.
+    fn ask(&self, labels: &Labels, depth: usize, steps: &mut Vec<Step>) -> bool {
+        let failed: Vec<String> = self
+            .matchers
+            .iter()
+            .filter(|matcher| !matcher.matches(labels))
+            .map(ToString::to_string)
+            .collect();
+        let place = steps.len();
+        let matches = failed.is_empty();
+        let answer = if matches { Answer::Taken } else { Answer::Unmatched(failed) };
+        steps.push(self.step(depth, answer));
+        let mut closed_by = (!matches).then_some(&self.id);
+        let mut deeper = false;
+        for child in &self.routes {
+            if let Some(by) = closed_by {
+                child.pass(by, depth + 1, steps);
+                continue;
+            }
+            let by_child = child.ask(labels, depth + 1, steps);
+            deeper |= by_child;
+            closed_by = (by_child && !child.continues).then_some(&child.id);
+        }
+        if let Some(step) = steps.get_mut(place).filter(|_| deeper) {
+            step.answer = Answer::Deeper;
+        }
+        matches
+    }
+
+    /// Adds that this node and those below it are not asked.
+    fn pass(&self, by: &str, depth: usize, steps: &mut Vec<Step>) {
+        steps.push(self.step(depth, Answer::NotAsked(by.to_owned())));
+        for child in &self.routes {
+            child.pass(by, depth + 1, steps);
+        }
+    }
+
+    fn step(&self, depth: usize, answer: Answer) -> Step {
+        Step { route: self.id.clone(), receiver: self.receiver.clone(), depth, answer }
+    }
+
     /// The node with this identity.
     pub fn find(&self, id: &str) -> Option<&Self> {
         if self.id == id { Some(self) } else { self.routes.iter().find_map(|route| route.find(id)) }
@@ -153,6 +231,8 @@ impl Route {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn route(receiver: &str, matchers: &[&str], continues: bool, routes: Vec<Route>) -> Route {
@@ -202,5 +282,95 @@ mod tests {
         assert_eq!(after.identify(), ["finance"]);
         assert_eq!(before.routes[0].id, after.routes[1].id);
         assert_ne!(after.routes[1].id, after.routes[2].id);
+    }
+
+    #[test]
+    fn each_node_says_why_it_took_an_alert_or_did_not() {
+        let mut tree = route(
+            "ops",
+            &[],
+            false,
+            vec![
+                route("oncall", &["severity=critical", "team!=lab"], true, vec![]),
+                route(
+                    "finance",
+                    &["team=finance"],
+                    false,
+                    vec![route("cfo", &["severity=critical"], false, vec![])],
+                ),
+                route("late", &[], false, vec![route("later", &[], false, vec![])]),
+            ],
+        );
+        for (route, id) in tree.routes.iter_mut().zip(["a", "b", "c"]) {
+            route.name = Some(id.to_owned());
+        }
+        tree.identify();
+        let answers = |labels: &[(&str, &str)]| -> Vec<(String, usize, Answer)> {
+            let labels = labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            let steps = tree.explain(&labels);
+            steps.into_iter().map(|step| (step.receiver, step.depth, step.answer)).collect()
+        };
+        let unmatched = |one: &str| Answer::Unmatched(vec![one.to_owned()]);
+        let by = |id: &str| Answer::NotAsked(id.to_owned());
+        let said = |rows: &[(&str, usize, Answer)]| -> Vec<(String, usize, Answer)> {
+            rows.iter().map(|(r, d, a)| ((*r).to_owned(), *d, a.clone())).collect()
+        };
+        assert_eq!(
+            answers(&[("team", "finance"), ("severity", "info")]),
+            said(&[
+                ("ops", 0, Answer::Deeper),
+                ("oncall", 1, unmatched("severity=\"critical\"")),
+                ("finance", 1, Answer::Taken),
+                ("cfo", 2, unmatched("severity=\"critical\"")),
+                ("late", 1, by("b")),
+                ("later", 2, by("b")),
+            ])
+        );
+        assert_eq!(
+            answers(&[("severity", "critical")]),
+            said(&[
+                ("ops", 0, Answer::Deeper),
+                ("oncall", 1, Answer::Taken),
+                ("finance", 1, unmatched("team=\"finance\"")),
+                ("cfo", 2, by("b")),
+                ("late", 1, Answer::Deeper),
+                ("later", 2, Answer::Taken),
+            ])
+        );
+    }
+
+    fn trees() -> impl Strategy<Value = Route> {
+        let matchers = proptest::collection::vec(
+            proptest::sample::select(vec!["a=1", "a!=1", "b=~\"1|2\"", "b=\"\"", "a=2"]),
+            0..3,
+        );
+        let leaf = (matchers.clone(), any::<bool>())
+            .prop_map(|(matchers, continues)| route("r", &matchers, continues, vec![]));
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            (matchers.clone(), any::<bool>(), proptest::collection::vec(inner, 0..4))
+                .prop_map(|(matchers, continues, routes)| route("r", &matchers, continues, routes))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_explained_is_what_is_taken(
+            mut tree in trees(),
+            labels in proptest::collection::btree_map("[ab]", "[12]", 0..3),
+        ) {
+            tree.identify();
+            let steps = tree.explain(&labels);
+            let taken: Vec<&str> = steps
+                .iter()
+                .filter(|step| step.answer == Answer::Taken)
+                .map(|step| step.route.as_str())
+                .collect();
+            let expected: Vec<&str> =
+                tree.take(&labels).iter().map(|route| route.id.as_str()).collect();
+            prop_assert_eq!(taken, expected);
+            let all: Vec<&str> = tree.walk().iter().map(|route| route.id.as_str()).collect();
+            let told: Vec<&str> = steps.iter().map(|step| step.route.as_str()).collect();
+            prop_assert_eq!(told, all);
+        }
     }
 }

@@ -7,12 +7,15 @@ mod check;
 mod demo;
 mod deliveries;
 mod events;
+mod explain;
 mod healthcheck;
 mod log;
 mod output;
+mod replay;
 mod send;
 mod serve;
 mod silence;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +36,10 @@ enum Command {
     Serve(serve::Args),
     /// Check a configuration and its rules: all problems at once
     Check(check::Args),
+    /// Run the cases that test rules: events in, alerts and notices out; nothing is sent
+    Test(test::Args),
+    /// Judge kept events with candidate rules: who would have been told; nothing is changed
+    Replay(replay::Args),
     /// Sign a sample event, or a file, and post it: for trying out
     Send(send::Args),
     /// Show the whole path on this machine: throw-away key, local sinks, sample events
@@ -45,6 +52,8 @@ enum Command {
     Silence(silence::Args),
     /// Look at the events that were kept, and what the rules said of them
     Events(events::Args),
+    /// Say what the rules make of one event and why, and who hears of it
+    Explain(explain::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),
     /// Print the JSON Schema of the configuration and of rule files
@@ -87,12 +96,15 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Deliveries(args) => deliveries::run(args),
         Command::Alerts(args) => alerts::run(args),
         Command::Silence(args) => silence::run(args),
         Command::Events(args) => events::run(args),
+        Command::Explain(args) => explain::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Schema => check::schema(),
     };

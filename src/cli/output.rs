@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use crate::config::Loaded;
+use crate::problem::Problem;
 
 /// Prints a line to standard output. A reader that went away (`| head`) is no error.
 pub(super) fn line(text: &str) {
@@ -31,6 +32,18 @@ pub(super) fn problems(loaded: &Loaded) {
     for problem in &loaded.problems {
         drop(writeln!(io::stderr().lock(), "{problem}"));
     }
+}
+
+/// Prints problems to standard error.
+pub(super) fn all_problems(problems: &[&Problem]) {
+    for problem in problems {
+        drop(writeln!(io::stderr().lock(), "{problem}"));
+    }
+}
+
+/// Prints how far a long command is to standard error.
+pub(super) fn progress(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// Prints rows under headings, columns aligned; the last column is not padded.

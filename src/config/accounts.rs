@@ -103,6 +103,7 @@ fn keys_of_file(
             return Vec::new();
         }
         Ok(content) => content,
+        Err(_missing) if context.trial => return Vec::new(),
         Err(message) => {
             section.error(key, message);
             return Vec::new();

@@ -50,7 +50,7 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Identifi
     if hello.as_deref().is_some_and(|hello| hello.is_empty() || !hello.bytes().all(is_host_byte)) {
         entry.error("hello", "expected a host name");
     }
-    let ca_file = files::ca_file(entry, context.base);
+    let ca_file = files::ca_file(entry, context);
     let (from, (host, port)) = (from?, smarthost?);
     let target = [format!("{host}:{port}"), from.clone()].into_iter().chain(to.clone()).collect();
     let settings = Settings { to, from, host, port, tls, ca_file, auth, headers, hello };
@@ -108,7 +108,7 @@ fn auth(entry: &Section<'_>, context: Context<'_>) -> Option<Auth> {
         "xoauth2" => Mechanism::XOauth2,
         _ => Mechanism::Plain,
     };
-    let password = files::needed_secret(&section, "password", context.base);
+    let password = files::needed_secret(&section, "password", context);
     if let Some(found) = &password
         && found.text.expose_secret().contains(char::is_control)
     {

@@ -41,7 +41,7 @@ pub(super) fn expand_all(node: &mut Node, env: Env<'_>, problems: &Problems) {
 }
 
 /// Expands one text; a `$` before anything but `{` or `$` stays as it is. The error is a message and a hint.
-fn expand(text: &str, env: Env<'_>) -> Result<String, (String, String)> {
+pub(super) fn expand(text: &str, env: Env<'_>) -> Result<String, (String, String)> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::section::Section;
 use super::yaml::FILE_BYTES_MAX;
+use super::{Context, trial};
 use crate::problem::Problem;
 use crate::secret::Secret;
 
@@ -48,7 +49,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
 }
 
 /// The secret of `name` or `name_file`, exactly one of them; `None` when absent or reported.
-pub(super) fn secret(section: &Section<'_>, name: &str, base: &Path) -> Option<Found> {
+pub(super) fn secret(section: &Section<'_>, name: &str, context: Context<'_>) -> Option<Found> {
     let file_key = format!("{name}_file");
     let (inline, file) = (section.text(name), section.text(&file_key));
     let (secret, key, place) = match (inline, file) {
@@ -58,10 +59,11 @@ pub(super) fn secret(section: &Section<'_>, name: &str, base: &Path) -> Option<F
             return None;
         }
         (Some(text), None) => (Secret::inline(text.value), name.to_owned(), "inline".to_owned()),
-        (None, Some(path)) => (Secret::File(base.join(&path.value)), file_key, path.value),
+        (None, Some(path)) => (Secret::File(context.base.join(&path.value)), file_key, path.value),
     };
     let text = match secret.read() {
         Ok(text) => text,
+        Err(_missing) if context.trial => trial::stand_in(name).unwrap_or_default().into(),
         Err(error) => {
             section.error(&key, format!("missing secret file: {error}"));
             return None;
@@ -75,20 +77,25 @@ pub(super) fn secret(section: &Section<'_>, name: &str, base: &Path) -> Option<F
 }
 
 /// As [`secret`], and its absence is an error.
-pub(super) fn needed_secret(section: &Section<'_>, name: &str, base: &Path) -> Option<Found> {
+pub(super) fn needed_secret(
+    section: &Section<'_>,
+    name: &str,
+    context: Context<'_>,
+) -> Option<Found> {
     let file_key = format!("{name}_file");
     if !section.has_any(&[name, &file_key]) {
         let message = format!("missing key {name:?} or {file_key:?}");
         section.push(Problem::error(section.position.clone(), &*section.path, message));
     }
-    secret(section, name, base)
+    secret(section, name, context)
 }
 
 /// The `tls_config.ca_file` of an integration, if it holds a certificate.
-pub(super) fn ca_file(entry: &Section<'_>, base: &Path) -> Option<PathBuf> {
+pub(super) fn ca_file(entry: &Section<'_>, context: Context<'_>) -> Option<PathBuf> {
     let section = entry.section("tls_config");
-    let path = base.join(section.text("ca_file")?.value);
+    let path = context.base.join(section.text("ca_file")?.value);
     match read(&path) {
+        Err(_missing) if context.trial => {}
         Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return Some(path),
         Ok(_) => section.error("ca_file", "the file holds no PEM certificate"),
         Err(message) => section.error("ca_file", message),

@@ -10,6 +10,7 @@
 mod words;
 mod rule_words;
 mod routing_words;
+mod receiver_words;
 mod yaml;
 mod section;
 mod env;
@@ -29,6 +30,9 @@ mod routes;
 mod rules;
 mod metrics;
 mod schema;
+mod trial;
+mod case_words;
+mod cases;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -39,8 +43,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 
+pub use cases::{CaseFile, cases};
 pub use env::{Env, system_env};
 pub use schema::schema;
+pub use trial::Candidate;
 
 use crate::alerts::{InhibitRule, Route, TimeInterval};
 use crate::event::PayloadPolicy;
@@ -145,6 +151,10 @@ pub struct Loaded {
 struct Context<'a> {
     /// Directory that relative paths start from.
     base: &'a Path,
+    /// The same for rule files.
+    rules_base: &'a Path,
+    /// Secrets and keys that are missing do not matter: nothing will be sent and nobody asked.
+    trial: bool,
     problems: &'a Problems,
     /// What routes and rules may name.
     intervals: &'a Intervals<'a>,
@@ -173,11 +183,33 @@ pub fn load(path: &Path, env: Env<'_>) -> Loaded {
 pub fn parse(file_name: &str, text: &str, base: &Path, env: Env<'_>) -> Loaded {
     let name: Arc<str> = Arc::from(file_name);
     let problems = Problems::default();
-    let mut sources = vec![files::Source { name: Arc::clone(&name), text: text.to_owned() }];
-    let parts = yaml::parse(&name, text, &problems).map(|mut tree| {
+    let sources = vec![files::Source { name: Arc::clone(&name), text: text.to_owned() }];
+    let tree = yaml::parse(&name, text, &problems).map(|mut tree| {
         env::expand_all(&mut tree, env, &problems);
-        let root = Section::open(&tree, &words::CONFIG, String::new(), &problems);
-        Parts::read(&root, base, &problems, &mut sources)
+        tree
+    });
+    let places = Places { base, rules_base: base, trial: false };
+    read_tree(tree.as_ref(), places, problems, sources)
+}
+
+/// Where the paths of a main file start from, and whether it is only tried.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    base: &'a Path,
+    rules_base: &'a Path,
+    trial: bool,
+}
+
+/// Reads the tree of a main file, the first of `sources`; without a tree there are problems already.
+fn read_tree(
+    tree: Option<&yaml::Node>,
+    places: Places<'_>,
+    problems: Problems,
+    mut sources: Vec<files::Source>,
+) -> Loaded {
+    let parts = tree.map(|tree| {
+        let root = Section::open(tree, &words::CONFIG, String::new(), &problems);
+        Parts::read(&root, places, &problems, &mut sources)
     });
     let names: Vec<Arc<str>> = sources.iter().map(|source| Arc::clone(&source.name)).collect();
     let problems = problems.into_sorted(&names);
@@ -202,12 +234,13 @@ struct Parts {
 impl Parts {
     fn read(
         root: &Section<'_>,
-        base: &Path,
+        places: Places<'_>,
         problems: &Problems,
         sources: &mut Vec<files::Source>,
     ) -> Self {
         let intervals = Intervals::read(root);
-        let context = Context { base, problems, intervals: &intervals };
+        let Places { base, rules_base, trial } = places;
+        let context = Context { base, rules_base, trial, problems, intervals: &intervals };
         let server = server::read(&root.section("server"));
         let accounts = accounts::read(root, context);
         let store = server::read_store(&root.section("store"));

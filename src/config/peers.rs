@@ -18,7 +18,7 @@ const ALERTS_PATH: &str = "/api/v2/alerts";
 
 /// Reads one entry of `pagerduty_configs`.
 pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
-    let found = files::needed_secret(entry, "routing_key", context.base);
+    let found = files::needed_secret(entry, "routing_key", context);
     let url = entry.text_or_default("url").value;
     let parsed = server::http_url(&url).map_err(|message| entry.error("url", message)).ok();
     let client_url = entry.text("client_url").map(|url| url.value);
@@ -26,7 +26,7 @@ pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Optio
         entry.error("client_url", message);
     }
     let severity = severities(entry);
-    let ca_file = files::ca_file(entry, context.base);
+    let ca_file = files::ca_file(entry, context);
     let found = found?;
     if found.text.expose_secret().chars().count() != ROUTING_KEY_CHARS {
         let message = format!("a routing key of PagerDuty has {ROUTING_KEY_CHARS} characters");
@@ -47,14 +47,13 @@ pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Optio
 fn severities(entry: &Section<'_>) -> BTreeMap<String, pagerduty::Severity> {
     let mut severities = BTreeMap::new();
     for (label, word) in entry.pairs("severity") {
-        match pagerduty::Severity::of_word(&word.value) {
-            Some(severity) => drop(severities.insert(label.value, severity)),
-            None => {
-                let path = format!("{}.{}", entry.at("severity"), quote(&label.value));
-                let words = pagerduty::Severity::WORDS.map(|(word, _)| word).join(", ");
-                let message = format!("expected one of {words}");
-                entry.push(Problem::error(word.position, path, message));
-            }
+        if let Some(severity) = pagerduty::Severity::of_word(&word.value) {
+            severities.insert(label.value, severity);
+        } else {
+            let path = format!("{}.{}", entry.at("severity"), quote(&label.value));
+            let words = pagerduty::Severity::WORDS.map(|(word, _)| word).join(", ");
+            let message = format!("expected one of {words}");
+            entry.push(Problem::error(word.position, path, message));
         }
     }
     severities
@@ -62,9 +61,9 @@ fn severities(entry: &Section<'_>) -> BTreeMap<String, pagerduty::Severity> {
 
 /// Reads one entry of `alertmanager_configs`.
 pub(super) fn read_alertmanager(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
-    let found = files::needed_secret(entry, "url", context.base);
+    let found = files::needed_secret(entry, "url", context);
     let headers = headers(entry, context);
-    let ca_file = files::ca_file(entry, context.base);
+    let ca_file = files::ca_file(entry, context);
     let found = found?;
     let url = check_url(entry, &found);
     if url.as_ref().is_some_and(|url| url.path().trim_end_matches('/').ends_with(ALERTS_PATH)) {

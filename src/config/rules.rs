@@ -66,7 +66,7 @@ fn files(root: &Section<'_>, context: Context<'_>) -> Vec<(PathBuf, Position)> {
     for (n, pattern) in root.texts("rule_files").into_iter().enumerate() {
         let path = format!("rule_files[{n}]");
         let At { value: pattern, position } = pattern;
-        let found = files::glob(context.base, &pattern);
+        let found = files::glob(context.rules_base, &pattern);
         if found.is_empty() {
             root.push(if files::is_glob(&pattern) {
                 Problem::warning(position.clone(), path, "no file matches")

@@ -72,6 +72,7 @@ fn property(key: &'static Key, defs: &mut Map<String, Value>) -> Value {
         }
         Kind::Integer(bounds) => bounded(&number("integer", bounds), bounds),
         Kind::Number(bounds) => bounded(&number("number", bounds), bounds),
+        Kind::Any => json!({}),
         Kind::Texts => json!({ "type": ["array", "null"], "items": scalar }),
         Kind::Pairs => json!({ "type": ["object", "null"], "additionalProperties": scalar }),
         Kind::Map(shape) => define(shape, defs),

@@ -283,6 +283,12 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whatever the key holds.
+    pub(super) fn any(&self, name: &str) -> Option<&'a Node> {
+        debug_assert!(matches!(self.kind(name), Kind::Any), "{name} is anything");
+        self.node(name)
+    }
+
     /// A section within this one; of defaults where the file leaves it out.
     pub(super) fn section(&self, name: &str) -> Section<'a> {
         let Kind::Map(shape) = self.kind(name) else {

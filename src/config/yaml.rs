@@ -25,6 +25,15 @@ pub(super) struct Node {
     pub(super) position: Position,
     /// What it is.
     pub(super) data: Data,
+    /// A scalar without quotes: where JSON is meant, `1` is a number then, and `"1"` a text.
+    pub(super) plain: bool,
+}
+
+impl Node {
+    /// A value that is no plain scalar.
+    pub(super) fn new(position: Position, data: Data) -> Self {
+        Self { position, data, plain: false }
+    }
 }
 
 /// The kinds of value. Scalars stay text: what a scalar means is for its key to say.
@@ -73,7 +82,7 @@ pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<
             return None;
         }
     }
-    let empty = Node { position: Position::new(Arc::clone(file), 1, 1), data: Data::Map(vec![]) };
+    let empty = Node::new(Position::new(Arc::clone(file), 1, 1), Data::Map(vec![]));
     match builder.root {
         None | Some(Node { data: Data::Null, .. }) => Some(empty),
         root => root,
@@ -154,7 +163,7 @@ impl Builder<'_> {
             Items::Map { entries, .. } => Data::Map(entries),
         };
         let weight = self.weight.saturating_sub(open.weight_before);
-        self.add(Node { position: open.position, data }, open.anchor, weight)
+        self.add(Node::new(open.position, data), open.anchor, weight)
     }
 
     /// Puts a finished node where it belongs: root, list item, key or value.
@@ -199,7 +208,7 @@ impl Builder<'_> {
 fn scalar(text: &str, style: ScalarStyle, mut position: Position) -> Node {
     match style {
         ScalarStyle::Plain if matches!(text, "" | "~" | "null" | "Null" | "NULL") => {
-            return Node { position, data: Data::Null };
+            return Node::new(position, Data::Null);
         }
         ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => position.column += 1,
         // The parser points to the first line that is not blank; the text begins before.
@@ -210,7 +219,8 @@ fn scalar(text: &str, style: ScalarStyle, mut position: Position) -> Node {
         }
         ScalarStyle::Plain => {}
     }
-    Node { position, data: Data::Scalar(text.to_owned()) }
+    let plain = matches!(style, ScalarStyle::Plain);
+    Node { position, data: Data::Scalar(text.to_owned()), plain }
 }
 
 fn key_of(node: Node) -> Result<At<String>, Problem> {

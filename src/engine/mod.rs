@@ -3,6 +3,7 @@
 //! The decision is [`step`], pure; this worker feeds it from the inbox, commits its changes in one transaction
 //! together with the cursor, and only then lets them count. After a crash the batch is simply judged again.
 
+mod explain;
 mod policy;
 mod report;
 mod series;
@@ -18,6 +19,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
+pub use explain::{
+    AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Question, Quiet, RuleSaid, SeriesSaid,
+    ToldSaid, explain,
+};
 pub use policy::Policy;
 use report::Changed;
 pub use report::Report;
@@ -234,8 +239,8 @@ fn publish(report: &Report, metrics: &Metrics) {
     for _ in 0..report.template_errors {
         metrics.template_error("annotation");
     }
-    for (reason, count) in &report.suppressed {
-        metrics.notification_suppressed(reason, *count);
+    for (_, suppression) in &report.quieted {
+        metrics.notification_suppressed(suppression.as_str(), 1);
     }
     for (rule, count) in &report.overflowed {
         metrics.series_overflowed(rule, *count);
@@ -268,3 +273,6 @@ enum Trouble {
     /// The store is; try again later.
     Store(StoreError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::state::Totals;
+use crate::alerts::{Fingerprint, Suppression};
 
 /// What is counted and logged of a batch that was committed.
 #[derive(Debug, Default)]
@@ -14,8 +15,8 @@ pub struct Report {
     pub(super) changed: Vec<Changed>,
     /// Annotations that could not render.
     pub(super) template_errors: usize,
-    /// Alerts that began to be kept quiet, by reason.
-    pub(super) suppressed: BTreeMap<&'static str, u64>,
+    /// Alerts that began to be kept quiet, and why.
+    pub(super) quieted: Vec<(Fingerprint, Suppression)>,
     /// Events that went to an overflow series, by rule.
     pub(super) overflowed: BTreeMap<Arc<str>, u64>,
     /// Totals that changed.
@@ -36,6 +37,21 @@ pub(super) struct Changed {
 }
 
 impl Report {
+    /// Evaluations: rule or metric, outcome, and how many.
+    pub fn tally(&self) -> impl Iterator<Item = (&str, &'static str, u64)> {
+        self.tally.iter().map(|((rule, outcome), count)| (&**rule, *outcome, *count))
+    }
+
+    /// Alerts that began (`fired`) or ended: rule and outcome.
+    pub fn changed(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.changed.iter().map(|changed| (&*changed.rule, changed.outcome))
+    }
+
+    /// Alerts that began to be kept quiet, and why.
+    pub fn quieted(&self) -> impl Iterator<Item = &(Fingerprint, Suppression)> {
+        self.quieted.iter()
+    }
+
     /// Counts an event that went to an overflow series.
     pub(super) fn overflow(&mut self, rule: &Arc<str>) {
         *self.overflowed.entry(Arc::clone(rule)).or_default() += 1;

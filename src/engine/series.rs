@@ -9,7 +9,7 @@ use super::step::{At, Batch};
 use super::timers::Due;
 use crate::alerts::{self, AlertState, Fingerprint, Transition};
 use crate::clock;
-use crate::rules::{Added, Failure, Observation, Phase, RuleRef, Series, Shape, Turn};
+use crate::rules::{Added, Failure, Labels, Observation, Phase, RuleRef, Series, Shape, Turn};
 
 /// How often the engine notes that it was ready, while an absence rule needs to know.
 const READY_PERIOD: std::time::Duration = std::time::Duration::from_mins(1);
@@ -22,14 +22,14 @@ impl Batch<'_> {
         let Some(of) = self.policy.rules.rule(rule) else { return };
         let Some(shape) = of.shape() else { return };
         let mut key = (Arc::clone(of.name()), Fingerprint::of(&observation.labels));
-        if !self.state.series.contains_key(&key) && self.is_full(of, shape, at.at) {
+        let is_over = !self.state.series.contains_key(&key) && self.is_full(of, shape, at.at);
+        if is_over {
             observation.labels = of.overflow(&observation.labels);
             key.1 = Fingerprint::of(&observation.labels);
-            self.overflow(at, rule, of.max_series(), &key.1);
         }
-        let known = self.state.take_series(&key);
-        let is_new = known.is_none();
-        let mut series = known.unwrap_or_else(|| {
+        let kept = self.state.take_series(&key);
+        let is_new = kept.is_none();
+        let mut series = kept.unwrap_or_else(|| {
             Series::new(rule, of.digest(), observation.labels.clone(), shape, at.at)
         });
         let (added, turn, failures) = of.observe(&mut series, &observation, at.at);
@@ -37,9 +37,12 @@ impl Batch<'_> {
         if added == Added::Late {
             self.judged.report.count(rule, "late");
             if !is_new {
-                self.state.put_series(key, Some(series));
+                self.state.put_series_back(key, series);
             }
             return;
+        }
+        if is_over {
+            self.overflow(at, rule, of.max_series(), !is_new, &key.1);
         }
         series.event = at.snapshot();
         series.seq = at.seq;
@@ -143,7 +146,7 @@ impl Batch<'_> {
         let now = self.now;
         for key in self.state.series.keys().cloned().collect::<Vec<_>>() {
             let Some(mut series) = self.state.series.get(&key).cloned() else { continue };
-            let rule = self.policy.rules.rule(&key.0).filter(|of| of.makes(&series.labels));
+            let rule = self.policy.rules.rule(&key.0).filter(|of| self.serves(*of, &series.labels));
             let Some((of, shape)) = rule.and_then(|of| Some((of, of.shape()?))) else {
                 self.state.put_series(key, None);
                 continue;
@@ -198,6 +201,14 @@ impl Batch<'_> {
         }
     }
 
+    /// Whether a rule, as it is now, still makes series and alerts with these labels. Of an account that is gone no event
+    /// will come, which is no absence.
+    fn serves(&self, of: RuleRef<'_>, labels: &Labels) -> bool {
+        let is_absence = matches!(of.shape(), Some(Shape::Absence { .. }));
+        let account = labels.get("account").map_or("", String::as_str);
+        of.makes(labels) && (!is_absence || self.policy.rules.accounts().any(|one| one == account))
+    }
+
     /// Ends alerts whose rule is gone or makes other labels now, without a notice.
     pub(super) fn fit_alerts(&mut self) {
         let gone: Vec<_> = self
@@ -206,7 +217,9 @@ impl Batch<'_> {
             .values()
             .filter(|alert| {
                 let rule = self.policy.rules.rule(&alert.rule);
-                !rule.is_some_and(|of| of.makes(&alert.labels))
+                // An alert without an end needs a rule that judges: one event is never the end of it.
+                let may_end = |of: RuleRef<'_>| alert.ends_at.is_some() || of.shape().is_some();
+                !rule.is_some_and(|of| self.serves(of, &alert.labels) && may_end(of))
             })
             .filter_map(|alert| alerts::end(alert, AlertState::RuleRemoved, self.now))
             .collect();

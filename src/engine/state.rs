@@ -173,11 +173,17 @@ impl State {
         }
     }
 
-    /// Takes a series out, to be put back when it was judged: one may be large.
+    /// Takes a series out to be changed; it is to be put again. Not a copy: a window may hold thousands of values.
     pub(super) fn take_series(&mut self, key: &SeriesKey) -> Option<Series> {
         let series = self.series.remove(key)?;
         less(&mut self.series_by_rule, &key.0);
         Some(series)
+    }
+
+    /// Puts a series again that was taken and did not change.
+    pub(super) fn put_series_back(&mut self, key: SeriesKey, series: Series) {
+        *self.series_by_rule.entry(Arc::clone(&key.0)).or_default() += 1;
+        self.series.insert(key, series);
     }
 
     /// Keeps a series, or forgets it; its deadline is set by who knows its rule.

@@ -26,7 +26,7 @@ use crate::store::{Changes, JournalEntry, Judgement, StoredEvent};
 
 /// Longest `detail` of a judgement or a line of the journal, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
-/// How far a timer moves at least when what it woke asks for the same time again.
+/// How far a timer moves when what it woke asks for the same time again, or an earlier one.
 const TIMER_STEP_MIN: Duration = Duration::from_secs(1);
 
 /// The changes of a batch, and what to say once they are committed.
@@ -44,8 +44,7 @@ pub struct Judged {
 /// without events: one that is still to be read may have come before them. When the changes are not committed, the
 /// state is void and must be read back from the store.
 pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
-    let mut batch =
-        Batch { policy, now, state, changed: BTreeMap::new(), judged: Judged::default() };
+    let mut batch = Batch::new(state, policy, now);
     batch.fit();
     for stored in events {
         let at = stored.event.received_at.min(now);
@@ -116,9 +115,15 @@ impl At<'_> {
     }
 }
 
+impl<'a> Batch<'a> {
+    pub(super) fn new(state: &'a mut State, policy: &'a Policy, now: Timestamp) -> Self {
+        Self { policy, now, state, changed: BTreeMap::new(), judged: Judged::default() }
+    }
+}
+
 impl Batch<'_> {
     /// Fits what is kept to a configuration that may be new.
-    fn fit(&mut self) {
+    pub(super) fn fit(&mut self) {
         if self.state.fitted_to == self.policy.config_hash && !self.policy.config_hash.is_empty() {
             return;
         }
@@ -143,15 +148,23 @@ impl Batch<'_> {
                 }
                 Due::Series(key) => self.tick(&key, at),
                 Due::Ready => self.ready(at),
-                Due::Group(key) => self.flush(&key, at),
+                Due::Group(key) => {
+                    // Groups are the last that are due at any time: those of the same time share one look at it.
+                    let mut keys = vec![key];
+                    while let Some(key) = self.state.timers.pop_group(at) {
+                        keys.push(key);
+                    }
+                    self.flush(&keys, at);
+                }
             }
         }
     }
 
     /// Sets when something is due next, never for the very time at which it was just looked at.
     pub(super) fn due_after(&mut self, due: Due, deadline: Option<Timestamp>, at: Timestamp) {
-        let deadline = deadline.map(|deadline| deadline.max(clock::add(at, TIMER_STEP_MIN)));
-        self.state.timers.set(due, deadline);
+        let later =
+            |deadline| if deadline > at { deadline } else { clock::add(at, TIMER_STEP_MIN) };
+        self.state.timers.set(due, deadline.map(later));
     }
 
     fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
@@ -175,7 +188,10 @@ impl Batch<'_> {
     }
 
     /// Enters what the event says of money and of its call; gives the event with its charge, and the call.
-    fn book<'e>(&mut self, stored: &'e StoredEvent) -> (Cow<'e, Event>, Option<CallContext>) {
+    pub(super) fn book<'e>(
+        &mut self,
+        stored: &'e StoredEvent,
+    ) -> (Cow<'e, Event>, Option<CallContext>) {
         let mut event = Cow::Borrowed(&stored.event);
         let keys = rules::call_keys(&event);
         let known = keys.iter().filter_map(|key| self.state.calls.get(key));
@@ -223,7 +239,7 @@ impl Batch<'_> {
             let firing_now = self.state.firing_by_rule.get(&**rule).copied().unwrap_or(0);
             if firing_now >= of.max_series() {
                 firing.labels = of.overflow(&firing.labels);
-                self.overflow(at, rule, firing_now, &Fingerprint::of(&firing.labels));
+                self.overflow(at, rule, firing_now, false, &Fingerprint::of(&firing.labels));
             }
         }
         let current = self.state.alerts.get(&Fingerprint::of(&firing.labels));
@@ -233,17 +249,18 @@ impl Batch<'_> {
         self.change(alert, transition, Some(at), at.at);
     }
 
-    /// Counts an event that goes to its rule's overflow series, and tells of it when that begins.
+    /// Counts an event that goes to its rule's overflow series, and tells of it when that begins: when there was neither a
+    /// series nor an alert of it before.
     pub(super) fn overflow(
         &mut self,
         at: &At<'_>,
         rule: &Arc<str>,
         live: usize,
+        had_series: bool,
         overflow: &Fingerprint,
     ) {
         self.judged.report.overflow(rule);
-        let begun = self.state.alerts.contains_key(overflow)
-            || self.state.series.contains_key(&(Arc::clone(rule), overflow.clone()));
+        let begun = had_series || self.state.alerts.contains_key(overflow);
         // What the limit's own rule does is not told, or it would never end.
         if !begun && at.event.source != Source::Tollbell {
             let id = format!("tollbell.series_limit:{rule}:{}", at.event.id);

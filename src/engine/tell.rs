@@ -46,7 +46,7 @@ impl Batch<'_> {
             .state
             .groups
             .remove(&key)
-            .unwrap_or_else(|| Group::new(key.clone(), route.id.clone(), labels, at));
+            .unwrap_or_else(|| Group::new(key, route.id.clone(), labels, at));
         let lost = group.note(alert, cause, &route.timing, at);
         self.judged.report.crowded_out += lost;
         self.keep_group(group, route, None);
@@ -68,16 +68,10 @@ impl Batch<'_> {
         }
     }
 
-    /// Tells what is due of a group.
-    pub(super) fn flush(&mut self, key: &str, at: Timestamp) {
+    /// Tells what is due of groups.
+    pub(super) fn flush(&mut self, keys: &[String], at: Timestamp) {
         let policy = self.policy;
-        let Some(group) = self.state.groups.get(key) else { return };
-        let Some(route) = policy.route_by_id(&group.route) else { return };
-        let Some(receiver) = policy.receivers.get(&route.receiver) else { return };
-        let Some(mut group) = self.state.groups.remove(key) else { return };
-        let tellers: Vec<Teller<'_>> = receiver.integrations.iter().map(teller).collect();
-        let muted = policy.muted(route, at);
-        let State { alerts, silences, .. } = &*self.state;
+        let State { alerts, silences, groups, .. } = &mut *self.state;
         let inhibitor = Inhibitor::new(&policy.inhibit_rules, alerts.values());
         let suppressed = |alert: &Alert| {
             if let Some(source) = inhibitor.inhibited_by(alert) {
@@ -88,25 +82,44 @@ impl Batch<'_> {
             silence.map(|silence| Suppression::Silenced(silence.id.clone()))
         };
         let firing = |fingerprint: &Fingerprint| alerts.get(fingerprint);
-        let flushed =
-            group.flush(&route.timing, &tellers, &firing, &suppressed, muted.as_ref(), at);
-        for (fingerprint, suppression) in &flushed.suppressed {
-            *self.judged.report.suppressed.entry(suppression.as_str()).or_default() += 1;
-            self.journal(fingerprint, key, "suppressed", &explain(suppression), at);
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Some(route) = groups.get(key).and_then(|group| policy.route_by_id(&group.route))
+            else {
+                continue;
+            };
+            let Some(receiver) = policy.receivers.get(&route.receiver) else { continue };
+            let Some(mut group) = groups.remove(key) else { continue };
+            let tellers: Vec<Teller<'_>> = receiver.integrations.iter().map(teller).collect();
+            let muted = policy.muted(route, at);
+            let flushed =
+                group.flush(&route.timing, &tellers, &firing, &suppressed, muted.as_ref(), at);
+            all.push((group, route, receiver, flushed));
         }
-        for notice in flushed.notices {
-            self.queue(&group, receiver, notice, at);
+        for (group, route, receiver, flushed) in all {
+            for (fingerprint, suppression) in &flushed.suppressed {
+                let detail = explain(suppression);
+                self.journal(fingerprint, &group.key, "suppressed", &detail, at);
+            }
+            self.judged.report.quieted.extend(flushed.suppressed);
+            for notice in &flushed.notices {
+                self.queue(&group, receiver, notice, at);
+            }
+            self.keep_group(group, route, Some(at));
         }
-        self.keep_group(group, route, Some(at));
     }
 
     /// Puts one notice into the outbox, for each target of its integration.
-    fn queue(&mut self, group: &Group, receiver: &Receiver, notice: Notice, at: Timestamp) {
+    fn queue(&mut self, group: &Group, receiver: &Receiver, notice: &Notice, at: Timestamp) {
         let Some(integration) =
             receiver.integrations.iter().find(|integration| integration.id == notice.integration)
         else {
             return;
         };
+        let message = message(self.policy, receiver, group, notice, self.now);
+        if !integration.tells(&message) {
+            return;
+        }
         let detail = format!(
             "{} by {}: {}",
             receiver.name,
@@ -116,9 +129,9 @@ impl Batch<'_> {
         for alert in &notice.alerts {
             self.journal(&alert.fingerprint, &group.key, "notified", &detail, at);
         }
-        let message = message(self.policy, receiver, group, &notice, self.now);
-        // Not the place in the inbox: another database may hold another event there.
-        let flush = format!("{} {}", group.born_at, group.flushes);
+        // Not the places in the inbox alone: another database may hold other events there. Not without them: a group
+        // that is over at once is born again by the next event, which may have come in the same instant.
+        let flush = format!("{} {} {:?}", group.born_at, group.flushes, notice.causes);
         for target in integration.channel.targets() {
             let reason = notice.reason.as_str();
             self.judged.changes.deliveries.push(NewDelivery {
@@ -215,7 +228,7 @@ fn explain(suppression: &Suppression) -> String {
 }
 
 /// The message of a notice.
-fn message(
+pub(super) fn message(
     policy: &Policy,
     receiver: &Receiver,
     group: &Group,
@@ -246,6 +259,7 @@ fn message_alert(alert: &Alert) -> MessageAlert {
         status: if alert.is_firing() { Status::Firing } else { Status::Resolved },
         expired: alert.state == AlertState::Expired,
         no_data: alert.state == AlertState::NoData,
+        value: alert.value,
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),
         starts_at: alert.starts_at,

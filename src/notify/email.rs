@@ -200,7 +200,7 @@ impl Letterhead {
             Err(error) => {
                 let receiver = parcel.message.receiver.as_str();
                 tracing::warn!(%error, receiver, "mail template failed, plain text goes out");
-                let text = plain(parcel);
+                let text = plain::render(parcel);
                 let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
                 let html = format!("<!doctype html><pre>{escaped}</pre>");
                 let subject = header_text(&View::of(parcel, 1).subject);

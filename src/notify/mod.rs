@@ -16,6 +16,9 @@ mod wording;
 mod smtp;
 mod view;
 mod facts;
+mod heading;
+mod plain;
+mod slack_answer;
 mod text;
 #[cfg(test)]
 mod samples;
@@ -31,7 +34,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
-use self::view::{End, View};
+use self::view::End;
 pub use self::wording::Wording;
 use crate::alerts::{self, Message, Status};
 use crate::template::TemplateError;
@@ -77,7 +80,8 @@ impl Integration {
     /// Whether it tells a message: ends only with `send_resolved`, but what was never told before always. PagerDuty
     /// hears of no end that nobody reported: it could only take it for an all-clear, or page for it.
     pub fn tells(&self, message: &Message) -> bool {
-        if message.status == Status::Firing || message.reason == alerts::Reason::First {
+        let is_new = matches!(message.reason, alerts::Reason::First | alerts::Reason::NewAlerts);
+        if message.status == Status::Firing || is_new {
             return true;
         }
         let heard = match &self.channel {
@@ -380,25 +384,4 @@ pub fn preview(
             Ok(format!("{:#}", alertmanager::render(parcel, alertmanager::RESEND_DEFAULT)))
         }
     }
-}
-
-/// The message without any template: goes out where one could not render, so that no alert is lost to it.
-fn plain(parcel: &Parcel) -> String {
-    /// Alerts told in full; the rest is counted.
-    const ALERTS_SHOWN: usize = 20;
-    let view = View::of(parcel, ALERTS_SHOWN);
-    let mut lines = vec![view.subject];
-    lines.extend(view.notes);
-    for alert in view.alerts {
-        lines.extend([String::new(), format!("{}: {}", alert.status, alert.headline)]);
-        let facts = alert.figure.into_iter().chain([alert.when]).chain(alert.facts);
-        lines.extend(facts.map(|fact| format!("{}: {}", fact.name, fact.value)));
-        lines.extend((!alert.advice.is_empty()).then_some(alert.advice));
-        lines.extend(alert.links.into_iter().map(|link| format!("{}: {}", link.label, link.url)));
-    }
-    if view.more > 0 {
-        lines.push(format!("and {} more", view.more));
-    }
-    lines.extend([String::new(), view.why]);
-    lines.join("\n") + "\n"
 }

@@ -309,9 +309,8 @@ fn line(alert: &AlertView) -> String {
 
 fn links(view: &View) -> Vec<Value> {
     let of_alerts = view.alerts.iter().flat_map(|alert| {
-        let text = |label: &str| match view.single {
-            true => label.to_owned(),
-            false => format!("{label}: {}", alert.headline),
+        let text = |label: &str| {
+            if view.single { label.to_owned() } else { format!("{label}: {}", alert.headline) }
         };
         alert.links.iter().map(move |link| json!({"href": link.url, "text": text(link.label)}))
     });

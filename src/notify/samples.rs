@@ -31,6 +31,7 @@ pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> Messag
         status: Status::Firing,
         expired: false,
         no_data: false,
+        value: None,
         labels,
         annotations,
         starts_at: at("2026-08-20T19:17:08Z"),

@@ -3,35 +3,26 @@
 //! Receives a message; promises short, displayable texts (see [`super::text`]) in the order in which someone who was
 //! just woken wants them: what, how much, which account, since when, what to do, why me. Never fails.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::facts::{self, Fact};
+use super::heading::{alert_headline, headline, notes, shared, subject, why};
 use super::text::{lines, link, one_line};
 use super::{Message, Parcel};
 use crate::alerts::{MessageAlert, Status};
 use crate::rules::Labels;
-use crate::template::{ago_text, duration_text, truncate};
+use crate::template::{ago_text, duration_text};
 
-/// Longest headline, in characters.
-const HEADLINE_CHARACTERS: usize = 200;
-/// Longest headline within a subject, in characters: what a phone shows.
-const SUBJECT_HEADLINE_CHARACTERS: usize = 90;
 /// Longest name (account, receiver, severity) within a sentence, in characters.
-const NAME_CHARACTERS: usize = 60;
+pub(super) const NAME_CHARACTERS: usize = 60;
 /// Longest advice, in characters.
 const ADVICE_CHARACTERS: usize = 1_500;
 /// Rows for labels, and rows for event fields, of one alert at most.
-const ROWS_MAX: usize = 6;
-/// Names of alerts in the headline of a mixed group at most.
-const NAMES_MAX: usize = 3;
+pub(super) const ROWS_MAX: usize = 6;
 /// The word for what is there.
 const FIRING: &str = "FIRING";
-/// A message this much older than its sending says so, in seconds.
-const LATE_SECONDS: i64 = 120;
 
 /// How a message looks at first sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -234,7 +225,11 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
     let over = alert.status == Status::Resolved;
     let single = is_single(message);
     let differs = !single && !message.common_labels.contains_key("severity");
-    let mut facts = facts::money(&alert.event);
+    // Of a rule over time the judged value counts; what the last event alone cost would only mislead.
+    let mut facts = match alert.value {
+        Some(value) => Fact::new("Value", &value.normalize().to_string()).into_iter().collect(),
+        None => facts::money(&alert.event),
+    };
     let figure = match over {
         true => Some(lasted(alert, message)),
         false if facts.is_empty() => None,
@@ -267,11 +262,11 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
     }
 }
 
-fn is_single(message: &Message) -> bool {
+pub(super) fn is_single(message: &Message) -> bool {
     message.alerts.len() == 1 && message.truncated_alerts == 0
 }
 
-fn status_of(message: &Message) -> &'static str {
+pub(super) fn status_of(message: &Message) -> &'static str {
     match message.status {
         Status::Firing => FIRING,
         Status::Resolved => End::worst(message).word(),
@@ -287,141 +282,6 @@ fn tone_of(alert: &MessageAlert) -> Tone {
         Status::Resolved if End::of(alert) != End::Resolved => Tone::Expired,
         status => Tone::of(status, &severity_of(alert)),
     }
-}
-
-/// The summary, else the alert's name, else a word: never empty.
-fn alert_headline(alert: &MessageAlert) -> String {
-    [text_of(&alert.annotations, "summary"), text_of(&alert.labels, "alertname"), "Alert"]
-        .iter()
-        .map(|text| one_line(text, HEADLINE_CHARACTERS))
-        .find(|line| !line.is_empty())
-        .unwrap_or_default()
-}
-
-/// The headline of the only alert, or how many there are and what they share.
-fn headline(message: &Message) -> String {
-    if let ([alert], 0) = (message.alerts.as_slice(), message.truncated_alerts) {
-        return alert_headline(alert);
-    }
-    let total = message.alerts.len() + message.truncated_alerts;
-    let over = over(message);
-    let count = match (message.status, over) {
-        (Status::Firing, 1..) => format!("{total} alerts, {over} of them over"),
-        _ => format!("{total} alerts"),
-    };
-    one_line(&format!("{count}: {}", what(message)), HEADLINE_CHARACTERS)
-}
-
-fn over(message: &Message) -> usize {
-    message.alerts.iter().filter(|alert| alert.status == Status::Resolved).count()
-}
-
-/// What several alerts share: a summary, a name, else the names of the first few.
-fn what(message: &Message) -> String {
-    let shared = [
-        text_of(&message.common_annotations, "summary"),
-        text_of(&message.common_labels, "alertname"),
-    ];
-    let what = shared.into_iter().find(|text| !text.trim().is_empty());
-    what.map_or_else(|| names(message), str::to_owned)
-}
-
-/// The labels that several alerts share and that no other part of the message tells.
-fn shared(message: &Message) -> Vec<Fact> {
-    let told = ["account", "alertname", "severity"];
-    let others = message.common_labels.iter().filter(|(name, _)| !told.contains(&name.as_str()));
-    others
-        .filter_map(|(name, value)| Fact::new(&facts::in_words(name), value))
-        .take(ROWS_MAX)
-        .collect()
-}
-
-/// The distinct names of a mixed group's alerts, the first few.
-fn names(message: &Message) -> String {
-    let names = message.alerts.iter().map(|alert| text_of(&alert.labels, "alertname"));
-    let distinct: BTreeSet<&str> = names.filter(|name| !name.trim().is_empty()).collect();
-    let shown = distinct.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
-    match distinct.len().checked_sub(NAMES_MAX) {
-        None | Some(0) => shown,
-        Some(more) => format!("{shown} and {more} more"),
-    }
-}
-
-/// `[FIRING] summary`, or `[FIRING:3] what they share · 1 over`, and for whom.
-fn subject(message: &Message, account: &str) -> String {
-    let status = status_of(message);
-    let mut subject = if is_single(message) {
-        format!("[{status}] {}", truncate(&headline(message), SUBJECT_HEADLINE_CHARACTERS))
-    } else {
-        let over = over(message);
-        let count = match message.status {
-            Status::Firing => message.alerts.len() - over,
-            Status::Resolved => message.alerts.len(),
-        };
-        // Of those that a bound cut off nobody knows here whether they fire.
-        let more = if message.truncated_alerts > 0 { "+" } else { "" };
-        let what = one_line(&what(message), SUBJECT_HEADLINE_CHARACTERS);
-        let over = match (message.status, over) {
-            (Status::Firing, 1..) => format!(" · {over} over"),
-            _ => String::new(),
-        };
-        format!("[{status}:{count}{more}] {what}{over}")
-    };
-    if !account.is_empty() {
-        subject.push_str(" · account ");
-        subject.push_str(account);
-    }
-    if let Some(receiver) = &message.fallback_for {
-        subject.push_str(" · for ");
-        subject.push_str(&one_line(receiver, NAME_CHARACTERS));
-    }
-    subject
-}
-
-fn notes(parcel: &Parcel) -> Vec<String> {
-    let message = &parcel.message;
-    let mut notes = Vec::new();
-    if let Some(receiver) = &message.fallback_for {
-        let receiver = one_line(receiver, NAME_CHARACTERS);
-        notes.push(format!("This copy is for receiver {receiver}, which could not be reached."));
-    }
-    notes.extend(no_all_clear(message));
-    let late = parcel.now.duration_since(message.created_at).as_secs();
-    if late >= LATE_SECONDS {
-        let late = duration_text(late);
-        notes.push(format!("Sent {late} late (attempt {}).", parcel.attempt));
-    }
-    notes
-}
-
-/// What must be said of alerts that ended without a word that the problem did.
-fn no_all_clear(message: &Message) -> Vec<String> {
-    let over = message.alerts.iter().filter(|alert| alert.status == Status::Resolved);
-    let (mut expired, mut no_data) = (0_usize, 0_usize);
-    for end in over.map(End::of) {
-        expired += usize::from(end == End::Expired);
-        no_data += usize::from(end == End::NoData);
-    }
-    if is_single(message) {
-        let note = match (no_data, expired) {
-            (1, _) => "No reading came any more: nobody knows whether the problem is still there.",
-            (_, 1) => "Its time is over; nothing said that the problem is.",
-            _ => return Vec::new(),
-        };
-        return vec![note.to_owned()];
-    }
-    let told = [(no_data, "no reading came any more"), (expired, "the time was over")];
-    told.into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, why)| {
-            format!("{count} ended only because {why}; nothing said that the problem is over.")
-        })
-        .collect()
-}
-
-fn why(message: &Message) -> String {
-    let receiver = one_line(&message.receiver, NAME_CHARACTERS);
-    format!("Told because: {}, receiver {receiver}", message.reason.as_str())
 }
 
 /// `2026-08-20 19:17:08 UTC (3m ago)`, or from when to when.
@@ -475,16 +335,11 @@ fn alert_links(alert: &MessageAlert, external_url: &str) -> Vec<Link> {
 }
 
 fn group_links(message: &Message) -> Vec<Link> {
-    match is_single(message) {
-        true => Vec::new(),
-        false => link(&format!("{}/alerts", message.external_url))
-            .map(|url| Link { label: "All alerts", url })
-            .into_iter()
-            .collect(),
-    }
+    let url = link(&format!("{}/alerts", message.external_url)).filter(|_| !is_single(message));
+    url.map(|url| Link { label: "All alerts", url }).into_iter().collect()
 }
 
-fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
+pub(super) fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
     texts.get(name).map_or("", String::as_str)
 }
 
@@ -492,6 +347,15 @@ fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
 mod tests {
     use super::*;
     use crate::notify::samples;
+
+    #[test]
+    fn a_value_over_time_stands_in_the_place_of_the_last_events_cost() {
+        let mut parcel = samples::spend_limit();
+        parcel.message.alerts[0].value = Some("150.20".parse().expect("decimal"));
+        let view = View::of(&parcel, 10);
+        assert_eq!(view.alerts[0].figure, Fact::new("Value", "150.2"));
+        assert!(!view.alerts[0].facts.iter().any(|fact| fact.name == "Spent"));
+    }
 
     #[test]
     fn severity_sets_the_tone_and_an_end_is_always_green() {

@@ -146,7 +146,7 @@ fn fill(body: Option<&Templates>, max_alerts: usize, parcel: &Parcel) -> Rendere
         }
         Err(error) => {
             tracing::warn!(%error, receiver = message.receiver, "webhook body template failed");
-            Rendered { body: plain(parcel), content_type: TEXT, template_failed: true }
+            Rendered { body: plain::render(parcel), content_type: TEXT, template_failed: true }
         }
     }
 }

@@ -37,6 +37,7 @@ pub(super) const FUNCTIONS: &[Signature] = &[
     signature(Function::Contains, Style::Method, &[&[Text], &[Text]], Bool),
     signature(Function::StartsWith, Style::Method, &[&[Text], &[Text]], Bool),
     signature(Function::EndsWith, Style::Method, &[&[Text], &[Text]], Bool),
+    signature(Function::Prefix, Style::Both, &[&[Text], &[Int]], Text),
     signature(Function::ToText, Style::Global, &[&[Text, Bool, Int, Double, Time, Span]], Text),
     signature(Function::ToInt, Style::Global, &[&[Int, Double, Text, Time]], Int),
     signature(Function::ToDouble, Style::Global, &[&[Double, Int, Text]], Double),
@@ -91,6 +92,9 @@ pub(super) fn call<'a>(function: Function, args: &[Value<'a>]) -> Result<Value<'
         (Function::EndsWith, [Value::Text(text), Value::Text(part)]) => {
             Ok(Value::Bool(text.ends_with(part.as_ref())))
         }
+        (Function::Prefix, [Value::Text(text), Value::Int(characters)]) => {
+            prefix(text, *characters)
+        }
         (Function::ToText, [value]) => to_text(value),
         (Function::ToInt, [value]) => to_int(value),
         (Function::ToDouble, [value]) => to_double(value),
@@ -109,6 +113,19 @@ fn size<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
         _ => return Err(Refusal::Kind),
     };
     i64::try_from(size).map(Value::Int).or(Err(Refusal::Content))
+}
+
+/// `prefix`: the first so many characters, all of a text that has fewer. Ours: CEL has no such function, and a number's
+/// first digits say where a call goes.
+fn prefix<'a>(text: &Cow<'a, str>, characters: i64) -> Result<Value<'a>, Refusal> {
+    let characters = usize::try_from(characters).or(Err(Refusal::Content))?;
+    let Some((end, _)) = text.char_indices().nth(characters) else {
+        return Ok(Value::Text(text.clone()));
+    };
+    Ok(Value::Text(match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or(text)),
+        Cow::Owned(text) => Cow::Owned(text.get(..end).unwrap_or(text).to_owned()),
+    }))
 }
 
 fn to_text<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {

@@ -55,6 +55,17 @@ impl RuleSet {
             .collect()
     }
 
+    /// The rules that name a kind, in order, and where: in `on`, in `resolve_on`. Of these [`RuleSet::judge`] tells.
+    pub fn naming(&self, kind: &str) -> Vec<(RuleRef<'_>, bool, bool)> {
+        let hits = self.index.hits(kind);
+        hits.iter()
+            .filter_map(|hit| {
+                let rule = self.rules.get(hit.rule)?;
+                Some((RuleRef { set: self, rule }, hit.fires, hit.resolves))
+            })
+            .collect()
+    }
+
     /// What the user's own metrics say of an event, in the order of the configuration.
     pub fn measure(&self, event: &Event, call: Option<&CallContext>) -> Vec<Measurement> {
         self.metrics.measure(event, call)

@@ -67,6 +67,11 @@ pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
 pub use trace::Traced;
 pub use window::{Added, Aggregate, Over, Period, Window};
 
+/// Whether a text fits a pattern in which `*` stands for any text, or none.
+pub fn is_like(text: &str, pattern: &str) -> bool {
+    index::Glob::new(pattern).matches(text)
+}
+
 /// Label or annotation names and values; sorted, so that everything made from them is stable.
 pub type Labels = BTreeMap<String, String>;
 

@@ -146,6 +146,12 @@ impl<'r> RuleRef<'r> {
     pub fn trace(&self, event: &Event, call: Option<&CallContext>) -> Vec<Traced> {
         trace::trace(self.rule, Inputs::Event { event, call })
     }
+
+    /// How the rule looks at a series as it was last judged: `fire` and `clear`, with their parts.
+    pub fn trace_line(&self, series: &Series) -> Vec<Traced> {
+        let level = Level { value: series.value, count: series.count };
+        trace::trace_line(self.rule, Inputs::Line { level: &level, labels: &series.labels })
+    }
 }
 
 /// `fire` and `clear` of a rule over the labels of one series.

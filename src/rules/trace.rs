@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use super::eval::{self, Inputs};
 use super::program::{Node, Op};
 use super::rule::{Judged, Rule, Valued};
@@ -16,9 +18,9 @@ const PARTS_MAX: usize = 64;
 const TEXT_CHARS_MAX: usize = 200;
 
 /// What one expression of a rule gave for one event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Traced {
-    /// `when`, `resolve_on.when`, `by.<label>` or `value`.
+    /// `when`, `resolve_on.when`, `by.<label>`, `value`, `fire` or `clear`.
     pub key: String,
     /// As written; of a window's value what stands in its brackets.
     pub source: String,
@@ -35,15 +37,10 @@ pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
         Judged::Event { resolve_when, .. } => resolve_when.as_ref(),
         Judged::Series(_) => None,
     };
-    let one = |key: &str, expression: &Expression, outcome: Result<String, Failure>| Traced {
-        key: key.to_owned(),
-        source: truncate(expression.source().trim(), TEXT_CHARS_MAX),
-        outcome: outcome.unwrap_or_else(|failure| format!("error: {}", failure.detail)),
-        parts: parts(expression.root(), inputs),
+    let one = |key: &str, expression: &Expression, outcome: Result<String, Failure>| {
+        traced(key, expression, inputs, outcome)
     };
-    let condition = |key, condition: &Expression| {
-        one(key, condition, condition.holds(inputs).map(|holds| holds.to_string()))
-    };
+    let condition = |key, expression| condition(key, expression, inputs);
     let mut traced = Vec::new();
     traced.extend(rule.when.as_ref().map(|when| condition("when", when)));
     traced.extend(resolve_when.map(|when| condition("resolve_on.when", when)));
@@ -68,6 +65,34 @@ pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
         });
     }
     traced
+}
+
+/// `fire` and `clear` of a rule over the level of one series.
+pub(super) fn trace_line(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
+    let Judged::Series(watch) = &rule.judged else { return Vec::new() };
+    let terms = [("fire", &watch.fire), ("clear", &watch.clear)];
+    terms
+        .into_iter()
+        .filter_map(|(key, term)| Some(condition(key, term.as_ref()?, inputs)))
+        .collect()
+}
+
+fn condition(key: &str, condition: &Expression, inputs: Inputs<'_>) -> Traced {
+    traced(key, condition, inputs, condition.holds(inputs).map(|holds| holds.to_string()))
+}
+
+fn traced(
+    key: &str,
+    expression: &Expression,
+    inputs: Inputs<'_>,
+    outcome: Result<String, Failure>,
+) -> Traced {
+    Traced {
+        key: key.to_owned(),
+        source: truncate(expression.source().trim(), TEXT_CHARS_MAX),
+        outcome: outcome.unwrap_or_else(|failure| format!("error: {}", failure.detail)),
+        parts: parts(expression.root(), inputs),
+    }
 }
 
 /// Values of the parts of an expression, without literals, each once. The bodies of macros are left out: their variable

@@ -287,6 +287,18 @@ impl Store {
         self.backend().events(filter).await
     }
 
+    /// Events that were received from `from` until before `to`, in the order of the inbox and behind the place `after`:
+    /// `limit` at most, fewer when they are large. Empty means there is none. A payload that was dropped reads as null.
+    pub async fn events_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
+        self.backend().events_between(from, to, after, limit).await
+    }
+
     /// All that is known of the newest event with this id; of this account only, when one is named, for two accounts
     /// may share an id.
     pub async fn event(

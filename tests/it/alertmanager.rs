@@ -32,7 +32,7 @@ async fn alerts_are_vouched_for_while_they_fire_and_end_when_they_did() {
     let began = app.clock.now();
     ring(&app, "e-1", "p").await;
     app.settle().await;
-    app.clock.advance(Duration::from_secs(50));
+    app.clock.advance(Duration::from_secs(29));
     let ended = app.clock.now();
     stop_ringing(&app, "e-2", "p").await;
     app.settle().await;

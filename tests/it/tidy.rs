@@ -14,7 +14,10 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("intake", &["clock", "event", "metrics", "store"]),
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules"]),
-    ("engine", &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks"]),
+    (
+        "engine",
+        &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks", "template"],
+    ),
     ("rules", &["clock", "event", "problem", "template"]),
     ("alerts", &["clock", "rules"]),
     ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
@@ -22,21 +25,48 @@ const KNOWS: &[(&str, &[&str])] = &[
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "intake", "notify", "rules", "store"]),
     ("admin", &["clock", "metrics", "store"]),
-    ("config", &["alerts", "event", "intake", "notify", "problem", "rules", "secret"]),
+    (
+        "config",
+        &[
+            "alerts",
+            "event",
+            "intake",
+            "notify",
+            "problem",
+            "rules",
+            "secret",
+            "simulation",
+            "template",
+        ],
+    ),
+    ("policy", &["config", "engine"]),
     (
         "app",
         &[
             "admin", "clock", "config", "dispatch", "engine", "intake", "metrics", "notify",
-            "store", "tasks",
+            "policy", "store", "tasks",
         ],
     ),
     (
         "cli",
         &[
-            "alerts", "app", "clock", "config", "event", "problem", "rules", "secret", "store",
-            "tasks", "template",
+            "alerts",
+            "app",
+            "clock",
+            "config",
+            "engine",
+            "event",
+            "policy",
+            "problem",
+            "rules",
+            "secret",
+            "simulation",
+            "store",
+            "tasks",
+            "template",
         ],
     ),
+    ("simulation", &["alerts", "clock", "engine", "event", "notify", "problem", "rules", "store"]),
     ("clock", &[]),
     ("problem", &[]),
     ("secret", &[]),
@@ -127,7 +157,9 @@ fn sources() -> Vec<String> {
 /// Whether a file under `src/` holds tests and nothing else.
 fn is_tests(file: &str) -> bool {
     file.ends_with("/tests.rs")
-        || ["src/store/contract/", "src/store/sqlite/tests/"].iter().any(|it| file.starts_with(it))
+        || ["src/engine/tests/", "src/store/contract/", "src/store/sqlite/tests/"]
+            .iter()
+            .any(|it| file.starts_with(it))
         || ["src/config/routing_tests.rs", "src/notify/samples.rs"].contains(&file)
 }
 

@@ -31,8 +31,11 @@ use crate::tasks::Tasks;
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often it is looked whether they are done.
 const SETTLE_POLL: Duration = Duration::from_millis(20);
-/// The rules of the demo: the ones tollbell ships.
-const RULES: &str = include_str!("../../../config/rules/money.yaml");
+/// The rules of the demo, by file: some of the ones tollbell ships.
+const RULES: [(&str, &str); 2] = [
+    ("spend.yaml", include_str!("../../../config/rules/spend.yaml")),
+    ("fax.yaml", include_str!("../../../config/rules/fax.yaml")),
+];
 /// What is sent, in this order.
 const SAMPLES: [&str; 4] =
     ["call.cost", "messaging-profile.spend-limit-reached", "fax.failed", "verify.delivered"];
@@ -100,7 +103,9 @@ async fn start(
     slack: SocketAddr,
 ) -> anyhow::Result<App> {
     let public_key = STANDARD.encode(key.verifying_key().to_bytes());
-    std::fs::write(dir.join("rules.yaml"), RULES)?;
+    for (name, rules) in RULES {
+        std::fs::write(dir.join(name), rules)?;
+    }
     let text = format!(
         r#"
 accounts:
@@ -110,7 +115,7 @@ accounts:
     currency: USD
 store:
   url: "sqlite:{store}"
-rule_files: [rules.yaml]
+rule_files: [spend.yaml, fax.yaml]
 route:
   receiver: ops
   group_by: ['...']

@@ -129,6 +129,7 @@ pub(super) fn queued(id: &str, lane: &str, minutes: i64) -> NewDelivery {
                 status: Status::Firing,
                 expired: false,
                 no_data: false,
+                value: None,
                 labels: Labels::new(),
                 annotations: Labels::new(),
                 starts_at: at(0),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use rust_decimal::Decimal;
@@ -24,6 +25,9 @@ const READ_BYTES_MAX: usize = 512 * 1024;
 pub(super) const COLUMNS: &str = "seq, id, account, kind, type, occurred_at, received_at, attempt, \
      source, cost, charge, currency, content_hashed, payload";
 
+/// Whenever an event was received, in microseconds.
+const ANY_TIME: (i64, i64) = (i64::MIN, i64::MAX);
+
 impl Sqlite {
     pub(in crate::store) async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
         let row = NewRow::new(event, self.retention)?;
@@ -41,7 +45,18 @@ impl Sqlite {
         cursor: i64,
         limit: usize,
     ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
-        self.read(move |conn| after(conn, cursor, limit)).await
+        self.read(move |conn| after(conn, cursor, ANY_TIME, limit)).await
+    }
+
+    pub(in crate::store) async fn events_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        cursor: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
+        let received = (micros(from), micros(to));
+        self.read(move |conn| after(conn, cursor, received, limit)).await
     }
 
     pub(in crate::store) async fn batch_after(
@@ -53,7 +68,7 @@ impl Sqlite {
         self.read(move |conn| {
             // One snapshot: what is known is what was known when these events were the next.
             let tx = conn.unchecked_transaction()?;
-            let events = after(&tx, cursor, limit)?;
+            let events = after(&tx, cursor, ANY_TIME, limit)?;
             let told = || events.iter().flatten().map(|stored| &stored.event);
             let charges = told().filter_map(rules::ledger_key);
             let known = ledger::find(&tx, charges, told().flat_map(rules::call_keys))?;
@@ -125,12 +140,14 @@ pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<Recorded, Failure>
 fn after(
     conn: &Connection,
     cursor: i64,
+    (from, to): (i64, i64),
     limit: usize,
 ) -> Result<Vec<Result<StoredEvent, Unreadable>>, Failure> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM inbox WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+        "SELECT {COLUMNS} FROM inbox WHERE seq > ?1 AND received_at >= ?3 AND received_at < ?4 \
+         ORDER BY seq LIMIT ?2"
     ))?;
-    let mut found = statement.query((cursor, rows(limit)))?;
+    let mut found = statement.query((cursor, rows(limit), from, to))?;
     let (mut events, mut bytes) = (Vec::new(), 0);
     while let Some(row) = found.next()? {
         bytes += payload_bytes(row)?.map_or(0, <[u8]>::len);

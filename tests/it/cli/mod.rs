@@ -1,6 +1,9 @@
 //! Every subcommand of the real binary, as someone meets it who has just installed it.
 
 mod beside;
+mod cases;
+mod replay;
+mod explain;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -81,10 +84,15 @@ fn help_tells_a_new_user_where_to_go() {
     Commands:
       serve        Take webhooks, judge them, ring
       check        Check a configuration and its rules: all problems at once
+      test         Run the cases that test rules: events in, alerts and notices out; nothing is sent
+      replay       Judge kept events with candidate rules: who would have been told; nothing is changed
       send         Sign a sample event, or a file, and post it: for trying out
       demo         Show the whole path on this machine: throw-away key, local sinks, sample events
       deliveries   Look at deliveries and try dead ones again
+      alerts       Look at the alerts: what fires, what is silenced, and the story of one
+      silence      Keep alerts quiet for a time: make, list, change and end silences
       events       Look at the events that were kept, and what the rules said of them
+      explain      Say what the rules make of one event and why, and who hears of it
       healthcheck  Ask a running tollbell whether it is ready (exit code 0 or 1)
       schema       Print the JSON Schema of the configuration and of rule files
       help         Print this message or the help of the given subcommand(s)
@@ -93,9 +101,21 @@ fn help_tells_a_new_user_where_to_go() {
       -h, --help     Print help
       -V, --version  Print version
     "#);
-    for command in
-        ["serve", "check", "send", "demo", "deliveries", "events", "healthcheck", "schema"]
-    {
+    for command in [
+        "serve",
+        "check",
+        "test",
+        "replay",
+        "send",
+        "demo",
+        "deliveries",
+        "alerts",
+        "silence",
+        "events",
+        "explain",
+        "healthcheck",
+        "schema",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in the help");
         let said = run(root(), &[command, "--help"]).ok();
         assert!(said.contains(&format!("Usage: tollbell {command}")), "{said}");

@@ -4,12 +4,14 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::json;
 use tollbell::app::{App, Listeners};
 use tollbell::clock::Clock;
 use tollbell::config;
 use tollbell::store::{DeliveryFilter, DeliveryState};
 
-use super::telnyx::Signer;
+use super::telnyx::{self, Signer};
 use super::wait::{SOON, eventually_async};
 
 /// A running tollbell in this process, over a store of its own.
@@ -37,6 +39,8 @@ pub struct Setup {
     pub account: String,
     /// Whether time passes by itself.
     pub real_time: bool,
+    /// When a clock that does not pass by itself stands at first; now, by default.
+    pub begins: Option<Timestamp>,
 }
 
 impl Setup {
@@ -49,6 +53,7 @@ impl Setup {
             store: String::new(),
             account: String::new(),
             real_time: false,
+            begins: None,
         }
     }
 
@@ -76,6 +81,12 @@ impl Setup {
         self
     }
 
+    /// Beginning at this time.
+    pub fn begins(mut self, at: &str) -> Self {
+        self.begins = Some(at.parse().unwrap());
+        self
+    }
+
     /// With the machine's clock.
     pub fn real_time(mut self) -> Self {
         self.real_time = true;
@@ -99,8 +110,11 @@ impl Setup {
 
     /// Starts it.
     pub async fn start(self) -> TestApp {
-        let clock =
-            if self.real_time { Clock::system() } else { Clock::manual(Clock::system().now()) };
+        let clock = if self.real_time {
+            Clock::system()
+        } else {
+            Clock::manual(self.begins.unwrap_or_else(|| Clock::system().now()))
+        };
         let dir = tempfile::tempdir().expect("a temporary directory");
         let signer = Signer::new();
         let client = reqwest_client();
@@ -221,6 +235,31 @@ impl TestApp {
     pub async fn advance(&self, by: Duration) {
         self.clock.advance(by);
         self.settle().await;
+    }
+
+    /// Moves the clock, and waits until every timer has run that is due by then, and what it made due is done.
+    pub async fn pass(&self, by: Duration) {
+        self.clock.advance(by);
+        // What no rule looks at: the timers before it run before it.
+        let now = self.clock.now();
+        let id = format!("pass-{}", now.as_nanosecond());
+        assert_eq!(self.deliver(telnyx::event(&id, "fax.queued", now, &json!({}))).await, 200);
+        self.settle().await;
+    }
+
+    /// Goes on from what is on the disk at this moment, as after `kill -9`: nothing that an orderly end would write is
+    /// there.
+    pub async fn crash(&mut self) {
+        let image = tempfile::tempdir().unwrap();
+        for name in ["tollbell.db", "tollbell.db-wal"] {
+            let from = self.dir.path().join(name);
+            if from.exists() {
+                std::fs::copy(from, image.path().join(name)).unwrap();
+            }
+        }
+        assert!(self.app.take().expect("runs").shutdown().await, "shutdown took too long");
+        self.dir = image;
+        self.spawn().await;
     }
 
     /// Shuts down in order; fails when that takes longer than it may.

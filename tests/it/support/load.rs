@@ -34,12 +34,14 @@ groups:
         on: [messaging-profile.spend-limit-reached]
         when: payload.profile_id != "mailed"
         by: {event_id: event.id}
+        max_series: 100000
         active_for: 1h
         annotations: {summary: "event <{{ labels.event_id }}>"}
       - alert: Mailed
         on: [messaging-profile.spend-limit-reached]
         when: payload.profile_id == "mailed"
         by: {event_id: event.id}
+        max_series: 100000
         active_for: 1h
         annotations: {summary: "event <{{ labels.event_id }}>"}
 "#;

@@ -71,6 +71,11 @@ impl Service {
         self
     }
 
+    /// Its configuration on these addresses.
+    pub fn yaml(&self, addresses: Addresses) -> String {
+        (self.config)(addresses)
+    }
+
     /// Starts it on free ports and waits until it is ready.
     pub async fn start(&self) -> Running {
         let mut tries = 0;

@@ -1,0 +1,371 @@
+//! What the rules say of one event and why, and what comes of it; changes nothing.
+//!
+//! Pure. An event that is new is judged by [`super::step`] on a copy of the state, so that what is said is what would
+//! happen. One that was judged before is asked about without being entered again: its charge is the one it had, no
+//! series takes its value twice, and its alert is shown as today's rules would make it.
+
+mod told;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use self::told::alert_said;
+pub use self::told::{AlertSaid, GroupSaid, NoticeSaid, Quiet, ToldSaid};
+use super::policy::Policy;
+use super::state::State;
+use super::step::{Batch, Judged, step};
+use crate::alerts::{self, Alert, Fingerprint};
+use crate::event::Event;
+use crate::notify::Wording;
+use crate::rules::{
+    self, CallContext, Finding, Labels, Over, Period, Phase, RuleRef, Shape, Traced,
+};
+use crate::store::StoredEvent;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q> {
+    /// The event; when it is new, its place in the inbox is behind the state's cursor.
+    pub stored: &'q StoredEvent,
+    /// Whether it was judged before: then nothing is added again.
+    pub judged: bool,
+    /// Only the rules whose names fit this; `*` stands for anything.
+    pub only: Option<&'q str>,
+    /// The texts of messages.
+    pub wording: &'q Wording,
+    /// The time now.
+    pub now: Timestamp,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// At which time it was judged.
+    pub at: Timestamp,
+    /// What the event changes in the ledger of charges; `None` where it books nothing.
+    pub charge: Option<Decimal>,
+    /// What is known of its call or message from other events.
+    pub call: Option<CallContext>,
+    /// What each rule that names the kind says, in order.
+    pub rules: Vec<RuleSaid>,
+    /// Names of the rules that do not name the kind.
+    pub others: Vec<String>,
+    /// The alerts that it concerns.
+    pub alerts: Vec<AlertSaid>,
+}
+
+/// What came of an event at one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// An alert begins.
+    Fires,
+    /// Its alert fires already, and is extended.
+    Extends,
+    /// An alert ends.
+    Ends,
+    /// It would end an alert, and none fires.
+    NothingToEnd,
+    /// Its value was taken; the alert stays as it is.
+    Observed,
+    /// Its value came too late to count.
+    Late,
+    /// Of an event that was judged before: the rule matches, and nothing is done again.
+    Matches,
+    /// The rule does not match.
+    NoMatch,
+    /// An expression ended in an error, so the rule does not match.
+    Failed,
+}
+
+/// What one rule says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RuleSaid {
+    /// `group/alert`.
+    pub rule: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why, where the outcome does not say it.
+    pub detail: Option<String>,
+    /// Its expressions with the values of their parts.
+    pub expressions: Vec<Traced>,
+    /// The series that took the value, as it stands then.
+    pub series: Option<SeriesSaid>,
+    /// The alerts that it concerns, by fingerprint.
+    pub alerts: Vec<Fingerprint>,
+}
+
+/// A series as a rule looks at it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SeriesSaid {
+    /// Its labels.
+    pub labels: Labels,
+    /// What is judged: `latest value`, `sum over 15m`, `count in the month`, `nothing for 2h`.
+    pub of: String,
+    /// The value.
+    pub value: Option<Decimal>,
+    /// The value before this event, where it is new.
+    pub before: Option<Decimal>,
+    /// Events in the window.
+    pub count: u64,
+    /// `inactive`, `pending`, `firing` or `keeping` (kept firing).
+    pub phase: &'static str,
+    /// Since when it is pending, or its condition ended.
+    pub since: Option<Timestamp>,
+    /// When it is looked at again without an event.
+    pub next: Option<Timestamp>,
+    /// `fire` and `clear` with the values of their parts.
+    pub terms: Vec<Traced>,
+}
+
+/// Says what today's rules make of an event. `state` is as it was kept, with the charges, calls and silences that the event
+/// needs.
+pub fn explain(state: &State, policy: &Policy, question: &Question<'_>) -> Explanation {
+    let Question { stored, judged, now, .. } = *question;
+    let at = if judged { now } else { stored.event.received_at.min(now) };
+    let mut before = state.clone();
+    let mut batch = Batch::new(&mut before, policy, now);
+    batch.fit();
+    batch.run_timers(at);
+    let (event, call) = booked(&before, policy, question);
+    let mut after = before.clone();
+    let done = if judged { Judged::default() } else { step(&mut after, policy, &[stored], now) };
+    let asked = Asked { policy, question, at, event, call, before, after, done };
+    let rules = asked.rules();
+    let alerts = asked.alerts(&rules);
+    let wanted = |name: &str| question.only.is_none_or(|only| rules::is_like(name, only));
+    let named: Vec<&str> = rules.iter().map(|said| said.rule.as_str()).collect();
+    let others = policy.rules.names().filter(|name| wanted(name) && !named.contains(name));
+    Explanation {
+        at,
+        charge: asked.event.charge,
+        call: asked.call.clone(),
+        others: others.map(str::to_owned).collect(),
+        rules,
+        alerts,
+    }
+}
+
+/// The event with its charge, and what is known of its call.
+fn booked(
+    before: &State,
+    policy: &Policy,
+    question: &Question<'_>,
+) -> (Event, Option<CallContext>) {
+    let Question { stored, judged, now, .. } = *question;
+    if judged {
+        let known = rules::call_keys(&stored.event);
+        let known = known.iter().filter_map(|key| before.calls.get(key).cloned());
+        return (stored.event.clone(), known.reduce(|one, other| one.merge(&other)));
+    }
+    let mut scratch = before.clone();
+    let (event, call) = Batch::new(&mut scratch, policy, now).book(stored);
+    (event.into_owned(), call)
+}
+
+/// A question with all that its answer is made of.
+struct Asked<'q> {
+    policy: &'q Policy,
+    question: &'q Question<'q>,
+    at: Timestamp,
+    event: Event,
+    call: Option<CallContext>,
+    before: State,
+    after: State,
+    /// What judging the event did; nothing when it was judged before.
+    done: Judged,
+}
+
+impl Asked<'_> {
+    fn rules(&self) -> Vec<RuleSaid> {
+        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref());
+        let mut findings: BTreeMap<Arc<str>, Finding> =
+            verdicts.into_iter().map(|verdict| (verdict.rule, verdict.finding)).collect();
+        let named = self.policy.rules.naming(&self.event.kind).into_iter();
+        let wanted = |name: &str| self.question.only.is_none_or(|only| rules::is_like(name, only));
+        named
+            .filter(|(of, ..)| wanted(of.name()))
+            .filter_map(|(of, fires, resolves)| {
+                let finding = findings.remove(of.name())?;
+                let mut expressions = of.trace(&self.event, self.call.as_ref());
+                expressions.retain(|traced| match traced.key.as_str() {
+                    "when" => fires,
+                    "resolve_on.when" => resolves,
+                    _ => true,
+                });
+                Some(self.rule(of, &finding, expressions))
+            })
+            .collect()
+    }
+
+    fn rule(&self, of: RuleRef<'_>, finding: &Finding, expressions: Vec<Traced>) -> RuleSaid {
+        let key = match finding {
+            Finding::Observe(observation) => Some(self.series_of(of, &observation.labels)),
+            _ => None,
+        };
+        let series = key.as_ref().and_then(|fingerprint| self.series(of, fingerprint));
+        let alerts = self.concerned(of, finding, key);
+        let detail = match finding {
+            Finding::Failed(failure) => Some(failure.detail.clone()),
+            Finding::NoMatch => why_no_match(of, &expressions),
+            Finding::Fire(_) | Finding::Resolve { .. } | Finding::Observe(_) => None,
+        };
+        let outcome = self.outcome(of, finding, !alerts.is_empty());
+        RuleSaid { rule: of.name().to_string(), outcome, detail, expressions, series, alerts }
+    }
+
+    fn outcome(&self, of: RuleRef<'_>, finding: &Finding, any: bool) -> Outcome {
+        let counted = |word| self.done.report.tally.contains_key(&(Arc::clone(of.name()), word));
+        match finding {
+            Finding::NoMatch => Outcome::NoMatch,
+            Finding::Failed(_) => Outcome::Failed,
+            _ if self.question.judged => Outcome::Matches,
+            _ if counted("late") => Outcome::Late,
+            _ if counted("fired") => Outcome::Fires,
+            _ if counted("extended") => Outcome::Extends,
+            _ if counted("resolved") || counted("no_data") => Outcome::Ends,
+            Finding::Resolve { .. } => Outcome::NothingToEnd,
+            Finding::Observe(_) | Finding::Fire(_) if any => Outcome::Extends,
+            Finding::Observe(_) | Finding::Fire(_) => Outcome::Observed,
+        }
+    }
+
+    /// The series that takes an observation with these labels; the overflow series where the rule is full.
+    fn series_of(&self, of: RuleRef<'_>, labels: &Labels) -> Fingerprint {
+        let (own, overflow) = (Fingerprint::of(labels), Fingerprint::of(&of.overflow(labels)));
+        let holds = |fingerprint: &Fingerprint| {
+            self.after.series.contains_key(&(Arc::clone(of.name()), fingerprint.clone()))
+        };
+        if holds(&own) || !holds(&overflow) { own } else { overflow }
+    }
+
+    fn series(&self, of: RuleRef<'_>, fingerprint: &Fingerprint) -> Option<SeriesSaid> {
+        let key = (Arc::clone(of.name()), fingerprint.clone());
+        let series = self.after.series.get(&key)?;
+        let before = self.before.series.get(&key).filter(|_| !self.question.judged);
+        let (phase, since) = match series.phase {
+            Phase::Inactive => ("inactive", None),
+            Phase::Pending(since) => ("pending", Some(since)),
+            Phase::Firing => ("firing", None),
+            Phase::Keeping(since) => ("keeping", Some(since)),
+        };
+        Some(SeriesSaid {
+            labels: series.labels.clone(),
+            of: of.shape().map(shape_text).unwrap_or_default(),
+            value: series.value,
+            before: before.and_then(|series| series.value),
+            count: series.count,
+            phase,
+            since,
+            next: of.deadline(series),
+            terms: of.trace_line(series),
+        })
+    }
+
+    /// The alerts that a finding concerns.
+    fn concerned(
+        &self,
+        of: RuleRef<'_>,
+        finding: &Finding,
+        series: Option<Fingerprint>,
+    ) -> Vec<Fingerprint> {
+        let judgements = self.done.changes.judgements.iter();
+        let mut found: Vec<Fingerprint> = judgements
+            .filter(|judgement| judgement.seq == self.question.stored.seq)
+            .filter(|judgement| judgement.rule == **of.name())
+            .filter_map(|judgement| judgement.fingerprint.clone().map(Fingerprint::from))
+            .collect();
+        match finding {
+            Finding::Fire(firing) if found.is_empty() => {
+                found.push(Fingerprint::of(&firing.labels));
+            }
+            Finding::Resolve { labels, .. } if found.is_empty() => {
+                found.extend(self.firing(Fingerprint::of(labels)));
+            }
+            Finding::Observe(_) if found.is_empty() => {
+                found.extend(series.and_then(|fingerprint| self.firing(fingerprint)));
+            }
+            _ => {}
+        }
+        found
+    }
+
+    fn firing(&self, fingerprint: Fingerprint) -> Option<Fingerprint> {
+        self.after.alerts.contains_key(&fingerprint).then_some(fingerprint)
+    }
+
+    fn alerts(&self, rules: &[RuleSaid]) -> Vec<AlertSaid> {
+        let wanted = rules.iter().flat_map(|said| said.alerts.iter());
+        let mut made = self.made();
+        wanted
+            .filter_map(|fingerprint| {
+                let changed = self.done.changes.alerts.iter();
+                let alert = changed
+                    .chain(self.after.alerts.values())
+                    .find(|alert| alert.fingerprint == *fingerprint)
+                    .cloned();
+                Some(alert_said(self, made.remove(fingerprint).or(alert)?))
+            })
+            .collect()
+    }
+
+    /// The alerts of an event that was judged before, as today's rules would have begun them.
+    fn made(&self) -> BTreeMap<Fingerprint, Alert> {
+        if !self.question.judged {
+            return BTreeMap::new();
+        }
+        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref());
+        verdicts
+            .into_iter()
+            .filter_map(|verdict| {
+                let Finding::Fire(firing) = verdict.finding else { return None };
+                let received = self.event.received_at;
+                let snapshot = self.event.snapshot();
+                let (alert, _) = alerts::fire(None, &verdict.rule, &firing, snapshot, received);
+                Some((alert.fingerprint.clone(), alert))
+            })
+            .collect()
+    }
+}
+
+/// Why a rule does not match, when no expression failed.
+fn why_no_match(of: RuleRef<'_>, expressions: &[Traced]) -> Option<String> {
+    let is = |key: &str, outcome: &str| {
+        expressions.iter().any(|traced| traced.key == key && traced.outcome == outcome)
+    };
+    if is("when", "false") {
+        return Some("when is false".to_owned());
+    }
+    if is("resolve_on.when", "false") {
+        return Some("resolve_on.when is false".to_owned());
+    }
+    let takes_value = of.shape().is_some();
+    takes_value.then(|| "the value is null".to_owned())
+}
+
+/// What a series is about, in words.
+fn shape_text(shape: &Shape) -> String {
+    let span = |span: std::time::Duration| {
+        crate::template::duration_text(i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
+    };
+    match shape {
+        Shape::Gauge { .. } => "latest value".to_owned(),
+        Shape::Absence { absent_for } => format!("nothing for {}", span(*absent_for)),
+        Shape::Window { over, aggregate } => {
+            let aggregate = format!("{aggregate:?}").to_lowercase();
+            match over {
+                Over::Sliding(over) => format!("{aggregate} over {}", span(*over)),
+                Over::Calendar(Period::Day, _) => format!("{aggregate} in the day"),
+                Over::Calendar(Period::Week, _) => format!("{aggregate} in the week"),
+                Over::Calendar(Period::Month, _) => format!("{aggregate} in the month"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

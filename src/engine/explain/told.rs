@@ -1,0 +1,261 @@
+//! Who would hear of an alert: routes, groups, what keeps it quiet, and the message.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Asked;
+use crate::alerts::{Alert, Group, Inhibitor, Message, Notice, Reason, Route, Step, Suppression};
+use crate::clock;
+use crate::engine::step::Batch;
+use crate::engine::tell::{group_key, message};
+use crate::notify::{self, Integration, Parcel, Receiver};
+use crate::rules::Labels;
+use crate::store::NewDelivery;
+use crate::template::truncate;
+
+/// How far ahead the next notice is looked for.
+const AHEAD_MAX: Duration = Duration::from_hours(24);
+/// Longest rendered message, in characters; more is cut.
+const TEXT_CHARS_MAX: usize = 16_384;
+/// Key of a delivery that is not made.
+const NO_KEY: &str = "explain";
+
+/// An alert that an event concerns, and who would hear of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AlertSaid {
+    /// The alert: as it stands after the event; of an event that was judged before, as today's rules would have begun it.
+    #[serde(flatten)]
+    pub alert: Alert,
+    /// Since when it fired before the event, or, of an event that was judged before, fires now.
+    pub fires_since: Option<Timestamp>,
+    /// What keeps it quiet in all groups: silences and inhibiting alerts that hold.
+    pub quiet: Vec<Quiet>,
+    /// What each node of the routing tree says to it.
+    pub routes: Vec<Step>,
+    /// Its groups, one for each route that takes it.
+    pub groups: Vec<GroupSaid>,
+}
+
+/// Something that keeps an alert quiet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Quiet {
+    /// What.
+    #[serde(flatten)]
+    pub why: Suppression,
+    /// For people: the silence's comment, the inhibiting alert's labels.
+    pub detail: String,
+    /// When it ends; `None` where nobody knows.
+    pub until: Option<Timestamp>,
+}
+
+/// A group that holds the alert, or would.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupSaid {
+    /// Its key.
+    pub key: String,
+    /// Identity of its route.
+    pub route: String,
+    /// Who hears of it.
+    pub receiver: String,
+    /// The ways to the receiver, by id.
+    pub integrations: Vec<String>,
+    /// Labels that make the group.
+    pub labels: Labels,
+    /// Alerts in it; 0 when there is no such group.
+    pub alerts: usize,
+    /// What keeps the route quiet at this time of the day.
+    pub muted: Option<Quiet>,
+    /// When it is told next.
+    pub next: Option<Timestamp>,
+    /// Which setting says so: `group_wait`, `group_interval` or `repeat_interval`.
+    pub next_by: Option<&'static str>,
+    /// What each integration knows of the alert before this event.
+    pub told: Vec<ToldSaid>,
+    /// What is told now, or else at `next`; for an event that was judged before, what a first notice would say.
+    pub notices: Vec<NoticeSaid>,
+}
+
+/// What an integration knows of an alert.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToldSaid {
+    /// The integration's id.
+    pub integration: String,
+    /// When it was told last.
+    pub at: Timestamp,
+    /// Whether it knows the alert as firing.
+    pub firing: bool,
+}
+
+/// A message by one integration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NoticeSaid {
+    /// The integration's id.
+    pub integration: String,
+    /// `email`, `slack` and so on.
+    pub channel: &'static str,
+    /// Its targets; one empty text where there is just one place.
+    pub targets: Vec<String>,
+    /// Why.
+    pub reason: Reason,
+    /// When it is queued.
+    pub at: Timestamp,
+    /// As the receiver would get it; cut at 16,384 characters.
+    pub text: String,
+}
+
+/// Says all that is to be said of an alert.
+pub(super) fn alert_said(asked: &Asked<'_>, alert: Alert) -> AlertSaid {
+    let route = &asked.policy.route;
+    let groups =
+        route.take(&alert.labels).into_iter().map(|route| group_said(asked, route, &alert));
+    let groups = groups.collect();
+    let before = if asked.question.judged { &asked.after } else { &asked.before };
+    AlertSaid {
+        fires_since: before.alerts.get(&alert.fingerprint).map(|alert| alert.starts_at),
+        quiet: quiet(asked, &alert),
+        routes: route.explain(&alert.labels),
+        groups,
+        alert,
+    }
+}
+
+/// The silences and the alerts that keep an alert quiet now.
+fn quiet(asked: &Asked<'_>, alert: &Alert) -> Vec<Quiet> {
+    let alerts = &asked.after.alerts;
+    let inhibitor = Inhibitor::new(&asked.policy.inhibit_rules, alerts.values());
+    let source = inhibitor.inhibited_by(alert).map(|source| {
+        let detail = alerts.get(&source).map(|source| {
+            let labels = source.labels.iter().map(|(name, value)| format!("{name}={value:?}"));
+            labels.collect::<Vec<_>>().join(" ")
+        });
+        let detail = detail.unwrap_or_default();
+        Quiet { why: Suppression::Inhibited(source), detail, until: None }
+    });
+    let silences = asked.after.silences.silences.iter();
+    let silences = silences.filter(|silence| silence.silences(&alert.labels, asked.at));
+    let silences = silences.map(|silence| Quiet {
+        why: Suppression::Silenced(silence.id.clone()),
+        detail: format!("{}: {}", silence.created_by, silence.comment),
+        until: Some(silence.ends_at),
+    });
+    source.into_iter().chain(silences).collect()
+}
+
+fn group_said(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupSaid {
+    let (key, labels) = group_key(route, &alert.labels);
+    let group = asked.after.groups.get(&key);
+    let next = group.and_then(|group| group.deadline(&route.timing));
+    let next_by = group.filter(|_| next.is_some()).map(|group| {
+        if group.flushed_at.is_none() {
+            "group_wait"
+        } else if group.next_flush == next {
+            "group_interval"
+        } else {
+            "repeat_interval"
+        }
+    });
+    let known = asked.before.groups.get(&key).into_iter().flat_map(|group| &group.told);
+    let told = known.map(|(integration, told)| {
+        let firing = told.firing.contains(&alert.fingerprint);
+        ToldSaid { integration: integration.clone(), at: told.at, firing }
+    });
+    let told = told.collect();
+    let alerts = group.map_or(0, |group| group.members.len());
+    let muted = asked.policy.muted(route, asked.at);
+    let receiver = asked.policy.receivers.get(&route.receiver);
+    let integrations = receiver.map(|receiver| receiver.integrations.as_slice());
+    let integrations = integrations.unwrap_or_default().iter().map(|one| one.id.clone());
+    GroupSaid {
+        route: route.id.clone(),
+        receiver: route.receiver.clone(),
+        integrations: integrations.collect(),
+        labels: labels.clone(),
+        alerts,
+        muted: muted.map(|why| Quiet { why, detail: String::new(), until: None }),
+        next,
+        next_by,
+        told,
+        notices: receiver
+            .map(|receiver| notices(asked, receiver, (route, &key, labels), alert, next))
+            .unwrap_or_default(),
+        key,
+    }
+}
+
+/// What is told of the alert: now, or at the group's next time.
+fn notices(
+    asked: &Asked<'_>,
+    receiver: &Receiver,
+    (route, key, labels): (&Route, &str, Labels),
+    alert: &Alert,
+    next: Option<Timestamp>,
+) -> Vec<NoticeSaid> {
+    let rendered = |integration: &Integration, message: &Message, at: Timestamp| {
+        rendered(asked, integration, message, at)
+    };
+    if asked.question.judged {
+        let group = Group::new(key.to_owned(), route.id.clone(), labels, asked.at);
+        let of = |integration: &Integration| Notice {
+            integration: integration.id.clone(),
+            reason: Reason::First,
+            alerts: vec![alert.clone()],
+            causes: Vec::new(),
+        };
+        return receiver
+            .integrations
+            .iter()
+            .map(|one| {
+                let message = message(asked.policy, receiver, &group, &of(one), asked.at);
+                rendered(one, &message, asked.at)
+            })
+            .collect();
+    }
+    let mut queued: Vec<NewDelivery> = asked.done.changes.deliveries.clone();
+    let tells = |delivery: &NewDelivery| {
+        let alerts = &delivery.message.alerts;
+        delivery.group_key == key && alerts.iter().any(|one| one.fingerprint == alert.fingerprint)
+    };
+    if !queued.iter().any(tells)
+        && let Some(next) = next.filter(|next| *next <= clock::add(asked.at, AHEAD_MAX))
+    {
+        let mut ahead = asked.after.clone();
+        let mut batch = Batch::new(&mut ahead, asked.policy, next);
+        batch.run_timers(next);
+        queued = batch.judged.changes.deliveries;
+    }
+    let of = |one: &Integration| {
+        let delivery =
+            queued.iter().find(|delivery| tells(delivery) && delivery.integration == one.id)?;
+        Some(rendered(one, &delivery.message, delivery.created_at))
+    };
+    receiver.integrations.iter().filter_map(of).collect()
+}
+
+/// A message as its receiver would get it.
+fn rendered(
+    asked: &Asked<'_>,
+    integration: &Integration,
+    message: &Message,
+    at: Timestamp,
+) -> NoticeSaid {
+    let targets = integration.channel.targets();
+    let parcel = Parcel {
+        key: NO_KEY.to_owned(),
+        target: targets.first().cloned().unwrap_or_default(),
+        attempt: 1,
+        now: at,
+        message: message.clone(),
+    };
+    let text = notify::preview(&integration.channel, &parcel, asked.question.wording)
+        .unwrap_or_else(|error| format!("cannot be rendered: {error}"));
+    NoticeSaid {
+        integration: integration.id.clone(),
+        channel: integration.channel.kind(),
+        targets,
+        reason: message.reason,
+        at,
+        text: truncate(&text, TEXT_CHARS_MAX),
+    }
+}
