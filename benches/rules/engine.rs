@@ -107,7 +107,7 @@ fn after(policy: &Policy, mut state: State, events: &[StoredEvent]) -> State {
 }
 
 /// Events in a second by these rules alone.
-pub fn rate(rules: RuleSet, event: &Event) -> f64 {
+pub(crate) fn rate(rules: RuleSet, event: &Event) -> f64 {
     let policy = with(rules);
     let events = batch(event, 1, BATCH, SignedDuration::from_millis(10));
     let state = after(&policy, State::default(), &events);
@@ -116,7 +116,7 @@ pub fn rate(rules: RuleSet, event: &Event) -> f64 {
 }
 
 /// A window costs the same however much is in it, and however many series its rule has.
-pub fn windows(event: &Event) {
+pub(crate) fn windows(event: &Event) {
     let gap = SignedDuration::from_millis(80);
     for value in ["sum(payload.total_cost)", "distinct(payload.call_leg_id)", "max(payload.number)"]
     {
@@ -150,7 +150,7 @@ pub fn windows(event: &Event) {
 }
 
 /// The shipped rules again and again until there are a hundred, and events of the kinds they name.
-pub fn starters() {
+pub(crate) fn starters() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rules");
     let mut files: Vec<_> = std::fs::read_dir(folder).expect("is there").flatten().collect();
     files.sort_by_key(std::fs::DirEntry::path);
@@ -200,7 +200,7 @@ groups:
 "#;
 
 /// A thousand alerts that fire, in a hundred groups.
-pub fn firing() {
+pub(crate) fn firing() {
     let inhibit: String = (0..10)
         .map(|n| {
             format!(
