@@ -242,11 +242,11 @@ impl Found {
         self.without_payload += u64::from(event.payload.is_null());
         *(if shown { &mut self.events } else { &mut self.warm_up_events }) += 1;
         let received_at = event.received_at;
-        if catch_unwind(AssertUnwindSafe(|| world.refeed(stored))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| world.refeed(&stored))).is_err() {
             bail!("judging the event at place {seq} of the inbox panicked: please report it");
         }
         let judged = self.events + self.warm_up_events;
-        if judged % PROGRESS_EVENTS == 0 {
+        if judged.is_multiple_of(PROGRESS_EVENTS) {
             output::progress(&format!("{judged} events judged, up to {received_at:.0}"));
         }
         Ok(())

@@ -263,7 +263,7 @@ fn notice(section: &Section<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
             match CHANNELS.into_iter().find(|known| *known == text.value) {
                 Some(known) => channels.push(known),
                 None => {
-                    section.error("channels", format!("expected one of {}", CHANNELS.join(", ")))
+                    section.error("channels", format!("expected one of {}", CHANNELS.join(", ")));
                 }
             }
         }

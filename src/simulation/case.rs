@@ -1,5 +1,6 @@
 //! What a case says: events at times, and what is expected of them.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -143,8 +144,7 @@ impl Field {
                 }
             }
         };
-        text.push_str(&format!("-{n}"));
-        true
+        write!(text, "-{n}").is_ok()
     }
 }
 

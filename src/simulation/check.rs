@@ -95,14 +95,13 @@ fn compare<E, G>(
         .collect();
     let mut lines = Vec::new();
     for (expected, found) in expected.iter().zip(&pairs) {
-        match found.and_then(|found| got.get(found)) {
-            Some(got) => lines.push(format!("  {}", show_got(got))),
-            None => {
-                let mut shown = show_expected(expected, &left).into_iter();
-                lines.extend(shown.next().map(|line| format!("- {line}")));
-                lines.extend(shown.map(|line| format!("    {line}")));
-            }
+        if let Some(got) = found.and_then(|found| got.get(found)) {
+            lines.push(format!("  {}", show_got(got)));
+            continue;
         }
+        let mut shown = show_expected(expected, &left).into_iter();
+        lines.extend(shown.next().map(|line| format!("- {line}")));
+        lines.extend(shown.map(|line| format!("    {line}")));
     }
     lines.extend(left.iter().map(|got| format!("+ {}", show_got(got))));
     lines

@@ -145,20 +145,20 @@ impl<'p> World<'p> {
             return Fed::Duplicate;
         }
         let seq = self.seq + 1;
-        self.judge(StoredEvent { seq, event });
+        self.judge(&StoredEvent { seq, event });
         Fed::New
     }
 
     /// Judges an event that the store has kept: the store knew that it is no duplicate.
-    pub fn refeed(&mut self, stored: StoredEvent) {
+    pub fn refeed(&mut self, stored: &StoredEvent) {
         self.advance(stored.event.received_at);
         self.judge(stored);
     }
 
     /// Judges an event and those that tollbell raises meanwhile, then whatever is due at once.
-    fn judge(&mut self, stored: StoredEvent) {
+    fn judge(&mut self, stored: &StoredEvent) {
         self.seq = self.seq.max(stored.seq);
-        let raised = self.step(&[&stored]);
+        let raised = self.step(&[stored]);
         self.take_in(raised);
         self.run_timers(self.now);
     }

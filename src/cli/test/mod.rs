@@ -112,7 +112,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Format::Text => {
             output::all_problems(&problems);
-            results.iter().for_each(|result| output::line(&result.text()));
+            for result in &results {
+                output::line(&result.text());
+            }
             let mut ends = vec![format!("{passed} passed")];
             ends.extend((failed > 0).then(|| format!("{failed} failed")));
             let cases = output::count(results.len(), "case", "cases");

@@ -82,8 +82,28 @@ async fn events_are_listed_by_kind_account_and_state(store: &Store) {
     }
 }
 
+async fn events_are_read_by_the_time_at_which_they_came(store: &Store) {
+    for (id, minutes) in [("a", 0), ("b", 10), ("c", 5), ("d", 20)] {
+        let event = Event { received_at: at(minutes), ..event(id) };
+        store.record(event).await.expect("records");
+    }
+    for (from, to, after, limit, expected) in [
+        (0, 99, 0, 10, "abcd"),
+        (0, 20, 0, 10, "abc"),
+        (5, 20, 0, 10, "bc"),
+        (5, 20, 2, 10, "c"),
+        (0, 99, 1, 2, "bc"),
+        (30, 99, 0, 10, ""),
+    ] {
+        let events = store.events_between(at(from), at(to), after, limit).await.expect("reads");
+        let ids: String = events.iter().flatten().map(|stored| stored.event.id.as_str()).collect();
+        assert_eq!(ids, expected, "{from} {to} {after} {limit}");
+    }
+}
+
 on_sqlite! {
     an_event_comes_back_as_it_went_in
     an_event_is_kept_once_within_its_window
     events_are_listed_by_kind_account_and_state
+    events_are_read_by_the_time_at_which_they_came
 }

@@ -78,7 +78,8 @@ const RANGE: [&str; 4] = ["--from", "2026-01-05T09:00:00Z", "--to", "2026-01-05T
 #[tokio::test(flavor = "multi_thread")]
 async fn replay_shows_who_would_have_been_told_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (dir, _) = (dir.path(), filled(dir.path()).await);
+    let dir = dir.path();
+    filled(dir).await;
     let database = fs::read(dir.join("data/t.db")).unwrap();
     let replay = |args: &[&str]| run(dir, &[&with_config(&["replay"])[..], args].concat());
 
