@@ -1,13 +1,12 @@
 //! Files that the configuration names: texts, secrets, globs.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::folder::Folder;
 use super::section::Section;
-use super::yaml::FILE_BYTES_MAX;
 use crate::problem::Problem;
 use crate::secret::Secret;
 
@@ -34,21 +33,8 @@ pub(super) struct Found {
     pub(super) text: SecretString,
 }
 
-/// Reads a text file within the size bound. The error says why not.
-pub(super) fn read(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let mut text = String::new();
-    file.take(FILE_BYTES_MAX as u64 + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() > FILE_BYTES_MAX {
-        return Err("larger than 1 MiB".to_owned());
-    }
-    Ok(text)
-}
-
 /// The secret of `name` or `name_file`, exactly one of them; `None` when absent or reported.
-pub(super) fn secret(section: &Section<'_>, name: &str, base: &Path) -> Option<Found> {
+pub(super) fn secret(section: &Section<'_>, name: &str, base: &Folder) -> Option<Found> {
     let file_key = format!("{name}_file");
     let (inline, file) = (section.text(name), section.text(&file_key));
     let (secret, key, place) = match (inline, file) {
@@ -60,7 +46,7 @@ pub(super) fn secret(section: &Section<'_>, name: &str, base: &Path) -> Option<F
         (Some(text), None) => (Secret::inline(text.value), name.to_owned(), "inline".to_owned()),
         (None, Some(path)) => (Secret::File(base.join(&path.value)), file_key, path.value),
     };
-    let text = match secret.read() {
+    let text = match base.read_secret(&secret) {
         Ok(text) => text,
         Err(error) => {
             section.error(&key, format!("missing secret file: {error}"));
@@ -75,7 +61,7 @@ pub(super) fn secret(section: &Section<'_>, name: &str, base: &Path) -> Option<F
 }
 
 /// As [`secret`], and its absence is an error.
-pub(super) fn needed_secret(section: &Section<'_>, name: &str, base: &Path) -> Option<Found> {
+pub(super) fn needed_secret(section: &Section<'_>, name: &str, base: &Folder) -> Option<Found> {
     let file_key = format!("{name}_file");
     if !section.has_any(&[name, &file_key]) {
         let message = format!("missing key {name:?} or {file_key:?}");
@@ -85,10 +71,10 @@ pub(super) fn needed_secret(section: &Section<'_>, name: &str, base: &Path) -> O
 }
 
 /// The `tls_config.ca_file` of an integration, if it holds a certificate.
-pub(super) fn ca_file(entry: &Section<'_>, base: &Path) -> Option<PathBuf> {
+pub(super) fn ca_file(entry: &Section<'_>, base: &Folder) -> Option<PathBuf> {
     let section = entry.section("tls_config");
-    let path = base.join(section.text("ca_file")?.value);
-    match read(&path) {
+    let path = base.join(&section.text("ca_file")?.value);
+    match base.read(&path) {
         Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return Some(path),
         Ok(_) => section.error("ca_file", "the file holds no PEM certificate"),
         Err(message) => section.error("ca_file", message),

@@ -15,6 +15,7 @@ mod section;
 mod env;
 pub(crate) mod units;
 mod files;
+mod folder;
 mod server;
 mod accounts;
 mod receivers;
@@ -40,6 +41,7 @@ use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 
 pub use env::{Env, system_env};
+pub use folder::Sources;
 pub use schema::schema;
 
 use crate::alerts::{InhibitRule, Route, TimeInterval};
@@ -48,6 +50,7 @@ use crate::intake::signature::PublicKey;
 use crate::notify::{Receiver, Wording};
 use crate::problem::{Problem, Severity};
 use crate::rules::{Labels, RuleSet};
+use folder::Folder;
 use intervals::Intervals;
 use section::{Problems, Section};
 
@@ -75,7 +78,7 @@ pub struct Config {
     pub inhibit_rules: Vec<InhibitRule>,
     /// Named hours and days.
     pub time_intervals: Vec<TimeInterval>,
-    /// 16 hexadecimal digits of a SHA-256 over the files' bytes.
+    /// 16 hexadecimal digits of a SHA-256 over the files' bytes, without secrets' files.
     pub hash: String,
     _checked: Checked,
 }
@@ -138,13 +141,17 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// All problems in the order of the files.
     pub problems: Vec<Problem>,
+    /// [`Config::hash`], of files that cannot be used, too.
+    pub hash: String,
+    /// The files that were looked at.
+    pub sources: Sources,
 }
 
 /// What the readers of the sections share.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     /// Directory that relative paths start from.
-    base: &'a Path,
+    base: &'a Folder,
     problems: &'a Problems,
     /// What routes and rules may name.
     intervals: &'a Intervals<'a>,
@@ -152,9 +159,9 @@ struct Context<'a> {
 
 /// Reads the main file at `path` and all that it names.
 pub fn load(path: &Path, env: Env<'_>) -> Loaded {
-    let base = path.parent().unwrap_or_else(|| Path::new(""));
-    match files::read(path) {
-        Ok(text) => parse(&path.to_string_lossy(), &text, base, env),
+    let folder = Folder::new(path.parent().unwrap_or_else(|| Path::new("")));
+    match folder.read(path) {
+        Ok(text) => read(&path.to_string_lossy(), &text, folder, env),
         Err(message) => {
             let message = format!("{}: {message}", path.display());
             let problem = Problem {
@@ -164,26 +171,36 @@ pub fn load(path: &Path, env: Env<'_>) -> Loaded {
                 message,
                 hint: None,
             };
-            Loaded { config: None, problems: vec![problem] }
+            Loaded {
+                config: None,
+                problems: vec![problem],
+                hash: String::new(),
+                sources: folder.into_sources(),
+            }
         }
     }
 }
 
 /// Reads a main file that is in memory; the paths in it start from `base`.
 pub fn parse(file_name: &str, text: &str, base: &Path, env: Env<'_>) -> Loaded {
+    read(file_name, text, Folder::new(base), env)
+}
+
+fn read(file_name: &str, text: &str, folder: Folder, env: Env<'_>) -> Loaded {
     let name: Arc<str> = Arc::from(file_name);
     let problems = Problems::default();
     let mut sources = vec![files::Source { name: Arc::clone(&name), text: text.to_owned() }];
     let parts = yaml::parse(&name, text, &problems).map(|mut tree| {
         env::expand_all(&mut tree, env, &problems);
         let root = Section::open(&tree, &words::CONFIG, String::new(), &problems);
-        Parts::read(&root, base, &problems, &mut sources)
+        Parts::read(&root, &folder, &problems, &mut sources)
     });
     let names: Vec<Arc<str>> = sources.iter().map(|source| Arc::clone(&source.name)).collect();
     let problems = problems.into_sorted(&names);
     let sound = problems.iter().all(|problem| problem.severity != Severity::Error);
-    let config = parts.filter(|_| sound).and_then(|parts| parts.check(hash(&sources)));
-    Loaded { config, problems }
+    let hash = hash(&sources, &folder);
+    let config = parts.filter(|_| sound).and_then(|parts| parts.check(hash.clone()));
+    Loaded { config, problems, hash, sources: folder.into_sources() }
 }
 
 /// What the sections gave; complete only if there is no error.
@@ -202,7 +219,7 @@ struct Parts {
 impl Parts {
     fn read(
         root: &Section<'_>,
-        base: &Path,
+        base: &Folder,
         problems: &Problems,
         sources: &mut Vec<files::Source>,
     ) -> Self {
@@ -258,8 +275,9 @@ impl Parts {
     }
 }
 
-fn hash(sources: &[files::Source]) -> String {
-    digest(sources.iter().map(|source| source.text.as_str()), HASH_BYTES)
+fn hash(sources: &[files::Source], folder: &Folder) -> String {
+    let texts = sources.iter().map(|source| source.text.as_str());
+    digest(texts.chain([folder.contents().as_str()]), HASH_BYTES)
 }
 
 /// The first `bytes` bytes of a SHA-256 over length-prefixed texts, in hexadecimal.

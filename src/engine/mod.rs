@@ -16,8 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 pub use policy::Policy;
 use report::Changed;
@@ -43,8 +43,11 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 pub struct Deps {
     /// Where events come from and changes go to.
     pub store: Store,
-    /// The rules, routes and receivers in force.
-    pub policy: Arc<ArcSwap<Policy>>,
+    /// The rules, routes and receivers in force; a batch sees one state of them.
+    pub policy: Arc<watch::Sender<Arc<Policy>>>,
+    /// Told the [`Policy::config_hash`] after the first commit under a policy: from then on nothing is queued by the
+    /// one before.
+    pub fitted: Arc<watch::Sender<String>>,
     /// Time.
     pub clock: Clock,
     /// Counters.
@@ -55,14 +58,17 @@ pub struct Deps {
 pub async fn run(deps: Deps, tasks: Tasks) {
     let mut engine = Engine { deps: deps.clone(), state: None };
     let mut recorded = deps.store.recorded();
+    let mut policy = deps.policy.subscribe();
     while !tasks.is_stopping() {
-        // Registered before the look, so that no event slips in between.
+        // Registered before the look, so that nothing slips in between.
         recorded.borrow_and_update();
+        policy.borrow_and_update();
         match engine.turn().await {
             Ok(Turn::More) => {}
             Ok(Turn::Idle { until }) => {
                 tokio::select! {
                     _ = recorded.changed() => {}
+                    _ = policy.changed() => {}
                     () = deps.clock.sleep_until(until) => {}
                     () = tasks.stopping() => {}
                 }
@@ -116,7 +122,7 @@ impl Engine {
     /// Judges one batch, or the timers that are due.
     async fn turn(&mut self) -> Result<Turn, StoreError> {
         let now = self.deps.clock.now();
-        let hash = self.deps.policy.load().config_hash.clone();
+        let hash = self.deps.policy.borrow().config_hash.clone();
         let state = self.state().await?;
         let (cursor, deadline) = (state.cursor(), state.next_deadline());
         let fits = state.is_fitted_to(&hash);
@@ -167,7 +173,7 @@ impl Engine {
             .iter()
             .map(|one| one.as_ref().map_err(|unreadable| Trouble::Event(unreadable.detail.clone())))
             .collect::<Result<Vec<&StoredEvent>, Trouble>>()?;
-        let policy = self.deps.policy.load_full();
+        let policy = Arc::clone(&self.deps.policy.borrow());
         self.state().await.map_err(Trouble::Store)?;
         self.bring(&events).await.map_err(Trouble::Store)?;
         // Out of `self` until the commit: whatever goes wrong below, a state that ran ahead is gone.
@@ -176,6 +182,11 @@ impl Engine {
             .map_err(|_panic| Trouble::Event("judging it panicked".to_owned()))?;
         self.commit(judged).await?;
         state.send_back();
+        if *self.deps.fitted.borrow() != policy.config_hash {
+            // Families that are declared anew have lost what they showed.
+            publish_totals(&state, &self.deps.metrics);
+            self.deps.fitted.send_replace(policy.config_hash.clone());
+        }
         self.state = Some(state);
         Ok(())
     }
@@ -247,6 +258,10 @@ fn publish(report: &Report, metrics: &Metrics) {
     }
     for row in report.totals.metered.values() {
         metrics.user_is(row);
+    }
+    // The one without labels is declared anew with its family.
+    for row in report.unmetered.iter().filter(|row| !row.labels.is_empty()) {
+        metrics.remove_user(&row.name, &row.labels);
     }
     for row in report.totals.spent.values() {
         metrics.spend_is(row);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::state::Totals;
+use crate::rules::MeterRow;
 
 /// What is counted and logged of a batch that was committed.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Report {
     pub(super) overflowed: BTreeMap<Arc<str>, u64>,
     /// Totals that changed.
     pub(super) totals: Totals,
+    /// Series of the user's metrics that are gone.
+    pub(super) unmetered: Vec<MeterRow>,
     /// Alerts that found no room in their group.
     pub(super) crowded_out: usize,
 }
