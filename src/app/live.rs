@@ -57,6 +57,7 @@ impl Live {
         let hash = config.hash.clone();
         self.metrics.names_are(&parts::names(&config));
         parts::declare(&self.metrics, &config);
+        self.metrics.config_loaded(true, self.clock.now());
         self.known = ways.ids();
         let receivers = ways.receivers().clone();
         self.lanes.take(ways);
@@ -65,7 +66,10 @@ impl Live {
         self.intake.store(Arc::new(accounts));
         let fits = self.fitted.wait_for(|fitted| *fitted == hash);
         if tokio::time::timeout(FIT_WAIT, fits).await.is_err() {
-            tracing::warn!(config = hash, "the rules wait for a commit of the store to take effect");
+            tracing::warn!(
+                config = hash,
+                "the rules wait for a commit of the store to take effect"
+            );
         }
         self.tidy().await;
         Reloaded { config: hash, warnings }

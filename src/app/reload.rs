@@ -74,13 +74,13 @@ impl Reloader {
             let next_look = self.watch.as_ref().map(Watch::next);
             tokio::select! {
                 waiting = self.asked.next() => {
-                    let outcome = self.reload("asked").await;
+                    let outcome = self.reload_until(&tasks, "asked").await;
                     waiting.answer(&outcome);
                 }
                 () = clock.sleep_until(next_look.unwrap_or(Timestamp::MAX)), if next_look.is_some() => {
                     if self.look().await {
                         // Logged and counted; nobody waits for it.
-                        drop(self.reload("the files have changed").await);
+                        drop(self.reload_until(&tasks, "the files have changed").await);
                     }
                 }
                 () = self.live.untidy() => self.live.tidy().await,
@@ -101,6 +101,18 @@ impl Reloader {
         // A look that panicked found nothing new.
         let found = found.unwrap_or_else(|_panic| watch.sources().clone());
         watch.looked(found, self.live.clock.now())
+    }
+
+    /// Reloads, but keeps no shutdown waiting: what a reload puts into force, it does in one go.
+    async fn reload_until(
+        &mut self,
+        tasks: &Tasks,
+        why: &'static str,
+    ) -> Result<Reloaded, ReloadError> {
+        tokio::select! {
+            outcome = self.reload(why) => outcome,
+            () = tasks.stopping() => Err(ReloadError::Unavailable),
+        }
     }
 
     async fn reload(&mut self, why: &'static str) -> Result<Reloaded, ReloadError> {
@@ -125,7 +137,6 @@ impl Reloader {
         };
         let reloaded = self.live.take(config, ways, problems).await;
         self.since = self.live.clock.now();
-        self.live.metrics.config_loaded(true, self.since);
         for warning in &reloaded.warnings {
             tracing::warn!("{warning}");
         }

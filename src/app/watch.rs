@@ -51,3 +51,42 @@ impl Watch {
         self.seen = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// What a load of the file finds; it need not be a configuration.
+    fn load(path: &std::path::Path) -> Sources {
+        crate::config::load(path, &|_name| None).sources
+    }
+
+    #[test]
+    fn two_looks_must_agree_and_what_was_loaded_is_not_loaded_again() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("tollbell.yaml");
+        fs::write(&path, "a").expect("write");
+        let now = Timestamp::UNIX_EPOCH;
+        let mut watch = Watch::new(load(&path), now);
+        let mut look = |watch: &mut Watch, text: Option<&str>| {
+            match text {
+                Some(text) => fs::write(&path, text).expect("write"),
+                None => fs::remove_file(&path).expect("remove"),
+            }
+            let found = watch.sources().look();
+            watch.looked(found, now)
+        };
+        assert!(!look(&mut watch, Some("a")), "nothing changed");
+        assert!(!look(&mut watch, Some("ab")), "being written");
+        assert!(!look(&mut watch, Some("abc")), "still being written");
+        assert!(look(&mut watch, Some("abc")));
+        watch.loaded(load(&dir.path().join("tollbell.yaml")));
+        assert!(!look(&mut watch, Some("abc")), "good or bad, it was loaded");
+        assert!(!look(&mut watch, None), "between two names");
+        assert!(!look(&mut watch, Some("abc")), "it is as before");
+        assert!(!look(&mut watch, None));
+        assert_eq!(watch.next(), clock::add(now, PERIOD));
+    }
+}

@@ -106,8 +106,7 @@ impl Sources {
         let now = |(path, seen): (&PathBuf, &Seen)| {
             // A pipe can be read once only, and what it held does not change.
             let is_stream = path.metadata().is_ok_and(|found| !found.is_file());
-            let content =
-                if is_stream { seen.content.clone() } else { content(&bytes(path)) };
+            let content = if is_stream { seen.content.clone() } else { content(&bytes(path)) };
             (path.clone(), Seen { content, secret: seen.secret })
         };
         let named = |(folder, pattern): &(PathBuf, String)| {

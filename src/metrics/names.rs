@@ -148,6 +148,8 @@ impl Metrics {
         remove(&self.rule_evaluations, "rule", &rules);
         remove(&self.events_late, "rule", &rules);
         remove(&self.series_overflow, "rule", &rules);
+        // Alerts that are still kept are back at the next scrape.
+        remove(&self.alerts, "alertname", &gone(&before.alerts, &now.alerts));
         let receivers = gone(&before.receivers, &now.receivers);
         remove(&self.notifications, "receiver", &receivers);
         remove(&self.notifications_failed, "receiver", &receivers);

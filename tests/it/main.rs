@@ -31,6 +31,7 @@ mod alertmanager;
 mod interop;
 mod metrics;
 mod shutdown;
+mod reload;
 mod cli;
 mod logs;
 mod chart;
