@@ -41,18 +41,24 @@ impl Tasks {
         }));
     }
 
+    /// Tasks of this process that can be told to end on their own, before the others. They end with the others, too.
+    #[must_use]
+    pub fn branch(&self) -> Self {
+        Self { stop: self.stop.child_token(), ..self.clone() }
+    }
+
     /// Runs `work` that ends by itself, such as one send; shutdown waits for it.
     #[expect(clippy::disallowed_methods, reason = "this is where tasks are spawned")]
     pub fn spawn_short(&self, work: impl Future<Output = ()> + Send + 'static) {
         drop(tokio::spawn(self.tracker.track_future(work)));
     }
 
-    /// Resolves when shutdown begins.
+    /// Resolves when shutdown begins, or this branch is told to end.
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
     }
 
-    /// Whether shutdown has begun.
+    /// Whether shutdown has begun, or this branch was told to end.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }

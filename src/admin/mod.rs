@@ -1,4 +1,6 @@
-//! The private listener: metrics and health. Never reachable by the public address.
+//! The private listener: metrics, health and reloads. Never reachable by the public address.
+
+mod reload;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +10,8 @@ use actix_web::dev::Server;
 use actix_web::http::header::ContentType;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
+pub use self::reload::{Asked, Reload, ReloadError, Reloaded, Waiting};
+use crate::alerts::SilenceState;
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
 use crate::store::{DeliveryState, Store, StoreError};
@@ -30,6 +34,8 @@ pub struct Deps {
     pub clock: Clock,
     /// Set when shutdown begins: `/readyz` then says no.
     pub stopping: Arc<AtomicBool>,
+    /// Asks for reloads; `None` where there is nothing to load.
+    pub reload: Option<Reload>,
 }
 
 /// Serves until stopped by its handle.
@@ -40,6 +46,7 @@ pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Ser
             .route("/metrics", web::get().to(metrics))
             .route("/livez", web::get().to(async || HttpResponse::Ok().body("ok\n")))
             .route("/readyz", web::get().to(readyz))
+            .service(web::resource("/-/reload").route(web::post().to(reload::post)))
     })
     .workers(1)
     .max_connections(CONNECTIONS_MAX)
@@ -82,6 +89,14 @@ async fn refresh(deps: &Deps) -> Result<(), StoreError> {
             .iter()
             .map(|found| (found.alertname.as_str(), found.state.as_str(), found.count)),
     );
+    let mut silences = SilenceState::ALL.map(|state| (state, 0));
+    for silence in deps.store.silences().await?.silences {
+        let state = silence.state(now);
+        silences.iter_mut().filter(|(of, _)| *of == state).for_each(|(_, count)| *count += 1);
+    }
+    for (state, count) in silences {
+        deps.metrics.silences_are(state.as_str(), count);
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::log::{self, LogArgs};
 use super::{ConfigArg, Exit, output, runtime};
-use crate::app::{App, Listeners};
+use crate::app::{App, Listeners, Source};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 
@@ -21,6 +21,9 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArg,
+    /// Do not load the configuration again when its files change; SIGHUP and POST /-/reload still do
+    #[arg(long)]
+    no_watch: bool,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -35,7 +38,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     for warning in &loaded.problems {
         tracing::warn!("{warning}");
     }
-    match runtime()?.block_on(serve(config)) {
+    let path = args.config.config.clone();
+    let source = Source {
+        load: Box::new(move || config::load(&path, &config::system_env)),
+        watch: (!args.no_watch).then_some(loaded.sources),
+    };
+    match runtime()?.block_on(serve(config, source)) {
         // Whoever reads the log as JSON gets nothing but JSON.
         Err(error) if args.log.is_json() => {
             tracing::error!("{error:#}");
@@ -54,7 +62,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-async fn serve(config: Config) -> anyhow::Result<Exit> {
+async fn serve(config: Config, source: Source) -> anyhow::Result<Exit> {
     // Before anything starts, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -64,13 +72,12 @@ async fn serve(config: Config) -> anyhow::Result<Exit> {
         public: bind(config.server.listen)?,
         private: bind(config.server.private_listen)?,
     };
-    let app = App::start(config, listeners, Clock::system()).await?;
+    let app = App::start(config, listeners, Clock::system(), Some(source)).await?;
     let asked = loop {
         tokio::select! {
             _ = terminate.recv() => break true,
             _ = interrupt.recv() => break true,
-            // What asks others to reload must not end us without a drain.
-            _ = hangup.recv() => tracing::warn!("SIGHUP ignored: restart to load a changed configuration"),
+            _ = hangup.recv() => app.reload_soon(),
             () = app.failed() => break false,
         }
     };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::matchers::{NO_LABEL_NAME, is_free_label};
 use super::section::{Section, quote};
-use super::{Account, Context, files};
+use super::{Account, Context};
 use crate::intake::signature::PublicKey;
 use crate::problem::{At, Position, Problem};
 use crate::rules::Labels;
@@ -97,7 +97,7 @@ fn keys_of_file(
     context: Context<'_>,
 ) -> Vec<(At<String>, String)> {
     let key = "public_keys_file";
-    let content = match files::read(&context.base.join(&path.value)) {
+    let content = match context.base.read(&context.base.join(&path.value)) {
         Ok(content) if content.trim().is_empty() => {
             section.error(key, "the file holds no public key");
             return Vec::new();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::section::Section;
-use super::{Account, Context, files};
+use super::{Account, Context};
 use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
 use crate::event::{Event, Source};
 use crate::notify::{Parcel, webhook};
@@ -53,7 +53,7 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Body> {
             return None;
         }
         (Some(text), None) => ("body", false, text),
-        (None, Some(path)) => match files::read(&context.base.join(&path.value)) {
+        (None, Some(path)) => match context.base.read(&context.base.join(&path.value)) {
             Ok(text) => ("body_file", true, At::new(text, path.position)),
             Err(message) => {
                 entry.error("body_file", message);

@@ -13,7 +13,7 @@ use super::case_words::CASES;
 use super::section::{Problems, Section, closest, quote};
 use super::trial::Candidate;
 use super::yaml::{self, Data, Node};
-use super::{files, matchers};
+use super::{folder, matchers};
 use crate::event::Source;
 use crate::problem::{Position, Problem, Severity};
 use crate::rules::Labels;
@@ -44,7 +44,7 @@ pub fn cases(path: &Path, config: Option<&Path>) -> CaseFile {
     let name: Arc<str> = Arc::from(path.to_string_lossy());
     let problems = Problems::default();
     let (mut candidate, mut read) = (None, Vec::new());
-    match files::read(path) {
+    match folder::read(path) {
         Ok(text) => {
             if let Some(tree) = yaml::parse(&name, &text, &problems) {
                 let root = Section::open(&tree, &CASES, String::new(), &problems);
@@ -157,7 +157,7 @@ fn event(step: &Section<'_>, base: &Path) -> Option<EventSpec> {
             step.error("event_file", "give event or event_file, not both");
             None
         }
-        (false, Some(path)) => match files::read(&base.join(&path.value)) {
+        (false, Some(path)) => match folder::read(&base.join(&path.value)) {
             Ok(text) => Some(EventSpec {
                 place: path.position,
                 account: None,

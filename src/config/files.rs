@@ -1,13 +1,11 @@
 //! Files that the configuration names: texts, secrets, globs.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::section::Section;
-use super::yaml::FILE_BYTES_MAX;
 use super::{Context, trial};
 use crate::problem::Problem;
 use crate::secret::Secret;
@@ -35,19 +33,6 @@ pub(super) struct Found {
     pub(super) text: SecretString,
 }
 
-/// Reads a text file within the size bound. The error says why not.
-pub(super) fn read(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let mut text = String::new();
-    file.take(FILE_BYTES_MAX as u64 + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() > FILE_BYTES_MAX {
-        return Err("larger than 1 MiB".to_owned());
-    }
-    Ok(text)
-}
-
 /// The secret of `name` or `name_file`, exactly one of them; `None` when absent or reported.
 pub(super) fn secret(section: &Section<'_>, name: &str, context: Context<'_>) -> Option<Found> {
     let file_key = format!("{name}_file");
@@ -61,7 +46,7 @@ pub(super) fn secret(section: &Section<'_>, name: &str, context: Context<'_>) ->
         (Some(text), None) => (Secret::inline(text.value), name.to_owned(), "inline".to_owned()),
         (None, Some(path)) => (Secret::File(context.base.join(&path.value)), file_key, path.value),
     };
-    let text = match secret.read() {
+    let text = match context.base.read_secret(&secret) {
         Ok(text) => text,
         Err(_missing) if context.trial => trial::stand_in(name).unwrap_or_default().into(),
         Err(error) => {
@@ -93,8 +78,8 @@ pub(super) fn needed_secret(
 /// The `tls_config.ca_file` of an integration, if it holds a certificate.
 pub(super) fn ca_file(entry: &Section<'_>, context: Context<'_>) -> Option<PathBuf> {
     let section = entry.section("tls_config");
-    let path = context.base.join(section.text("ca_file")?.value);
-    match read(&path) {
+    let path = context.base.join(&section.text("ca_file")?.value);
+    match context.base.read(&path) {
         Err(_missing) if context.trial => {}
         Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return Some(path),
         Ok(_) => section.error("ca_file", "the file holds no PEM certificate"),

@@ -16,6 +16,7 @@ mod section;
 mod env;
 pub(crate) mod units;
 mod files;
+mod folder;
 mod server;
 mod accounts;
 mod receivers;
@@ -45,6 +46,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use cases::{CaseFile, cases};
 pub use env::{Env, system_env};
+pub use folder::Sources;
 pub use schema::schema;
 pub use trial::Candidate;
 
@@ -54,6 +56,7 @@ use crate::intake::signature::PublicKey;
 use crate::notify::{Receiver, Wording};
 use crate::problem::{Problem, Severity};
 use crate::rules::{Labels, RuleSet};
+use folder::Folder;
 use intervals::Intervals;
 use section::{Problems, Section};
 
@@ -81,7 +84,7 @@ pub struct Config {
     pub inhibit_rules: Vec<InhibitRule>,
     /// Named hours and days.
     pub time_intervals: Vec<TimeInterval>,
-    /// 16 hexadecimal digits of a SHA-256 over the files' bytes.
+    /// 16 hexadecimal digits of a SHA-256 over the files' bytes, without secrets' files.
     pub hash: String,
     _checked: Checked,
 }
@@ -144,15 +147,19 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// All problems in the order of the files.
     pub problems: Vec<Problem>,
+    /// [`Config::hash`], of files that cannot be used, too.
+    pub hash: String,
+    /// The files that were looked at.
+    pub sources: Sources,
 }
 
 /// What the readers of the sections share.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     /// Directory that relative paths start from.
-    base: &'a Path,
+    base: &'a Folder,
     /// The same for rule files.
-    rules_base: &'a Path,
+    rules_base: &'a Folder,
     /// Secrets and keys that are missing do not matter: nothing will be sent and nobody asked.
     trial: bool,
     problems: &'a Problems,
@@ -162,9 +169,9 @@ struct Context<'a> {
 
 /// Reads the main file at `path` and all that it names.
 pub fn load(path: &Path, env: Env<'_>) -> Loaded {
-    let base = path.parent().unwrap_or_else(|| Path::new(""));
-    match files::read(path) {
-        Ok(text) => parse(&path.to_string_lossy(), &text, base, env),
+    let folder = Folder::new(path.parent().unwrap_or_else(|| Path::new("")));
+    match folder.read(path) {
+        Ok(text) => read(&path.to_string_lossy(), &text, folder, env),
         Err(message) => {
             let message = format!("{}: {message}", path.display());
             let problem = Problem {
@@ -174,13 +181,22 @@ pub fn load(path: &Path, env: Env<'_>) -> Loaded {
                 message,
                 hint: None,
             };
-            Loaded { config: None, problems: vec![problem] }
+            Loaded {
+                config: None,
+                problems: vec![problem],
+                hash: String::new(),
+                sources: folder.into_sources(),
+            }
         }
     }
 }
 
 /// Reads a main file that is in memory; the paths in it start from `base`.
 pub fn parse(file_name: &str, text: &str, base: &Path, env: Env<'_>) -> Loaded {
+    read(file_name, text, Folder::new(base), env)
+}
+
+fn read(file_name: &str, text: &str, folder: Folder, env: Env<'_>) -> Loaded {
     let name: Arc<str> = Arc::from(file_name);
     let problems = Problems::default();
     let sources = vec![files::Source { name: Arc::clone(&name), text: text.to_owned() }];
@@ -188,34 +204,37 @@ pub fn parse(file_name: &str, text: &str, base: &Path, env: Env<'_>) -> Loaded {
         env::expand_all(&mut tree, env, &problems);
         tree
     });
-    let places = Places { base, rules_base: base, trial: false };
-    read_tree(tree.as_ref(), places, problems, sources)
+    let folders = Folders { base: &folder, rules: &folder };
+    let read = read_tree(tree.as_ref(), folders, false, problems, sources);
+    Loaded { sources: folder.into_sources(), ..read }
 }
 
-/// Where the paths of a main file start from, and whether it is only tried.
+/// Where the paths of a main file start from.
 #[derive(Clone, Copy)]
-struct Places<'a> {
-    base: &'a Path,
-    rules_base: &'a Path,
-    trial: bool,
+struct Folders<'a> {
+    base: &'a Folder,
+    rules: &'a Folder,
 }
 
-/// Reads the tree of a main file, the first of `sources`; without a tree there are problems already.
+/// Reads the tree of a main file, the first of `sources`; without a tree there are problems already. `trial`: see
+/// [`Context::trial`].
 fn read_tree(
     tree: Option<&yaml::Node>,
-    places: Places<'_>,
+    folders: Folders<'_>,
+    trial: bool,
     problems: Problems,
     mut sources: Vec<files::Source>,
 ) -> Loaded {
     let parts = tree.map(|tree| {
         let root = Section::open(tree, &words::CONFIG, String::new(), &problems);
-        Parts::read(&root, places, &problems, &mut sources)
+        Parts::read(&root, folders, trial, &problems, &mut sources)
     });
     let names: Vec<Arc<str>> = sources.iter().map(|source| Arc::clone(&source.name)).collect();
     let problems = problems.into_sorted(&names);
     let sound = problems.iter().all(|problem| problem.severity != Severity::Error);
-    let config = parts.filter(|_| sound).and_then(|parts| parts.check(hash(&sources)));
-    Loaded { config, problems }
+    let hash = hash(&sources, folders.base);
+    let config = parts.filter(|_| sound).and_then(|parts| parts.check(hash.clone()));
+    Loaded { config, problems, hash, sources: Sources::default() }
 }
 
 /// What the sections gave; complete only if there is no error.
@@ -234,12 +253,13 @@ struct Parts {
 impl Parts {
     fn read(
         root: &Section<'_>,
-        places: Places<'_>,
+        folders: Folders<'_>,
+        trial: bool,
         problems: &Problems,
         sources: &mut Vec<files::Source>,
     ) -> Self {
         let intervals = Intervals::read(root);
-        let Places { base, rules_base, trial } = places;
+        let Folders { base, rules: rules_base } = folders;
         let context = Context { base, rules_base, trial, problems, intervals: &intervals };
         let server = server::read(&root.section("server"));
         let accounts = accounts::read(root, context);
@@ -291,8 +311,9 @@ impl Parts {
     }
 }
 
-fn hash(sources: &[files::Source]) -> String {
-    digest(sources.iter().map(|source| source.text.as_str()), HASH_BYTES)
+fn hash(sources: &[files::Source], folder: &Folder) -> String {
+    let texts = sources.iter().map(|source| source.text.as_str());
+    digest(texts.chain([folder.contents().as_str()]), HASH_BYTES)
 }
 
 /// The first `bytes` bytes of a SHA-256 over length-prefixed texts, in hexadecimal.

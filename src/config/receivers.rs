@@ -241,9 +241,9 @@ pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String,
         let path = format!("{}.{}", entry.at(key), quote(&name.value));
         let secret = match key {
             "headers" => Secret::inline(value.value),
-            _ => Secret::File(context.base.join(value.value)),
+            _ => Secret::File(context.base.join(&value.value)),
         };
-        let problem = match secret.read() {
+        let problem = match context.base.read_secret(&secret) {
             Err(_missing) if context.trial => None,
             Err(error) => Some((value.position, format!("missing secret file: {error}"))),
             Ok(text) if text.expose_secret().contains(char::is_control) => {

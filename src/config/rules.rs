@@ -33,7 +33,7 @@ pub(super) fn read(
     let mut groups = HashMap::new();
     for (path, named_at) in files(root, context) {
         let name: Arc<str> = Arc::from(path.to_string_lossy());
-        match files::read(&path) {
+        match context.base.read(&path) {
             Ok(text) => {
                 read_file(&name, &text, context, &mut groups, &mut specs);
                 sources.push(Source { name, text });
@@ -66,7 +66,7 @@ fn files(root: &Section<'_>, context: Context<'_>) -> Vec<(PathBuf, Position)> {
     for (n, pattern) in root.texts("rule_files").into_iter().enumerate() {
         let path = format!("rule_files[{n}]");
         let At { value: pattern, position } = pattern;
-        let found = files::glob(context.rules_base, &pattern);
+        let found = context.rules_base.glob(&pattern);
         if found.is_empty() {
             root.push(if files::is_glob(&pattern) {
                 Problem::warning(position.clone(), path, "no file matches")

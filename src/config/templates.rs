@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Context;
 use super::bodies::{self, Failure, Sample};
-use super::files::{self, Source};
+use super::files::Source;
 use super::section::{Section, closest, quote};
 use crate::notify::Wording;
 use crate::problem::{Position, Problem};
@@ -49,14 +49,14 @@ pub(super) fn read(
         let report = |message: String| {
             root.push(Problem::error(pattern.position.clone(), &*key, message));
         };
-        let found = files::glob(context.base, &pattern.value);
+        let found = context.base.glob(&pattern.value);
         if found.is_empty() {
             report("no such file".to_owned());
         }
         for path in found {
             let shown = path.display();
             let Some(text) = replaced_by(&path, &pattern.position, &key, root) else { continue };
-            let source = match files::read(&path) {
+            let source = match context.base.read(&path) {
                 Ok(source) if source.len() <= SOURCE_BYTES_MAX => source,
                 Ok(_) => {
                     report(format!("{shown}: larger than {SOURCE_BYTES_MAX} bytes"));

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::env::{self, Env};
-use super::files::{self, Source};
+use super::files::Source;
+use super::folder::{self, Folder, Sources};
 use super::section::Problems;
 use super::yaml::{self, Data, Node};
-use super::{Loaded, Places, read_tree};
+use super::{Folders, Loaded, read_tree};
 use crate::problem::{At, Position, Problem, Severity};
 
 /// What stands in for a secret or an address that is missing, by the key that wants it. No such host exists (RFC 2606).
@@ -86,7 +87,7 @@ impl Candidate {
     pub fn load(&self, env: Env<'_>) -> Loaded {
         let problems = Problems::default();
         let (tree, base, sources) = match &self.main {
-            Main::File(path) => match files::read(path) {
+            Main::File(path) => match folder::read(path) {
                 Ok(text) => {
                     let name: Arc<str> = Arc::from(path.to_string_lossy());
                     let mut tree = yaml::parse(&name, &text, &problems);
@@ -112,8 +113,9 @@ impl Candidate {
             entries.retain(|(key, _)| key.value != "rule_files");
             entries.push((At::new("rule_files".to_owned(), position.clone()), rules.files.clone()));
         }
-        let rules_base = self.rules.as_ref().map_or(base, |rules| &rules.base);
-        read_tree(tree.as_ref(), Places { base, rules_base, trial: true }, problems, sources)
+        let rules = self.rules.as_ref().map_or(base, |rules| &rules.base);
+        let (base, rules) = (Folder::new(base), Folder::new(rules));
+        read_tree(tree.as_ref(), Folders { base: &base, rules: &rules }, true, problems, sources)
     }
 }
 
@@ -121,7 +123,12 @@ fn unreadable(path: &Path, message: &str) -> Loaded {
     let message = format!("{}: {message}", path.display());
     let (severity, key) = (Severity::Error, String::new());
     let problem = Problem { severity, position: None, key, message, hint: None };
-    Loaded { config: None, problems: vec![problem] }
+    Loaded {
+        config: None,
+        problems: vec![problem],
+        hash: String::new(),
+        sources: Sources::default(),
+    }
 }
 
 /// Puts stand-ins where a variable is not set; `outside` of [`OWN_DEFAULTS`].

@@ -23,7 +23,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const BATCH_MAX: usize = 100;
 
 /// Rings fallbacks whose time has come, until shutdown.
-pub async fn run(deps: Deps, tasks: Tasks) {
+pub(super) async fn run(deps: Deps, tasks: Tasks) {
     while !tasks.is_stopping() {
         if let Err(error) = ring_due(&deps).await {
             tracing::error!(%error, "due fallbacks cannot be rung");

@@ -43,6 +43,13 @@ impl Pacer {
         }
     }
 
+    /// The configuration has another limit now. What was sent and suffered so far counts on.
+    pub(super) fn limit(&mut self, limit: RateLimit, now: Timestamp) {
+        self.refill(now);
+        self.limit = limit;
+        self.refill(now);
+    }
+
     /// How many sends may begin now.
     pub(super) fn allowance(&mut self, now: Timestamp) -> usize {
         self.refill(now);
@@ -156,6 +163,17 @@ mod tests {
         assert_eq!((pacer.allowance(at(0)), pacer.ready_at(at(0))), (0, Some(at(1000))));
         assert_eq!((pacer.allowance(at(999)), pacer.allowance(at(1000))), (0, 1));
         assert_eq!(pacer.allowance(at(60_000)), 3);
+    }
+
+    #[test]
+    fn another_limit_keeps_what_was_sent_and_the_pause() {
+        let mut pacer = Pacer::new(LIMIT, at(0));
+        (0..2).for_each(|_| pacer.begin(at(0)));
+        pacer.limit(RateLimit { per_second: 10.0, burst: 5 }, at(0));
+        assert_eq!((pacer.allowance(at(0)), pacer.allowance(at(200))), (1, 3));
+        pacer.end(&retry(Reason::RateLimited, Some(Duration::from_secs(2))), at(200));
+        pacer.limit(RateLimit { per_second: 10.0, burst: 1 }, at(2_200));
+        assert_eq!((pacer.allowance(at(2_199)), pacer.allowance(at(2_200))), (0, 1));
     }
 
     #[test]

@@ -16,8 +16,8 @@ mod totals;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 pub use explain::{
     AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Question, Quiet, RuleSaid, SeriesSaid,
@@ -46,8 +46,11 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 pub struct Deps {
     /// Where events come from and changes go to.
     pub store: Store,
-    /// The rules, routes and receivers in force.
-    pub policy: Arc<ArcSwap<Policy>>,
+    /// The rules, routes and receivers in force; a batch sees one state of them.
+    pub policy: Arc<watch::Sender<Arc<Policy>>>,
+    /// Told the [`Policy::config_hash`] after the first commit under a policy: from then on nothing is queued by the
+    /// one before.
+    pub fitted: Arc<watch::Sender<String>>,
     /// Time.
     pub clock: Clock,
     /// Counters.
@@ -58,15 +61,18 @@ pub struct Deps {
 pub async fn run(deps: Deps, tasks: Tasks) {
     let mut engine = Engine { deps: deps.clone(), state: None };
     let mut recorded = deps.store.recorded();
+    let mut policy = deps.policy.subscribe();
     while !tasks.is_stopping() {
-        // Registered before the look, so that no event slips in between.
+        // Registered before the look, so that nothing slips in between.
         recorded.borrow_and_update();
+        policy.borrow_and_update();
         match engine.turn().await {
             // A silence was made meanwhile, or another run got there first: look again.
             Ok(Turn::More) | Err(StoreError::Stale(_)) => {}
             Ok(Turn::Idle { until }) => {
                 tokio::select! {
                     _ = recorded.changed() => {}
+                    _ = policy.changed() => {}
                     () = deps.clock.sleep_until(until) => {}
                     () = tasks.stopping() => {}
                 }
@@ -131,7 +137,7 @@ impl Engine {
     /// Judges one batch, or the timers that are due.
     async fn turn(&mut self) -> Result<Turn, StoreError> {
         let now = self.deps.clock.now();
-        let hash = self.deps.policy.load().config_hash.clone();
+        let hash = self.deps.policy.borrow().config_hash.clone();
         let inbox = self.read(BATCH_EVENTS_MAX).await?;
         let state = self.state().await?;
         let (fits, deadline) = (state.is_fitted_to(&hash), state.next_deadline());
@@ -174,7 +180,8 @@ impl Engine {
             .into_iter()
             .collect::<Result<Vec<StoredEvent>, Unreadable>>()
             .map_err(|unreadable| Trouble::Event(unreadable.detail))?;
-        let policy = self.deps.policy.load_full();
+        let policy = Arc::clone(&self.deps.policy.borrow());
+        let hash = policy.config_hash.clone();
         // Out of `self` until the commit: whatever goes wrong below, a state that ran ahead is gone.
         let mut state = self.state.take().unwrap_or_default();
         // Many rules of one kind, or many alerts, are too much work for a thread that answers requests.
@@ -192,6 +199,11 @@ impl Engine {
         })?;
         self.commit(judged).await?;
         state.send_back();
+        if *self.deps.fitted.borrow() != hash {
+            // Families that are declared anew have lost what they showed.
+            publish_totals(&state, &self.deps.metrics);
+            self.deps.fitted.send_replace(hash);
+        }
         self.state = Some(state);
         Ok(())
     }
@@ -249,6 +261,10 @@ fn publish(report: &Report, metrics: &Metrics) {
     }
     for row in report.totals.metered.values() {
         metrics.user_is(row);
+    }
+    // The one without labels is declared anew with its family.
+    for row in report.unmetered.iter().filter(|row| !row.labels.is_empty()) {
+        metrics.remove_user(&row.name, &row.labels);
     }
     for row in report.totals.spent.values() {
         metrics.spend_is(row);

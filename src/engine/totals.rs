@@ -1,5 +1,7 @@
 //! Running totals: what was spent, and the series of the user's own metrics.
 
+use std::collections::BTreeSet;
+
 use super::step::{At, Batch};
 use crate::rules::{Applied, CallContext, Measurement};
 
@@ -33,15 +35,13 @@ impl Batch<'_> {
         let rules = &self.policy.rules;
         let gone = self.state.meter.retain(|row| {
             rules.metric(&row.name).is_some_and(|metric| {
-                let names = &metric.label_names;
-                metric.kind == row.value.kind()
-                    && names.len() == row.labels.len()
-                    && names.iter().all(|name| row.labels.contains_key(name))
+                let names: BTreeSet<&String> = metric.label_names.iter().collect();
+                metric.kind == row.value.kind() && row.labels.keys().eq(names)
             })
         });
-        for row in gone {
-            self.state.unmetered(&row);
-            self.judged.report.unmetered.push(row);
+        for row in &gone {
+            self.state.unmetered(row);
         }
+        self.judged.report.unmetered = gone;
     }
 }

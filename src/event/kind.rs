@@ -127,7 +127,6 @@ const NOT_YET: &[&str] = &[
     "account.unreachable",
     "tollbell.clock_skew",
     "tollbell.rejected_signatures",
-    "tollbell.reload_failed",
 ];
 
 /// Whether events of this kind can come at all.

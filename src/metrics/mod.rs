@@ -4,10 +4,12 @@
 //! bounded by [`crate::event::metric_kind`], currencies by `spend`, all others are names of the configuration. The series
 //! that the user makes of events are in `user`; the engine bounds those.
 
+mod names;
 mod spend;
 mod totals;
 mod user;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
@@ -15,7 +17,9 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::rules::{Labels, MetricKind, SpendRow};
+use crate::rules::{Labels, MeterValue, MetricKind};
+pub use names::Names;
+use names::Owned;
 use spend::Currencies;
 use totals::TotalVec;
 use user::UserSeries;
@@ -37,8 +41,8 @@ macro_rules! declare {
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
-            /// Configured alert names, whose series always exist.
-            alertnames: Vec<String>,
+            /// The configured names, whose series always exist.
+            names: Mutex<Owned>,
             /// The currencies that have series of their own.
             currencies: Currencies,
             /// The user's own series.
@@ -52,8 +56,8 @@ macro_rules! declare {
                     let $field = declare!(@make $kind, concat!("tollbell_", $name), $help $(, [$($label),*])? $(; $buckets)?);
                     registry.register(Box::new($field.clone()))?;
                 )*
-                let (alertnames, currencies, user) = Default::default();
-                Ok(Self { registry, alertnames, currencies, user, $($field,)* })
+                let (names, currencies, user) = Default::default();
+                Ok(Self { registry, names, currencies, user, $($field,)* })
             }
         }
     };
@@ -136,96 +140,17 @@ declare! {
     build_info: IntGaugeVec = "build_info" ["version"];
 }
 
-/// The configured names whose series exist at zero from the first scrape.
-#[derive(Debug, Default)]
-pub struct Names<'a> {
-    /// Accounts.
-    pub accounts: Vec<&'a str>,
-    /// Rules as `group/alert`.
-    pub rules: Vec<&'a str>,
-    /// Alert names.
-    pub alerts: Vec<&'a str>,
-    /// Kind and receiver of each integration.
-    pub integrations: Vec<(&'static str, &'a str)>,
-    /// Hash of the configuration.
-    pub config_hash: &'a str,
-}
-
-/// What became of a judgement; values of the `outcome` label.
-const OUTCOMES: [&str; 7] =
-    ["fired", "extended", "resolved", "no_match", "missing_field", "type", "other"];
-/// What keeps an alert quiet; values of the `reason` label.
-const SUPPRESSIONS: [&str; 4] = ["inhibited", "inactive", "muted", "silenced"];
-/// Where a silence stands; values of the `state` label.
-const SILENCE_STATES: [&str; 3] = ["pending", "active", "expired"];
-/// Products whose events carry costs.
-const CHARGED: [&str; 2] = ["voice", "messaging"];
-/// The currency in which Telnyx publishes its prices; other ones have series from their first charge on.
-const USUAL_CURRENCY: &str = "USD";
-
 impl Metrics {
     /// All series, with those of configured names at zero.
     pub fn new(names: &Names<'_>) -> Self {
-        let mut metrics = Self::declare(Registry::new()).expect("the declarations above are valid");
-        metrics.alertnames = names.alerts.iter().map(|&alert| alert.to_owned()).collect();
+        let metrics = Self::declare(Registry::new()).expect("the declarations above are valid");
         #[cfg(target_os = "linux")]
         metrics
             .registry
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
             .expect("no other series starts with process_");
-        metrics.start_at_zero(names);
+        metrics.names_are(names);
         metrics
-    }
-
-    fn start_at_zero(&self, names: &Names<'_>) {
-        for account in &names.accounts {
-            for kind in crate::event::known_kinds() {
-                self.webhooks_received.with_label_values(&[*account, kind]);
-            }
-            self.webhooks_received.with_label_values(&[*account, "other"]);
-            for reason in crate::intake::REASONS {
-                self.webhooks_rejected.with_label_values(&[*account, reason]);
-            }
-            self.webhook_clock_skew.with_label_values(&[*account]);
-            self.events_duplicate.with_label_values(&[*account]);
-            self.events_faulted.with_label_values(&[*account]);
-            for product in CHARGED {
-                self.spend_is(&SpendRow::zero(account, product, USUAL_CURRENCY));
-            }
-        }
-        // What comes by a path of no account.
-        self.webhooks_rejected.with_label_values(&["", "unknown_account"]);
-        for rule in &names.rules {
-            for outcome in OUTCOMES {
-                self.rule_evaluations.with_label_values(&[*rule, outcome]);
-            }
-            self.events_late.with_label_values(&[*rule]);
-            self.series_overflow.with_label_values(&[*rule]);
-        }
-        self.alerts_are(std::iter::empty());
-        for reason in SUPPRESSIONS {
-            self.notifications_suppressed.with_label_values(&[reason]);
-        }
-        for state in SILENCE_STATES {
-            self.silences.with_label_values(&[state]);
-        }
-        for &(kind, receiver) in &names.integrations {
-            self.notifications.with_label_values(&[kind, receiver]);
-            self.notifications_resent.with_label_values(&[kind, receiver]);
-            self.notification_latency.with_label_values(&[kind, receiver]);
-            self.dead_letters.with_label_values(&[kind, receiver]);
-            self.fallbacks.with_label_values(&[receiver]);
-            self.template_errors.with_label_values(&[kind]);
-            for reason in crate::notify::Reason::ALL {
-                self.notifications_failed.with_label_values(&[kind, receiver, reason.as_str()]);
-            }
-        }
-        self.template_errors.with_label_values(&["annotation"]);
-        for state in crate::store::DeliveryState::ALL {
-            self.deliveries.with_label_values(&[state.as_str()]);
-        }
-        self.config_info.with_label_values(&[names.config_hash]).set(1);
-        self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 
     /// The exposition text of a scrape (Prometheus text format 0.0.4).
@@ -241,6 +166,14 @@ impl Metrics {
     /// keep their series. Names must be Prometheus' and not start with `tollbell_` or `process_`.
     pub fn user_metrics(&self, families: &[(&str, MetricKind, &str)]) {
         self.user.declare(families);
+    }
+
+    /// Begins the only series of a declared family without labels at zero, unless it is there. A gauge has no value before
+    /// its first: it does not begin.
+    pub fn user_at_zero(&self, name: &str, kind: MetricKind) {
+        if kind != MetricKind::Gauge {
+            self.user.begin(name, UserValue::from(&MeterValue::zero(kind)));
+        }
     }
 
     /// Sets one series of a declared family; one that is not declared, or is of another kind, is not exported.
@@ -323,8 +256,8 @@ impl Metrics {
     /// How many alerts of each name are in each state; what is not named is zero.
     pub fn alerts_are<'a>(&self, counts: impl Iterator<Item = (&'a str, &'a str, u64)>) {
         self.alerts.reset();
-        for alertname in &self.alertnames {
-            for state in ["firing", "resolved", "expired"] {
+        for alertname in &self.names.lock().unwrap_or_else(PoisonError::into_inner).alerts {
+            for state in names::ALERT_STATES {
                 self.alerts.with_label_values(&[alertname, state]);
             }
         }

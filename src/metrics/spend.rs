@@ -49,6 +49,13 @@ impl Metrics {
         self.spend_corrections.set(&labels, total(row.corrected));
     }
 
+    /// As [`Metrics::spend_is`], where nothing is known yet.
+    pub(super) fn spend_begins(&self, row: &SpendRow) {
+        let labels = [row.account.as_str(), row.product.as_str(), row.currency.as_str()];
+        self.spend.begin(&labels);
+        self.spend_corrections.begin(&labels);
+    }
+
     /// One series of the user's, as the engine holds it.
     pub fn user_is(&self, row: &MeterRow) {
         self.set_user(&row.name, &row.labels, UserValue::from(&row.value));

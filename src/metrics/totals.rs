@@ -27,6 +27,12 @@ impl TotalVec {
         let values = values.iter().map(|&value| value.to_owned()).collect();
         self.series.lock().unwrap_or_else(PoisonError::into_inner).insert(values, total);
     }
+
+    /// Sets a series to zero that is not there yet.
+    pub(super) fn begin(&self, values: &[&str]) {
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        self.series.lock().unwrap_or_else(PoisonError::into_inner).entry(values).or_insert(0.0);
+    }
 }
 
 impl Collector for TotalVec {

@@ -60,6 +60,15 @@ impl UserSeries {
         }
     }
 
+    /// Sets the series without labels of a declared family, unless it is there.
+    pub(super) fn begin(&self, name: &str, value: UserValue) {
+        let mut families = self.families();
+        let family = families.get_mut(name).filter(|family| family.kind == value.kind());
+        if let Some(family) = family {
+            family.series.entry(Labels::new()).or_insert(value);
+        }
+    }
+
     /// Sets one series; a family that is not declared, or is of another kind, is left alone.
     pub(super) fn set(&self, name: &str, labels: &Labels, value: UserValue) {
         let mut families = self.families();

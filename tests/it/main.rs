@@ -34,6 +34,7 @@ mod alertmanager;
 mod interop;
 mod metrics;
 mod shutdown;
+mod reload;
 mod cli;
 mod logs;
 mod chart;

@@ -24,7 +24,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("notify", &["alerts", "clock", "rules", "secret", "template"]),
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "intake", "notify", "rules", "store"]),
-    ("admin", &["clock", "metrics", "store"]),
+    ("admin", &["alerts", "clock", "metrics", "problem", "store"]),
     (
         "config",
         &[
@@ -43,8 +43,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "admin", "clock", "config", "dispatch", "engine", "intake", "metrics", "notify",
-            "policy", "store", "tasks",
+            "admin", "clock", "config", "dispatch", "engine", "event", "intake", "metrics",
+            "notify", "policy", "problem", "rules", "store", "tasks",
         ],
     ),
     (
@@ -78,11 +78,11 @@ const KNOWS: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     (r"\brusqlite\b", &["store/sqlite"]),
     (r"\b(SELECT|INSERT (OR \w+ )?INTO|DELETE FROM|UPDATE \w+ SET|PRAGMA)\b", &["store/sqlite"]),
-    (r"\bactix_(web|http|service)::", &["intake", "admin", "app.rs"]),
+    (r"\bactix_(web|http|service)::", &["intake", "admin", "app"]),
     (r"\blettre\b", &["notify", "config/email.rs"]),
     // `config` only parses URLs with it.
     (r"\breqwest\b", &["notify", "config", "cli"]),
-    (r"\bClock\b", &["clock.rs", "intake", "engine/mod.rs", "dispatch", "admin", "app.rs", "cli"]),
+    (r"\bClock\b", &["clock.rs", "intake", "engine/mod.rs", "dispatch", "admin", "app", "cli"]),
     (
         r"\btokio\b",
         &[
@@ -92,7 +92,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "dispatch",
             "notify",
             "admin",
-            "app.rs",
+            "app",
             "cli",
             "clock.rs",
             "tasks.rs",
@@ -107,7 +107,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "dispatch",
             "notify",
             "admin",
-            "app.rs",
+            "app",
             "cli",
             "tasks.rs",
         ],

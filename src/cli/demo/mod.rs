@@ -147,7 +147,7 @@ receivers:
     };
     let local = || TcpListener::bind("127.0.0.1:0").context("cannot listen on this machine");
     let listeners = Listeners { public: local()?, private: local()? };
-    App::start(config, listeners, Clock::system()).await
+    App::start(config, listeners, Clock::system(), None).await
 }
 
 async fn send_samples(key: &SigningKey, url: &str) -> anyhow::Result<()> {

@@ -1,12 +1,12 @@
 //! The real app on port 0, with a movable clock and a signer that speaks for Telnyx.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
-use tollbell::app::{App, Listeners};
+use tollbell::app::{App, Listeners, Source};
 use tollbell::clock::Clock;
 use tollbell::config;
 use tollbell::store::{DeliveryFilter, DeliveryState};
@@ -41,6 +41,8 @@ pub struct Setup {
     pub real_time: bool,
     /// When a clock that does not pass by itself stands at first; now, by default.
     pub begins: Option<Timestamp>,
+    /// Whether the files are watched.
+    pub watch: bool,
 }
 
 impl Setup {
@@ -54,6 +56,7 @@ impl Setup {
             account: String::new(),
             real_time: false,
             begins: None,
+            watch: false,
         }
     }
 
@@ -93,6 +96,12 @@ impl Setup {
         self
     }
 
+    /// With its files watched.
+    pub fn watch(mut self) -> Self {
+        self.watch = true;
+        self
+    }
+
     /// The configuration file's text.
     pub fn yaml(&self, dir: &Path, public_key: &str) -> String {
         format!(
@@ -110,12 +119,20 @@ impl Setup {
 
     /// Starts it.
     pub async fn start(self) -> TestApp {
+        self.start_beside(&[]).await
+    }
+
+    /// Starts it with further files, by name and content, beside its configuration.
+    pub async fn start_beside(self, files: &[(&str, &str)]) -> TestApp {
         let clock = if self.real_time {
             Clock::system()
         } else {
             Clock::manual(self.begins.unwrap_or_else(|| Clock::system().now()))
         };
         let dir = tempfile::tempdir().expect("a temporary directory");
+        for (name, content) in files {
+            std::fs::write(dir.path().join(name), content).unwrap();
+        }
         let signer = Signer::new();
         let client = reqwest_client();
         let mut app = TestApp { clock, signer, dir, client, setup: self, app: None };
@@ -154,15 +171,48 @@ groups:
 
 impl TestApp {
     async fn spawn(&mut self) {
-        let dir = self.dir.path();
-        std::fs::write(dir.join("rules.yaml"), &self.setup.rules).unwrap();
-        let yaml = self.setup.yaml(dir, &self.signer.public_key_base64());
-        let loaded = config::parse("test.yaml", &yaml, dir, &|_name| None);
+        self.write(&self.setup);
+        let path = self.config_file();
+        let loaded = config::load(&path, &|_name| None);
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
-        let config = loaded.config.unwrap_or_else(|| panic!("{}\n{yaml}", problems.join("\n")));
+        let config = loaded.config.unwrap_or_else(|| panic!("{}", problems.join("\n")));
+        let watch = self.setup.watch.then_some(loaded.sources);
+        let load = Box::new(move || config::load(&path, &|_name| None));
+        let source = Some(Source { load, watch });
         let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
         let listeners = Listeners { public: bind(), private: bind() };
-        self.app = Some(App::start(config, listeners, self.clock.clone()).await.expect("starts"));
+        self.app =
+            Some(App::start(config, listeners, self.clock.clone(), source).await.expect("starts"));
+    }
+
+    /// The main configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.path().join("test.yaml")
+    }
+
+    /// Writes the configuration of another setup to the disk, in place.
+    pub fn write(&self, setup: &Setup) {
+        let dir = self.dir.path();
+        std::fs::write(dir.join("rules.yaml"), &setup.rules).unwrap();
+        let yaml = setup.yaml(dir, &self.signer.public_key_base64());
+        std::fs::write(self.config_file(), yaml).unwrap();
+    }
+
+    /// Posts `/-/reload`; gives status, content type and body.
+    pub async fn reload(&self) -> (u16, String, serde_json::Value) {
+        let url = format!("http://{}/-/reload", self.app().private_addr);
+        let response = self.client.post(url).send().await.expect("answers");
+        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+        let (status, text) = (response.status().as_u16(), response.text().await.expect("text"));
+        (status, kind, serde_json::from_str(&text).unwrap())
+    }
+
+    /// Writes another configuration and loads it; gives its warnings.
+    pub async fn reload_with(&self, setup: &Setup) -> Vec<serde_json::Value> {
+        self.write(setup);
+        let (status, _, body) = self.reload().await;
+        assert_eq!(status, 200, "{body:#}");
+        body["warnings"].as_array().unwrap().clone()
     }
 
     /// Shuts down in order and starts again on the same store, with another setup if given.

@@ -1,0 +1,113 @@
+//! What a reload swaps while everything runs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+
+use super::parts::{self, Fixed};
+use crate::admin::Reloaded;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dispatch::{Lanes, Ways};
+use crate::engine::Policy;
+use crate::intake;
+use crate::metrics::Metrics;
+use crate::policy::policy;
+use crate::problem::Problem;
+use crate::store::{Store, StoreError};
+
+/// How long a reload waits for the engine to judge by the new rules; it goes on to do so afterwards.
+const FIT_WAIT: Duration = Duration::from_secs(5);
+
+/// What a reload swaps.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    /// Whose webhooks are taken.
+    pub(super) intake: Arc<ArcSwap<intake::Live>>,
+    /// Who sends.
+    pub(super) lanes: Lanes,
+    /// Told when a lane has ended.
+    pub(super) ended: Arc<Notify>,
+    /// The integrations in force.
+    pub(super) known: BTreeSet<String>,
+    /// What is judged by.
+    pub(super) policy: Arc<watch::Sender<Arc<Policy>>>,
+    /// What the engine judges by.
+    pub(super) fitted: watch::Receiver<String>,
+    pub(super) fixed: Fixed,
+}
+
+impl Live {
+    /// Puts a configuration into force. Nothing here can fail: what can was done to make `ways`.
+    ///
+    /// The order matters. Lanes come before whatever queues to them, the engine and the fallbacks; rules come before
+    /// the accounts that they label; and lanes that are gone end once the engine queues to them no more.
+    pub(super) async fn take(
+        &mut self,
+        config: Config,
+        ways: Ways,
+        mut warnings: Vec<Problem>,
+    ) -> Reloaded {
+        warnings.extend(self.fixed.warnings(&config));
+        let hash = config.hash.clone();
+        self.metrics.names_are(&parts::names(&config));
+        parts::declare(&self.metrics, &config);
+        self.metrics.config_loaded(true, self.clock.now());
+        self.known = ways.ids();
+        self.lanes.take(ways);
+        let accounts = parts::intake(&config, self.fixed.payload());
+        self.policy.send_replace(Arc::new(policy(config)));
+        self.intake.store(Arc::new(accounts));
+        let fits = self.fitted.wait_for(|fitted| *fitted == hash);
+        if tokio::time::timeout(FIT_WAIT, fits).await.is_err() {
+            tracing::warn!(
+                config = hash,
+                "the rules wait for a commit of the store to take effect"
+            );
+        }
+        self.tidy().await;
+        Reloaded { config: hash, warnings }
+    }
+
+    /// Resolves when [`Live::tidy`] may have something to do.
+    pub(super) async fn untidy(&mut self) {
+        tokio::select! {
+            // The engine is there as long as we are; without it there is nothing to wait for.
+            changed = self.fitted.changed() => if changed.is_err() { std::future::pending().await },
+            () = self.ended.notified() => {}
+        }
+    }
+
+    /// Ends the lanes of integrations that are gone, and buries what is queued to them. Does so in several steps, as the
+    /// engine and the lanes come along; each call does what can be done by now.
+    pub(super) async fn tidy(&self) {
+        if *self.fitted.borrow() != self.policy.borrow().config_hash {
+            return;
+        }
+        if !self.lanes.retire(&self.known) {
+            return;
+        }
+        if let Err(error) = bury(&self.store, self.known.clone(), &self.clock).await {
+            tracing::warn!(%error, "deliveries of removed receivers cannot be ended yet");
+        }
+    }
+}
+
+/// Ends waiting deliveries of integrations that are not among `known`.
+pub(super) async fn bury(
+    store: &Store,
+    known: BTreeSet<String>,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    let buried = store.bury_strangers(known.into_iter().collect(), clock.now()).await?;
+    if buried > 0 {
+        tracing::error!(buried, "waiting deliveries died because their receiver was removed");
+    }
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! Puts the stages together: opens the store, starts the workers, serves, reloads, drains.
+//!
+//! Knows everyone; nobody knows it but the command line and the tests.
+
+mod live;
+mod parts;
+mod reload;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch as cell};
+
+use self::live::Live;
+use self::parts::Fixed;
+use self::reload::Reloader;
+pub use self::reload::Source;
+pub use crate::admin::{ReloadError, Reloaded};
+use crate::clock::{self, Clock};
+use crate::config::Config;
+use crate::dispatch::{Lanes, Ways};
+use crate::metrics::Metrics;
+use crate::policy::policy;
+use crate::store::{self, Store};
+use crate::tasks::Tasks;
+use crate::{admin, dispatch, engine, intake};
+
+/// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
+const REQUEST_GRACE: Duration = Duration::from_secs(5);
+/// What is left of the shutdown's time for closing the store; at most a quarter of it.
+const CLOSE_RESERVE: Duration = Duration::from_secs(2);
+/// How often old rows are looked for.
+const SWEEP_PERIOD: Duration = Duration::from_mins(1);
+/// Rows removed in one transaction at most.
+const SWEEP_ROWS_MAX: usize = 1_000;
+
+/// The bound sockets; the caller binds, so that tests get port 0 and `serve` can say what is wrong.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Webhooks.
+    pub public: TcpListener,
+    /// Metrics and health.
+    pub private: TcpListener,
+}
+
+/// A running tollbell.
+#[derive(Debug)]
+pub struct App {
+    /// Where webhooks are taken.
+    pub public_addr: SocketAddr,
+    /// Where metrics and health are served.
+    pub private_addr: SocketAddr,
+    /// What is kept; for tests and `demo`.
+    pub store: Store,
+    tasks: Tasks,
+    stopping: Arc<AtomicBool>,
+    public: ServerHandle,
+    private: ServerHandle,
+    /// None where there is nothing to load again.
+    reload: Option<admin::Reload>,
+    shutdown_timeout: Duration,
+}
+
+impl App {
+    /// Opens the store and starts everything; returns when webhooks can come. With a [`Source`] the configuration can be
+    /// loaded again.
+    pub async fn start(
+        config: Config,
+        listeners: Listeners,
+        clock: Clock,
+        source: Option<Source>,
+    ) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new(&parts::names(&config)));
+        metrics.config_loaded(true, clock.now());
+        let store = open_store(&config, &metrics).await?;
+        let ways = Ways::new(config.receivers.clone(), &config.wording)
+            .map_err(|(integration, error)| anyhow::Error::new(error).context(integration.id))
+            .context("cannot set up a receiver")?;
+        tidy_up(&store, ways.ids(), &clock).await?;
+        let tasks = Tasks::new();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (hash, shutdown_timeout) = (config.hash.clone(), config.server.shutdown_timeout);
+        let workers = Workers { store: store.clone(), clock, metrics, tasks: tasks.clone() };
+        let (live, intake) = workers.start(config, ways);
+        let (reload, asked) = admin::Reload::channel();
+        let reload = source.is_some().then_some(reload);
+        let admin = admin::Deps {
+            store: store.clone(),
+            metrics: Arc::clone(&workers.metrics),
+            clock: workers.clock.clone(),
+            stopping: Arc::clone(&stopping),
+            reload: reload.clone(),
+        };
+        tasks.spawn("reload", Reloader::new(live, source, asked).run(tasks.clone()));
+
+        let (public_addr, private_addr) =
+            (listeners.public.local_addr()?, listeners.private.local_addr()?);
+        let private = admin::serve(listeners.private, admin)?;
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let grace = REQUEST_GRACE.min(shutdown_timeout / 2);
+        let public = intake::serve(listeners.public, intake, threads, grace)?;
+        let (private_handle, public_handle) = (private.handle(), public.handle());
+        tasks.spawn("private listener", async move { log_end(private.await) });
+        tasks.spawn("public listener", async move { log_end(public.await) });
+        tracing::info!(%public_addr, %private_addr, config = hash, "tollbell is ready");
+        Ok(Self {
+            public_addr,
+            private_addr,
+            store,
+            tasks,
+            stopping,
+            public: public_handle,
+            private: private_handle,
+            reload,
+            shutdown_timeout,
+        })
+    }
+
+    /// Loads the configuration again and waits for what becomes of it. A configuration with errors changes nothing.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        match &self.reload {
+            Some(reload) => reload.ask().await,
+            None => Err(ReloadError::Unavailable),
+        }
+    }
+
+    /// Asks for a reload without waiting; the log tells what becomes of it.
+    pub fn reload_soon(&self) {
+        if let Some(reload) = &self.reload {
+            reload.ask_only();
+        }
+    }
+
+    /// Resolves when a worker ended that should not have: the process must end too.
+    pub async fn failed(&self) {
+        self.tasks.failed().await;
+    }
+
+    /// Ends in order: readiness off, webhooks in flight answered, sends finished or handed back, store closed.
+    /// False when `shutdown_timeout` was not enough.
+    pub async fn shutdown(self) -> bool {
+        tracing::info!("shutting down");
+        self.stopping.store(true, Ordering::Relaxed);
+        let reserve = CLOSE_RESERVE.min(self.shutdown_timeout / 4);
+        let workers_until = self.shutdown_timeout.saturating_sub(reserve);
+        let drained = tokio::time::timeout(workers_until, async {
+            // From here on an end of a worker is what we want.
+            self.tasks.stop();
+            self.public.stop(true).await;
+            self.private.stop(true).await;
+            self.tasks.drain(self.shutdown_timeout).await
+        })
+        .await
+        .unwrap_or(false);
+        if !drained {
+            match tokio::time::timeout(reserve, self.store.release_all()).await {
+                Ok(Ok(released)) if released.is_empty() => {}
+                Ok(Ok(released)) => {
+                    tracing::warn!(?released, "sends still in flight were handed back");
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "sends in flight could not be handed back");
+                }
+                Err(_elapsed) => {
+                    tracing::error!("sends in flight could not be handed back in time");
+                }
+            }
+        }
+        let closed = matches!(tokio::time::timeout(reserve, self.store.close()).await, Ok(Ok(())));
+        if drained && closed {
+            tracing::info!("shut down");
+        } else {
+            tracing::error!(drained, closed, "shutdown took longer than shutdown_timeout");
+        }
+        drained && closed
+    }
+}
+
+fn log_end(ended: std::io::Result<()>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a listener failed");
+    }
+}
+
+async fn open_store(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Store> {
+    let settings = store::Settings {
+        path: config.store.path.clone(),
+        retention: config.store.retention,
+        payload: config.store.payload,
+    };
+    let metrics = Arc::clone(metrics);
+    Store::open(&settings, Box::new(move |stats| metrics.store_committed(stats.jobs, stats.took)))
+        .await
+        .with_context(|| format!("cannot open the store {}", settings.path.display()))
+}
+
+/// Hands back what a former process was sending, and buries what nobody is configured to send.
+async fn tidy_up(store: &Store, known: BTreeSet<String>, clock: &Clock) -> anyhow::Result<()> {
+    for resent in store.release_all().await? {
+        let (integration, count) = (resent.integration, resent.count);
+        tracing::warn!(
+            integration,
+            count,
+            "sends that a crash cut off will be repeated with the same key"
+        );
+    }
+    live::bury(store, known, clock).await?;
+    Ok(())
+}
+
+/// What every worker is given.
+struct Workers {
+    store: Store,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    tasks: Tasks,
+}
+
+impl Workers {
+    /// Starts all that works without being asked. Gives what a reload swaps, and what the public listener needs.
+    fn start(&self, config: Config, ways: Ways) -> (Live, intake::Deps) {
+        let Self { store, clock, metrics, tasks } = self;
+        parts::declare(metrics, &config);
+        let fixed = Fixed::of(&config);
+        let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
+        let known = ways.ids();
+        let ended = Arc::new(Notify::new());
+        let deps = dispatch::Deps {
+            store: store.clone(),
+            receivers: dispatch::Receivers::default(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            ended: Arc::clone(&ended),
+        };
+        let lanes = Lanes::start(deps, ways, tasks.clone());
+        let policy = cell::Sender::new(Arc::new(policy(config)));
+        let deps = engine::Deps {
+            store: store.clone(),
+            policy: Arc::new(policy),
+            fitted: Arc::new(cell::Sender::default()),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+        };
+        let live = Live {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            intake: Arc::clone(&accounts),
+            lanes,
+            ended,
+            known,
+            policy: Arc::clone(&deps.policy),
+            fitted: deps.fitted.subscribe(),
+            fixed,
+        };
+        tasks.spawn("engine", engine::run(deps, tasks.clone()));
+        tasks.spawn("sweep", sweep(store.clone(), clock.clone(), tasks.clone()));
+        let intake = intake::Deps {
+            live: accounts,
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+        };
+        (live, intake)
+    }
+}
+
+/// Removes what is older than the retention, a bounded batch at a time, until shutdown.
+async fn sweep(store: Store, clock: Clock, tasks: Tasks) {
+    while !tasks.is_stopping() {
+        let more = match store.sweep(clock.now(), SWEEP_ROWS_MAX).await {
+            Ok(swept) => swept.more,
+            Err(error) => {
+                tracing::warn!(%error, "old rows cannot be removed");
+                false
+            }
+        };
+        if more {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        tokio::select! {
+            () = clock.sleep_until(clock::add(clock.now(), SWEEP_PERIOD)) => {}
+            () = tasks.stopping() => {}
+        }
+    }
+}

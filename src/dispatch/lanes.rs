@@ -1,0 +1,103 @@
+//! Which lanes run: one for each integration of the configuration in force.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::lane::{Lane, Way};
+use super::{Deps, fallback};
+use crate::notify::{Integration, Notifier, NotifyError, Receiver, Wording};
+use crate::tasks::Tasks;
+
+/// The ways of a configuration, ready to send: whatever can fail has not.
+#[derive(Debug)]
+pub struct Ways {
+    receivers: BTreeMap<String, Receiver>,
+    ways: Vec<Way>,
+}
+
+impl Ways {
+    /// Sets up a notifier for each integration. Reads files; connects to nobody. The error names the integration.
+    pub fn new(
+        receivers: Vec<Receiver>,
+        wording: &Wording,
+    ) -> Result<Self, (Integration, NotifyError)> {
+        let mut ways = Vec::new();
+        for integration in receivers.iter().flat_map(|receiver| &receiver.integrations) {
+            match Notifier::new(integration, wording) {
+                Ok(notifier) => ways.push(Way { integration: integration.clone(), notifier }),
+                Err(error) => return Err((integration.clone(), error)),
+            }
+        }
+        let receivers = receivers.into_iter().map(|one| (one.name.clone(), one)).collect();
+        Ok(Self { receivers, ways })
+    }
+
+    /// The receivers, by name.
+    pub fn receivers(&self) -> &BTreeMap<String, Receiver> {
+        &self.receivers
+    }
+
+    /// The identities of the integrations.
+    pub fn ids(&self) -> BTreeSet<String> {
+        self.ways.iter().map(|way| way.integration.id.clone()).collect()
+    }
+}
+
+/// The lanes, and the worker that rings fallbacks.
+#[derive(Debug)]
+pub struct Lanes {
+    deps: Deps,
+    tasks: Tasks,
+    lanes: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    running: BTreeMap<String, Arc<Lane>>,
+    /// Told to end; they still wait for their sends.
+    ending: Vec<Arc<Lane>>,
+}
+
+impl Lanes {
+    /// Begins to send and to ring fallbacks.
+    pub fn start(deps: Deps, ways: Ways, tasks: Tasks) -> Self {
+        let lanes = Self { deps, tasks, lanes: Mutex::default() };
+        lanes.take(ways);
+        // Not before the receivers are known: a fallback that is not found counts as rung.
+        let fallbacks = fallback::run(lanes.deps.clone(), lanes.tasks.clone());
+        lanes.tasks.spawn("fallbacks", fallbacks);
+        lanes
+    }
+
+    /// Takes the ways of a configuration: new integrations begin to send, known ones send by the new settings from the
+    /// next send on. Those that are gone go on until [`Lanes::retire`], for something may still be queued to them.
+    pub fn take(&self, ways: Ways) {
+        let Ways { receivers, ways } = ways;
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        for way in ways {
+            let id = way.integration.id.clone();
+            match lanes.running.get(&id) {
+                Some(lane) => lane.change(way),
+                None => {
+                    let lane = Arc::new(Lane::new(self.deps.clone(), way, self.tasks.branch()));
+                    lane.tasks().spawn("dispatch", Arc::clone(&lane).run());
+                    lanes.running.insert(id, lane);
+                }
+            }
+        }
+        drop(lanes);
+        // After the lanes: nothing is queued to an integration that nobody serves.
+        self.deps.receivers.store(Arc::new(receivers));
+    }
+
+    /// Ends the lanes of integrations that are not among `known`. They claim nothing more, and what they are sending is
+    /// waited for. True once all of them have ended.
+    pub fn retire(&self, known: &BTreeSet<String>) -> bool {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { running, ending } = &mut *lanes;
+        let gone = running.extract_if(.., |id, _| !known.contains(id));
+        ending.extend(gone.map(|(_, lane)| lane).inspect(|lane| lane.tasks().stop()));
+        ending.retain(|lane| !lane.has_ended());
+        ending.is_empty()
+    }
+}
