@@ -70,7 +70,7 @@ mod tests {
         fs::write(&path, "a").expect("write");
         let now = Timestamp::UNIX_EPOCH;
         let mut watch = Watch::new(load(&path), now);
-        let mut look = |watch: &mut Watch, text: Option<&str>| {
+        let look = |watch: &mut Watch, text: Option<&str>| {
             match text {
                 Some(text) => fs::write(&path, text).expect("write"),
                 None => fs::remove_file(&path).expect("remove"),
