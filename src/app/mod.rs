@@ -81,7 +81,7 @@ impl App {
         metrics.config_loaded(true, clock.now());
         let store = open_store(&config, &metrics).await?;
         let ways = Ways::new(config.receivers.clone(), &config.wording)
-            .map_err(|(integration, error)| anyhow::Error::new(error).context(integration.id))
+            .map_err(|(integration, error)| anyhow::Error::new(error).context(integration))
             .context("cannot set up a receiver")?;
         tidy_up(&store, ways.ids(), &clock).await?;
         let tasks = Tasks::new();

@@ -183,7 +183,7 @@ fn prepare(source: &Source) -> Prepared {
         match Ways::new(config.receivers.clone(), &config.wording) {
             Ok(ways) => Ok((config, ways)),
             Err((integration, error)) => {
-                problems.push(problem(integration.id, error.to_string()));
+                problems.push(problem(integration, error.to_string()));
                 Err(())
             }
         }

@@ -70,14 +70,14 @@ impl Folder {
     pub(super) fn contents(&self) -> String {
         let seen = self.seen.borrow();
         let plain = seen.files.values().filter(|seen| !seen.secret);
-        plain.map(|seen| format!("{:?}\n", seen.content)).collect()
+        plain.map(|seen| format!("{:?}", seen.content)).collect::<Vec<_>>().join("\n")
     }
 }
 
 /// The files that a load looked at, and what it found there: to tell whether another load would find something else.
 ///
 /// What counts is content, by path: so a file may be written in place, renamed over, or be behind a link that is
-/// swapped, as those of a mounted ConfigMap are.
+/// swapped, as those of a mounted `ConfigMap` are.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     files: BTreeMap<PathBuf, Seen>,
@@ -102,7 +102,7 @@ impl Sources {
         let now = |(path, seen): (&PathBuf, &Seen)| {
             // A pipe can be read once only, and what it held does not change.
             let is_stream = path.metadata().is_ok_and(|found| !found.is_file());
-            let content = if is_stream { seen.content.clone() } else { content(&bytes(path)) };
+            let content = if is_stream { seen.content } else { content(&bytes(path)) };
             (path.clone(), Seen { content, secret: seen.secret })
         };
         let named = |(folder, pattern): &(PathBuf, String)| {
@@ -132,7 +132,7 @@ fn text(found: io::Result<Vec<u8>>) -> Result<String, String> {
     if bytes.len() > FILE_BYTES_MAX {
         return Err("larger than 1 MiB".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "cannot be read: it is not UTF-8".to_owned())
+    String::from_utf8(bytes).map_err(|error| format!("cannot be read: {}", error.utf8_error()))
 }
 
 /// A file within the size bound, and one byte more where it is larger.

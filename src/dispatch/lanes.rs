@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::lane::{Lane, Way};
 use super::{Deps, fallback};
-use crate::notify::{Integration, Notifier, NotifyError, Receiver, Wording};
+use crate::notify::{Notifier, NotifyError, Receiver, Wording};
 use crate::tasks::Tasks;
 
 /// The ways of a configuration, ready to send: whatever can fail has not.
@@ -17,24 +17,16 @@ pub struct Ways {
 
 impl Ways {
     /// Sets up a notifier for each integration. Reads files; connects to nobody. The error names the integration.
-    pub fn new(
-        receivers: Vec<Receiver>,
-        wording: &Wording,
-    ) -> Result<Self, (Integration, NotifyError)> {
+    pub fn new(receivers: Vec<Receiver>, wording: &Wording) -> Result<Self, (String, NotifyError)> {
         let mut ways = Vec::new();
         for integration in receivers.iter().flat_map(|receiver| &receiver.integrations) {
             match Notifier::new(integration, wording) {
                 Ok(notifier) => ways.push(Way { integration: integration.clone(), notifier }),
-                Err(error) => return Err((integration.clone(), error)),
+                Err(error) => return Err((integration.id.clone(), error)),
             }
         }
         let receivers = receivers.into_iter().map(|one| (one.name.clone(), one)).collect();
         Ok(Self { receivers, ways })
-    }
-
-    /// The receivers, by name.
-    pub fn receivers(&self) -> &BTreeMap<String, Receiver> {
-        &self.receivers
     }
 
     /// The identities of the integrations.
@@ -48,7 +40,7 @@ impl Ways {
 pub struct Lanes {
     deps: Deps,
     tasks: Tasks,
-    lanes: Mutex<Known>,
+    known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +53,7 @@ struct Known {
 impl Lanes {
     /// Begins to send and to ring fallbacks.
     pub fn start(deps: Deps, ways: Ways, tasks: Tasks) -> Self {
-        let lanes = Self { deps, tasks, lanes: Mutex::default() };
+        let lanes = Self { deps, tasks, known: Mutex::default() };
         lanes.take(ways);
         // Not before the receivers are known: a fallback that is not found counts as rung.
         let fallbacks = fallback::run(lanes.deps.clone(), lanes.tasks.clone());
@@ -73,16 +65,15 @@ impl Lanes {
     /// next send on. Those that are gone go on until [`Lanes::retire`], for something may still be queued to them.
     pub fn take(&self, ways: Ways) {
         let Ways { receivers, ways } = ways;
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for way in ways {
             let id = way.integration.id.clone();
-            match lanes.running.get(&id) {
-                Some(lane) => lane.change(way),
-                None => {
-                    let lane = Arc::new(Lane::new(self.deps.clone(), way, self.tasks.branch()));
-                    lane.tasks().spawn("dispatch", Arc::clone(&lane).run());
-                    lanes.running.insert(id, lane);
-                }
+            if let Some(lane) = lanes.running.get(&id) {
+                lane.change(way);
+            } else {
+                let lane = Arc::new(Lane::new(self.deps.clone(), way, self.tasks.branch()));
+                lane.tasks().spawn("dispatch", Arc::clone(&lane).run());
+                lanes.running.insert(id, lane);
             }
         }
         drop(lanes);
@@ -93,7 +84,7 @@ impl Lanes {
     /// Ends the lanes of integrations that are not among `known`. They claim nothing more, and what they are sending is
     /// waited for. True once all of them have ended.
     pub fn retire(&self, known: &BTreeSet<String>) -> bool {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { running, ending } = &mut *lanes;
         let gone = running.extract_if(.., |id, _| !known.contains(id));
         ending.extend(gone.map(|(_, lane)| lane).inspect(|lane| lane.tasks().stop()));
