@@ -180,7 +180,7 @@ impl Tag {
             return false;
         }
         let is_word = c.is_alphanumeric() || c == '_';
-        if !c.is_whitespace() && !(is_word && self.in_word) {
+        if !(c.is_whitespace() || is_word && self.in_word) {
             self.parts += 1;
         }
         if is_word && !self.named {

@@ -1,7 +1,15 @@
 //! What judging costs: `cargo bench --bench rules`. Prints ratios of figures taken in one run, since the machine
 //! is shared, each the best of many short rounds; nothing is asserted.
 
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_collect,
+    clippy::assigning_clones,
+    reason = "a measurement"
+)]
 
 mod engine;
 

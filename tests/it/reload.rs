@@ -276,7 +276,7 @@ async fn a_sibling_route_resends_nothing_and_loses_nothing() {
     app.stop().await;
 }
 
-const OVER_TIME: &str = r#"
+const OVER_TIME: &str = r"
 groups:
   - name: time
     rules:
@@ -290,7 +290,7 @@ groups:
         value: payload.available_credit
         fire: value < 10.0
         for: 10m
-"#;
+";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn windows_and_waits_of_rules_that_stay_go_on() {

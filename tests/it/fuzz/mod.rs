@@ -30,11 +30,11 @@ fn number(name: &str) -> Option<usize> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn fuzz(name: &str, seeds: Vec<Vec<u8>>, words: &[&str], target: fn(&[u8]) -> Outcome) {
+fn fuzz(name: &str, seeds: &[Vec<u8>], words: &[&str], target: fn(&[u8]) -> Outcome) {
     let rounds = number("TOLLBELL_FUZZ_ROUNDS").unwrap_or(ROUNDS);
     let mut rng = Rng::with_seed(number("TOLLBELL_FUZZ_SEED").unwrap_or(1) as u64);
     let trace = std::env::var("TOLLBELL_FUZZ_TRACE").ok();
-    let (mut corpus, mut seen) = (seeds.clone(), HashSet::new());
+    let (mut corpus, mut seen) = (seeds.to_vec(), HashSet::new());
     let mut slowest = (Duration::ZERO, Vec::new());
     let begin = Instant::now();
     for round in 0..rounds + seeds.len() {
@@ -59,7 +59,8 @@ fn fuzz(name: &str, seeds: Vec<Vec<u8>>, words: &[&str], target: fn(&[u8]) -> Ou
             corpus.push(data);
         }
     }
-    println!(
+    #[expect(clippy::print_stderr, reason = "for who raises the rounds by hand")]
+    eprintln!(
         "{name}: {rounds} rounds in {:?}, {} outcomes, slowest {:?} on {:?}",
         begin.elapsed(),
         seen.len(),
@@ -87,35 +88,35 @@ fn shrink(rng: &mut Rng, mut data: Vec<u8>, target: fn(&[u8]) -> Outcome) -> Vec
 
 #[test]
 fn bodies() {
-    fuzz("body", seeds::bodies(), seeds::BODY_WORDS, targets::body);
+    fuzz("body", &seeds::bodies(), seeds::BODY_WORDS, targets::body);
 }
 
 #[test]
 fn rule_files() {
-    fuzz("rule_file", seeds::rule_files(), seeds::CONFIG_WORDS, targets::rule_file);
+    fuzz("rule_file", &seeds::rule_files(), seeds::CONFIG_WORDS, targets::rule_file);
 }
 
 #[test]
 fn main_files() {
-    fuzz("main_file", seeds::main_files(), seeds::CONFIG_WORDS, targets::main_file);
+    fuzz("main_file", &seeds::main_files(), seeds::CONFIG_WORDS, targets::main_file);
 }
 
 #[test]
 fn expressions() {
-    fuzz("expression", seeds::expressions(), seeds::EXPRESSION_WORDS, targets::expression);
+    fuzz("expression", &seeds::expressions(), seeds::EXPRESSION_WORDS, targets::expression);
 }
 
 #[test]
 fn templates() {
-    fuzz("template", seeds::templates(), seeds::TEMPLATE_WORDS, targets::template);
+    fuzz("template", &seeds::templates(), seeds::TEMPLATE_WORDS, targets::template);
 }
 
 #[test]
 fn matchers() {
-    fuzz("matcher", seeds::matchers(), seeds::MATCHER_WORDS, targets::matcher);
+    fuzz("matcher", &seeds::matchers(), seeds::MATCHER_WORDS, targets::matcher);
 }
 
 #[test]
 fn intervals() {
-    fuzz("interval", seeds::intervals(), seeds::INTERVAL_WORDS, targets::interval);
+    fuzz("interval", &seeds::intervals(), seeds::INTERVAL_WORDS, targets::interval);
 }

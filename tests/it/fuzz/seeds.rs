@@ -387,7 +387,7 @@ pub fn main_files() -> Vec<Vec<u8>> {
         "src/config/testdata/bad.yaml",
     ]
     .into_iter()
-    .flat_map(shared)
+    .filter_map(shared)
     .chain(owned(&[MAIN]))
     .collect()
 }

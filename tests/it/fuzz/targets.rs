@@ -253,7 +253,9 @@ pub fn expression(data: &[u8]) -> Outcome {
             Ok(compiled) => compiled,
             Err(problem) => {
                 let place = problem.position.unwrap();
-                assert!((7..=7 + text.lines().count() as u32).contains(&place.line));
+                assert!(
+                    (7..=7 + u32::try_from(text.lines().count()).unwrap()).contains(&place.line)
+                );
                 assert!(place.column as usize <= 10 + text.chars().count(), "{place}: {text:?}");
                 seen.push(words(&problem.message));
                 continue;
