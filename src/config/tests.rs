@@ -227,7 +227,7 @@ fn words_of_later_parts_are_refused() {
         t.yaml:8:5: accounts[0].balance: unknown key (hint: not in this version of tollbell)
         t.yaml:9:5: accounts[0].backfill: unknown key (hint: not in this version of tollbell)
         t.yaml:11:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
-        t.yaml:12:1: metrics: unknown key (hint: not in this version of tollbell)
+        t.yaml:14:1: heartbeats: unknown key (hint: not in this version of tollbell)
         ");
 }
 
@@ -437,8 +437,11 @@ fn the_keys_of_a_rule_say_of_which_kind_it_is_and_which_keys_it_may_have() {
                 format!("{file}  - {{alert: A{n}, on: [call.cost], {keys}}}\n")
             });
         std::fs::write(dir.path().join("r.yaml"), file).expect("write");
-        let text = format!("{ACCOUNT}{REST}rule_files: [r.yaml]\n");
-        check_in(dir.path(), &text).replace(&dir.path().display().to_string(), "DIR")
+        let intervals = "time_intervals: [{name: x, time_intervals: [{weekdays: [monday]}]}]";
+        let text = format!("{ACCOUNT}{REST}rule_files: [r.yaml]\n{intervals}\n");
+        let shown = check_in(dir.path(), &text).replace(&dir.path().display().to_string(), "DIR");
+        let used = |line: &&str| !line.contains("no route and no rule uses this time interval");
+        shown.lines().filter(used).map(|line| format!("{line}\n")).collect::<String>()
     };
     let fine = [
         "active_for: 2h, notify_expired: true, max_series: 5",

@@ -226,10 +226,16 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
     let single = is_single(message);
     let differs = !single && !message.common_labels.contains_key("severity");
     // Of a rule over time the judged value counts; what the last event alone cost would only mislead.
-    let mut facts = match alert.value {
-        Some(value) => Fact::new("Value", &value.normalize().to_string()).into_iter().collect(),
-        None => facts::money(&alert.event),
-    };
+    let mut facts = facts::money(&alert.event);
+    if let Some(value) = alert.value {
+        let tells_it = |fact: &Fact| {
+            let number = fact.value.split(' ').next();
+            number.and_then(|number| number.parse().ok()) == Some(value)
+        };
+        if !facts.iter().any(tells_it) {
+            facts = Fact::new("Value", &value.normalize().to_string()).into_iter().collect();
+        }
+    }
     let figure = match over {
         true => Some(lasted(alert, message)),
         false if facts.is_empty() => None,

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::query::JournalEntry;
 use crate::alerts::{Alert, Message, Silence};
 use crate::event::Event;
 use crate::rules::{CallContext, CallKey, Entry};
@@ -131,21 +132,6 @@ impl Space {
             Self::Engine => "engine",
         }
     }
-}
-
-/// One line of the story of an alert: that it fired or ended, was told or kept quiet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct JournalEntry {
-    /// When.
-    pub at: Timestamp,
-    /// The alert.
-    pub fingerprint: String,
-    /// The group, where it is about telling.
-    pub group_key: String,
-    /// `fired`, `resolved`, `expired`, `no_data`, `rule_removed`, `pending`, `notified`, `suppressed`.
-    pub what: String,
-    /// One line: the value, the receiver and the reason, or what kept it quiet.
-    pub detail: String,
 }
 
 /// The silences, all that are kept, expired ones too.

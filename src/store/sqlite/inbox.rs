@@ -55,7 +55,8 @@ impl Sqlite {
         cursor: i64,
         limit: usize,
     ) -> Result<Vec<Result<StoredEvent, Unreadable>>, StoreError> {
-        let received = (micros(from), micros(to));
+        // The range is half open, as ranges of time are.
+        let received = (micros(from), micros(to).saturating_sub(1));
         self.read(move |conn| after(conn, cursor, received, limit)).await
     }
 
@@ -144,7 +145,7 @@ fn after(
     limit: usize,
 ) -> Result<Vec<Result<StoredEvent, Unreadable>>, Failure> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM inbox WHERE seq > ?1 AND received_at >= ?3 AND received_at < ?4 \
+        "SELECT {COLUMNS} FROM inbox WHERE seq > ?1 AND received_at BETWEEN ?3 AND ?4 \
          ORDER BY seq LIMIT ?2"
     ))?;
     let mut found = statement.query((cursor, rows(limit), from, to))?;

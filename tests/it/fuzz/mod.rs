@@ -5,6 +5,8 @@
 //! `TOLLBELL_FUZZ_SEED` others. `TOLLBELL_FUZZ_TRACE` names a folder that has the last input of each target, for what ends the
 //! process. An input whose outcome is new joins the inputs that further ones are made of.
 
+#![expect(clippy::print_stderr, reason = "figures for who raises the rounds by hand")]
+
 mod mutate;
 mod seeds;
 mod targets;
@@ -59,7 +61,6 @@ fn fuzz(name: &str, seeds: &[Vec<u8>], words: &[&str], target: fn(&[u8]) -> Outc
             corpus.push(data);
         }
     }
-    #[expect(clippy::print_stderr, reason = "for who raises the rounds by hand")]
     eprintln!(
         "{name}: {rounds} rounds in {:?}, {} outcomes, slowest {:?} on {:?}",
         begin.elapsed(),

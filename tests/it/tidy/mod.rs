@@ -239,7 +239,9 @@ fn the_shipped_configuration_and_the_schema_have_the_same_words() {
     for found in key.captures_iter(&sample) {
         assert!(config_words.contains(&found[1]), "config/tollbell.yaml: {} is unknown", &found[1]);
     }
-    let rules: String = files("config/rules").iter().map(|file| read(file)).collect();
+    let is_rules = |file: &&String| file.ends_with(".yaml") && !file.contains("/tests/");
+    let rules: String =
+        files("config/rules").iter().filter(is_rules).map(|file| read(file)).collect();
     for found in key.captures_iter(&rules) {
         let free = ["summary", "description", "action", "runbook"].contains(&&found[1]);
         assert!(free || rule_words.contains(&found[1]), "config/rules: {} is unknown", &found[1]);

@@ -36,7 +36,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         "app",
         &[
             "admin", "clock", "config", "dispatch", "engine", "event", "intake", "metrics",
-            "notify", "policy", "problem", "rules", "store", "tasks",
+            "policy", "problem", "rules", "store", "tasks",
         ],
     ),
     (
