@@ -90,6 +90,12 @@ fn receiver(
                 suffix.unwrap_or_else(|| digest(target.iter().map(|t| &**t), TARGET_BYTES));
             let id = format!("{name}/{kind}/{suffix}");
             let count = ids.entry(id.clone()).and_modify(|count| *count += 1).or_insert(1);
+            if *count > 1 {
+                let message = "another one of this receiver goes to the same place: only their order tells \
+                               them apart, and a change of it mixes them up";
+                let problem = Problem::warning(entry.position.clone(), &*entry.path, message);
+                entry.push(problem.hint("give each a name"));
+            }
             let id = if *count == 1 { id } else { format!("{id}-{count}") };
             let integration = integration(entry, id, &name, channel);
             if !context.trial {

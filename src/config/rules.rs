@@ -160,6 +160,8 @@ const KEYS: &[(&str, &[Kind], &str)] = &[
 const NO_HOLD: &str = "one event is the alert; active_for says how long it lasts";
 /// Bounds of `stale_after` and `absent_for`.
 const SPAN: [&str; 2] = ["1s", "366d"];
+/// Least and greatest `absent_for`. Of a short outage of our own up to 20 seconds may count as absence.
+const ABSENCE: [&str; 2] = ["1m", "366d"];
 /// Bounds of a sliding `over`.
 const OVER: [&str; 2] = ["10s", "366d"];
 
@@ -222,7 +224,7 @@ impl Kind {
                 Some(KindSpec::Window { over: over?, value: value?, line: line? })
             }
             Self::Absence => Some(KindSpec::Absence {
-                absent_for: span(section, "absent_for", &section.text("absent_for")?, SPAN)?,
+                absent_for: span(section, "absent_for", &section.text("absent_for")?, ABSENCE)?,
                 active_time_intervals: context.intervals.named(section, "active_time_intervals"),
                 hold,
             }),

@@ -12,9 +12,9 @@ use crate::clock;
 use crate::rules::{Added, Failure, Labels, Observation, Phase, RuleRef, Series, Shape, Turn};
 
 /// How often the engine notes that it was ready, while an absence rule needs to know.
-const READY_PERIOD: std::time::Duration = std::time::Duration::from_mins(1);
+const READY_PERIOD: std::time::Duration = std::time::Duration::from_secs(10);
 /// A longer gap between two such notes is time in which tollbell was not ready.
-const READY_GAP_MAX: std::time::Duration = std::time::Duration::from_mins(2);
+const READY_GAP_MAX: std::time::Duration = std::time::Duration::from_secs(20);
 
 impl Batch<'_> {
     /// An event for a series.

@@ -239,6 +239,8 @@ impl Batch<'_> {
             let firing_now = self.state.firing_by_rule.get(&**rule).copied().unwrap_or(0);
             if firing_now >= of.max_series() {
                 firing.labels = of.overflow(&firing.labels);
+                (firing.annotations, _) =
+                    of.annotate_event(at.event, &at.snapshot(), &firing.labels);
                 self.overflow(at, rule, firing_now, false, &Fingerprint::of(&firing.labels));
             }
         }

@@ -92,6 +92,21 @@ impl RuleSet {
         self.rules.iter().map(|rule| RuleRef { set: self, rule })
     }
 
+    /// The annotations of an event rule's alert, and the names of those that could not be rendered.
+    pub(super) fn annotations_of<'s>(
+        &self,
+        rule: &Rule,
+        event: &Event,
+        snapshot: impl FnOnce() -> &'s Json,
+        labels: &Labels,
+    ) -> (Labels, Vec<String>) {
+        if rule.annotations.is_empty() {
+            return (Labels::new(), Vec::new());
+        }
+        let context = context_of(snapshot(), &event.payload, labels);
+        self.annotations.render_all(&rule.annotations, &context)
+    }
+
     /// Names of the accounts.
     pub fn accounts(&self) -> impl Iterator<Item = &str> {
         self.accounts.keys().map(String::as_str)
@@ -175,13 +190,9 @@ impl Judgement<'_> {
         notify_expired: bool,
     ) -> Result<Firing, Failure> {
         let labels = self.labels(rule)?;
-        let (annotations, template_errors) = if rule.annotations.is_empty() {
-            (Labels::new(), Vec::new())
-        } else {
-            let snapshot = self.snapshot.get_or_init(|| self.event.snapshot());
-            let context = context_of(snapshot, &self.event.payload, &labels);
-            self.set.annotations.render_all(&rule.annotations, &context)
-        };
+        let snapshot = || self.snapshot.get_or_init(|| self.event.snapshot());
+        let (annotations, template_errors) =
+            self.set.annotations_of(rule, self.event, snapshot, &labels);
         Ok(Firing {
             labels,
             annotations,

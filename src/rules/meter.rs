@@ -117,10 +117,9 @@ impl Meter {
             return Applied::Refused;
         }
         let series = self.metrics.entry(name.to_owned()).or_default();
-        let overflow = overflow(labels);
-        let own = series.len() - usize::from(series.contains_key(&overflow));
-        let is_full = !series.contains_key(labels) && own >= max_series;
-        let labels = if is_full { overflow } else { labels.clone() };
+        let is_full = !series.contains_key(labels)
+            && series.keys().filter(|kept| **kept != overflow(kept)).count() >= max_series;
+        let labels = if is_full { overflow(labels) } else { labels.clone() };
         let kept = series.entry(labels.clone()).or_insert_with(|| MeterValue::zero(kind));
         if kept.kind() != kind {
             *kept = MeterValue::zero(kind);
@@ -176,8 +175,13 @@ impl MeterValue {
     }
 }
 
+/// The labels of the series for what comes beyond the limit. The currency stays: currencies are never added up.
 fn overflow(labels: &Labels) -> Labels {
-    labels.keys().map(|name| (name.clone(), OVERFLOW.to_owned())).collect()
+    let stays = |name: &str| name == "currency";
+    let value = |(name, value): (&String, &String)| {
+        (name.clone(), if stays(name) { value.clone() } else { OVERFLOW.to_owned() })
+    };
+    labels.iter().map(value).collect()
 }
 
 /// What was spent in all, by account, product and currency. Only grows.
@@ -287,6 +291,24 @@ mod tests {
         assert_eq!(apply(MetricKind::Counter, "-0.1"), Applied::Refused);
         assert_eq!(changed(apply(MetricKind::Gauge, "5")), MeterValue::Gauge(decimal("5")));
         assert_eq!(changed(apply(MetricKind::Gauge, "-5")), MeterValue::Gauge(decimal("-5")));
+    }
+
+    #[test]
+    fn beyond_the_limit_currencies_stay_apart() {
+        let mut meter = Meter::default();
+        let mut apply = |label: &str, currency: &str, value: &str| {
+            let mut labels = labels(label);
+            labels.insert("currency".to_owned(), currency.to_owned());
+            meter.apply("m", MetricKind::Counter, &labels, decimal(value), 1)
+        };
+        apply("a", "USD", "2");
+        for (label, currency, value, total) in
+            [("b", "USD", "3", "3"), ("c", "EUR", "4", "4"), ("d", "USD", "5", "8")]
+        {
+            let Applied::Overflowed(row) = apply(label, currency, value) else { panic!("is full") };
+            assert_eq!((&*row.labels["currency"], &*row.labels["status"]), (currency, OVERFLOW));
+            assert_eq!(row.value, MeterValue::Counter(decimal(total)));
+        }
     }
 
     #[test]

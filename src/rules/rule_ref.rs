@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value as Json;
 
 use super::rule::{Judged, Rule, Watch};
 use super::{
@@ -60,6 +61,16 @@ impl<'r> RuleRef<'r> {
     /// Names of time intervals outside of which time does not count (absence rules).
     pub fn active_time_intervals(&self) -> &'r [String] {
         self.watch().map_or(&[], |watch| &watch.active_time_intervals)
+    }
+
+    /// The annotations of an alert of an event rule under other labels than the event's own; see [`RuleRef::overflow`].
+    pub fn annotate_event(
+        &self,
+        event: &Event,
+        snapshot: &Json,
+        labels: &Labels,
+    ) -> (Labels, Vec<String>) {
+        self.set.annotations_of(self.rule, event, || snapshot, labels)
     }
 
     /// These labels with every `by` label `__overflow__`.

@@ -160,10 +160,10 @@ fn group_text(text: &mut String, group: &Group, alert: &Fingerprint, now: Timest
             continue;
         };
         let ago = from_now(told.at, now);
-        facts.push((integration, format!("told {:.0} ({ago}) that {what}", told.at)));
+        facts.push((integration, format!("notice queued {:.0} ({ago}): {what}", told.at)));
     }
     if facts.is_empty() {
-        facts.push(("told", "nobody yet".to_owned()));
+        facts.push(("notices", "none yet".to_owned()));
     }
     if let Some(why) = group.members.get(alert).and_then(|member| member.suppressed.as_ref()) {
         facts.push(("kept quiet", suppression_text(why)));
@@ -383,12 +383,12 @@ mod tests {
           summary      USD 3 left [31m
 
         group team="x" of route critical
-          ops/pager/with-a-long-name  told 2026-11-23T02:58:30Z (1m 30s ago) that it is over
-          ops/slack                   told 2026-11-23T02:55:00Z (5m ago) that it fires
+          ops/pager/with-a-long-name  notice queued 2026-11-23T02:58:30Z (1m 30s ago): it is over
+          ops/slack                   notice queued 2026-11-23T02:55:00Z (5m ago): it fires
           next                        2026-11-23T03:04:00Z (in 4m)
 
         group team="x" of route critical
-          told         nobody yet
+          notices      none yet
           kept quiet   inhibited by cefcad72dc905184
           next         2026-11-23T03:04:00Z (in 4m)
 
