@@ -69,6 +69,21 @@ fn only_an_end_by_word_looks_like_an_all_clear_in_the_document() {
     assert_eq!((look.teams.as_str(), look.ntfy.as_str()), ("Default", "white_circle"));
 }
 
+#[test]
+fn the_documented_one_line_body_tells_the_ends_apart() {
+    let line = WEBHOOKS.lines().find_map(|line| line.trim().strip_prefix("body: \""));
+    let source = line.and_then(|line| line.strip_suffix('"')).expect("a body");
+    for (parcel, said) in [
+        (samples::mixed(), "firing: "),
+        (samples::resolved(), "resolved: "),
+        (samples::expired(), "expired: "),
+        (samples::no_data(), "no data: "),
+    ] {
+        let body = webhook::render_body(source, &parcel).expect("renders");
+        assert!(body.starts_with(said), "{body}");
+    }
+}
+
 /// The colour in Teams, the tag in ntfy, the colour of Discord's first embed, and the titles of all three.
 struct Look {
     teams: String,
