@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Parcel, Wording, samples, webhook, wording};
+use crate::alerts::Status;
 
 const WEBHOOKS: &str = include_str!("../../docs/webhooks.md");
 const TEMPLATES: &str = include_str!("../../docs/templates.md");
@@ -41,6 +42,70 @@ fn the_bodies_in_the_document_are_json_within_the_peers_limits() {
                 _ => assert_ntfy(&json),
             }
         }
+    }
+}
+
+#[test]
+fn only_an_end_by_word_looks_like_an_all_clear_in_the_document() {
+    let mut several = samples::mixed();
+    several.message.status = Status::Resolved;
+    for alert in &mut several.message.alerts {
+        alert.status = Status::Resolved;
+    }
+    // In the mixed group some fire, and some ended without a word: what fires decides.
+    for (parcel, teams, ntfy, discord, said) in [
+        (samples::spend_limit(), "Attention", "rotating_light", 12_652_063, "FIRING: "),
+        (samples::mixed(), "Attention", "rotating_light", 12_652_063, "FIRING: "),
+        (samples::resolved(), "Good", "white_check_mark", 1_736_503, "RESOLVED: "),
+        (samples::expired(), "Default", "white_circle", 5_727_082, "EXPIRED: "),
+        (samples::no_data(), "Default", "white_circle", 5_727_082, "NO DATA: "),
+    ] {
+        let look = look(&parcel);
+        assert_eq!((look.teams.as_str(), look.ntfy.as_str()), (teams, ntfy), "{said}");
+        assert_eq!(look.discord, discord, "{said}");
+        assert!(look.titles.iter().all(|title| title.starts_with(said)), "{:?}", look.titles);
+    }
+    let look = look(&several);
+    assert_eq!((look.teams.as_str(), look.ntfy.as_str()), ("Default", "white_circle"));
+}
+
+#[test]
+fn the_documented_one_line_body_tells_the_ends_apart() {
+    let line = WEBHOOKS.lines().find_map(|line| line.trim().strip_prefix("body: \""));
+    let source = line.and_then(|line| line.strip_suffix('"')).expect("a body");
+    for (parcel, said) in [
+        (samples::mixed(), "firing: "),
+        (samples::resolved(), "resolved: "),
+        (samples::expired(), "expired: "),
+        (samples::no_data(), "no data: "),
+    ] {
+        let body = webhook::render_body(source, &parcel).expect("renders");
+        assert!(body.starts_with(said), "{body}");
+    }
+}
+
+/// The colour in Teams, the tag in ntfy, the colour of Discord's first embed, and the titles of all three.
+struct Look {
+    teams: String,
+    ntfy: String,
+    discord: u64,
+    titles: [String; 3],
+}
+
+fn look(parcel: &Parcel) -> Look {
+    let body = |peer: &str| -> Value {
+        let blocks = blocks(WEBHOOKS);
+        let (_, source) = blocks.iter().find(|(name, _)| *name == peer).expect("a block");
+        let body = webhook::render_body(source, parcel).expect("renders");
+        serde_json::from_str(&body).expect("json")
+    };
+    let (teams, ntfy, discord) = (body("teams"), body("ntfy"), body("discord"));
+    let (card, embed) = (&teams["attachments"][0]["content"]["body"][0], &discord["embeds"][0]);
+    Look {
+        teams: text(card, "color").to_owned(),
+        ntfy: ntfy["tags"][0].as_str().expect("a tag").to_owned(),
+        discord: embed["color"].as_u64().expect("a colour"),
+        titles: [text(card, "text"), text(&ntfy, "title"), text(embed, "title")].map(str::to_owned),
     }
 }
 

@@ -427,6 +427,21 @@ mod tests {
     }
 
     #[test]
+    fn several_alerts_tell_once_what_to_do_and_where_to_read_on() {
+        let rendered = told(&samples::advised());
+        for part in [&rendered.text, &rendered.html] {
+            for text in ["What to do", "Raise the daily limit", "spend-limit?from=mail"] {
+                assert_eq!(part.matches(text).count(), 1, "{text} in {part}");
+            }
+        }
+        assert!(
+            rendered.text.contains("\n\nWhat to do\n  Raise the daily limit in Mission Control, Messaging, Profiles.\n\nFIRING    "),
+            "{}",
+            rendered.text
+        );
+    }
+
+    #[test]
     fn an_independent_parser_reads_both_parts_and_the_thread() {
         let bytes = formatted(&samples::spend_limit());
         let mail = MessageParser::default().parse(&bytes).expect("a mail");

@@ -187,6 +187,17 @@ pub(super) fn many() -> Parcel {
     parcel(alerts)
 }
 
+/// Several alerts of one rule, which share what to do and where to read on.
+pub(super) fn advised() -> Parcel {
+    let alerts = ["p1", "p2", "p3"].map(|profile| {
+        let mut alert = spend_limit().message.alerts.remove(0);
+        alert.labels.insert("profile".to_owned(), profile.to_owned());
+        alert.fingerprint = Fingerprint::of(&alert.labels);
+        alert
+    });
+    parcel(alerts.to_vec())
+}
+
 /// Everything as long and as odd as can be.
 pub(super) fn hostile() -> Parcel {
     let long = "very-long-value-without-any-space-".repeat(20);
@@ -234,6 +245,7 @@ pub(super) fn all() -> Vec<(&'static str, Parcel)> {
         ("fallback", fallback()),
         ("many", many()),
         ("mixed", mixed()),
+        ("advised", advised()),
         ("expired", expired()),
         ("no-data", no_data()),
         ("hostile", hostile()),

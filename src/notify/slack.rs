@@ -39,6 +39,8 @@ pub struct Settings {
 const HEADER_MAX: usize = 150;
 /// Headline and details of a section; Slack allows 3,000.
 const SECTION_MAX: usize = 1_800;
+/// What to do about several alerts, which need their room.
+const SHARED_ADVICE_MAX: usize = 600;
 /// A template's text; Slack allows 3,000.
 const TEMPLATE_MAX: usize = 2_900;
 /// A field's text; Slack allows 2,000.
@@ -168,6 +170,7 @@ fn blocks(view: &View) -> Vec<Value> {
         [alert] if view.single => blocks.extend(single(view, alert)),
         alerts => {
             blocks.extend(shared(view));
+            blocks.extend(what_to_do(&view.advice, SHARED_ADVICE_MAX));
             blocks.extend(alerts.iter().map(item));
             if view.more > 0 {
                 blocks.push(section(&format!("_… and {} more_", view.more)));
@@ -213,10 +216,13 @@ fn single(view: &View, alert: &AlertView) -> Vec<Value> {
     if !fields.is_empty() {
         blocks.push(json!({"type": "section", "fields": fields}));
     }
-    if !alert.advice.is_empty() {
-        blocks.push(section(&format!("*What to do*\n{}", escaped(&alert.advice, SECTION_MAX))));
-    }
+    blocks.extend(what_to_do(&alert.advice, SECTION_MAX));
     blocks
+}
+
+fn what_to_do(advice: &str, max: usize) -> Option<Value> {
+    let text = || format!("*What to do*\n{}", escaped(advice, max));
+    (!advice.is_empty()).then(|| section(&text()))
 }
 
 /// What several alerts have in common, on one line.
@@ -594,6 +600,18 @@ mod tests {
           "unfurl_media": false
         }
         "###);
+    }
+
+    #[test]
+    fn several_alerts_tell_once_what_to_do_and_where_to_read_on() {
+        let payload = rendered(&settings(), &samples::advised()).to_string();
+        for text in ["*What to do*\\nRaise the daily limit", "https://wiki.example.com/runbooks/"] {
+            assert_eq!(payload.matches(text).count(), 1, "{text} in {payload}");
+        }
+        let mut long = samples::advised();
+        let advice = "&".repeat(5_000);
+        long.message.common_annotations.insert("action".to_owned(), advice);
+        assert_acceptable(&rendered(&settings(), &long));
     }
 
     #[test]

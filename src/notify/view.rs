@@ -3,6 +3,8 @@
 //! Receives a message; promises short, displayable texts (see [`super::text`]) in the order in which someone who was
 //! just woken wants them: what, how much, which account, since when, what to do, why me. Never fails.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -144,8 +146,10 @@ pub(super) struct View {
     pub(super) notes: Vec<String>,
     /// Labels that several alerts share, told once; without account, name and severity. Empty for a single alert.
     pub(super) shared: Vec<Fact>,
-    /// The alerts, firing ones first; at most as many as asked for.
+    /// The alerts, firing ones first, each part with what changed last at its head; at most as many as asked for.
     pub(super) alerts: Vec<AlertView>,
+    /// What to do about all of them, where several share it and some fire; empty for a single alert, which has its own.
+    pub(super) advice: String,
     /// Whether there is one alert only, which is then told in full.
     pub(super) single: bool,
     /// How many more there are.
@@ -199,7 +203,7 @@ impl View {
         let headline = headline(message);
         let single = is_single(message);
         let account = one_line(text_of(&message.common_labels, "account"), NAME_CHARACTERS);
-        let alerts = message.alerts.iter().take(shown).map(|alert| alert_view(alert, parcel));
+        let alerts = shown_first(message, shown).map(|alert| alert_view(alert, parcel));
         Self {
             tone,
             color: tone.color(),
@@ -211,11 +215,31 @@ impl View {
             notes: notes(parcel),
             shared: if single { Vec::new() } else { shared(message) },
             alerts: alerts.collect(),
+            advice: if single { String::new() } else { shared_advice(message) },
             single,
             more: message.alerts.len().saturating_sub(shown) + message.truncated_alerts,
             links: group_links(message),
             why: why(message),
         }
+    }
+}
+
+/// The alerts to show: firing ones first, the newest of them at the head, then those that ended, the last to end at the
+/// head. Each end in a message is news, so however many fire, ends have up to half of the places.
+fn shown_first(message: &Message, shown: usize) -> impl Iterator<Item = &MessageAlert> {
+    let (mut firing, mut over): (Vec<_>, Vec<_>) =
+        message.alerts.iter().partition(|alert| alert.status == Status::Firing);
+    firing.sort_by_key(|alert| Reverse(alert.starts_at));
+    over.sort_by_key(|alert| Reverse(ended_at(alert, message)));
+    firing.truncate(shown - over.len().min(shown / 2));
+    firing.into_iter().chain(over).take(shown)
+}
+
+/// What to do, where all alerts share it; nothing once all are over.
+fn shared_advice(message: &Message) -> String {
+    match message.status {
+        Status::Firing => advice(&message.common_annotations),
+        Status::Resolved => String::new(),
     }
 }
 
@@ -263,7 +287,7 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
         when: when(alert, parcel),
         facts,
         story: if over { String::new() } else { story(alert) },
-        advice: if over { String::new() } else { advice(alert) },
+        advice: if over { String::new() } else { advice(&alert.annotations) },
         links: alert_links(alert, &message.external_url),
     }
 }
@@ -320,11 +344,11 @@ fn story(alert: &MessageAlert) -> String {
     lines(text_of(&alert.annotations, "description"), ADVICE_CHARACTERS)
 }
 
-fn advice(alert: &MessageAlert) -> String {
-    let runbook = ["runbook", "runbook_url"].map(|name| text_of(&alert.annotations, name));
+fn advice(annotations: &Labels) -> String {
+    let runbook = ["runbook", "runbook_url"].map(|name| text_of(annotations, name));
     // A runbook that is no address is advice in words.
     let words = runbook.into_iter().find(|text| !text.trim().is_empty() && link(text).is_none());
-    [text_of(&alert.annotations, "action"), words.unwrap_or_default()]
+    [text_of(annotations, "action"), words.unwrap_or_default()]
         .iter()
         .map(|text| lines(text, ADVICE_CHARACTERS))
         .filter(|text| !text.is_empty())
@@ -334,15 +358,23 @@ fn advice(alert: &MessageAlert) -> String {
 
 fn alert_links(alert: &MessageAlert, external_url: &str) -> Vec<Link> {
     let console = link(&format!("{external_url}/alerts/{}", alert.fingerprint));
-    let runbook =
-        ["runbook_url", "runbook"].iter().find_map(|name| link(text_of(&alert.annotations, name)));
-    let places = [("Open in console", console), ("Runbook", runbook)];
-    places.into_iter().filter_map(|(label, url)| Some(Link { label, url: url? })).collect()
+    places([("Open in console", console), ("Runbook", runbook(&alert.annotations))])
 }
 
 fn group_links(message: &Message) -> Vec<Link> {
-    let url = link(&format!("{}/alerts", message.external_url)).filter(|_| !is_single(message));
-    url.map(|url| Link { label: "All alerts", url }).into_iter().collect()
+    if is_single(message) {
+        return Vec::new();
+    }
+    let console = link(&format!("{}/alerts", message.external_url));
+    places([("All alerts", console), ("Runbook", runbook(&message.common_annotations))])
+}
+
+fn runbook(annotations: &Labels) -> Option<String> {
+    ["runbook_url", "runbook"].iter().find_map(|name| link(text_of(annotations, name)))
+}
+
+fn places(places: [(&'static str, Option<String>); 2]) -> Vec<Link> {
+    places.into_iter().filter_map(|(label, url)| Some(Link { label, url: url? })).collect()
 }
 
 pub(super) fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
@@ -492,6 +524,49 @@ mod tests {
                 (advice, links)
             );
         }
+    }
+
+    #[test]
+    fn what_changed_last_is_shown_however_many_alerts_there_are() {
+        let mut parcel = samples::many();
+        let alerts = &mut parcel.message.alerts;
+        alerts[32].starts_at = samples::at("2026-08-20T19:20:00Z");
+        let (newest, over) = (alert_headline(&alerts[32]), alert_headline(&alerts[33]));
+        let headlines = |parcel: &Parcel, shown: usize| -> Vec<String> {
+            View::of(parcel, shown).alerts.into_iter().map(|alert| alert.headline).collect()
+        };
+        let shown = headlines(&parcel, 4);
+        assert_eq!(shown[0], newest);
+        assert!(shown[1].starts_with("One call cost 1.50"), "else the order stays: {shown:?}");
+        assert_eq!((shown.len(), &shown[3]), (4, &over));
+        assert_eq!(View::of(&parcel, 4).more, 30);
+        assert_eq!(headlines(&parcel, 1), [newest]);
+        assert_eq!(headlines(&parcel, 0).len(), 0);
+
+        // Many ends leave half of the places, the last end first; few firing ones leave all the others.
+        let alerts = &mut parcel.message.alerts;
+        for alert in alerts.iter_mut().skip(10) {
+            alert.status = Status::Resolved;
+        }
+        alerts[20].ends_at = Some(samples::at("2026-08-22T00:00:00Z"));
+        let last = alert_headline(&alerts[20]);
+        assert_eq!(headlines(&parcel, 10)[5], last);
+        parcel.message.alerts.drain(..9);
+        assert_eq!(headlines(&parcel, 10)[1], last);
+    }
+
+    #[test]
+    fn advice_and_runbook_that_all_share_are_told_once_while_some_fire() {
+        let parcel = samples::advised();
+        let view = View::of(&parcel, 9);
+        assert_eq!(view.advice, "Raise the daily limit in Mission Control, Messaging, Profiles.");
+        let links: Vec<_> = view.links.iter().map(|link| link.label).collect();
+        assert_eq!(links, ["All alerts", "Runbook"]);
+        let mut over = parcel.clone();
+        over.message.status = Status::Resolved;
+        assert_eq!(View::of(&over, 9).advice, "");
+        assert_eq!(View::of(&samples::mixed(), 9).advice, "", "they do not share it");
+        assert_eq!(View::of(&samples::spend_limit(), 9).advice, "", "a single one has its own");
     }
 
     #[test]
