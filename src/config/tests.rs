@@ -296,6 +296,7 @@ fn all_problems_come_at_once() {
         t.yaml:60:11: receivers[1].webhook_configs[1].body: syntax error: unexpected end of block
         t.yaml:62:31: receivers[1].webhook_configs[1].tls_config.ca_file: cannot be read: No such file or directory (os error 2)
         t.yaml:64:16: receivers[1].webhook_configs[2].body: undefined value: `commonLabels.nope` is undefined
+        t.yaml:65:9: warning: receivers[1].webhook_configs[3]: another one of this receiver goes to the same place: only their order tells them apart, and a change of it mixes them up (hint: give each a name)
         t.yaml:69:11: receivers[1].webhook_configs[3].body: unknown filter: filter nofilter is unknown
         t.yaml:70:11: warning: receivers[2].name: no route and no fallback uses this receiver
         t.yaml:71:15: receivers[2].fallback: fallbacks lead in a circle
@@ -471,40 +472,40 @@ fn the_keys_of_a_rule_say_of_which_kind_it_is_and_which_keys_it_may_have() {
         "value: event.kind, fire: value == 'x'",
     ];
     insta::assert_snapshot!(check_rules(&wrong), @r#"
-    DIR/r.yaml:4:51: groups[0].rules[0].keep_firing_for: an event rule, which has neither value, over nor absent_for, takes no keep_firing_for (hint: one event is the alert; active_for says how long it lasts)
-    DIR/r.yaml:4:68: groups[0].rules[0].stale_after: an event rule, which has neither value, over nor absent_for, takes no stale_after (hint: only the latest value of a gauge rule gets old)
-    DIR/r.yaml:4:83: groups[0].rules[0].time_zone: an event rule, which has neither value, over nor absent_for, takes no time_zone (hint: it is for over: day, week or month)
-    DIR/r.yaml:4:95: groups[0].rules[0].clear: an event rule, which has neither value, over nor absent_for, takes no clear (hint: to judge a value give value and fire)
-    DIR/r.yaml:5:81: groups[0].rules[1].active_for: a gauge rule, which has value and fire, takes no active_for (hint: the alert ends when its condition does; see clear)
-    DIR/r.yaml:5:101: groups[0].rules[1].notify_expired: a gauge rule, which has value and fire, takes no notify_expired (hint: its alerts do not expire; they are resolved)
-    DIR/r.yaml:5:130: groups[0].rules[1].active_time_intervals: a gauge rule, which has value and fire, takes no active_time_intervals (hint: mute or activate the route instead)
-    DIR/r.yaml:6:5: groups[0].rules[2]: missing key "fire" (hint: fire: value > 100.0)
-    DIR/r.yaml:7:5: groups[0].rules[3]: missing key "value" (hint: value: payload.available_credit)
-    DIR/r.yaml:7:64: groups[0].rules[3].stale_after: expected a duration such as 30s, 5m, 4h, 30d, 1w
-    DIR/r.yaml:8:5: groups[0].rules[4]: missing key "value" (hint: value: sum(event.charge), or count())
-    DIR/r.yaml:8:5: groups[0].rules[4]: missing key "fire" (hint: fire: value > 100.0)
-    DIR/r.yaml:9:40: groups[0].rules[5].over: expected a duration such as 15m, 4h, 7d, or day, week, month
-    DIR/r.yaml:9:97: groups[0].rules[5].stale_after: a window rule, which has over, takes no stale_after (hint: only the latest value of a gauge rule gets old)
-    DIR/r.yaml:10:40: groups[0].rules[6].over: must be between 10s and 366d
-    DIR/r.yaml:10:55: groups[0].rules[6].time_zone: only days, weeks and months begin somewhere (hint: it is for over: day, week or month)
-    DIR/r.yaml:11:58: groups[0].rules[7].time_zone: unknown time zone (hint: a name such as America/Chicago or UTC)
-    DIR/r.yaml:11:114: groups[0].rules[7].resolve_on: a window rule, which has over, takes no resolve_on (hint: the alert ends when its condition does; see clear)
-    DIR/r.yaml:12:54: groups[0].rules[8].by: an absence rule, which has absent_for, takes no by (hint: there is one series per account)
-    DIR/r.yaml:12:81: groups[0].rules[8].max_series: an absence rule, which has absent_for, takes no max_series (hint: there is one series per account)
-    DIR/r.yaml:12:91: groups[0].rules[8].value: an absence rule, which has absent_for, takes no value (hint: what counts is said in on and when)
-    DIR/r.yaml:12:106: groups[0].rules[8].fire: an absence rule, which has absent_for, takes no fire (hint: it fires by itself after absent_for)
-    DIR/r.yaml:12:123: groups[0].rules[8].over: an absence rule, which has absent_for, takes no over (hint: give absent_for or over, in two rules if need be)
-    DIR/r.yaml:13:46: groups[0].rules[9].absent_for: must be between 1s and 366d
-    DIR/r.yaml:13:57: groups[0].rules[9].clear: an absence rule, which has absent_for, takes no clear (hint: to judge a value give value and fire)
-    DIR/r.yaml:14:82: groups[0].rules[10].max_series: must be between 1 and 100000
-    DIR/r.yaml:15:67: g/A11.value: nothing may stand behind the aggregate (hint: compute inside of its brackets, compare in fire and clear)
-    DIR/r.yaml:16:62: g/A12.value: `event` has no field `chrge` (hint: did you mean `charge`?)
-    DIR/r.yaml:16:82: g/A12.fire: double has no field `x`
-    DIR/r.yaml:16:96: g/A12.clear: unknown variable `payload` (hint: known here: value, count, labels)
-    DIR/r.yaml:17:59: g/A13.fire: unknown variable `valu` (hint: did you mean `value`?)
-    DIR/r.yaml:18:42: g/A14.value: expected a number or decimal text, found string (hint: write num(…))
-    DIR/r.yaml:18:66: g/A14.fire: `==` cannot compare double with string
-    "#);
+        DIR/r.yaml:4:51: groups[0].rules[0].keep_firing_for: an event rule, which has neither value, over nor absent_for, takes no keep_firing_for (hint: one event is the alert; active_for says how long it lasts)
+        DIR/r.yaml:4:68: groups[0].rules[0].stale_after: an event rule, which has neither value, over nor absent_for, takes no stale_after (hint: only the latest value of a gauge rule gets old)
+        DIR/r.yaml:4:83: groups[0].rules[0].time_zone: an event rule, which has neither value, over nor absent_for, takes no time_zone (hint: it is for over: day, week or month)
+        DIR/r.yaml:4:95: groups[0].rules[0].clear: an event rule, which has neither value, over nor absent_for, takes no clear (hint: to judge a value give value and fire)
+        DIR/r.yaml:5:81: groups[0].rules[1].active_for: a gauge rule, which has value and fire, takes no active_for (hint: the alert ends when its condition does; see clear)
+        DIR/r.yaml:5:101: groups[0].rules[1].notify_expired: a gauge rule, which has value and fire, takes no notify_expired (hint: its alerts do not expire; they are resolved)
+        DIR/r.yaml:5:130: groups[0].rules[1].active_time_intervals: a gauge rule, which has value and fire, takes no active_time_intervals (hint: mute or activate the route instead)
+        DIR/r.yaml:6:5: groups[0].rules[2]: missing key "fire" (hint: fire: value > 100.0)
+        DIR/r.yaml:7:5: groups[0].rules[3]: missing key "value" (hint: value: payload.available_credit)
+        DIR/r.yaml:7:64: groups[0].rules[3].stale_after: expected a duration such as 30s, 5m, 4h, 30d, 1w
+        DIR/r.yaml:8:5: groups[0].rules[4]: missing key "value" (hint: value: sum(event.charge), or count())
+        DIR/r.yaml:8:5: groups[0].rules[4]: missing key "fire" (hint: fire: value > 100.0)
+        DIR/r.yaml:9:40: groups[0].rules[5].over: expected a duration such as 15m, 4h, 7d, or day, week, month
+        DIR/r.yaml:9:97: groups[0].rules[5].stale_after: a window rule, which has over, takes no stale_after (hint: only the latest value of a gauge rule gets old)
+        DIR/r.yaml:10:40: groups[0].rules[6].over: must be between 10s and 366d
+        DIR/r.yaml:10:55: groups[0].rules[6].time_zone: only days, weeks and months begin somewhere (hint: it is for over: day, week or month)
+        DIR/r.yaml:11:58: groups[0].rules[7].time_zone: unknown time zone (hint: a name such as America/Chicago or UTC)
+        DIR/r.yaml:11:114: groups[0].rules[7].resolve_on: a window rule, which has over, takes no resolve_on (hint: the alert ends when its condition does; see clear)
+        DIR/r.yaml:12:54: groups[0].rules[8].by: an absence rule, which has absent_for, takes no by (hint: there is one series per account)
+        DIR/r.yaml:12:81: groups[0].rules[8].max_series: an absence rule, which has absent_for, takes no max_series (hint: there is one series per account)
+        DIR/r.yaml:12:91: groups[0].rules[8].value: an absence rule, which has absent_for, takes no value (hint: what counts is said in on and when)
+        DIR/r.yaml:12:106: groups[0].rules[8].fire: an absence rule, which has absent_for, takes no fire (hint: it fires by itself after absent_for)
+        DIR/r.yaml:12:123: groups[0].rules[8].over: an absence rule, which has absent_for, takes no over (hint: give absent_for or over, in two rules if need be)
+        DIR/r.yaml:13:46: groups[0].rules[9].absent_for: must be between 1m and 366d
+        DIR/r.yaml:13:57: groups[0].rules[9].clear: an absence rule, which has absent_for, takes no clear (hint: to judge a value give value and fire)
+        DIR/r.yaml:14:82: groups[0].rules[10].max_series: must be between 1 and 100000
+        DIR/r.yaml:15:67: g/A11.value: nothing may stand behind the aggregate (hint: compute inside of its brackets, compare in fire and clear)
+        DIR/r.yaml:16:62: g/A12.value: `event` has no field `chrge` (hint: did you mean `charge`?)
+        DIR/r.yaml:16:82: g/A12.fire: double has no field `x`
+        DIR/r.yaml:16:96: g/A12.clear: unknown variable `payload` (hint: known here: value, count, labels)
+        DIR/r.yaml:17:59: g/A13.fire: unknown variable `valu` (hint: did you mean `value`?)
+        DIR/r.yaml:18:42: g/A14.value: expected a number or decimal text, found string (hint: write num(…))
+        DIR/r.yaml:18:66: g/A14.fire: `==` cannot compare double with string
+        "#);
 }
 
 #[test]
@@ -679,18 +680,19 @@ fn pagerduty_and_alertmanager_say_what_is_wrong() {
         .filter(|line| !line.contains("no rules"))
         .map(|l| l.to_owned() + "\n")
         .collect();
-    insta::assert_snapshot!(found, @r###"
-    t.yaml:6:9: receivers[0].pagerduty_configs[0]: missing key "routing_key" or "routing_key_file"
-    t.yaml:6:14: receivers[0].pagerduty_configs[0].url: the URL is not http or https
-    t.yaml:7:23: warning: receivers[0].pagerduty_configs[1].routing_key: a routing key of PagerDuty has 32 characters
-    t.yaml:7:43: receivers[0].pagerduty_configs[1].client_url: expected a URL such as https://example.com/path
-    t.yaml:7:66: receivers[0].pagerduty_configs[1].severity.sev1: expected one of info, warning, error, critical
-    t.yaml:8:9: receivers[0].pagerduty_configs[2]: missing key "routing_key" or "routing_key_file"
-    t.yaml:8:10: receivers[0].pagerduty_configs[2].service_key: unknown key (hint: use routing_key: only the Events API v2 is spoken)
-    t.yaml:10:14: receivers[0].alertmanager_configs[0].url: leave /api/v2/alerts away: it is added
-    t.yaml:11:9: receivers[0].alertmanager_configs[1]: header "Host" cannot be set
-    t.yaml:11:16: receivers[0].alertmanager_configs[1].url: the URL must end with its path: no ? and no #
-    t.yaml:11:55: receivers[0].alertmanager_configs[1].resend_interval: must be between 10s and 1h
-    t.yaml:12:9: receivers[0].alertmanager_configs[2]: missing key "url" or "url_file"
-    "###);
+    insta::assert_snapshot!(found, @r#"
+        t.yaml:6:9: receivers[0].pagerduty_configs[0]: missing key "routing_key" or "routing_key_file"
+        t.yaml:6:14: receivers[0].pagerduty_configs[0].url: the URL is not http or https
+        t.yaml:7:23: warning: receivers[0].pagerduty_configs[1].routing_key: a routing key of PagerDuty has 32 characters
+        t.yaml:7:43: receivers[0].pagerduty_configs[1].client_url: expected a URL such as https://example.com/path
+        t.yaml:7:66: receivers[0].pagerduty_configs[1].severity.sev1: expected one of info, warning, error, critical
+        t.yaml:8:9: receivers[0].pagerduty_configs[2]: missing key "routing_key" or "routing_key_file"
+        t.yaml:8:10: receivers[0].pagerduty_configs[2].service_key: unknown key (hint: use routing_key: only the Events API v2 is spoken)
+        t.yaml:10:14: receivers[0].alertmanager_configs[0].url: leave /api/v2/alerts away: it is added
+        t.yaml:11:9: warning: receivers[0].alertmanager_configs[1]: another one of this receiver goes to the same place: only their order tells them apart, and a change of it mixes them up (hint: give each a name)
+        t.yaml:11:9: receivers[0].alertmanager_configs[1]: header "Host" cannot be set
+        t.yaml:11:16: receivers[0].alertmanager_configs[1].url: the URL must end with its path: no ? and no #
+        t.yaml:11:55: receivers[0].alertmanager_configs[1].resend_interval: must be between 10s and 1h
+        t.yaml:12:9: receivers[0].alertmanager_configs[2]: missing key "url" or "url_file"
+        "#);
 }

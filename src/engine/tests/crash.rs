@@ -218,7 +218,7 @@ fn disturbed(
         let now = last + jiff::SignedDuration::from_millis(one.late_ms);
         // A crash that keeps events waiting for longer is, to an absence, time in which nothing ran.
         let wait = now.duration_since(first.event.received_at).as_secs();
-        if one.lost && wait < 60 {
+        if one.lost && wait < 10 {
             world.pass(policy, first.event.received_at);
             let judged = world.attempt(policy, &batch, now);
             world.crash();
