@@ -442,7 +442,7 @@ fn the_keys_of_a_rule_say_of_which_kind_it_is_and_which_keys_it_may_have() {
         let text = format!("{ACCOUNT}{REST}rule_files: [r.yaml]\n{intervals}\n");
         let shown = check_in(dir.path(), &text).replace(&dir.path().display().to_string(), "DIR");
         let used = |line: &&str| !line.contains("no route and no rule uses this time interval");
-        shown.lines().filter(used).map(|line| format!("{line}\n")).collect::<String>()
+        shown.lines().filter(used).collect::<Vec<_>>().join("\n")
     };
     let fine = [
         "active_for: 2h, notify_expired: true, max_series: 5",

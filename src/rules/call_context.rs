@@ -12,6 +12,8 @@ use crate::event::{self, Event};
 
 /// Longest id that is taken for one, in bytes.
 const ID_BYTES_MAX: usize = 255;
+/// Names of one call at most.
+const NAMES_MAX: usize = 2;
 /// Longest number or address that is kept, in characters; more is cut.
 const ADDRESS_CHARS_MAX: usize = 255;
 /// Digits of an international number, by E.164 and with some tolerance at its foot.
@@ -69,6 +71,8 @@ pub fn call_keys(event: &Event) -> Vec<CallKey> {
             .map(|leg| CallKey { account: event.account.clone(), leg: leg.to_owned() });
         keys.extend(key.filter(|key| !keys.contains(key)));
     }
+    // No real event has three: each one is looked up for every event.
+    keys.truncate(NAMES_MAX);
     keys
 }
 
@@ -267,6 +271,11 @@ mod tests {
                 vec!["leg", "v3:c"],
             ),
             ("call.cost", json!({"call_leg_id": "c", "call_control_id": "c"}), vec!["c"]),
+            (
+                "call.cost",
+                json!({"call_leg_id": "a", "call_control_id": "b", "CallSid": "c"}),
+                vec!["a", "b"],
+            ),
             ("call.cost", json!({"call_leg_id": null, "call_control_id": "v3:c"}), vec!["v3:c"]),
             ("call.cost", json!({"call_leg_id": " ", "call_session_id": "s"}), vec![]),
             ("call.hangup", json!({"call_leg_id": 7}), vec![]),
