@@ -49,12 +49,12 @@ impl Batch<'_> {
             .unwrap_or_else(|| Group::new(key, route.id.clone(), labels, at));
         let lost = group.note(alert, cause, &route.timing, at);
         self.judged.report.crowded_out += lost;
-        self.keep_group(group, route, None);
+        self.keep_group(group, route, at, false);
     }
 
-    /// Keeps a group with its deadline, or forgets it when nothing is left of it. After a flush at `flushed` it is not due
-    /// again at once.
-    fn keep_group(&mut self, group: Group, route: &Route, flushed: Option<Timestamp>) {
+    /// Keeps a group with its deadline, or forgets it when nothing is left of it. A deadline that has passed counts as
+    /// `at`: what is told now is told now. After a flush it is not due again at once.
+    fn keep_group(&mut self, group: Group, route: &Route, at: Timestamp, flushed: bool) {
         let key = group.key.clone();
         if group.is_over() {
             self.state.put_group(key, None);
@@ -62,9 +62,10 @@ impl Batch<'_> {
         }
         let deadline = group.deadline(&route.timing);
         self.state.put_group(key.clone(), Some(group));
-        match flushed {
-            Some(at) => self.due_after(Due::Group(key), deadline, at),
-            None => self.state.timers.set(Due::Group(key), deadline),
+        if flushed {
+            self.due_after(Due::Group(key), deadline, at);
+        } else {
+            self.state.timers.set(Due::Group(key), deadline.map(|deadline| deadline.max(at)));
         }
     }
 
@@ -105,7 +106,7 @@ impl Batch<'_> {
             for notice in &flushed.notices {
                 self.queue(&group, receiver, notice, at);
             }
-            self.keep_group(group, route, Some(at));
+            self.keep_group(group, route, at, true);
         }
     }
 
@@ -183,7 +184,7 @@ impl Batch<'_> {
             if group == before {
                 self.state.timers.set(Due::Group(key), group.deadline(&route.timing));
             } else {
-                self.keep_group(group, route, None);
+                self.keep_group(group, route, self.now, false);
             }
         }
         let firing: Vec<Alert> = self.state.alerts.values().cloned().collect();
