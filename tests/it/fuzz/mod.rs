@@ -10,6 +10,7 @@
 mod mutate;
 mod seeds;
 mod targets;
+mod words;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -89,35 +90,35 @@ fn shrink(rng: &mut Rng, mut data: Vec<u8>, target: fn(&[u8]) -> Outcome) -> Vec
 
 #[test]
 fn bodies() {
-    fuzz("body", &seeds::bodies(), seeds::BODY_WORDS, targets::body);
+    fuzz("body", &seeds::bodies(), words::BODY_WORDS, targets::body);
 }
 
 #[test]
 fn rule_files() {
-    fuzz("rule_file", &seeds::rule_files(), seeds::CONFIG_WORDS, targets::rule_file);
+    fuzz("rule_file", &seeds::rule_files(), words::CONFIG_WORDS, targets::rule_file);
 }
 
 #[test]
 fn main_files() {
-    fuzz("main_file", &seeds::main_files(), seeds::CONFIG_WORDS, targets::main_file);
+    fuzz("main_file", &seeds::main_files(), words::CONFIG_WORDS, targets::main_file);
 }
 
 #[test]
 fn expressions() {
-    fuzz("expression", &seeds::expressions(), seeds::EXPRESSION_WORDS, targets::expression);
+    fuzz("expression", &seeds::expressions(), words::EXPRESSION_WORDS, targets::expression);
 }
 
 #[test]
 fn templates() {
-    fuzz("template", &seeds::templates(), seeds::TEMPLATE_WORDS, targets::template);
+    fuzz("template", &seeds::templates(), words::TEMPLATE_WORDS, targets::template);
 }
 
 #[test]
 fn matchers() {
-    fuzz("matcher", &seeds::matchers(), seeds::MATCHER_WORDS, targets::matcher);
+    fuzz("matcher", &seeds::matchers(), words::MATCHER_WORDS, targets::matcher);
 }
 
 #[test]
 fn intervals() {
-    fuzz("interval", &seeds::intervals(), seeds::INTERVAL_WORDS, targets::interval);
+    fuzz("interval", &seeds::intervals(), words::INTERVAL_WORDS, targets::interval);
 }
