@@ -105,7 +105,7 @@ async fn silence_on_the_line_is_told_and_its_end_too() {
     // A minute more is two hours; time in which nothing ran does not count.
     app.crash().await;
     app.pass(MINUTE / 60).await;
-    app.clock.advance(MINUTE - MINUTE / 60);
+    app.clock.advance(MINUTE / 60 * 59);
     assert_eq!(said(&sink.wait_for("/ops", 1).await), lines(&[["firing", "default"]]));
     send(&app, "e-2", "call.hangup", json!({"call_leg_id": "l"})).await;
     app.pass(MINUTE).await;
