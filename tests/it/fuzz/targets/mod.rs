@@ -23,6 +23,7 @@ use tollbell::problem::{At, Position, Severity};
 use tollbell::rules::{self, Expression, Inputs, Labels, Level, Scope, Want};
 use tollbell::template::{self, Templates};
 
+use language::sample_events;
 pub use language::{expression, template};
 pub use routing::{interval, matcher};
 
