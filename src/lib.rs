@@ -10,10 +10,11 @@
 //! 5. [`dispatch`] claims what is due to be sent, paced for each integration, and records each outcome.
 //! 6. [`notify`] renders a message and speaks SMTP or HTTP with the outside world.
 //!
-//! Beside the journey: [`simulation`] (the engine without its surroundings, for `test` and `replay`), [`metrics`],
+//! Beside the journey: [`telnyx`] (what is asked of Telnyx's API, into the same inbox), [`heartbeat`] (dead man's
+//! switches), [`simulation`] (the engine without its surroundings, for `test` and `replay`), [`metrics`],
 //! [`admin`] (the private listener), [`config`], [`policy`] (from the one to what the engine judges by), [`app`] (puts
 //! all of it together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`secret`], [`template`],
-//! [`tasks`].
+//! [`tasks`], [`http`] (as a client), [`text`].
 
 pub mod intake;
 pub mod event;
@@ -24,6 +25,8 @@ pub mod alerts;
 pub mod dispatch;
 pub mod notify;
 
+pub mod telnyx;
+pub mod heartbeat;
 pub mod simulation;
 pub mod metrics;
 pub mod admin;
@@ -37,3 +40,5 @@ pub mod problem;
 pub mod secret;
 pub mod template;
 pub mod tasks;
+pub mod http;
+pub mod text;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+use super::feeds::Feeds;
 use super::parts::{self, Fixed};
 use crate::admin::Reloaded;
 use crate::clock::Clock;
@@ -32,6 +33,8 @@ pub(super) struct Live {
     pub(super) intake: Arc<ArcSwap<intake::Live>>,
     /// Who sends.
     pub(super) lanes: Lanes,
+    /// Who asks Telnyx, and who is told that we live.
+    pub(super) feeds: Feeds,
     /// Told when a lane has ended.
     pub(super) ended: Arc<Notify>,
     /// The integrations in force.
@@ -62,6 +65,7 @@ impl Live {
         self.known = ways.ids();
         self.lanes.take(ways);
         let accounts = parts::intake(&config, self.fixed.payload());
+        self.feeds.take(&config);
         self.policy.send_replace(Arc::new(policy(config)));
         self.intake.store(Arc::new(accounts));
         let fits = self.fitted.wait_for(|fitted| *fitted == hash);

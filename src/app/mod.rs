@@ -2,6 +2,7 @@
 //!
 //! Knows everyone; nobody knows it but the command line and the tests.
 
+mod feeds;
 mod live;
 mod parts;
 mod reload;
@@ -18,6 +19,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch as cell};
 
+use self::feeds::Feeds;
 use self::live::Live;
 use self::parts::Fixed;
 use self::reload::Reloader;
@@ -30,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::policy::policy;
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
-use crate::{admin, dispatch, engine, intake};
+use crate::{admin, dispatch, engine, intake, telnyx};
 
 /// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
@@ -240,6 +242,13 @@ impl Workers {
             ended: Arc::clone(&ended),
         };
         let lanes = Lanes::start(deps, ways, tasks.clone());
+        let deps = telnyx::Deps {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            payload: fixed.payload(),
+        };
+        let feeds = Feeds::start(deps, &config, tasks.clone());
         let policy = cell::Sender::new(Arc::new(policy(config)));
         let deps = engine::Deps {
             store: store.clone(),
@@ -254,6 +263,7 @@ impl Workers {
             metrics: Arc::clone(metrics),
             intake: Arc::clone(&accounts),
             lanes,
+            feeds,
             ended,
             known,
             policy: Arc::clone(&deps.policy),

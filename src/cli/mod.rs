@@ -2,20 +2,26 @@
 //!
 //! Exit codes: 0 ok, 1 failed, 2 usage or configuration.
 
+mod accounts;
 mod alerts;
+mod api;
 mod check;
 mod demo;
 mod deliveries;
 mod events;
 mod explain;
 mod healthcheck;
+mod invoices;
 mod log;
 mod output;
+mod provision;
 mod replay;
 mod send;
 mod serve;
 mod silence;
+mod spend;
 mod test;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +60,16 @@ enum Command {
     Events(events::Args),
     /// Say what the rules make of one event and why, and who hears of it
     Explain(explain::Args),
+    /// Say what was spent, by product, day, kind, connection, country or number
+    Spend(spend::Args),
+    /// List the invoices that Telnyx has
+    Invoices(invoices::Args),
+    /// Ask Telnyx for its usage reports
+    Usage(usage::Args),
+    /// List the accounts of the configuration, and those that they manage at Telnyx
+    Accounts(accounts::Args),
+    /// Have Telnyx bring its notifications here: plan, create, repair, delete
+    Provision(provision::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),
     /// Print the JSON Schema of the configuration and of rule files
@@ -105,6 +121,11 @@ pub fn run() -> ExitCode {
         Command::Silence(args) => silence::run(args),
         Command::Events(args) => events::run(args),
         Command::Explain(args) => explain::run(&args),
+        Command::Spend(args) => spend::run(&args),
+        Command::Invoices(args) => invoices::run(&args),
+        Command::Usage(args) => usage::run(&args),
+        Command::Accounts(args) => accounts::run(&args),
+        Command::Provision(args) => provision::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Schema => check::schema(),
     };

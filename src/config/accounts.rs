@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use super::matchers::{NO_LABEL_NAME, is_free_label};
 use super::section::{Section, quote};
-use super::{Account, Context};
+use super::server::http_url;
+use super::{Account, Context, Server, files};
 use crate::intake::signature::PublicKey;
 use crate::problem::{At, Position, Problem};
 use crate::rules::Labels;
+use crate::telnyx;
 
 /// Accounts at most.
 const ACCOUNTS_MAX: usize = 1000;
@@ -17,11 +19,17 @@ const KEYS_MAX: usize = 8;
 pub(super) const NAME_CHARS_MAX: usize = 64;
 /// Longest value of a fixed label, in bytes.
 const LABEL_BYTES_MAX: usize = 1024;
+/// Keys of an account that say nothing without an API key.
+const NEED_API_KEY: [&str; 3] = ["api_url", "balance", "backfill"];
 /// Labels that tollbell sets itself.
 const RESERVED_LABELS: [&str; 2] = ["alertname", "account"];
 
 /// Reads `accounts`.
-pub(super) fn read(root: &Section<'_>, context: Context<'_>) -> Vec<Account> {
+pub(super) fn read(
+    root: &Section<'_>,
+    context: Context<'_>,
+    server: Option<&Server>,
+) -> Vec<Account> {
     let sections = root.sections("accounts");
     if root.is_empty("accounts") {
         root.error("accounts", "no account: nobody could sign a webhook");
@@ -30,10 +38,14 @@ pub(super) fn read(root: &Section<'_>, context: Context<'_>) -> Vec<Account> {
         root.error("accounts", format!("more than {ACCOUNTS_MAX} accounts"));
     }
     unique(&sections, "name");
-    sections.iter().filter_map(|section| account(section, context)).collect()
+    sections.iter().filter_map(|section| account(section, context, server)).collect()
 }
 
-fn account(section: &Section<'_>, context: Context<'_>) -> Option<Account> {
+fn account(
+    section: &Section<'_>,
+    context: Context<'_>,
+    server: Option<&Server>,
+) -> Option<Account> {
     let name = section.text("name").map(|name| name.value);
     if name.as_deref().is_some_and(|name| !is_account_name(name)) {
         section.error(
@@ -45,12 +57,60 @@ fn account(section: &Section<'_>, context: Context<'_>) -> Option<Account> {
     if currency.as_deref().is_some_and(|code| !is_currency(code)) {
         section.error("currency", "expected an ISO 4217 code such as USD");
     }
+    let api = api(section, context, server);
     Some(Account {
+        api: api.zip(name.clone()).map(|(api, account)| telnyx::Settings {
+            account,
+            currency: currency.clone(),
+            ..api
+        }),
         public_keys: public_keys(section, context),
         tolerance: section.duration("tolerance"),
         labels: labels(section, "labels"),
         currency,
         name: name?,
+    })
+}
+
+/// The Telnyx side, where there is a key to it; name and currency are filled in by [`account`].
+fn api(
+    section: &Section<'_>,
+    context: Context<'_>,
+    server: Option<&Server>,
+) -> Option<telnyx::Settings> {
+    let text = section.text_or_default("api_url");
+    let url = http_url(&text.value).map_err(|message| section.error("api_url", message)).ok();
+    if let Some(url) = &url
+        && url.scheme() == "http"
+        && !url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."))
+    {
+        section.warning("api_url", "the API key would travel in clear: use https");
+    }
+    let balance = section.section("balance");
+    let poll_interval = balance.duration("poll_interval");
+    let backfill = section.section("backfill");
+    let (enabled, max_age) = (backfill.flag("enabled"), backfill.duration("max_age"));
+    let Some(key) = files::secret(section, "api_key", context) else {
+        let useless = NEED_API_KEY.into_iter().find(|name| section.has(name));
+        if let Some(name) = useless.filter(|_| !section.has_any(&["api_key", "api_key_file"])) {
+            section.warning(name, "has no effect without api_key or api_key_file");
+        }
+        return None;
+    };
+    let public_url = server.and_then(|server| server.public_url.clone());
+    if enabled && public_url.is_none() {
+        let message = "webhooks that were missed cannot be looked for without server.public_url";
+        let problem = Problem::warning(section.place(&key.key), section.at(&key.key), message);
+        section.push(problem.hint("backfill: {enabled: false}, if that is meant"));
+    }
+    Some(telnyx::Settings {
+        account: String::new(),
+        currency: None,
+        key: key.secret,
+        url: url?.as_str().trim_end_matches('/').to_owned(),
+        poll_interval,
+        backfill: enabled.then_some(max_age),
+        public_url,
     })
 }
 

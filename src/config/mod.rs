@@ -19,6 +19,7 @@ mod files;
 mod folder;
 mod server;
 mod accounts;
+mod heartbeats;
 mod receivers;
 mod peers;
 mod email;
@@ -52,10 +53,12 @@ pub use trial::Candidate;
 
 use crate::alerts::{InhibitRule, Route, TimeInterval};
 use crate::event::PayloadPolicy;
+use crate::heartbeat::Heartbeat;
 use crate::intake::signature::PublicKey;
 use crate::notify::{Receiver, Wording};
 use crate::problem::{Problem, Severity};
 use crate::rules::{Labels, RuleSet};
+use crate::telnyx;
 use folder::Folder;
 use intervals::Intervals;
 use section::{Problems, Section};
@@ -84,6 +87,8 @@ pub struct Config {
     pub inhibit_rules: Vec<InhibitRule>,
     /// Named hours and days.
     pub time_intervals: Vec<TimeInterval>,
+    /// Who is told that we live.
+    pub heartbeats: Vec<Heartbeat>,
     /// 16 hexadecimal digits of a SHA-256 over the files' bytes, without secrets' files.
     pub hash: String,
     _checked: Checked,
@@ -127,6 +132,8 @@ pub struct Account {
     pub labels: Labels,
     /// ISO 4217 code, where an event names none.
     pub currency: Option<String>,
+    /// Its Telnyx side, where there is an API key.
+    pub api: Option<telnyx::Settings>,
 }
 
 /// The `store` section.
@@ -248,6 +255,7 @@ struct Parts {
     inhibit_rules: Vec<InhibitRule>,
     time_intervals: Vec<TimeInterval>,
     wording: Wording,
+    heartbeats: Vec<Heartbeat>,
 }
 
 impl Parts {
@@ -262,7 +270,7 @@ impl Parts {
         let Folders { base, rules: rules_base } = folders;
         let context = Context { base, rules_base, trial, problems, intervals: &intervals };
         let server = server::read(&root.section("server"));
-        let accounts = accounts::read(root, context);
+        let accounts = accounts::read(root, context, server.as_ref());
         let store = server::read_store(&root.section("store"));
         let templates = templates::read(root, context, sources);
         let receivers::Read { sections, receivers, bodies } =
@@ -276,6 +284,7 @@ impl Parts {
             body.try_out(&samples, context);
         }
         let inhibit_rules = inhibit::read(root);
+        let heartbeats = heartbeats::read(root, context);
         let time_intervals = intervals.finish();
         let wording = templates.wording;
         Self {
@@ -288,12 +297,21 @@ impl Parts {
             inhibit_rules,
             time_intervals,
             wording,
+            heartbeats,
         }
     }
 
     fn check(self, hash: String) -> Option<Config> {
         let Self {
-            accounts, rules, route, receivers, inhibit_rules, time_intervals, wording, ..
+            accounts,
+            rules,
+            route,
+            receivers,
+            inhibit_rules,
+            time_intervals,
+            wording,
+            heartbeats,
+            ..
         } = self;
         Some(Config {
             server: self.server?,
@@ -305,6 +323,7 @@ impl Parts {
             wording,
             inhibit_rules,
             time_intervals,
+            heartbeats,
             hash,
             _checked: Checked,
         })

@@ -1,6 +1,7 @@
 //! The whole way from a file's text to the list of problems, or to the checked configuration.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -103,6 +104,12 @@ fn the_kitchen_sink_is_read_to_the_last_key() {
     let Channel::Email(mail) = &finance.integrations[0].channel else { panic!("mail") };
     assert_eq!((&*mail.host, mail.port), ("smtp.example.com", 465));
     assert_eq!(mail.to.len(), 2);
+    let api = config.accounts[0].api.as_ref().expect("a key");
+    assert_eq!((&*api.account, &*api.url), ("default", "https://telnyx.example.com:8443/v2"));
+    assert_eq!((api.poll_interval.as_secs(), api.currency.as_deref()), (30, Some("USD")));
+    assert_eq!(api.backfill.map(|age| age.as_secs()), Some(2 * 86_400));
+    assert_eq!(api.public_url.as_deref(), Some("https://hooks.example.com/base"));
+    assert_eq!(config.heartbeats.len(), 1);
     assert_eq!(config.hash.len(), 16);
 
     let debug = format!("{config:?}");
@@ -213,6 +220,61 @@ fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
 }
 
 #[test]
+fn the_telnyx_side_of_an_account_is_checked() {
+    let account = "accounts:\n  - name: default\n    public_keys: [\"${KEY}\"]\n";
+    let mut said = String::new();
+    for (keys, rest) in [
+        ("api_key: k\n    backfill: {enabled: false}", ""),
+        ("api_key: k", ""),
+        ("api_url: https://api.telnyx.com/v2\n    balance: {poll_interval: 1m}", ""),
+        ("api_key: k\n    api_key_file: f", ""),
+        ("api_key: \"\"\n    api_url: http://api.example.com/v2", ""),
+        ("api_key: k\n    api_url: api.telnyx.com\n    balance: {poll_interval: 1ms}", ""),
+        ("api_key: k\n    backfill: {max_age: 8d}", "server: {public_url: https://a.example.com}"),
+        ("currency: USD", "heartbeats: [{interval: 1m}, {url: nowhere}]"),
+    ] {
+        let text = format!("{account}    {keys}\n{REST}{rest}\n");
+        writeln!(said, "--- {}\n{}", keys.replace("\n    ", ", "), check(&text)).expect("writes");
+    }
+    insta::assert_snapshot!(said, @r#"
+        --- api_key: k, backfill: {enabled: false}
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+
+        --- api_key: k
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:4:14: warning: accounts[0].api_key: webhooks that were missed cannot be looked for without server.public_url (hint: backfill: {enabled: false}, if that is meant)
+
+        --- api_url: https://api.telnyx.com/v2, balance: {poll_interval: 1m}
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:4:14: warning: accounts[0].api_url: has no effect without api_key or api_key_file
+
+        --- api_key: k, api_key_file: f
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:5:19: accounts[0].api_key_file: give api_key or api_key_file, not both
+
+        --- api_key: "", api_url: http://api.example.com/v2
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:4:15: accounts[0].api_key: the secret is empty
+        t.yaml:5:14: warning: accounts[0].api_url: the API key would travel in clear: use https
+
+        --- api_key: k, api_url: api.telnyx.com, balance: {poll_interval: 1ms}
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:4:14: warning: accounts[0].api_key: webhooks that were missed cannot be looked for without server.public_url (hint: backfill: {enabled: false}, if that is meant)
+        t.yaml:5:14: accounts[0].api_url: expected a URL such as https://example.com/path
+        t.yaml:6:30: accounts[0].balance.poll_interval: must be between 1s and 1d
+
+        --- api_key: k, backfill: {max_age: 8d}
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:5:25: accounts[0].backfill.max_age: must be between 1m and 7d
+
+        --- currency: USD
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:7:14: heartbeats[0]: missing key "url" or "url_file"
+        t.yaml:7:36: heartbeats[1].url: expected a URL such as https://example.com/path
+        "#);
+}
+
+#[test]
 fn words_of_later_parts_are_refused() {
     for word in LATER {
         let line = check(&format!("{ACCOUNT}{REST}{word}: []\n"));
@@ -222,12 +284,7 @@ fn words_of_later_parts_are_refused() {
     insta::assert_snapshot!(check(include_str!("testdata/later.yaml")), @r"
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
         t.yaml:2:3: server.auth: unknown key (hint: not in this version of tollbell)
-        t.yaml:6:5: accounts[0].api_key_file: unknown key (hint: not in this version of tollbell)
-        t.yaml:7:5: accounts[0].api_url: unknown key (hint: not in this version of tollbell)
-        t.yaml:8:5: accounts[0].balance: unknown key (hint: not in this version of tollbell)
-        t.yaml:9:5: accounts[0].backfill: unknown key (hint: not in this version of tollbell)
-        t.yaml:11:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
-        t.yaml:14:1: heartbeats: unknown key (hint: not in this version of tollbell)
+        t.yaml:7:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
         ");
 }
 
@@ -373,12 +430,12 @@ fn each_bad_file_has_its_words() {
         t.yaml:2:2: not YAML: tabs disallowed within this context (block indentation)
 
         --- "a: &a [1]\nb: *a\n"
-        t.yaml:1:1: a: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates)
+        t.yaml:1:1: a: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates, heartbeats)
         t.yaml:1:1: missing key "accounts" (hint: The Telnyx accounts that send webhooks here.)
         t.yaml:1:1: missing key "route" (hint: Who hears of which alert.)
         t.yaml:1:1: missing key "receivers" (hint: Who can be told, and how.)
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
-        t.yaml:2:1: b: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates)
+        t.yaml:2:1: b: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates, heartbeats)
         "#);
 }
 
@@ -389,7 +446,7 @@ fn an_unknown_key_has_the_nearest_one_as_its_hint() {
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
         t.yaml:4:1: rulefiles: unknown key (hint: did you mean rule_files?)
         t.yaml:5:1: servr: unknown key (hint: did you mean server?)
-        t.yaml:6:1: zzz: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates)
+        t.yaml:6:1: zzz: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates, heartbeats)
         ");
 }
 

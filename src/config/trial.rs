@@ -15,6 +15,7 @@ use crate::problem::{At, Position, Problem, Severity};
 /// What stands in for a secret or an address that is missing, by the key that wants it. No such host exists (RFC 2606).
 const STAND_INS: &[(&str, &str)] = &[
     ("api_url", "https://unset.invalid/"),
+    ("api_key", "unset"),
     ("url", "https://unset.invalid/"),
     ("secret", "unset"),
     ("password", "unset"),

@@ -74,10 +74,7 @@ impl Kind {
 }
 
 /// Words of the plan that this version does not read yet.
-#[rustfmt::skip]
-pub(super) const LATER: &[&str] = &[
-    "api_key", "api_key_file", "backfill", "balance", "heartbeats",
-];
+pub(super) const LATER: &[&str] = &["auth"];
 
 pub(super) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: false, about }
@@ -121,6 +118,11 @@ pub(super) static CONFIG: Shape = shape(
             Kind::Texts,
             "Files that replace built-in texts, each named as what it replaces; * and ? are globs.",
         ),
+        key(
+            "heartbeats",
+            Kind::Maps(&HEARTBEAT),
+            "Dead man's switches: addresses that are asked for while tollbell works, and no longer.",
+        ),
     ],
 );
 
@@ -156,7 +158,7 @@ static SERVER: Shape = Shape {
             "Networks that may send webhooks. Empty: all; the signature decides.",
         ),
     ],
-    hints: &[("auth", "not in this version of tollbell")],
+    hints: &[],
 };
 
 static ACCOUNT: Shape = Shape {
@@ -175,13 +177,57 @@ static ACCOUNT: Shape = Shape {
             "How far the timestamp of a delivery may be from our clock, both ways.",
         ),
         key("labels", Kind::Pairs, "Labels added to every alert of this account."),
-        key("currency", Kind::Text(""), "ISO 4217 code, where an event names none."),
+        key(
+            "currency",
+            Kind::Text(""),
+            "ISO 4217 code, where an event names none; else that of the last balance reading.",
+        ),
+        key(
+            "api_key",
+            Kind::Text(""),
+            "API key (v2) of this account: for its balance, for webhooks that were missed, for provision and spend.",
+        ),
+        key("api_key_file", Kind::Text(""), "A file with the API key."),
+        key("api_url", Kind::Text("https://api.telnyx.com/v2"), "Where Telnyx's API is."),
+        key("balance", Kind::Map(&BALANCE), "Readings of the balance; they need api_key."),
+        key(
+            "backfill",
+            Kind::Map(&BACKFILL),
+            "Webhooks that failed while nobody took them; they need api_key and server.public_url.",
+        ),
     ],
-    hints: &[
-        ("public_key", "did you mean public_keys? it is a list"),
-        ("api_url", "not in this version of tollbell"),
-    ],
+    hints: &[("public_key", "did you mean public_keys? it is a list")],
 };
+
+static BALANCE: Shape = shape(
+    "balance",
+    &[key(
+        "poll_interval",
+        Kind::Duration(within("60s", "1s", "1d")),
+        "How often the balance is read, give or take a tenth.",
+    )],
+);
+
+static BACKFILL: Shape = shape(
+    "backfill",
+    &[
+        key("enabled", Kind::Flag(true), "Whether missed webhooks are looked for at all."),
+        key(
+            "max_age",
+            Kind::Duration(within("24h", "1m", "7d")),
+            "How old a missed webhook may be.",
+        ),
+    ],
+);
+
+static HEARTBEAT: Shape = shape(
+    "heartbeat",
+    &[
+        key("url", Kind::Text(""), "What is asked for by GET while all is well; a secret."),
+        key("url_file", Kind::Text(""), "A file with the address."),
+        key("interval", Kind::Duration(within("1m", "1s", "1d")), "How often."),
+    ],
+);
 
 static STORE: Shape = shape(
     "store",

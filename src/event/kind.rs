@@ -20,7 +20,7 @@ pub(super) const UNPARSED: &str = "unparsed";
 const KNOWN: &[&str] = &[
     "10dlc.brand.update", "10dlc.campaign.update", "10dlc.phone_number.update",
     // Ours, from the billing API.
-    "account.balance", "account.topped_up", "account.unreachable",
+    "account.balance", "account.reachable", "account.topped_up", "account.unreachable",
     "advanced_order.new_comment", "advanced_order.status_update",
     "artifact.completed", "artifact.failed",
     "assistant.initialization",
@@ -36,6 +36,8 @@ const KNOWN: &[&str] = &[
     "call.speak.ended", "call.speak.started", "call.transcription", "call.unhold",
     // Ours: the flat campaign update that names no kind.
     "campaign.status",
+    // Ours: a charge that a detail record tells and no event told.
+    "charge.reconciled",
     "conference.created", "conference.ended", "conference.floor.changed", "conference.participant.joined",
     "conference.participant.left", "conference.participant.playback.ended",
     "conference.participant.playback.started", "conference.participant.speak.ended",
@@ -71,6 +73,8 @@ const KNOWN: &[&str] = &[
     "recording.available",
     "session.status_changed",
     "siprec.failed", "siprec.started", "siprec.stopped",
+    // Ours: what the ledger and Telnyx's records differ in.
+    "spend.reconciled",
     "streaming.failed", "streaming.started", "streaming.stopped",
     // Ours: TeXML callbacks name no kind.
     "texml.conference", "texml.message", "texml.queue", "texml.recording", "texml.status",
@@ -111,7 +115,7 @@ const PRODUCTS: &[(&str, &[&str])] = &[
     ("wireless", &["sim_card", "sim_card_data_usage", "wireless"]),
     ("ai", &["assistant", "conversation"]),
     ("meeting", &["session", "transcript", "recording", "artifact"]),
-    ("account", &["account", "billing", "invoice", "payment"]),
+    ("account", &["account", "billing", "invoice", "payment", "charge", "spend"]),
     ("tollbell", &["tollbell"]),
 ];
 
@@ -121,13 +125,7 @@ pub fn known_kinds() -> &'static [&'static str] {
 }
 
 /// Kinds of our own that are planned and that nothing raises yet. Telnyx may still sign events of the `account.*` ones.
-const NOT_YET: &[&str] = &[
-    "account.balance",
-    "account.topped_up",
-    "account.unreachable",
-    "tollbell.clock_skew",
-    "tollbell.rejected_signatures",
-];
+const NOT_YET: &[&str] = &["tollbell.clock_skew", "tollbell.rejected_signatures"];
 
 /// Whether events of this kind can come at all.
 pub fn is_raised(kind: &str) -> bool {

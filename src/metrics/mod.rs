@@ -6,6 +6,7 @@
 
 mod names;
 mod spend;
+mod telnyx;
 mod totals;
 mod user;
 
@@ -130,6 +131,24 @@ declare! {
     store_commit: Histogram = "store_commit_duration_seconds" in ACK_BUCKETS;
     /// Operations that shared one commit of the store.
     store_batch: Histogram = "store_batch_size" in BATCH_BUCKETS;
+    /// Calls of Telnyx's API, one for each attempt, by status; `timeout` or `error` where there was none.
+    telnyx_api_requests: IntCounterVec = "telnyx_api_requests_total" ["endpoint", "code"];
+    /// What is on the account, as last read.
+    balance: GaugeVec = "balance" ["account", "currency"];
+    /// Balance and credit limit together, as last read.
+    available_credit: GaugeVec = "available_credit" ["account", "currency"];
+    /// What the balance loses in an hour, estimated from the last readings.
+    burn_per_hour: GaugeVec = "burn_per_hour" ["account", "currency"];
+    /// Hours until nothing is left at that pace; 8760 at most.
+    hours_left: GaugeVec = "hours_left" ["account"];
+    /// When the balance was last read, in Unix seconds.
+    balance_read_at: GaugeVec = "balance_last_read_timestamp_seconds" ["account"];
+    /// Missed webhooks that were fetched.
+    backfilled: IntCounterVec = "backfilled_events_total" ["account"];
+    /// Up to when missed webhooks were looked for, in Unix seconds.
+    backfilled_until: GaugeVec = "backfill_covered_timestamp_seconds" ["account"];
+    /// Heartbeats, by what became of them: sent, failed, or withheld since something does not work.
+    heartbeats: IntCounterVec = "heartbeats_total" ["outcome"];
     /// Whether the configuration on disk is the one in force.
     config_reload_ok: IntGauge = "config_last_reload_successful";
     /// When the configuration in force was loaded, in Unix seconds.

@@ -102,6 +102,9 @@ impl Metrics {
         for state in crate::store::DeliveryState::ALL {
             self.deliveries.with_label_values(&[state.as_str()]);
         }
+        for outcome in super::telnyx::HEARTBEAT_OUTCOMES {
+            self.heartbeats.with_label_values(&[outcome]);
+        }
         self.config_info.with_label_values(&[names.config_hash]).set(1);
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
@@ -117,6 +120,7 @@ impl Metrics {
         self.webhook_clock_skew.with_label_values(&[account]);
         self.events_duplicate.with_label_values(&[account]);
         self.events_faulted.with_label_values(&[account]);
+        self.backfilled.with_label_values(&[account]);
         for product in CHARGED {
             self.spend_begins(&SpendRow::zero(account, product, USUAL_CURRENCY));
         }
@@ -144,6 +148,13 @@ impl Metrics {
         remove(&self.webhook_clock_skew, "account", &accounts);
         remove(&self.events_duplicate, "account", &accounts);
         remove(&self.events_faulted, "account", &accounts);
+        remove(&self.backfilled, "account", &accounts);
+        remove(&self.backfilled_until, "account", &accounts);
+        remove(&self.balance, "account", &accounts);
+        remove(&self.available_credit, "account", &accounts);
+        remove(&self.burn_per_hour, "account", &accounts);
+        remove(&self.hours_left, "account", &accounts);
+        remove(&self.balance_read_at, "account", &accounts);
         let rules = gone(&before.rules, &now.rules);
         remove(&self.rule_evaluations, "rule", &rules);
         remove(&self.events_late, "rule", &rules);

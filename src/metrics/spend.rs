@@ -22,7 +22,7 @@ pub(super) struct Currencies(Mutex<BTreeSet<String>>);
 
 impl Currencies {
     /// The currency as a label value.
-    fn label<'a>(&self, currency: &'a str) -> &'a str {
+    pub(super) fn label<'a>(&self, currency: &'a str) -> &'a str {
         if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return UNKNOWN;
         }
@@ -77,7 +77,7 @@ impl From<&MeterValue> for UserValue {
 }
 
 /// The float next to an exact number: Prometheus has no other.
-fn float(number: Decimal) -> f64 {
+pub(super) fn float(number: Decimal) -> f64 {
     number.to_f64().unwrap_or(f64::NAN)
 }
 

@@ -62,7 +62,7 @@ impl Poster {
         connections: usize,
         resend: Duration,
     ) -> Result<Self, NotifyError> {
-        let client = http::client(timeout, connections, settings.ca_file.as_deref())?;
+        let client = crate::http::client(timeout, connections, settings.ca_file.as_deref())?;
         let headers = http::own_headers(&settings.headers)?;
         Ok(Self { settings: settings.clone(), headers, resend, client })
     }

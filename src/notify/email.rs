@@ -14,11 +14,11 @@ use lettre::message::{Mailbox, Message as Mail, MultiPart, SinglePart};
 use sha2::{Digest, Sha256};
 
 use super::smtp::{Letter, Server};
-use super::text::one_line;
 use super::view::{Tone, View};
 use super::wording::{MAIL_HTML, MAIL_SUBJECT, MAIL_TEXT, Wording};
 use super::{NotifyError, Outcome, Parcel, Reason, Sent, plain};
 use crate::secret::Secret;
+use crate::text::one_line;
 
 /// Settings of an `email_configs` entry.
 #[derive(Debug, Clone)]

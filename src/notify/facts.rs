@@ -6,8 +6,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::text::one_line;
 use crate::template::{duration_text, money_text};
+use crate::text::one_line;
 
 /// Longest value of a fact, in characters.
 const VALUE_CHARACTERS: usize = 200;

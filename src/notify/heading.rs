@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::facts::{self, Fact};
-use super::text::one_line;
 use super::view::{End, NAME_CHARACTERS, ROWS_MAX, is_single, status_of, text_of};
 use super::{Message, Parcel};
 use crate::alerts::{MessageAlert, Status};
 use crate::template::{duration_text, truncate};
+use crate::text::one_line;
 
 /// Longest headline within a subject, in characters: what a phone shows.
 const SUBJECT_HEADLINE_CHARACTERS: usize = 90;

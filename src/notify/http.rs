@@ -1,8 +1,7 @@
-//! The HTTP client of all notifiers: deadlines, no redirects.
+//! What all notifiers that speak HTTP share, over the client of [`crate::http`].
 //!
 //! Receives a finished request; promises an [`Answer`] or a failure that is already classified, within the deadline.
-//! Reads 4 KiB of a reply at most. Follows no redirect, uses no proxy (none is configured, and the environment is not
-//! asked), keeps no cookie, and repeats nothing by itself. No text it returns holds an address, header or token.
+//! Reads 4 KiB of a reply at most, and repeats nothing by itself. No text it returns holds an address, header or token.
 //!
 //! | reply                     | outcome                                  |
 //! |---------------------------|------------------------------------------|
@@ -15,7 +14,6 @@
 //! | any other                 | rejected, clientError                    |
 
 use std::error::Error as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,19 +21,13 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::text::one_line;
 use super::{NotifyError, Outcome, Reason};
-use crate::clock::until;
+use crate::http::{describe, retry_after};
 use crate::secret::Secret;
+use crate::text::one_line;
 
 /// How much of a reply is read, in bytes; the rest is dropped together with the connection.
 pub const REPLY_BYTES_MAX: usize = 4 * 1024;
-/// Longest wait that a peer may ask for.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
-/// How long an idle connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Bound on connecting, when the whole bound is not shorter.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bound on reading a body, once the status is known.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// Longest quotation of a peer's own words, in characters.
@@ -55,52 +47,6 @@ const RESERVED_HEADERS: [&str; 9] = [
     "webhook-signature",
     "webhook-timestamp",
 ];
-
-/// A client whose every exchange ends within `timeout`, trusting the system's authorities and those of `ca_file`.
-pub(super) fn client(
-    timeout: Duration,
-    connections: usize,
-    ca_file: Option<&Path>,
-) -> Result<Client, NotifyError> {
-    // reqwest panics without a process-wide provider; one that is already there is as good.
-    let _already_there = rustls::crypto::ring::default_provider().install_default().is_err();
-    let roots = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
-    let builder = |roots: Vec<reqwest::Certificate>| {
-        Client::builder()
-            .user_agent(concat!("tollbell/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            // A little less than the caller's own bound, so that a known status is not lost to it.
-            .timeout(timeout.saturating_sub(timeout / 10))
-            .connect_timeout(timeout.min(CONNECT_TIMEOUT))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(connections.max(1))
-            .tls_certs_merge(roots)
-    };
-    match builder(roots.clone()).build() {
-        Ok(client) => Ok(client),
-        // An image without any authority can still speak plain HTTP; each TLS handshake will fail and say so.
-        Err(error) if roots.is_empty() => {
-            let error = describe(error);
-            tracing::warn!(error, "no certificate authorities found, https receivers cannot work");
-            let client = builder(Vec::new()).tls_certs_only([]).build();
-            client.map_err(|error| NotifyError::Tls(describe(error)))
-        }
-        Err(error) => Err(NotifyError::Tls(describe(error))),
-    }
-}
-
-fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, NotifyError> {
-    let unusable = |why: String| NotifyError::CaFile { path: PathBuf::from(path), why };
-    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(roots) if !roots.is_empty() => Ok(roots),
-        Ok(_) => Err(unusable("no certificate in it".to_owned())),
-        Err(error) => Err(unusable(describe(error))),
-    }
-}
 
 /// A reply as far as it matters.
 #[derive(Debug)]
@@ -165,19 +111,6 @@ pub(super) fn classify(answer: &Answer, said: &str) -> Outcome {
     }
 }
 
-/// `Retry-After` of RFC 9110 section 10.2.3, seconds or a date, capped at an hour.
-fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Digits that do not fit are a long time, too.
-        return Some(
-            text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs).min(RETRY_AFTER_MAX),
-        );
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(until(now, Timestamp::try_from(date).ok()?).min(RETRY_AFTER_MAX))
-}
-
 fn failure(error: reqwest::Error) -> Outcome {
     let reason = match &error {
         error if error.is_connect() => Reason::Connect,
@@ -204,22 +137,6 @@ fn is_garbage(error: &reqwest::Error) -> bool {
         source = cause.source();
     }
     false
-}
-
-/// The chain of causes on one line, without the address.
-fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    one_line(&text, 200)
 }
 
 /// The address in a secret.
@@ -354,28 +271,6 @@ mod tests {
                 Outcome::Rejected { reason, .. } => Some((false, reason)),
             };
             assert_eq!(outcome, expected, "{status}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_an_hour_at_most() {
-        let now: Timestamp = "2026-08-20T19:17:08Z".parse().expect("time");
-        for (text, expected) in [
-            ("2", Some(2)),
-            (" 0 ", Some(0)),
-            ("86400", Some(3600)),
-            ("99999999999999999999999", Some(3600)),
-            ("Thu, 20 Aug 2026 19:17:38 GMT", Some(30)),
-            ("Thu, 20 Aug 2026 19:00:00 GMT", Some(0)),
-            ("Fri, 20 Aug 2027 19:17:38 GMT", Some(3600)),
-            ("-1", None),
-            ("1.5", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            let value = HeaderValue::from_str(text).expect("header");
-            let expected = expected.map(Duration::from_secs);
-            assert_eq!(retry_after(&value, now), expected, "{text}");
         }
     }
 

@@ -19,7 +19,6 @@ mod facts;
 mod heading;
 mod plain;
 mod slack_answer;
-mod text;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
@@ -28,7 +27,6 @@ mod tests;
 mod documented;
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -277,17 +275,9 @@ enum Way {
 /// Why an integration cannot be used at all. Holds no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// `ca_file` is of no use.
-    #[error("cannot use {} as certificate authorities: {why}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS: {0}")]
-    Tls(String),
+    /// The client cannot be made.
+    #[error(transparent)]
+    Client(#[from] crate::http::ClientError),
     /// A template does not compile.
     #[error("the template does not compile")]
     Template(#[source] TemplateError),

@@ -18,12 +18,12 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::text::one_line;
 use super::view::{AlertView, End, View};
 use super::wording::{PAGERDUTY_SUMMARY, Wording};
 use super::{NotifyError, Outcome, Parcel, Sent, http};
 use crate::alerts::{self, Message, Status};
 use crate::secret::Secret;
+use crate::text::one_line;
 
 /// Settings of a `pagerduty_configs` entry.
 #[derive(Debug, Clone)]
@@ -116,7 +116,7 @@ impl Poster {
         connections: usize,
         wording: &Wording,
     ) -> Result<Self, NotifyError> {
-        let client = http::client(timeout, connections, settings.ca_file.as_deref())?;
+        let client = crate::http::client(timeout, connections, settings.ca_file.as_deref())?;
         Ok(Self { settings: settings.clone(), wording: wording.clone(), client })
     }
 

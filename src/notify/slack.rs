@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use super::facts::Fact;
 use super::http;
 use super::slack_answer::classify;
-use super::text::one_line;
 use super::view::{AlertView, Link, Tone, View};
 use super::wording::{SLACK_TEXT, SLACK_TITLE, Wording};
 use super::{NotifyError, Outcome, Parcel, Sent};
 use crate::secret::Secret;
 use crate::template::slack_escape;
+use crate::text::one_line;
 
 /// Settings of a `slack_configs` entry.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl Poster {
         connections: usize,
         wording: &Wording,
     ) -> Result<Self, NotifyError> {
-        let client = http::client(timeout, connections, settings.ca_file.as_deref())?;
+        let client = crate::http::client(timeout, connections, settings.ca_file.as_deref())?;
         Ok(Self { settings: settings.clone(), wording: wording.clone(), client })
     }
 

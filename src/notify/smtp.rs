@@ -33,8 +33,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::email::{Auth, Mechanism, Settings, Tls};
-use super::text::one_line;
 use super::{NotifyError, Outcome, Reason, http};
+use crate::http::ClientError;
+use crate::text::one_line;
 
 /// How long an idle connection is kept; servers hang up after some minutes.
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -236,7 +237,8 @@ impl fmt::Debug for Server {
 fn tls_parameters(host: &str, settings: &Settings) -> Result<TlsParameters, NotifyError> {
     let mut builder = TlsParameters::builder(host.to_owned());
     if let Some(path) = &settings.ca_file {
-        let unusable = |why: String| NotifyError::CaFile { path: path.clone(), why };
+        let unusable =
+            |why: String| NotifyError::from(ClientError::CaFile { path: path.clone(), why });
         let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
         if !String::from_utf8_lossy(&pem).contains("BEGIN CERTIFICATE") {
             return Err(unusable("no certificate in it".to_owned()));
@@ -244,7 +246,7 @@ fn tls_parameters(host: &str, settings: &Settings) -> Result<TlsParameters, Noti
         let roots = Certificate::from_pem(&pem).map_err(|error| unusable(error.to_string()))?;
         builder = builder.add_root_certificate(roots);
     }
-    builder.build_rustls().map_err(|error| NotifyError::Tls(error.to_string()))
+    builder.build_rustls().map_err(|error| ClientError::Tls(error.to_string()).into())
 }
 
 fn hello(name: Option<&str>) -> Result<ClientId, NotifyError> {

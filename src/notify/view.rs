@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::facts::{self, Fact};
 use super::heading::{alert_headline, headline, notes, shared, subject, why};
-use super::text::{lines, link, one_line};
 use super::{Message, Parcel};
 use crate::alerts::{MessageAlert, Status};
 use crate::rules::Labels;
 use crate::template::{ago_text, duration_text};
+use crate::text::{lines, link, one_line};
 
 /// Longest name (account, receiver, severity) within a sentence, in characters.
 pub(super) const NAME_CHARACTERS: usize = 60;

@@ -71,7 +71,7 @@ impl Poster {
         let body = compile(settings.body.as_deref()).map_err(NotifyError::Template)?;
         Ok(Self {
             headers: http::own_headers(&settings.headers)?,
-            client: http::client(timeout, connections, settings.ca_file.as_deref())?,
+            client: crate::http::client(timeout, connections, settings.ca_file.as_deref())?,
             settings: settings.clone(),
             body,
         })

@@ -4,6 +4,7 @@
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
 mod model;
+mod feed;
 mod query;
 mod sqlite;
 
@@ -19,8 +20,9 @@ use tokio::sync::watch;
 
 use crate::alerts::{Alert, Silence};
 use crate::event::{Event, PayloadPolicy};
-use crate::rules::{CallKey, LedgerKey};
+use crate::rules::{CallKey, Entry, LedgerKey};
 
+pub use feed::*;
 pub use model::*;
 pub use query::*;
 
@@ -127,6 +129,40 @@ impl Store {
     /// `received_at`. Times are kept to the microsecond.
     pub async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
         self.backend().record(event).await
+    }
+
+    /// Keeps what a source beside the webhooks brings, all of it or nothing. Tells of each event whether it is new.
+    pub async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError> {
+        self.backend().feed(feed).await
+    }
+
+    /// Where a source goes on from; `None` before its first [`Feed::place`].
+    pub async fn place(
+        &self,
+        account: &str,
+        source: &'static str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.backend().place(account, source).await
+    }
+
+    /// Readings of an account's balance since some time, the latest `limit` of them, oldest first.
+    pub async fn readings(
+        &self,
+        account: &str,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Reading>, StoreError> {
+        self.backend().readings(account, since, limit).await
+    }
+
+    /// The last reading of each account that has one.
+    pub async fn last_readings(&self) -> Result<Vec<Reading>, StoreError> {
+        self.backend().last_readings().await
+    }
+
+    /// Charges of a range of time, in the order of time and key.
+    pub async fn charges(&self, filter: ChargeFilter) -> Result<Vec<Entry>, StoreError> {
+        self.backend().charges(filter).await
     }
 
     /// The events behind `cursor`, in order: `limit` at most, fewer when they are large. Empty means there is none.
@@ -327,7 +363,7 @@ impl Store {
     }
 
     /// Deletes what is older than the retention: judged events, finished deliveries, ended alerts, expired silences,
-    /// the journal; charges that nothing touched for the retention and 30 days at least, calls after 7 days; `limit`
+    /// the journal, readings; charges that nothing touched for the retention and 30 days at least, calls after 7 days; `limit`
     /// of each.
     pub async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept, StoreError> {
         self.backend().sweep(now, limit).await

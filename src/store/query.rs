@@ -167,15 +167,27 @@ pub struct Swept {
     pub silences: usize,
     /// Lines of the journal.
     pub journal: usize,
+    /// Readings of balances.
+    pub readings: usize,
     /// True when the limit was reached, so that there may be more.
     pub more: bool,
 }
 
 impl Swept {
     /// How many of each were deleted.
-    pub(super) fn counts(&self) -> [usize; 7] {
-        let Self { events, deliveries, alerts, ledger, calls, silences, journal, more: _ } = *self;
-        [events, deliveries, alerts, ledger, calls, silences, journal]
+    pub(super) fn counts(&self) -> [usize; 8] {
+        let Self {
+            events,
+            deliveries,
+            alerts,
+            ledger,
+            calls,
+            silences,
+            journal,
+            readings,
+            more: _,
+        } = *self;
+        [events, deliveries, alerts, ledger, calls, silences, journal, readings]
     }
 }
 

@@ -33,6 +33,8 @@ mod pagerduty;
 mod alertmanager;
 mod interop;
 mod metrics;
+mod telnyx;
+mod heartbeats;
 mod shutdown;
 mod reload;
 mod cli;

@@ -19,6 +19,7 @@ macro_rules! on_sqlite {
 mod batch;
 mod deliveries;
 mod events;
+mod feed;
 mod state;
 mod upkeep;
 

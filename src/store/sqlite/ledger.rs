@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::failure::Failure;
 use super::{Sqlite, json, micros, rows, time};
 use crate::rules::{CallContext, CallKey, Entry, LedgerKey};
-use crate::store::{Known, StoreError};
+use crate::store::{ChargeFilter, Known, StoreError};
 
 /// Calls that are kept; beyond it, the ones learned of longest ago go.
 pub(super) const CALLS_MAX: usize = 200_000;
@@ -32,6 +32,42 @@ impl Sqlite {
     ) -> Result<Known, StoreError> {
         // One snapshot, so that a call and its charge agree.
         self.read(move |conn| find(&*conn.unchecked_transaction()?, ledger, calls)).await
+    }
+}
+
+impl Sqlite {
+    pub(in crate::store) async fn charges(
+        &self,
+        filter: ChargeFilter,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.read(move |conn| {
+            let (at, account, key) = match filter.after {
+                Some((at, LedgerKey { account, key })) => (micros(at), account, key),
+                None => (i64::MIN, String::new(), String::new()),
+            };
+            let mut statement = conn.prepare_cached(&format!(
+                "SELECT {COLUMNS}, account, key FROM ledger \
+                 WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR account = ?3) \
+                 AND (at, account, key) > (?4, ?5, ?6) ORDER BY at, account, key LIMIT ?7"
+            ))?;
+            let (from, to) = (micros(filter.from).max(at), micros(filter.to));
+            let mut found = statement.query((
+                from,
+                to,
+                &filter.account,
+                at,
+                account,
+                key,
+                rows(filter.limit),
+            ))?;
+            let mut entries = Vec::new();
+            while let Some(row) = found.next()? {
+                let key = LedgerKey { account: row.get(14)?, key: row.get(15)? };
+                entries.push(entry(row, &key).map_err(Failure::unstorable)?);
+            }
+            Ok(entries)
+        })
+        .await
     }
 }
 

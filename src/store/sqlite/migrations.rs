@@ -9,9 +9,10 @@ use super::failure::Failure;
 const APPLICATION_ID: i64 = 0x746f_6c6c;
 
 /// Every migration in order; a released one never changes.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("0001_begin", include_str!("migrations/0001_begin.sql")),
     ("0002_rules", include_str!("migrations/0002_rules.sql")),
+    ("0003_telnyx", include_str!("migrations/0003_telnyx.sql")),
 ];
 
 /// Why a database cannot be used by this binary.

@@ -10,6 +10,7 @@ mod connection;
 mod deliveries;
 mod events;
 mod failure;
+mod feed;
 mod inbox;
 mod job;
 mod journal;

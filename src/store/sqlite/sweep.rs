@@ -27,6 +27,7 @@ impl Sqlite {
                 calls: calls(tx, calls_until, limit)?,
                 silences: silences(tx, until, limit)?,
                 journal: journal(tx, until, limit)?,
+                readings: readings(tx, until, limit)?,
                 more: false,
             };
             Ok(Swept { more: swept.counts().iter().any(|deleted| *deleted >= limit), ..swept })
@@ -106,6 +107,15 @@ fn journal(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> 
         .prepare_cached(
             "DELETE FROM journal WHERE n IN (SELECT n FROM journal ORDER BY n LIMIT ?2) \
              AND at <= ?1",
+        )?
+        .execute((until, rows(limit)))?)
+}
+
+fn readings(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
+    Ok(tx
+        .prepare_cached(
+            "DELETE FROM readings WHERE (account, at) IN (SELECT account, at FROM readings \
+             WHERE at <= ?1 ORDER BY at LIMIT ?2)",
         )?
         .execute((until, rows(limit)))?)
 }

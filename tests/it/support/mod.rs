@@ -8,6 +8,7 @@ pub mod certs;
 pub mod smtp;
 pub mod http;
 pub mod telnyx;
+pub mod telnyx_api;
 pub mod raw;
 pub mod tools;
 pub mod interop;

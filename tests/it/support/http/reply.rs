@@ -56,6 +56,12 @@ impl Reply {
         Self::status(200).header("content-type", "application/json").body(body.to_string())
     }
 
+    /// The same with another status.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     /// 429 with `Retry-After`: seconds or an HTTP date.
     pub fn too_many(retry_after: &str) -> Self {
         Self::status(429).header("retry-after", retry_after).body("rate_limited")

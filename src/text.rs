@@ -4,7 +4,7 @@ use crate::template::truncate;
 
 /// One line of at most `characters`: control characters and line breaks become spaces, runs of white space one
 /// space, characters that reorder or hide text are dropped.
-pub(super) fn one_line(text: &str, characters: usize) -> String {
+pub(crate) fn one_line(text: &str, characters: usize) -> String {
     let bounded = bounded(text, characters);
     let mut line = String::with_capacity(bounded.len());
     for word in bounded.split(|c: char| c.is_whitespace() || c.is_control()) {
@@ -20,7 +20,7 @@ pub(super) fn one_line(text: &str, characters: usize) -> String {
 }
 
 /// As [`one_line`], but line breaks stay; empty lines do not repeat.
-pub(super) fn lines(text: &str, characters: usize) -> String {
+pub(crate) fn lines(text: &str, characters: usize) -> String {
     let bounded = bounded(text, characters);
     let mut kept: Vec<String> = Vec::new();
     for line in bounded.split(['\n', '\r', '\u{2028}', '\u{2029}']) {
@@ -49,7 +49,7 @@ fn is_hidden(c: char) -> bool {
 /// An `http` or `https` address with a host, normalised; anything else is no link.
 ///
 /// The normal form holds no white space, quote or angle bracket, so it can stand in an attribute or in `<…>`.
-pub(super) fn link(text: &str) -> Option<String> {
+pub(crate) fn link(text: &str) -> Option<String> {
     /// Slack's bound on a button's address; mail clients have none.
     const LINK_BYTES_MAX: usize = 3_000;
     let url = reqwest::Url::parse(text.trim()).ok()?;

@@ -1,0 +1,143 @@
+//! Speaking HTTP as a client: what notifiers and the Telnyx API client share.
+//!
+//! Promises a client whose every exchange has a deadline; that follows no redirect, uses no proxy (none is configured,
+//! and the environment is not asked), keeps no cookie and repeats nothing by itself; and words for a failure without
+//! address, header or token.
+
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Client;
+use reqwest::header::HeaderValue;
+
+use crate::clock::until;
+use crate::text::one_line;
+
+/// Longest wait that a peer may ask for.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+/// How long an idle connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Bound on connecting, when the whole bound is not shorter.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest description of a failure, in characters.
+const DESCRIPTION_CHARACTERS: usize = 200;
+
+/// Why a client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// `ca_file` is of no use.
+    #[error("cannot use {} as certificate authorities: {why}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+}
+
+/// A client whose every exchange ends within `timeout`, trusting the system's authorities and those of `ca_file`.
+pub(crate) fn client(
+    timeout: Duration,
+    connections: usize,
+    ca_file: Option<&Path>,
+) -> Result<Client, ClientError> {
+    // reqwest panics without a process-wide provider; one that is already there is as good.
+    let _already_there = rustls::crypto::ring::default_provider().install_default().is_err();
+    let roots = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
+    let builder = |roots: Vec<reqwest::Certificate>| {
+        Client::builder()
+            .user_agent(concat!("tollbell/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            // A little less than the caller's own bound, so that a known status is not lost to it.
+            .timeout(timeout.saturating_sub(timeout / 10))
+            .connect_timeout(timeout.min(CONNECT_TIMEOUT))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(connections.max(1))
+            .tls_certs_merge(roots)
+    };
+    match builder(roots.clone()).build() {
+        Ok(client) => Ok(client),
+        // An image without any authority can still speak plain HTTP; each TLS handshake will fail and say so.
+        Err(error) if roots.is_empty() => {
+            let error = describe(error);
+            tracing::warn!(error, "no certificate authorities found, https cannot work");
+            let client = builder(Vec::new()).tls_certs_only([]).build();
+            client.map_err(|error| ClientError::Tls(describe(error)))
+        }
+        Err(error) => Err(ClientError::Tls(describe(error))),
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
+    let unusable = |why: String| ClientError::CaFile { path: PathBuf::from(path), why };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        Ok(_) => Err(unusable("no certificate in it".to_owned())),
+        Err(error) => Err(unusable(describe(error))),
+    }
+}
+
+/// The chain of causes on one line, without the address.
+pub(crate) fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    one_line(&text, DESCRIPTION_CHARACTERS)
+}
+
+/// `Retry-After` of RFC 9110 section 10.2.3, seconds or a date, capped at an hour.
+pub(crate) fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Digits that do not fit are a long time, too.
+        return Some(
+            text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs).min(RETRY_AFTER_MAX),
+        );
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(until(now, Timestamp::try_from(date).ok()?).min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_an_hour_at_most() {
+        let now: Timestamp = "2026-08-20T19:17:08Z".parse().expect("time");
+        for (text, expected) in [
+            ("2", Some(2)),
+            (" 0 ", Some(0)),
+            ("86400", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
+            ("Thu, 20 Aug 2026 19:17:38 GMT", Some(30)),
+            ("Thu, 20 Aug 2026 19:00:00 GMT", Some(0)),
+            ("Fri, 20 Aug 2027 19:17:38 GMT", Some(3600)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let value = HeaderValue::from_str(text).expect("header");
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&value, now), expected, "{text}");
+        }
+    }
+}

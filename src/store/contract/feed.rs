@@ -1,0 +1,129 @@
+//! What comes from beside the webhooks, and charges by time.
+
+use super::*;
+use crate::rules::LedgerKey;
+
+on_sqlite! {
+    a_feed_is_kept_as_one
+    readings_come_oldest_first_and_the_last_of_each_account_is_known
+    charges_are_read_in_pages_by_time
+}
+
+fn decimal(text: &str) -> Decimal {
+    text.parse().expect("decimal")
+}
+
+fn reading(account: &str, minute: i64, balance: &str) -> Reading {
+    Reading {
+        account: account.to_owned(),
+        at: at(minute),
+        currency: Some("USD".to_owned()),
+        balance: Some(decimal(balance)),
+        available_credit: Some(decimal("-0.10")),
+        credit_limit: None,
+        pending: Some(decimal("0.00")),
+        burn_per_hour: None,
+        hours_left: Some(decimal("7.5")),
+    }
+}
+
+async fn a_feed_is_kept_as_one(store: &Store) {
+    let seen = store.recorded();
+    assert_eq!(store.place("default", "backfill").await.expect("reads"), None);
+    let place = |value: &[u8]| Place {
+        account: "default".to_owned(),
+        source: "backfill",
+        value: value.to_owned(),
+    };
+    let feed = Feed {
+        events: vec![event("a"), event("b"), event("a")],
+        reading: Some(reading("default", 1, "10.00")),
+        place: Some(place(b"one")),
+    };
+    let recorded = store.feed(feed.clone()).await.expect("feeds");
+    assert_eq!(recorded, [Recorded::New, Recorded::New, Recorded::Duplicate]);
+    assert!(seen.has_changed().expect("open"));
+    // Again, as after a crash: nothing is doubled.
+    let again = Feed { place: Some(place(b"two")), ..feed };
+    assert_eq!(store.feed(again).await.expect("feeds"), [Recorded::Duplicate; 3]);
+    assert_eq!(inbox(store).await.len(), 2);
+    assert_eq!(store.place("default", "backfill").await.expect("reads"), Some(b"two".to_vec()));
+    assert_eq!(store.place("other", "backfill").await.expect("reads"), None);
+    assert_eq!(store.readings("default", at(0), 10).await.expect("reads").len(), 1);
+}
+
+async fn readings_come_oldest_first_and_the_last_of_each_account_is_known(store: &Store) {
+    let readings = [
+        reading("one", 1, "10.00"),
+        reading("one", 2, "9.50"),
+        reading("one", 3, "9.0"),
+        reading("two", 2, "-1"),
+    ];
+    for reading in &readings {
+        let feed = Feed { reading: Some(reading.clone()), ..Feed::default() };
+        store.feed(feed).await.expect("feeds");
+    }
+    let [first, second, third, other] = &readings;
+    let read = async |since: i64, limit: usize| {
+        store.readings("one", at(since), limit).await.expect("reads")
+    };
+    assert_eq!(read(0, 10).await, [first.clone(), second.clone(), third.clone()]);
+    assert_eq!(read(2, 10).await, [second.clone(), third.clone()]);
+    assert_eq!(read(0, 1).await, std::slice::from_ref(third));
+    let last = store.last_readings().await.expect("reads");
+    assert_eq!(last, [third.clone(), other.clone()]);
+
+    let swept = store.sweep(at(31 * 24 * 60), 3).await.expect("sweeps");
+    assert_eq!((swept.readings, swept.more), (3, true));
+    let swept = store.sweep(at(31 * 24 * 60), 3).await.expect("sweeps");
+    assert_eq!((swept.readings, swept.more), (1, false));
+    assert_eq!(store.last_readings().await.expect("reads"), []);
+}
+
+async fn charges_are_read_in_pages_by_time(store: &Store) {
+    let entry = |account: &str, key: &str, minute: i64| Entry {
+        key: LedgerKey { account: account.to_owned(), key: key.to_owned() },
+        amount: decimal("0.0106"),
+        currency: "USD".to_owned(),
+        product: "voice".to_owned(),
+        kind: "call.cost".to_owned(),
+        at: at(minute),
+        reported_at: at(minute),
+        updated_at: at(minute),
+        call: CallContext { country: Some("FR".to_owned()), ..CallContext::default() },
+    };
+    let ledger = vec![
+        entry("one", "call:a", 1),
+        entry("one", "call:b", 2),
+        entry("two", "call:a", 2),
+        entry("one", "call:c", 2),
+        entry("one", "call:d", 3),
+    ];
+    store.record(event("e")).await.expect("records");
+    let changes = Changes { cursor: 1, ledger, ..Changes::default() };
+    store.commit(changes).await.expect("commits");
+    let all = ChargeFilter { account: None, from: at(0), to: at(9), after: None, limit: 2 };
+    let mut filter = all.clone();
+    let mut found = Vec::new();
+    loop {
+        let page = store.charges(filter.clone()).await.expect("reads");
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 2);
+        filter.after = Some((last.at, last.key.clone()));
+        found.extend(page);
+    }
+    let keys: Vec<(&str, &str)> =
+        found.iter().map(|entry| (entry.key.account.as_str(), entry.key.key.as_str())).collect();
+    let by_time = [
+        ("one", "call:a"),
+        ("one", "call:b"),
+        ("one", "call:c"),
+        ("two", "call:a"),
+        ("one", "call:d"),
+    ];
+    assert_eq!(keys, by_time);
+    assert_eq!(found[0], entry("one", "call:a", 1));
+    let some = ChargeFilter { account: Some("one".to_owned()), from: at(2), to: at(3), ..all };
+    let some = store.charges(ChargeFilter { limit: 9, ..some }).await.expect("reads");
+    assert_eq!(some, [entry("one", "call:b", 2), entry("one", "call:c", 2)]);
+}

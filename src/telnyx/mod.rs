@@ -1,0 +1,89 @@
+//! The Telnyx side: what is asked of Telnyx's API, beside the webhooks that come by themselves.
+//!
+//! No webhook tells a low balance, so it is read; the sender of webhooks gives up within minutes, so what failed
+//! meanwhile is fetched. All of it goes through the same inbox as the webhooks, as events with another
+//! [`crate::event::Source`].
+//!
+//! - [`client`] speaks the REST API: deadlines, retries, pages, typed errors. [`endpoint`] lists every call that it can
+//!   make; none of them moves money.
+//! - `poller` reads the balance, [`forecast`] says how long it lasts.
+//! - `backfill` fetches webhooks that were missed.
+//! - `reconcile` compares the charge ledger with Telnyx's detail records.
+
+pub mod client;
+pub mod endpoint;
+pub mod error;
+pub mod forecast;
+mod poller;
+mod backfill;
+mod reconcile;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::event::PayloadPolicy;
+use crate::metrics::Metrics;
+use crate::secret::Secret;
+use crate::store::Store;
+use crate::tasks::Tasks;
+
+pub use client::Client;
+pub use endpoint::Endpoint;
+pub use error::ApiError;
+
+/// What is asked of Telnyx for one account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The configured account's name.
+    pub account: String,
+    /// ISO 4217 code, where an event names none.
+    pub currency: Option<String>,
+    /// The API key.
+    pub key: Secret,
+    /// Where the API is, such as `https://api.telnyx.com/v2`; no slash at the end.
+    pub url: String,
+    /// How often the balance is read.
+    pub poll_interval: Duration,
+    /// How old a missed webhook may be; `None` when they are not looked for.
+    pub backfill: Option<Duration>,
+    /// What Telnyx calls to bring webhooks; no slash at the end.
+    pub public_url: Option<String>,
+}
+
+/// What the workers of all accounts share.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// Where events and readings are kept.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// What a scrape shows.
+    pub metrics: Arc<Metrics>,
+    /// How much of a payload is kept.
+    pub payload: PayloadPolicy,
+}
+
+/// Starts the workers of one account; they end with `tasks`.
+pub fn start(deps: &Deps, settings: Settings, tasks: &Tasks) {
+    let settings = Arc::new(settings);
+    let metrics = Arc::clone(&deps.metrics);
+    let observer = Arc::new(move |endpoint: &'static str, code: &str| {
+        metrics.telnyx_api_request(endpoint, code);
+    });
+    let client = match Client::new(&settings, deps.clock.clone(), observer) {
+        Ok(client) => client,
+        Err(error) => {
+            // Only TLS can be at fault, and then receivers have said so at load.
+            tracing::error!(account = settings.account, %error, "Telnyx's API cannot be asked");
+            return;
+        }
+    };
+    let worker = || (deps.clone(), Arc::clone(&settings), client.clone(), tasks.clone());
+    let (deps, settings, client, stop) = worker();
+    tasks.spawn("balance poller", poller::run(deps, settings, client, stop));
+    let (deps, settings, client, stop) = worker();
+    tasks.spawn("back-fill", backfill::run(deps, settings, client, stop));
+    let (deps, settings, client, stop) = worker();
+    tasks.spawn("reconciliation", reconcile::run(deps, settings, client, stop));
+}

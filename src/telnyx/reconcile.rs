@@ -1,0 +1,10 @@
+//! The charge ledger, compared with Telnyx's own records.
+
+use std::sync::Arc;
+
+use super::{Client, Deps, Settings};
+use crate::tasks::Tasks;
+
+pub(super) async fn run(_deps: Deps, _settings: Arc<Settings>, _client: Client, tasks: Tasks) {
+    tasks.stopping().await;
+}

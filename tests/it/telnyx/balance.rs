@@ -1,0 +1,1 @@
+//! Readings of the balance, and what they ring.

@@ -1,0 +1,1 @@
+//! The client, on every way an API can go wrong.

@@ -1,0 +1,8 @@
+//! The Telnyx side, against a scripted API over real TCP.
+
+mod balance;
+mod client;
+mod backfill;
+mod reconcile;
+mod provision;
+mod spend;

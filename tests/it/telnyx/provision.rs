@@ -1,0 +1,1 @@
+//! `tollbell provision`.

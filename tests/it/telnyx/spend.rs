@@ -1,0 +1,1 @@
+//! `tollbell spend`, `invoices`, `usage` and `accounts`.
