@@ -349,6 +349,4 @@ fn digest<'t>(texts: impl IntoIterator<Item = &'t str>, bytes: usize) -> String 
 }
 
 #[cfg(test)]
-mod routing_tests;
-#[cfg(test)]
 mod tests;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::tests::{ACCOUNT, check, env};
-use super::{Config, parse};
+use super::{ACCOUNT, Config, check, env, parse};
 use crate::alerts::{GroupBy, Route, Timing};
 
 /// A file with these sections after its accounts.
