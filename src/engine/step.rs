@@ -211,10 +211,13 @@ impl Batch<'_> {
                 let Event { account, currency, .. } = &*event;
                 let currency = currency.as_deref().unwrap_or("unknown");
                 self.state.spend(account, &entry.product, currency, charge);
-                self.judged.changes.charges.push((stored.seq, charge));
                 self.judged.changes.ledger.push(entry.clone());
                 self.state.ledger.insert(key, entry);
-                event.to_mut().charge = Some(charge);
+                // What was learned from records hours later counts in the totals, and must never enter a window.
+                if !rules::is_reconciled(&event) {
+                    self.judged.changes.charges.push((stored.seq, charge));
+                    event.to_mut().charge = Some(charge);
+                }
             }
         }
         (event, call)
