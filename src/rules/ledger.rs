@@ -79,8 +79,10 @@ pub fn ledger_key(event: &Event) -> Option<LedgerKey> {
     Some(LedgerKey { account: event.account.clone(), key })
 }
 
-/// Whether the event tells a charge that was read from Telnyx's detail records. It books, and enters no window: what is
-/// learned hours later is not being spent now. Only what was read by API counts as such, never a webhook of that name.
+/// Whether the event tells a charge that was read from Telnyx's detail records.
+///
+/// It books, and enters no window: what is learned hours later is not being spent now. Only what was read by API counts as
+/// such, never a webhook of that name.
 pub fn is_reconciled(event: &Event) -> bool {
     event.kind == RECONCILED && event.source == Source::Backfill
 }
@@ -120,7 +122,7 @@ impl Entry {
             if compared != current.map(|entry| entry.amount) {
                 return None;
             }
-            report.product = product_of(&key.key)?.to_owned();
+            product_of(&key.key)?.clone_into(&mut report.product);
             if current.is_some() {
                 report.reported_at = event.received_at;
             }

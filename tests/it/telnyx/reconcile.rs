@@ -83,12 +83,12 @@ async fn events(app: &TestApp) -> Vec<Event> {
 
 /// What was told of one product and currency, the latest.
 async fn line(app: &TestApp, product: &str, currency: &str) -> Value {
-    let events = events(app).await;
-    let lines = events.into_iter().filter(|event| event.kind == "spend.reconciled");
     let of = |event: &Event| {
-        event.payload["product"] == product && event.payload["currency"] == currency
+        event.kind == "spend.reconciled"
+            && event.payload["product"] == product
+            && event.payload["currency"] == currency
     };
-    lines.filter(of).last().expect("a line").payload
+    events(app).await.into_iter().rfind(of).expect("a line").payload
 }
 
 /// `key amount currency product kind` of the ledger.
@@ -164,6 +164,31 @@ async fn deliver_message(app: &TestApp, id: &str, message: &str, amount: &str) {
     deliver(app, telnyx::message_finalized(id, app.clock.now(), message, amount)).await;
 }
 
+/// It was asked for the records of each type, by a field that the type has; else Telnyx answers with nothing.
+fn asked_by_each_types_time(api: &TelnyxApi) {
+    let asked: Vec<String> =
+        api.requests(RECORDS).iter().map(|request| request.query.clone()).collect();
+    assert_eq!(asked.len(), 3);
+    for (query, words) in asked.iter().zip([
+        ["messaging", "created_at%5D%5Bgte%5D=2026-08-20T23%3A00%3A00Z", "created_at%5D%5Blt%5D="],
+        [
+            "call-control",
+            "started_at%5D%5Bgte%5D=2026-08-20T23%3A00%3A00Z",
+            "started_at%5D%5Blte%5D=",
+        ],
+        [
+            "sip-trunking",
+            "started_at%5D%5Bgte%5D=2026-08-20T23%3A00%3A00Z",
+            "started_at%5D%5Blte%5D=",
+        ],
+    ]) {
+        assert!(
+            words.iter().all(|word| query.contains(word)) && query.contains("size%5D=50"),
+            "{query}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_was_missed_is_booked_and_no_window_counts_it() {
     let (api, sink) = (TelnyxApi::start().await, HttpSink::start().await);
@@ -207,28 +232,7 @@ async fn what_was_missed_is_booked_and_no_window_counts_it() {
         (&json!("7.00"), &json!(1), &json!(1))
     );
 
-    // It was asked for settled records of each type, by a field that the type has.
-    let asked: Vec<String> =
-        api.requests(RECORDS).iter().map(|request| request.query.clone()).collect();
-    assert_eq!(asked.len(), 3);
-    for (query, words) in asked.iter().zip([
-        ["messaging", "created_at%5D%5Bgte%5D=2026-08-20T23%3A00%3A00Z", "created_at%5D%5Blt%5D="],
-        [
-            "call-control",
-            "started_at%5D%5Bgte%5D=2026-08-20T23%3A00%3A00Z",
-            "started_at%5D%5Blte%5D=",
-        ],
-        [
-            "sip-trunking",
-            "started_at%5D%5Bgte%5D=2026-08-20T23%3A00%3A00Z",
-            "started_at%5D%5Blte%5D=",
-        ],
-    ]) {
-        assert!(
-            words.iter().all(|word| query.contains(word)) && query.contains("size%5D=50"),
-            "{query}"
-        );
-    }
+    asked_by_each_types_time(&api);
 
     // The webhooks come after all: the same amount changes nothing, more is charged by what it is more.
     deliver_message(&app, "e-3", "m-2", "5.00").await;
