@@ -205,16 +205,17 @@ impl Batch<'_> {
             call = Some(joined);
         }
         if let Some(key) = rules::ledger_key(&event) {
-            let known = call.clone().unwrap_or_default();
-            let booked = rules::Entry::book(self.state.ledger.get(&key), &key, &event, &known);
+            let (current, known) = (self.state.ledger.get(&key), call.clone().unwrap_or_default());
+            let booked = rules::Entry::book(current, &key, &event, &known);
             if let Some(rules::Booked { entry, charge }) = booked {
-                let Event { account, currency, .. } = &*event;
-                let currency = currency.as_deref().unwrap_or("unknown");
-                self.state.spend(account, &entry.product, currency, charge);
-                self.judged.changes.charges.push((stored.seq, charge));
+                let currency = event.currency.as_deref().unwrap_or("unknown");
+                self.state.spend(&event.account, &entry.product, currency, charge);
                 self.judged.changes.ledger.push(entry.clone());
                 self.state.ledger.insert(key, entry);
-                event.to_mut().charge = Some(charge);
+                if !rules::is_reconciled(&event) {
+                    self.judged.changes.charges.push((stored.seq, charge));
+                    event.to_mut().charge = Some(charge);
+                }
             }
         }
         (event, call)

@@ -66,6 +66,8 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("threshold", &["threshold"]),
     ("burn_per_hour", &["burn_per_hour"]),
     ("hours_left", &["hours_left"]),
+    ("ledger_amount", &["ledger_amount"]),
+    ("telnyx_amount", &["telnyx_amount"]),
     // What tollbell says about itself.
     ("receiver", &["receiver"]),
     ("integration", &["integration"]),

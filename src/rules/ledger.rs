@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::call_context::{CallContext, call_key, id};
 use super::judge::happened_at;
-use crate::event::{self, Event};
+use crate::event::{self, Event, Source, amount};
 
 /// The currency of amounts that name none, in an account that has none.
 const UNKNOWN: &str = "unknown";
+/// Kind of the event by which a detail record of Telnyx tells a charge.
+const RECONCILED: &str = "charge.reconciled";
 
 /// Identity of a charge within an account: `call:<leg>` or `message:<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,23 +53,48 @@ pub struct Entry {
 pub struct Booked {
     /// The entry as it is now.
     pub entry: Entry,
-    /// What the event changed: `event.charge`. 0 for a repeat, negative for a correction.
+    /// What the event changed: 0 for a repeat, negative for a correction. It is `event.charge`, unless the event
+    /// [`is_reconciled`].
     pub charge: Decimal,
 }
 
 /// The charge that an event speaks of; `None` for kinds that book nothing.
 ///
 /// `message.sent` shows the charge that `message.finalized` books, and books nothing itself. A `call.cost` without a leg
-/// is known by its `call_control_id`; without any id it cannot be counted once, and is not counted.
+/// is known by its `call_control_id`; without any id it cannot be counted once, and is not counted. A reconciled charge
+/// names its key.
 pub fn ledger_key(event: &Event) -> Option<LedgerKey> {
     let key = match event.kind.as_str() {
         "call.cost" => format!("call:{}", call_key(event)?.leg),
         "message.finalized" | "message.received" => {
             format!("message:{}", id(&event.payload, "id")?)
         }
+        RECONCILED if is_reconciled(event) => {
+            let key = id(&event.payload, "key")?;
+            product_of(key)?;
+            key.to_owned()
+        }
         _ => return None,
     };
     Some(LedgerKey { account: event.account.clone(), key })
+}
+
+/// Whether the event tells a charge that was read from Telnyx's detail records.
+///
+/// It books, and enters no window: what is learned hours later is not being spent now. Only what was read by API counts as
+/// such, never a webhook of that name.
+pub fn is_reconciled(event: &Event) -> bool {
+    event.kind == RECONCILED && event.source == Source::Backfill
+}
+
+/// The product of a reconciled charge, by its key; `None` when it is no key of the ledger.
+fn product_of(key: &str) -> Option<&'static str> {
+    match key.split_once(':')? {
+        (_, "") => None,
+        ("call", _) => Some("voice"),
+        ("message", _) => Some("messaging"),
+        _ => None,
+    }
 }
 
 impl Entry {
@@ -79,6 +106,9 @@ impl Entry {
     /// - An entry whose currency is `unknown` takes over the currency of an event that reports the same amount: the money
     ///   was counted under `unknown`, is not counted again, and what corrects it later counts under the new one. With
     ///   another amount the two cannot be told from each other's currency, and the event is not booked.
+    /// - A reconciled charge counts only on the entry that it was compared with, or where there was none and still is none;
+    ///   if the entry has changed meanwhile, it is not booked. What it corrects is as of when it was read, so that an older
+    ///   event that comes once more does not undo it; what it adds is as of when it was charged, so that any event wins.
     /// - `call` is what is known of the call; a message names its numbers itself.
     pub fn book(
         current: Option<&Self>,
@@ -86,7 +116,17 @@ impl Entry {
         event: &Event,
         call: &CallContext,
     ) -> Option<Booked> {
-        let report = Self::reported(key, event, call)?;
+        let mut report = Self::reported(key, event, call)?;
+        if is_reconciled(event) {
+            let compared = event.payload.get("ledger_amount").and_then(amount);
+            if compared != current.map(|entry| entry.amount) {
+                return None;
+            }
+            product_of(&key.key)?.clone_into(&mut report.product);
+            if current.is_some() {
+                report.reported_at = event.received_at;
+            }
+        }
         let Some(current) = current else {
             return Some(Booked { charge: report.amount, entry: report });
         };
@@ -129,10 +169,10 @@ impl Entry {
             at,
             reported_at: at,
             updated_at: event.received_at,
-            call: if event.kind == "call.cost" {
-                call.merge(&CallContext::of_cost(event))
-            } else {
-                CallContext::of_message(event)
+            call: match event.kind.as_str() {
+                "call.cost" => call.merge(&CallContext::of_cost(event)),
+                RECONCILED => CallContext::of_message(event).merge(&CallContext::of_cost(event)),
+                _ => CallContext::of_message(event),
             },
         })
     }
@@ -274,6 +314,95 @@ mod tests {
                 assert_eq!([&*charge, &*kept, &*unit], *expected, "story {n}, step {step}");
             }
         }
+    }
+
+    /// What a detail record told of a leg: amount, what the ledger had, second of the record; read at 20,000.
+    fn reconciled(amount: &str, before: Option<&str>, second: i64) -> Event {
+        let payload = json!({
+            "key": "call:leg", "record_type": "call-control", "amount": amount, "currency": "USD",
+            "ledger_amount": before, "direction": "outbound", "from": "+12025550131", "to": "+37126123456",
+            "connection_id": "c-2",
+        });
+        let mut event = event(RECONCILED, payload);
+        event.source = Source::Backfill;
+        event.cost = Some(decimal(amount));
+        event.currency = Some("USD".to_owned());
+        event.occurred_at = Some(at(second));
+        event.received_at = at(20_000);
+        event
+    }
+
+    #[test]
+    fn only_what_was_read_by_api_is_reconciled() {
+        let mut event = reconciled("1", None, 1);
+        for (source, expected) in [
+            (Source::Backfill, true),
+            (Source::Webhook, false),
+            (Source::Poller, false),
+            (Source::Tollbell, false),
+        ] {
+            event.source = source;
+            assert_eq!(ledger_key(&event).is_some(), expected, "{source}");
+            assert_eq!(is_reconciled(&event), expected, "{source}");
+        }
+        event.source = Source::Backfill;
+        for (key, expected) in [
+            (json!("call:l"), true),
+            (json!("message:m"), true),
+            (json!("message:"), false),
+            (json!("fax:f"), false),
+            (json!("leg"), false),
+            (json!(7), false),
+            (Value::Null, false),
+        ] {
+            event.payload["key"] = key.clone();
+            assert_eq!(ledger_key(&event).is_some(), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_reconciled_charge_is_booked_once_and_gives_way_to_the_event() {
+        let usd = Some("USD");
+        let entry = book(None, &reconciled("1.20", None, 5)).expect("booked").entry;
+        assert_eq!((entry.product.as_str(), entry.kind.as_str()), ("voice", RECONCILED));
+        assert_eq!((entry.at, entry.reported_at), (at(5), at(5)));
+        assert_eq!(entry.call.country.as_deref(), Some("LV"));
+        assert_eq!(entry.call.connection_id.as_deref(), Some("c-2"));
+        // Once more: the entry is not the one it was compared with.
+        assert_eq!(book(Some(&entry), &reconciled("1.20", None, 5)), None);
+        // The event of the same charge, with the same amount and with another.
+        let same = book(Some(&entry), &report(Some("1.2"), usd, 6)).expect("booked");
+        assert_eq!((same.charge, same.entry.kind.as_str()), (Decimal::ZERO, "call.cost"));
+        let more = book(Some(&entry), &report(Some("1.5"), usd, 6)).expect("booked");
+        assert_eq!((more.charge, more.entry.amount), (decimal("0.30"), decimal("1.5")));
+        assert_eq!(more.entry.product, "voice");
+    }
+
+    #[test]
+    fn a_correction_counts_on_the_entry_that_it_was_compared_with() {
+        let usd = Some("USD");
+        let first = book(None, &report(Some("1.00"), usd, 50)).expect("booked").entry;
+        // Compared with nothing, or with another amount: an event has come between.
+        assert_eq!(book(Some(&first), &reconciled("2", None, 5)), None);
+        assert_eq!(book(Some(&first), &reconciled("2", Some("0.90"), 5)), None);
+        assert_eq!(book(None, &reconciled("2", Some("1.00"), 5)), None);
+        let Booked { entry, charge } =
+            book(Some(&first), &reconciled("1.20", Some("1.0"), 5)).expect("booked");
+        assert_eq!((charge, entry.amount), (decimal("0.20"), decimal("1.20")));
+        assert_eq!((entry.at, entry.reported_at), (at(5), at(20_000)));
+        // The event that it corrects, once more; then a newer one.
+        let late = book(Some(&entry), &report(Some("1.00"), usd, 50)).expect("booked");
+        assert_eq!((late.charge, late.entry.amount), (Decimal::ZERO, decimal("1.20")));
+        let mut newer = report(Some("1.10"), usd, 20_001);
+        newer.received_at = at(20_002);
+        assert_eq!(book(Some(&entry), &newer).expect("booked").charge, decimal("-0.10"));
+        // Currencies are never mixed, and no amount is no amount.
+        let mut euro = reconciled("3", Some("1.00"), 5);
+        euro.currency = Some("EUR".to_owned());
+        assert_eq!(book(Some(&first), &euro), None);
+        let mut unknown = reconciled("3", Some("1.00"), 5);
+        unknown.cost = None;
+        assert_eq!(book(Some(&first), &unknown), None);
     }
 
     #[test]

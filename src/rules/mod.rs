@@ -59,7 +59,7 @@ pub use checker::Scope;
 pub use eval::Inputs;
 pub use expression::{Expression, Want};
 pub use judge::RuleSet;
-pub use ledger::{Booked, Entry, LedgerKey, ledger_key};
+pub use ledger::{Booked, Entry, LedgerKey, is_reconciled, ledger_key};
 pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};
 pub use metric::Metric;
 pub use rule_ref::RuleRef;

@@ -6,7 +6,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("intake", &["clock", "event", "metrics", "store"]),
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules"]),
-    ("telnyx", &["clock", "event", "http", "metrics", "secret", "store", "tasks", "text"]),
+    ("telnyx", &["clock", "event", "http", "metrics", "rules", "secret", "store", "tasks", "text"]),
     ("heartbeat", &["clock", "metrics", "secret", "store", "tasks"]),
     (
         "engine",

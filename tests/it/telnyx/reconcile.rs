@@ -1,1 +1,0 @@
-//! The ledger against detail records.
