@@ -93,6 +93,11 @@ fn help_tells_a_new_user_where_to_go() {
       silence      Keep alerts quiet for a time: make, list, change and end silences
       events       Look at the events that were kept, and what the rules said of them
       explain      Say what the rules make of one event and why, and who hears of it
+      spend        Say what was spent, by product, day, kind, connection, country or number
+      invoices     List the invoices that Telnyx has
+      usage        Ask Telnyx for its usage reports
+      accounts     List the accounts of the configuration, and those that they manage at Telnyx
+      provision    Have Telnyx bring its notifications here: plan, create, repair, delete
       healthcheck  Ask a running tollbell whether it is ready (exit code 0 or 1)
       schema       Print the JSON Schema of the configuration and of rule files
       help         Print this message or the help of the given subcommand(s)
@@ -113,6 +118,11 @@ fn help_tells_a_new_user_where_to_go() {
         "silence",
         "events",
         "explain",
+        "spend",
+        "invoices",
+        "usage",
+        "accounts",
+        "provision",
         "healthcheck",
         "schema",
     ] {
