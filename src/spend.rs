@@ -194,14 +194,14 @@ impl Spend {
     }
 
     /// The report: of each currency the `limit` groups on which most was spent, the rest as others. `days`, the first and
-    /// the last of the range, are all there when days are grouped, also those without a charge.
+    /// the last of the range, are all there when days are grouped, also those without a charge in a currency that is known.
     pub fn report(mut self, limit: Option<usize>, days: Option<(Date, Date)>) -> Report {
         let days = days.filter(|_| self.by == By::Day);
         let mut report = Report::default();
         // What has no currency comes last.
         let unknown = self.currencies.remove(UNKNOWN).map(|sums| (UNKNOWN.to_owned(), sums));
         for (currency, mut sums) in self.currencies.into_iter().chain(unknown) {
-            if let Some((first, last)) = days {
+            if let Some((first, last)) = days.filter(|_| currency != UNKNOWN) {
                 sums.fill(first, last);
             }
             sums.report(&currency, limit.unwrap_or(usize::MAX), &mut report);
@@ -243,7 +243,9 @@ impl Currency {
             share_percent: share(sum.amount, total),
         }));
         let mut rest = self.beyond;
-        left_out.iter().for_each(|(_, sum)| rest.add(*sum));
+        for (_, sum) in &left_out {
+            rest.add(*sum);
+        }
         if rest.charges > 0 || !left_out.is_empty() {
             report.others.push(Others {
                 currency: currency.to_owned(),
@@ -313,7 +315,9 @@ mod tests {
 
     fn spend(by: By, zone: &str, charges: &[Entry]) -> Spend {
         let mut spend = Spend::new(by, TimeZone::get(zone).expect("zone"));
-        charges.iter().for_each(|entry| spend.add(entry));
+        for entry in charges {
+            spend.add(entry);
+        }
         spend
     }
 
@@ -501,7 +505,9 @@ mod tests {
                 })
                 .collect();
             let mut sums = Spend { groups_max, ..Spend::new(by, TimeZone::UTC) };
-            charges.iter().for_each(|entry| sums.add(entry));
+            for entry in &charges {
+                sums.add(entry);
+            }
             let report = sums.report(limit, None);
             let mut currencies = 0;
             for currency in ["EUR", "USD", UNKNOWN] {
@@ -514,7 +520,9 @@ mod tests {
                 let others = report.others.iter().map(|it| (&it.currency, it.sum));
                 let shown: Vec<Sum> =
                     rows.chain(others).filter(|it| it.0 == currency).map(|it| it.1).collect();
-                shown.iter().for_each(|part| sum.add(*part));
+                for part in &shown {
+                    sum.add(*part);
+                }
                 prop_assert_eq!(sum, expected);
                 let total = report.totals.iter().find(|total| total.currency == currency);
                 prop_assert_eq!(total.map_or(Sum::default(), |total| total.sum), expected);

@@ -18,14 +18,14 @@ pub(super) struct Compared {
     #[serde(flatten)]
     pub(super) days: Days,
     /// One for each currency that either knows.
-    pub(super) currencies: Vec<Difference>,
+    pub(super) currencies: Vec<Sides>,
     /// What Telnyx answered, period by period.
     pub(super) periods: Vec<Summary>,
 }
 
 /// What the two say of one currency. Telnyx's amounts are `None` where it does not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Difference {
+pub(super) struct Sides {
     pub(super) currency: String,
     /// What the ledger adds up to.
     pub(super) ledger: Decimal,
@@ -72,7 +72,7 @@ impl Compared {
                 let parts = telnyx.remove(&currency).unwrap_or_default();
                 let telnyx = parts.get("grand_total").copied().flatten();
                 let difference = telnyx.and_then(|telnyx| telnyx.checked_sub(ledger));
-                Difference { currency, ledger, telnyx, difference, parts }
+                Sides { currency, ledger, telnyx, difference, parts }
             })
             .collect();
         Self { days, currencies, periods }

@@ -184,7 +184,9 @@ async fn read(
             limit: PAGE_CHARGES,
         };
         let page = store.charges(filter).await?;
-        page.iter().for_each(|entry| spend.add(entry));
+        for entry in &page {
+            spend.add(entry);
+        }
         seen += u64::try_from(page.len())?;
         if seen >= told {
             output::progress(&format!("{seen} charges so far"));

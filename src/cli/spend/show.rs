@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::compare::{Compared, Difference};
+use super::compare::{Compared, Sides};
 use super::range::Range;
 use super::{Sheet, output};
 use crate::spend::{By, GROUPS_MAX, Report, Sum, tidy};
@@ -104,10 +104,13 @@ impl Shown {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         match self.oldest {
+            None if self.account.is_some() => {
+                notes.push("The ledger holds no charge of this account.".to_owned());
+            }
             None => notes.push("The ledger holds no charge.".to_owned()),
             Some(oldest) if oldest > self.range.from => notes.push(format!(
-                "The ledger's oldest charge is of {oldest:.0}: it does not know of earlier ones, and keeps them for \
-                 store.retention, 30d at least."
+                "The ledger begins with a charge of {oldest:.0}; of earlier ones it knows nothing (it keeps them for \
+                 store.retention, 30d at least)."
             )),
             Some(_) => (),
         }
@@ -159,8 +162,10 @@ impl Shown {
         let mut rows: Vec<Vec<String>> = rows.chain(others).collect();
         let Some(compared) = &self.compared else { return (headings, rows) };
         headings.insert(0, "source");
-        rows.iter_mut().for_each(|row| row.insert(0, "ledger".to_owned()));
-        for currency in compared.iter().flat_map(|compared| &compared.currencies) {
+        for row in &mut rows {
+            row.insert(0, "ledger".to_owned());
+        }
+        for currency in compared.iter().flat_map(Compared::told) {
             let telnyx = |part: &str, amount: Option<Decimal>| {
                 let amount = amount.map(|amount| tidy(amount).to_string()).unwrap_or_default();
                 let (part, currency) = (part.to_owned(), currency.currency.clone());
@@ -174,7 +179,14 @@ impl Shown {
     }
 }
 
-impl Difference {
+impl Compared {
+    /// The currencies of which Telnyx says anything.
+    fn told(&self) -> impl Iterator<Item = &Sides> {
+        self.currencies.iter().filter(|it| !it.parts.is_empty())
+    }
+}
+
+impl Sides {
     fn part(&self, name: &str) -> Option<Decimal> {
         self.parts.get(name).copied().flatten()
     }
@@ -191,8 +203,7 @@ fn compared_text(compared: &Compared) -> String {
         .collect();
     align(&mut differences, &[1, 2, 3]);
     let mut parts: Vec<Vec<String>> = compared
-        .currencies
-        .iter()
+        .told()
         .flat_map(|it| {
             PARTS.map(|part| vec![part.to_owned(), it.currency.clone(), money(it.part(part))])
         })
@@ -258,13 +269,15 @@ fn word(by: By) -> &'static str {
     }
 }
 
-/// Puts the decimal points of columns of figures one below the other.
+/// Puts the decimal points of columns of figures one below the other; words stand at the left.
 fn align(rows: &mut [Vec<String>], columns: &[usize]) {
+    let is_figure = |cell: &&mut String| cell.contains(|c: char| c.is_ascii_digit());
     let point = |cell: &str| cell.find(['.', ' ']).unwrap_or(cell.len());
     for column in columns {
-        let cells = rows.iter().filter_map(|row| row.get(*column));
-        let width = cells.map(|cell| point(cell)).max().unwrap_or_default();
-        for cell in rows.iter_mut().filter_map(|row| row.get_mut(*column)) {
+        let mut cells: Vec<&mut String> =
+            rows.iter_mut().filter_map(|row| row.get_mut(*column)).filter(is_figure).collect();
+        let width = cells.iter().map(|cell| point(cell)).max().unwrap_or_default();
+        for cell in &mut cells {
             let blanks = width.saturating_sub(point(cell));
             cell.insert_str(0, &" ".repeat(blanks));
         }
@@ -282,7 +295,7 @@ mod tests {
             .into();
         align(&mut rows, &[1, 7]);
         let cells: Vec<&str> = rows.iter().map(|row| row[1].as_str()).collect();
-        assert_eq!(cells, ["      0.0106", "     12", "      -", "     -3.50", "unknown"]);
+        assert_eq!(cells, [" 0.0106", "12", "-", "-3.50", "unknown"]);
         assert!(rows.iter().all(|row| !row[0].starts_with(' ')));
     }
 }
