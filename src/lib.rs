@@ -11,7 +11,8 @@
 //! 6. [`notify`] renders a message and speaks SMTP or HTTP with the outside world.
 //!
 //! Beside the journey: [`telnyx`] (what is asked of Telnyx's API, into the same inbox), [`heartbeat`] (dead man's
-//! switches), [`simulation`] (the engine without its surroundings, for `test` and `replay`), [`metrics`],
+//! switches), [`simulation`] (the engine without its surroundings, for `test` and `replay`), [`spend`] (what was spent, in
+//! groups), [`metrics`],
 //! [`admin`] (the private listener), [`config`], [`policy`] (from the one to what the engine judges by), [`app`] (puts
 //! all of it together) and [`cli`]. Leaves that everyone may know: [`clock`], [`problem`], [`secret`], [`template`],
 //! [`tasks`], [`http`] (as a client), [`text`].
@@ -28,6 +29,7 @@ pub mod notify;
 pub mod telnyx;
 pub mod heartbeat;
 pub mod simulation;
+pub mod spend;
 pub mod metrics;
 pub mod admin;
 pub mod config;

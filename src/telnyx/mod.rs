@@ -8,8 +8,10 @@
 //!   make; none of them moves money.
 //! - `poller` reads the balance, [`forecast`] says how long it lasts.
 //! - `backfill` fetches webhooks that were missed.
+//! - [`charges`] reads what was charged in all, for `spend --compare`.
 //! - `reconcile` compares the charge ledger with Telnyx's detail records.
 
+pub mod charges;
 pub mod client;
 pub mod endpoint;
 pub mod error;

@@ -1,0 +1,536 @@
+//! What was spent, group by group.
+//!
+//! Receives the charges of the ledger one by one, in any order, and by what to group them. Promises one exact sum for each
+//! group and currency, and that the sums of a currency add up to its total: what names no group is a group of its own, and
+//! what goes beyond a bound is in a sum of the rest. Memory grows with the groups, never with the charges.
+//!
+//! Pure. Never adds two currencies, and never turns an unknown amount into zero: the ledger holds known ones only.
+
+use std::collections::BTreeMap;
+
+use jiff::Span;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::rules::Entry;
+
+/// Groups that are told apart, of all currencies; the charges of further ones are summed together.
+pub const GROUPS_MAX: usize = 100_000;
+/// Longest range, in days, whose days without charges are shown.
+pub const DAYS_MAX: usize = 3_660;
+/// Decimal places that an amount has at least when it is shown.
+const PLACES_MIN: u32 = 2;
+/// How the ledger calls the currency of amounts that name none.
+const UNKNOWN: &str = "unknown";
+
+/// By what charges are grouped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The account of the configuration.
+    Account,
+    /// Voice, messaging and so on.
+    Product,
+    /// The day of the charge, in a time zone.
+    Day,
+    /// The kind of the event that reported it.
+    Kind,
+    /// The connection of the call.
+    Connection,
+    /// The country of the far end, where its number tells.
+    Country,
+    /// The far end's number: the called one of what went out, the calling one of what came in.
+    Number,
+}
+
+impl By {
+    /// The group of a charge; `None` where the ledger does not know.
+    fn group<'e>(self, entry: &'e Entry, day: &'e mut String, zone: &TimeZone) -> Option<&'e str> {
+        match self {
+            Self::Account => Some(&entry.key.account),
+            Self::Product => Some(&entry.product),
+            Self::Kind => Some(&entry.kind),
+            Self::Connection => entry.call.connection_id.as_deref(),
+            Self::Country => entry.call.country.as_deref(),
+            Self::Number => match entry.call.direction.as_deref() {
+                Some("outbound") => entry.call.to.as_deref(),
+                Some("inbound") => entry.call.from.as_deref(),
+                _ => None,
+            },
+            Self::Day => {
+                *day = entry.at.to_zoned(zone.clone()).date().to_string();
+                Some(day)
+            }
+        }
+    }
+}
+
+/// A number of charges and what they amount to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Sum {
+    /// How many.
+    pub charges: u64,
+    /// What they cost together, exact.
+    pub amount: Decimal,
+}
+
+impl Sum {
+    /// Cannot overflow: no amount of the ledger is above a billion, and no ledger has ten million million million rows.
+    fn add(&mut self, other: Self) {
+        self.charges += other.charges;
+        self.amount += other.amount;
+    }
+
+    fn shown(self) -> Self {
+        Self { amount: tidy(self.amount), ..self }
+    }
+}
+
+/// An amount without needless zeros at its end, with two places at least: `0.0106`, `12.50`.
+pub fn tidy(amount: Decimal) -> Decimal {
+    let mut amount = amount.normalize();
+    if amount.scale() < PLACES_MIN {
+        amount.rescale(PLACES_MIN);
+    }
+    amount
+}
+
+/// The sums so far.
+#[derive(Debug)]
+pub struct Spend {
+    by: By,
+    zone: TimeZone,
+    groups_max: usize,
+    groups: usize,
+    currencies: BTreeMap<String, Currency>,
+}
+
+#[derive(Debug, Default)]
+struct Currency {
+    known: BTreeMap<String, Sum>,
+    unknown: Sum,
+    /// Of groups beyond the bound.
+    beyond: Sum,
+    total: Sum,
+}
+
+/// What was spent, in the order in which it is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One for each group and currency: by currency and then the most expensive first, or by day.
+    pub rows: Vec<Row>,
+    /// What the rows leave out, by currency; those that leave out nothing are not here.
+    pub others: Vec<Others>,
+    /// All charges, by currency.
+    pub totals: Vec<Total>,
+}
+
+/// What was spent on one group in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The group; `None` of what the ledger does not know.
+    pub group: Option<String>,
+    /// ISO 4217 code, or `unknown`.
+    pub currency: String,
+    /// What was spent.
+    #[serde(flatten)]
+    pub sum: Sum,
+    /// Its part of the currency's total, with one place; `None` when there is no total above zero.
+    pub share_percent: Option<Decimal>,
+}
+
+/// What the rows of one currency leave out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Others {
+    /// ISO 4217 code, or `unknown`.
+    pub currency: String,
+    /// How many groups; `None` when there are more than were told apart.
+    pub groups: Option<usize>,
+    /// What was spent on them.
+    #[serde(flatten)]
+    pub sum: Sum,
+    /// Their part of the currency's total.
+    pub share_percent: Option<Decimal>,
+}
+
+/// All that was spent in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// ISO 4217 code, or `unknown`.
+    pub currency: String,
+    /// What was spent.
+    #[serde(flatten)]
+    pub sum: Sum,
+}
+
+impl Spend {
+    /// Nothing so far; `zone` says when a day begins.
+    pub fn new(by: By, zone: TimeZone) -> Self {
+        Self { by, zone, groups_max: GROUPS_MAX, groups: 0, currencies: BTreeMap::new() }
+    }
+
+    /// Counts a charge.
+    pub fn add(&mut self, entry: &Entry) {
+        let charge = Sum { charges: 1, amount: entry.amount };
+        if !self.currencies.contains_key(&entry.currency) {
+            self.currencies.insert(entry.currency.clone(), Currency::default());
+        }
+        let Some(currency) = self.currencies.get_mut(&entry.currency) else { return };
+        currency.total.add(charge);
+        let mut day = String::new();
+        let Some(group) = self.by.group(entry, &mut day, &self.zone) else {
+            return currency.unknown.add(charge);
+        };
+        if let Some(sum) = currency.known.get_mut(group) {
+            sum.add(charge);
+        } else if self.groups < self.groups_max {
+            self.groups += 1;
+            currency.known.insert(group.to_owned(), charge);
+        } else {
+            currency.beyond.add(charge);
+        }
+    }
+
+    /// The report: of each currency the `limit` groups on which most was spent, the rest as others. `days`, the first and
+    /// the last of the range, are all there when days are grouped, also those without a charge in a currency that is known.
+    pub fn report(mut self, limit: Option<usize>, days: Option<(Date, Date)>) -> Report {
+        let days = days.filter(|_| self.by == By::Day);
+        let mut report = Report::default();
+        // What has no currency comes last.
+        let unknown = self.currencies.remove(UNKNOWN).map(|sums| (UNKNOWN.to_owned(), sums));
+        for (currency, mut sums) in self.currencies.into_iter().chain(unknown) {
+            if let Some((first, last)) = days.filter(|_| currency != UNKNOWN) {
+                sums.fill(first, last);
+            }
+            sums.report(&currency, limit.unwrap_or(usize::MAX), &mut report);
+        }
+        if self.by == By::Day {
+            // Stable: the currencies of a day stay in their order.
+            report.rows.sort_by(|one, other| one.group.cmp(&other.group));
+        }
+        report
+    }
+}
+
+impl Currency {
+    fn fill(&mut self, first: Date, last: Date) {
+        let days: Vec<Date> = first
+            .series(Span::new().days(1))
+            .take_while(|day| *day <= last)
+            .take(DAYS_MAX + 1)
+            .collect();
+        if days.len() <= DAYS_MAX {
+            for day in days {
+                self.known.entry(day.to_string()).or_default();
+            }
+        }
+    }
+
+    fn report(self, currency: &str, limit: usize, report: &mut Report) {
+        let total = self.total.amount;
+        let unknown = (self.unknown.charges > 0).then_some((None, self.unknown));
+        let known = self.known.into_iter().map(|(group, sum)| (Some(group), sum));
+        let mut groups: Vec<(Option<String>, Sum)> = known.chain(unknown).collect();
+        // Equal ones stay in the order of their names, what is unknown last.
+        groups.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.amount, sum.charges)));
+        let left_out = groups.split_off(limit.min(groups.len()));
+        report.rows.extend(groups.into_iter().map(|(group, sum)| Row {
+            group,
+            currency: currency.to_owned(),
+            sum: sum.shown(),
+            share_percent: share(sum.amount, total),
+        }));
+        let mut rest = self.beyond;
+        for (_, sum) in &left_out {
+            rest.add(*sum);
+        }
+        if rest.charges > 0 || !left_out.is_empty() {
+            report.others.push(Others {
+                currency: currency.to_owned(),
+                groups: (self.beyond.charges == 0).then_some(left_out.len()),
+                sum: rest.shown(),
+                share_percent: share(rest.amount, total),
+            });
+        }
+        report.totals.push(Total { currency: currency.to_owned(), sum: self.total.shown() });
+    }
+}
+
+/// A part in percent, with one place.
+fn share(part: Decimal, total: Decimal) -> Option<Decimal> {
+    if total <= Decimal::ZERO {
+        return None;
+    }
+    let mut percent = part.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(total)?.round_dp(1);
+    percent.rescale(1);
+    Some(percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::{CallContext, LedgerKey};
+
+    fn decimal(text: &str) -> Decimal {
+        text.parse().expect("decimal")
+    }
+
+    fn charge(amount: &str, currency: &str) -> Entry {
+        let at: Timestamp = "2026-03-28T23:30:00Z".parse().expect("time");
+        Entry {
+            key: LedgerKey { account: "main".to_owned(), key: "call:leg".to_owned() },
+            amount: decimal(amount),
+            currency: currency.to_owned(),
+            product: "voice".to_owned(),
+            kind: "call.cost".to_owned(),
+            at,
+            reported_at: at,
+            updated_at: at,
+            call: CallContext::default(),
+        }
+    }
+
+    fn call(amount: &str, direction: Option<&str>, from: Option<&str>, to: Option<&str>) -> Entry {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let call = CallContext {
+            from: text(from),
+            to: text(to),
+            direction: text(direction),
+            connection_id: text(to.map(|_| "c-1")),
+            country: text(to.map(|_| "LV")),
+            ..CallContext::default()
+        };
+        Entry { call, ..charge(amount, "USD") }
+    }
+
+    fn on(mut entry: Entry, at: &str) -> Entry {
+        entry.at = at.parse().expect("time");
+        entry
+    }
+
+    fn spend(by: By, zone: &str, charges: &[Entry]) -> Spend {
+        let mut spend = Spend::new(by, TimeZone::get(zone).expect("zone"));
+        for entry in charges {
+            spend.add(entry);
+        }
+        spend
+    }
+
+    /// One line for each row: group, currency, charges, amount, share.
+    fn lines(report: &Report) -> Vec<String> {
+        let share = |share: Option<Decimal>| share.map_or("-".to_owned(), |it| it.to_string());
+        let line = |group: &str, currency: &str, sum: Sum, part: String| {
+            format!("{group} {currency} {} {} {part}", sum.charges, sum.amount)
+        };
+        let rows = report.rows.iter().map(|row| {
+            let group = row.group.as_deref().unwrap_or("?");
+            line(group, &row.currency, row.sum, share(row.share_percent))
+        });
+        let others = report.others.iter().map(|it| {
+            let groups = it.groups.map_or("many".to_owned(), |groups| groups.to_string());
+            line(&format!("others:{groups}"), &it.currency, it.sum, share(it.share_percent))
+        });
+        let totals =
+            report.totals.iter().map(|it| line("total", &it.currency, it.sum, String::new()));
+        rows.chain(others).chain(totals).map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn each_grouping_keeps_what_it_does_not_know() {
+        let (us, lv) = (Some("+12025550131"), Some("+37126123456"));
+        let charges = [
+            call("0.0106", Some("outbound"), us, lv),
+            call("0.0094", Some("inbound"), lv, us),
+            call("0.01", None, us, lv),
+            call("0.02", Some("outbound"), None, None),
+            Entry { product: "messaging".to_owned(), ..charge("0.05", "USD") },
+        ];
+        for (by, expected) in [
+            (By::Account, vec!["main USD 5 0.10 100.0"]),
+            (By::Product, vec!["messaging USD 1 0.05 50.0", "voice USD 4 0.05 50.0"]),
+            (By::Kind, vec!["call.cost USD 5 0.10 100.0"]),
+            (By::Connection, vec!["? USD 2 0.07 70.0", "c-1 USD 3 0.03 30.0"]),
+            (By::Country, vec!["? USD 2 0.07 70.0", "LV USD 3 0.03 30.0"]),
+            // The called number of the first, the calling one of the second: both times the far end.
+            (By::Number, vec!["? USD 3 0.08 80.0", "+37126123456 USD 2 0.02 20.0"]),
+            (By::Day, vec!["2026-03-28 USD 5 0.10 100.0"]),
+        ] {
+            let report = spend(by, "UTC", &charges).report(None, None);
+            let expected = [expected, vec!["total USD 5 0.10"]].concat();
+            // Of equal amounts the one with more charges is first.
+            let expected = if by == By::Product {
+                vec!["voice USD 4 0.05 50.0", "messaging USD 1 0.05 50.0", "total USD 5 0.10"]
+            } else {
+                expected
+            };
+            assert_eq!(lines(&report), expected, "{by:?}");
+        }
+    }
+
+    #[test]
+    fn currencies_stand_apart_and_unknown_last() {
+        let charges =
+            [charge("1", "unknown"), charge("2.50", "USD"), charge("9", "EUR"), charge("0", "USD")];
+        assert_eq!(
+            lines(&spend(By::Product, "UTC", &charges).report(None, None)),
+            [
+                "voice EUR 1 9.00 100.0",
+                "voice USD 2 2.50 100.0",
+                "voice unknown 1 1.00 100.0",
+                "total EUR 1 9.00",
+                "total USD 2 2.50",
+                "total unknown 1 1.00",
+            ]
+        );
+        assert_eq!(spend(By::Day, "UTC", &[]).report(None, None), Report::default());
+    }
+
+    #[test]
+    fn a_day_begins_where_its_zone_says_and_empty_days_are_shown() {
+        // Clocks go forward in Berlin on the 29th: its day has 23 hours.
+        let charges = [
+            on(charge("1", "USD"), "2026-03-28T22:59:59Z"),
+            on(charge("2", "USD"), "2026-03-28T23:00:00Z"),
+            on(charge("4", "USD"), "2026-03-29T21:59:59Z"),
+            on(charge("8", "EUR"), "2026-03-29T22:00:00Z"),
+        ];
+        let days: (Date, Date) =
+            ("2026-03-28".parse().expect("day"), "2026-03-30".parse().expect("day"));
+        let report = spend(By::Day, "Europe/Berlin", &charges).report(None, Some(days));
+        assert_eq!(
+            lines(&report)[..6],
+            [
+                "2026-03-28 EUR 0 0.00 0.0",
+                "2026-03-28 USD 1 1.00 14.3",
+                "2026-03-29 EUR 0 0.00 0.0",
+                "2026-03-29 USD 2 6.00 85.7",
+                "2026-03-30 EUR 1 8.00 100.0",
+                "2026-03-30 USD 0 0.00 0.0",
+            ]
+        );
+        // Only days are filled, and not without end.
+        let report = spend(By::Kind, "UTC", &charges[..1]).report(None, Some(days));
+        assert_eq!(report.rows.len(), 1);
+        let ever = ("0001-01-01".parse().expect("day"), "2026-03-30".parse().expect("day"));
+        let report = spend(By::Day, "UTC", &charges[..1]).report(None, Some(ever));
+        assert_eq!(report.rows.len(), 1);
+    }
+
+    #[test]
+    fn what_is_left_out_is_summed() {
+        let numbers = ["+3711", "+3712", "+3713", "+3714"];
+        let charges: Vec<Entry> = (1_u8..)
+            .zip(numbers)
+            .map(|(cents, to)| call(&format!("0.0{cents}"), Some("outbound"), None, Some(to)))
+            .chain([charge("0.05", "USD")])
+            .collect();
+        let report = spend(By::Number, "UTC", &charges).report(Some(2), None);
+        assert_eq!(
+            lines(&report),
+            [
+                "? USD 1 0.05 33.3",
+                "+3714 USD 1 0.04 26.7",
+                "others:3 USD 3 0.06 40.0",
+                "total USD 5 0.15"
+            ]
+        );
+        let report = spend(By::Number, "UTC", &charges).report(Some(0), None);
+        assert_eq!(lines(&report), ["others:5 USD 5 0.15 100.0", "total USD 5 0.15"]);
+
+        // Groups beyond the bound are in the rest, those that were there before still count.
+        let mut bounded = Spend { groups_max: 2, ..Spend::new(By::Number, TimeZone::UTC) };
+        charges.iter().chain(&charges[..2]).for_each(|entry| bounded.add(entry));
+        assert_eq!(
+            lines(&bounded.report(None, None)),
+            [
+                "? USD 1 0.05 27.8",
+                "+3712 USD 2 0.04 22.2",
+                "+3711 USD 2 0.02 11.1",
+                "others:many USD 2 0.07 38.9",
+                "total USD 7 0.18"
+            ]
+        );
+    }
+
+    #[test]
+    fn corrections_may_leave_less_than_nothing() {
+        let charges = [charge("-0.5", "USD"), charge("0.25", "USD"), charge("-0", "EUR")];
+        let report = spend(By::Product, "UTC", &charges).report(None, None);
+        let expected =
+            ["voice EUR 1 0.00 -", "voice USD 2 -0.25 -", "total EUR 1 0.00", "total USD 2 -0.25"];
+        assert_eq!(lines(&report), expected);
+    }
+
+    #[test]
+    fn an_amount_keeps_its_digits_and_no_needless_zeros() {
+        for (amount, shown) in [
+            ("0.010600", "0.0106"),
+            ("10", "10.00"),
+            ("1e3", "1000.00"),
+            ("1.5", "1.50"),
+            ("-3.0000", "-3.00"),
+            ("0.0000", "0.00"),
+            ("0.0000000001", "0.0000000001"),
+            ("999999999.123456789", "999999999.123456789"),
+        ] {
+            let amount = Decimal::from_scientific(amount).unwrap_or_else(|_| decimal(amount));
+            assert_eq!(tidy(amount).to_string(), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn groups_and_others_add_up_to_the_total_of_their_currency(
+            charges in prop::collection::vec(
+                (-1_000_000_i64..1_000_000, 0_u32..8, 0_usize..3, prop::option::of(0_u8..6), 0_i64..9),
+                0..60,
+            ),
+            by in prop::sample::select(vec![By::Number, By::Country, By::Day, By::Product]),
+            limit in prop::option::of(0_usize..5),
+            groups_max in 1_usize..8,
+        ) {
+            let charges: Vec<Entry> = charges
+                .into_iter()
+                .map(|(digits, scale, currency, number, day)| {
+                    let number = number.map(|number| format!("+3712{number}"));
+                    let entry = call("0", Some("outbound"), None, number.as_deref());
+                    let at = entry.at + Span::new().hours(24 * day);
+                    let currency = ["USD", "EUR", UNKNOWN][currency].to_owned();
+                    Entry { amount: Decimal::new(digits, scale), currency, at, ..entry }
+                })
+                .collect();
+            let mut sums = Spend { groups_max, ..Spend::new(by, TimeZone::UTC) };
+            for entry in &charges {
+                sums.add(entry);
+            }
+            let report = sums.report(limit, None);
+            let mut currencies = 0;
+            for currency in ["EUR", "USD", UNKNOWN] {
+                let mut expected = Sum::default();
+                for entry in charges.iter().filter(|entry| entry.currency == currency) {
+                    expected.add(Sum { charges: 1, amount: entry.amount });
+                }
+                let mut sum = Sum::default();
+                let rows = report.rows.iter().map(|row| (&row.currency, row.sum));
+                let others = report.others.iter().map(|it| (&it.currency, it.sum));
+                let shown: Vec<Sum> =
+                    rows.chain(others).filter(|it| it.0 == currency).map(|it| it.1).collect();
+                for part in &shown {
+                    sum.add(*part);
+                }
+                prop_assert_eq!(sum, expected);
+                let total = report.totals.iter().find(|total| total.currency == currency);
+                prop_assert_eq!(total.map_or(Sum::default(), |total| total.sum), expected);
+                currencies += usize::from(expected.charges > 0);
+                let bound = limit.unwrap_or(groups_max + 1);
+                prop_assert!(shown.len() <= bound + 1);
+            }
+            prop_assert_eq!(report.totals.len(), currencies);
+        }
+    }
+}

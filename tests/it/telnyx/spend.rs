@@ -1,1 +1,0 @@
-//! `tollbell spend`, `invoices`, `usage` and `accounts`.
