@@ -9,11 +9,13 @@
 //! - `poller` reads the balance, [`forecast`] says how long it lasts.
 //! - `backfill` fetches webhooks that were missed.
 //! - `reconcile` compares the charge ledger with Telnyx's detail records.
+//! - [`provision`] has Telnyx bring its notifications here, by a plan.
 
 pub mod client;
 pub mod endpoint;
 pub mod error;
 pub mod forecast;
+pub mod provision;
 mod poller;
 mod backfill;
 mod reconcile;

@@ -1,0 +1,177 @@
+//! What `provision` prints for people.
+
+use crate::cli::output::{self, clean};
+use crate::telnyx::provision::{Action, Destination, Item, Object, Place, Places, Plan};
+
+/// The whole plan.
+pub(super) fn plan_text(plan: &Plan, account: &str, delete: bool) -> String {
+    let mut parts = vec![if plan.url.is_empty() {
+        format!("Account {account}")
+    } else {
+        format!("Account {account}: Telnyx's notifications, sent to {}", plan.url)
+    }];
+    let (skipped, items): (Vec<&Item>, Vec<&Item>) =
+        plan.items.iter().partition(|item| item.action == Action::Skip);
+    if items.is_empty() {
+        parts.push("  Nothing that tollbell made for this address is there.".to_owned());
+    } else {
+        let rows: Vec<[String; 3]> = items.iter().map(|item| row(item)).collect();
+        parts.push(aligned(&rows));
+    }
+    if !skipped.is_empty() {
+        let heading = if delete { "Left alone" } else { "Telnyx cannot send these here" };
+        let rows: Vec<[String; 2]> = skipped
+            .iter()
+            .map(|item| [item.name.clone(), item.note.clone().unwrap_or_default()])
+            .collect();
+        parts.push(format!("{heading}\n{}", aligned(&rows)));
+    }
+    if !plan.notes.is_empty() {
+        parts.push(plan.notes.join("\n"));
+    }
+    parts.join("\n\n")
+}
+
+fn row(item: &Item) -> [String; 3] {
+    let note = item.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+    let (action, object) = (item.action.as_str(), item.object.as_str());
+    [action.to_owned(), object.to_owned(), format!("{}{note}", item.name)]
+}
+
+/// What is asked before it is done.
+pub(super) fn question(plan: &Plan) -> String {
+    let mut counted: Vec<(Action, Object, usize)> = Vec::new();
+    for item in plan.steps() {
+        let same = |(action, object, _): &&mut (Action, Object, usize)| {
+            *action == item.action && object.as_str() == item.object.as_str()
+        };
+        match counted.iter_mut().find(same) {
+            Some((.., count)) => *count += 1,
+            None => counted.push((item.action, item.object.clone(), 1)),
+        }
+    }
+    let many: Vec<String> = counted
+        .iter()
+        .map(|(_, object, count)| {
+            let one = object.as_str();
+            output::count(*count, one, &format!("{one}s"))
+        })
+        .collect();
+    let verb = counted.first().map_or("change", |(action, ..)| action.as_str());
+    let upper = verb.chars().take(1).flat_map(char::to_uppercase);
+    let verb: String = upper.chain(verb.chars().skip(1)).collect();
+    format!("{verb} {} at Telnyx?", listed(&many))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [some @ .., last] => format!("{} and {last}", some.join(", ")),
+    }
+}
+
+/// A step that is done.
+pub(super) fn step_text(item: &Item, id: Option<&str>) -> String {
+    let done = format!("{}d", item.action.as_str());
+    let id = match &item.object {
+        Object::CallCost { kind, .. } => format!("{} {}", kind.label(), id.unwrap_or_default()),
+        _ => id.unwrap_or_default().to_owned(),
+    };
+    let id = if id.is_empty() { id } else { format!(" ({id})") };
+    clean(&format!("  {done}  {}  {}{id}", item.object.as_str(), item.name))
+}
+
+/// A step that is not.
+pub(super) fn told_text(item: &Item) -> String {
+    clean(&format!("{} {} {}", item.action.as_str(), item.object.as_str(), item.name))
+}
+
+/// Where applications, profiles and connections send.
+pub(super) fn places_text(places: &Places) -> String {
+    let (told, fine): (Vec<&Place>, Vec<&Place>) =
+        places.found.iter().partition(|place| is_worth_telling(place));
+    let mut parts = vec!["Applications, profiles and connections".to_owned()];
+    if told.is_empty() {
+        parts.push(match fine.len() {
+            0 => "  There are none.".to_owned(),
+            many => format!("  All {many} send here, with the costs of calls."),
+        });
+    } else {
+        let heading = ["kind", "id", "name", "sends to", "call cost"].map(str::to_owned);
+        let rows: Vec<[String; 5]> =
+            [heading].into_iter().chain(told.iter().map(|place| place_row(place))).collect();
+        parts.push(aligned(&rows));
+    }
+    if !told.is_empty() && !fine.is_empty() {
+        parts.push(format!(
+            "{} more: here, with the costs of calls.",
+            output::count(fine.len(), "sender", "senders")
+        ));
+    }
+    parts.extend(places.missing.iter().map(|(kind, error)| {
+        format!("Not listed: {}s ({})", kind.label(), clean(&error.to_string()))
+    }));
+    if told.iter().any(|place| place.webhook != Destination::Here) {
+        parts.push("tollbell changes no webhook URL: that is for you, at Telnyx.".to_owned());
+    }
+    let without: Vec<&str> =
+        told.iter().filter(|place| lacks_cost(place)).map(|place| place.id.as_str()).collect();
+    if !without.is_empty() {
+        parts.push(format!(
+            "Without call cost there is no spend on calls. To have it:\n  tollbell provision --enable-call-cost {}",
+            clean(&without.join(" "))
+        ));
+    }
+    let (title, rest) = parts.split_first().map_or(("", &[][..]), |(one, rest)| (one, rest));
+    format!("{title}\n{}", rest.join("\n"))
+}
+
+fn lacks_cost(place: &Place) -> bool {
+    place.kind.has_call_cost() && place.call_cost != Some(true)
+}
+
+fn is_worth_telling(place: &Place) -> bool {
+    place.webhook != Destination::Here || lacks_cost(place) || place.webhook_api_version.is_some()
+}
+
+fn place_row(place: &Place) -> [String; 5] {
+    let mut to = destination(&place.webhook);
+    if place.failover != Destination::None {
+        to += &format!(", else {}", destination(&place.failover));
+    }
+    if let Some(version) = &place.webhook_api_version {
+        to += &format!(" (API version {version})");
+    }
+    let cost = match place.call_cost {
+        _ if !place.kind.has_call_cost() => "-",
+        Some(true) => "on",
+        Some(false) => "off",
+        None => "unknown",
+    };
+    [place.kind.label().to_owned(), place.id.clone(), place.name.clone(), to, cost.to_owned()]
+}
+
+fn destination(to: &Destination) -> String {
+    match to {
+        Destination::None => "nowhere".to_owned(),
+        Destination::Here => "here".to_owned(),
+        Destination::Elsewhere(origin) => origin.clone(),
+    }
+}
+
+/// Columns under one another, indented by two; the last one as it is.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> =
+        rows.iter().map(|row| row.each_ref().map(|cell| clean(cell))).collect();
+    let mut lines = vec![String::new(); rows.len()];
+    for column in 0..N {
+        let cells = || rows.iter().filter_map(|row| row.get(column));
+        let width = cells().map(|cell| cell.chars().count()).max().unwrap_or_default();
+        for (line, cell) in lines.iter_mut().zip(cells()) {
+            *line += &format!("  {cell:width$}");
+        }
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
