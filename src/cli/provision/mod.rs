@@ -82,7 +82,8 @@ impl Run<'_> {
             Some(url) if self.args.enable_call_cost.is_empty() => {
                 let state = provision::read_state(&self.client, &mut progress).await?;
                 let wish = Wish { url: url.to_owned(), delete: self.args.delete };
-                (provision::plan(&state, &wish), Some(read_places().await))
+                let places = if self.args.delete { None } else { Some(read_places().await) };
+                (provision::plan(&state, &wish), places)
             }
             _ => {
                 let places = read_places().await;
@@ -98,7 +99,7 @@ impl Run<'_> {
             return Ok(Exit::Ok);
         }
         output::line(&plan_text(&plan, &self.settings.account, self.args.delete));
-        if let Some(places) = places.filter(|_| !self.args.delete) {
+        if let Some(places) = places {
             output::line(&format!("\n{}", places_text(&places)));
         }
         self.act(&plan).await
@@ -153,7 +154,7 @@ impl Run<'_> {
 
 /// Says how it ended.
 fn ended(applied: Applied, steps: usize) -> Exit {
-    let Applied { done, refused, left, stopped } = applied;
+    let Applied { done, refused, left, stopped, in_doubt } = applied;
     if done == steps {
         output::line(&format!("\nDone: {}.", output::count(steps, "change", "changes")));
         return Exit::Ok;
@@ -163,7 +164,7 @@ fn ended(applied: Applied, steps: usize) -> Exit {
         said += &format!(", {refused} refused");
     }
     if stopped {
-        said += ", one is in doubt";
+        said += if in_doubt { ", 1 is in doubt" } else { ", 1 failed" };
     }
     if left > 0 {
         said += &format!(", {left} not tried");

@@ -19,7 +19,7 @@ pub(super) fn plan_text(plan: &Plan, account: &str, delete: bool) -> String {
         parts.push(aligned(&rows));
     }
     if !skipped.is_empty() {
-        let heading = if delete { "Left alone" } else { "Telnyx cannot send these here" };
+        let heading = if delete { "Left alone" } else { "Not brought here" };
         let rows: Vec<[String; 2]> = skipped
             .iter()
             .map(|item| [item.name.clone(), item.note.clone().unwrap_or_default()])
@@ -92,40 +92,49 @@ pub(super) fn told_text(item: &Item) -> String {
 pub(super) fn places_text(places: &Places) -> String {
     let (told, fine): (Vec<&Place>, Vec<&Place>) =
         places.found.iter().partition(|place| is_worth_telling(place));
-    let mut parts = vec!["Applications, profiles and connections".to_owned()];
-    if told.is_empty() {
-        parts.push(match fine.len() {
-            0 => "  There are none.".to_owned(),
-            many => format!("  All {many} send here, with the costs of calls."),
-        });
-    } else {
-        let heading = ["kind", "id", "name", "sends to", "call cost"].map(str::to_owned);
+    let mut table = vec!["Applications, profiles and connections".to_owned()];
+    if !told.is_empty() {
+        let heading = ["KIND", "NAME", "SENDS TO", "CALL COST", "ID"].map(str::to_owned);
         let rows: Vec<[String; 5]> =
             [heading].into_iter().chain(told.iter().map(|place| place_row(place))).collect();
-        parts.push(aligned(&rows));
+        table.push(aligned(&rows));
     }
-    if !told.is_empty() && !fine.is_empty() {
-        parts.push(format!(
-            "{} more: here, with the costs of calls.",
-            output::count(fine.len(), "sender", "senders")
-        ));
+    match (told.len(), fine.len()) {
+        (0, 0) => table.push("  There are none.".to_owned()),
+        (_, 0) => {}
+        (0, 1) => table.push("  The only one sends here and lacks nothing.".to_owned()),
+        (0, all) => table.push(format!("  All {all} send here and lack nothing.")),
+        (_, 1) => table.push("  1 more sends here and lacks nothing.".to_owned()),
+        (_, more) => table.push(format!("  {more} more send here and lack nothing.")),
     }
-    parts.extend(places.missing.iter().map(|(kind, error)| {
-        format!("Not listed: {}s ({})", kind.label(), clean(&error.to_string()))
+    table.extend(places.missing.iter().map(|(kind, error)| {
+        format!("  The {}s are not listed: {}", kind.label(), clean(&error.to_string()))
     }));
+    let mut parts = vec![table.join("\n")];
     if told.iter().any(|place| place.webhook != Destination::Here) {
-        parts.push("tollbell changes no webhook URL: that is for you, at Telnyx.".to_owned());
+        let text = "tollbell never changes a webhook's URL. Where it is to lead here, change it at Telnyx.";
+        parts.push(text.to_owned());
     }
-    let without: Vec<&str> =
-        told.iter().filter(|place| lacks_cost(place)).map(|place| place.id.as_str()).collect();
+    if told.iter().any(|place| place.webhook_api_version.is_some()) {
+        parts.push(
+            "tollbell wants webhooks of API version 2: only those are sure to be signed."
+                .to_owned(),
+        );
+    }
+    // Elsewhere, somebody else would get events that he does not expect.
+    let without: Vec<&str> = told
+        .iter()
+        .filter(|place| lacks_cost(place) && place.webhook == Destination::Here)
+        .map(|place| place.id.as_str())
+        .collect();
     if !without.is_empty() {
         parts.push(format!(
-            "Without call cost there is no spend on calls. To have it:\n  tollbell provision --enable-call-cost {}",
+            "Without call cost nobody tells what calls cost. To have it sent here:\n  \
+             tollbell provision --enable-call-cost {}",
             clean(&without.join(" "))
         ));
     }
-    let (title, rest) = parts.split_first().map_or(("", &[][..]), |(one, rest)| (one, rest));
-    format!("{title}\n{}", rest.join("\n"))
+    parts.join("\n\n")
 }
 
 fn lacks_cost(place: &Place) -> bool {
@@ -137,9 +146,9 @@ fn is_worth_telling(place: &Place) -> bool {
 }
 
 fn place_row(place: &Place) -> [String; 5] {
-    let mut to = destination(&place.webhook);
+    let mut to = place.webhook.to_string();
     if place.failover != Destination::None {
-        to += &format!(", else {}", destination(&place.failover));
+        to += &format!(", else {}", place.failover);
     }
     if let Some(version) = &place.webhook_api_version {
         to += &format!(" (API version {version})");
@@ -150,15 +159,7 @@ fn place_row(place: &Place) -> [String; 5] {
         Some(false) => "off",
         None => "unknown",
     };
-    [place.kind.label().to_owned(), place.id.clone(), place.name.clone(), to, cost.to_owned()]
-}
-
-fn destination(to: &Destination) -> String {
-    match to {
-        Destination::None => "nowhere".to_owned(),
-        Destination::Here => "here".to_owned(),
-        Destination::Elsewhere(origin) => origin.clone(),
-    }
+    [place.kind.label().to_owned(), place.name.clone(), to, cost.to_owned(), place.id.clone()]
 }
 
 /// Columns under one another, indented by two; the last one as it is.

@@ -27,8 +27,10 @@ pub struct Applied {
     pub refused: usize,
     /// Steps that were not tried.
     pub left: usize,
-    /// Whether a step stopped the rest; what became of it is unknown.
+    /// Whether a step failed and stopped the rest.
     pub stopped: bool,
+    /// Whether that step may have taken effect all the same.
+    pub in_doubt: bool,
 }
 
 /// Does what a plan says, in its order; `told` hears of each step as it happens. A setting that Telnyx refuses does not
@@ -65,6 +67,7 @@ pub async fn apply(
             }
             Err(error) => {
                 applied.stopped = true;
+                applied.in_doubt = may_be_done(&error);
                 applied.left = steps.len() - n - 1;
                 Happened::Stopped(error)
             }
@@ -81,6 +84,15 @@ pub async fn apply(
 fn is_no(error: &ApiError) -> bool {
     matches!(error.status(), Some(400 | 403 | 404 | 409 | 422))
         || matches!(error, ApiError::Unreadable { .. })
+}
+
+/// Whether what was asked for may have been done although there was no good answer.
+fn may_be_done(error: &ApiError) -> bool {
+    match error {
+        ApiError::Refused { status, .. } => *status >= 500,
+        ApiError::Key { .. } => false,
+        ApiError::Timeout { .. } | ApiError::Connect { .. } | ApiError::Unreadable { .. } => true,
+    }
 }
 
 async fn step(

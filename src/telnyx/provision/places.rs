@@ -2,6 +2,8 @@
 //!
 //! A webhook's URL may hold a token, so no more of it than its origin leaves this file.
 
+use std::fmt;
+
 use reqwest::Url;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -53,14 +55,14 @@ impl Kind {
     /// Its name for people.
     pub fn label(self) -> &'static str {
         match self {
-            Self::CallControlApplication => "Voice API application",
-            Self::TexmlApplication => "TeXML application",
+            Self::CallControlApplication => "Voice API app",
+            Self::TexmlApplication => "TeXML app",
             Self::CredentialConnection => "credential connection",
             Self::FqdnConnection => "FQDN connection",
             Self::IpConnection => "IP connection",
             Self::UacConnection => "UAC connection",
             Self::MessagingProfile => "messaging profile",
-            Self::FaxApplication => "fax application",
+            Self::FaxApplication => "fax app",
         }
     }
 
@@ -150,6 +152,16 @@ pub enum Destination {
     Here,
     /// Elsewhere: scheme, host and port, and `/…` where the URL goes on.
     Elsewhere(String),
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "nowhere",
+            Self::Here => "here",
+            Self::Elsewhere(origin) => origin,
+        })
+    }
 }
 
 /// What was found, and what could not be looked at.

@@ -8,11 +8,10 @@ use serde_json::Value;
 
 use super::places::Kind;
 use super::state::{Channel, Condition, Profile, Setting, State, WEBHOOK};
-use super::{Place, WrongId};
+use super::{Destination, Place, WrongId};
 
 /// Said where Telnyx has notifications of a low balance: most accounts get them by e-mail at best.
-const BALANCE_IS_READ: &str =
-    "tollbell reads the balance itself: it tells when that is low, whatever is written here.";
+const BALANCE_IS_READ: &str = "A low balance needs no setting: tollbell reads the balance itself.";
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -307,12 +306,15 @@ pub fn enable_call_cost(places: &[Place], ids: &[String]) -> Result<Plan, Vec<Wr
         if made.items.iter().any(|item| item.id.as_ref() == Some(id)) {
             continue;
         }
-        let (action, already) = match place.call_cost {
-            Some(true) => (Action::Keep, ", on already"),
-            _ => (Action::Enable, ""),
+        let (action, mut note) = match place.call_cost {
+            Some(true) => (Action::Keep, ", on already".to_owned()),
+            _ => (Action::Enable, String::new()),
         };
+        if place.webhook != Destination::Here {
+            note += &format!(", sends to {}", place.webhook);
+        }
         let object = Object::CallCost { kind: place.kind, body: body.clone() };
-        let note = format!("{} {id}{already}", place.kind.label());
+        let note = format!("{} {id}{note}", place.kind.label());
         made.push(action, object, &place.name, Some(id), &note);
     }
     if wrong.is_empty() { Ok(made) } else { Err(wrong) }
@@ -324,7 +326,6 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::Destination;
     use super::*;
 
     const URL: &str = "https://hooks.example.com/webhooks/telnyx";
@@ -394,7 +395,7 @@ mod tests {
         skip setting - Low Balance: below (by e-mail only)
         skip setting - Silent (by no channel that Telnyx names)
         skip setting - Retired (switched off at Telnyx)
-        tollbell reads the balance itself: it tells when that is low, whatever is written here.
+        A low balance needs no setting: tollbell reads the balance itself.
         ");
         assert_eq!(shown(&fresh(), true), "");
     }
@@ -425,7 +426,7 @@ mod tests {
         skip setting - Low Balance: below (by e-mail only)
         skip setting - Silent (by no channel that Telnyx names)
         skip setting - Retired (switched off at Telnyx)
-        tollbell reads the balance itself: it tells when that is low, whatever is written here.
+        A low balance needs no setting: tollbell reads the balance itself.
         ");
     }
 
@@ -483,7 +484,7 @@ mod tests {
         skip setting - Retired (switched off at Telnyx)
         2 profiles have our name: the oldest is used. Run --delete, then this again, and there is one.
         2 channels of our profile lead here: the oldest is used. Run --delete, then this again, and there is one.
-        tollbell reads the balance itself: it tells when that is low, whatever is written here.
+        A low balance needs no setting: tollbell reads the balance itself.
         1 of our settings lead to a channel that is gone; --delete takes them away.
         1 entry has no id and could not be looked at.
         ");
@@ -505,7 +506,7 @@ mod tests {
             kind,
             id: id.to_owned(),
             name: format!("name of {id}"),
-            webhook: Destination::None,
+            webhook: if id == "2" { Destination::None } else { Destination::Here },
             failover: Destination::None,
             call_cost,
             webhook_api_version: None,
@@ -528,8 +529,8 @@ mod tests {
         assert_eq!(
             items,
             [
-                ("enable", "name of 2", "FQDN connection 2"),
-                ("enable", "name of 1", "Voice API application 1"),
+                ("enable", "name of 2", "FQDN connection 2, sends to nowhere"),
+                ("enable", "name of 1", "Voice API app 1"),
                 ("keep", "name of 3", "IP connection 3, on already"),
             ]
         );
