@@ -22,7 +22,7 @@ pub(super) struct Args {
     config: ConfigArg,
     #[command(flatten)]
     account: AccountArg,
-    /// Where Telnyx is to send; by default server.public_url with the account's path
+    /// Where Telnyx is to send; by default `server.public_url` with the account's path
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Print the plan and change nothing
@@ -159,16 +159,17 @@ fn ended(applied: Applied, steps: usize) -> Exit {
         output::line(&format!("\nDone: {}.", output::count(steps, "change", "changes")));
         return Exit::Ok;
     }
-    let mut said = format!("{done} of {steps} changes are done");
-    if refused > 0 {
-        said += &format!(", {refused} refused");
-    }
-    if stopped {
-        said += if in_doubt { ", 1 is in doubt" } else { ", 1 failed" };
-    }
-    if left > 0 {
-        said += &format!(", {left} not tried");
-    }
+    let failed = if in_doubt { "1 is in doubt" } else { "1 failed" };
+    let said: Vec<String> = [
+        Some(format!("{done} of {steps} changes are done")),
+        (refused > 0).then(|| format!("{refused} refused")),
+        stopped.then(|| failed.to_owned()),
+        (left > 0).then(|| format!("{left} not tried")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let said = said.join(", ");
     output::error(&format!("{said}. Run the same again: it looks at what is there, and goes on."));
     Exit::Failed
 }

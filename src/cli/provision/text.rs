@@ -146,13 +146,13 @@ fn is_worth_telling(place: &Place) -> bool {
 }
 
 fn place_row(place: &Place) -> [String; 5] {
-    let mut to = place.webhook.to_string();
-    if place.failover != Destination::None {
-        to += &format!(", else {}", place.failover);
-    }
-    if let Some(version) = &place.webhook_api_version {
-        to += &format!(" (API version {version})");
-    }
+    let failover = match &place.failover {
+        Destination::None => String::new(),
+        other => format!(", else {other}"),
+    };
+    let version = place.webhook_api_version.as_ref();
+    let version = version.map(|it| format!(" (API version {it})")).unwrap_or_default();
+    let to = format!("{}{failover}{version}", place.webhook);
     let cost = match place.call_cost {
         _ if !place.kind.has_call_cost() => "-",
         Some(true) => "on",
@@ -166,13 +166,14 @@ fn place_row(place: &Place) -> [String; 5] {
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let rows: Vec<[String; N]> =
         rows.iter().map(|row| row.each_ref().map(|cell| clean(cell))).collect();
-    let mut lines = vec![String::new(); rows.len()];
-    for column in 0..N {
-        let cells = || rows.iter().filter_map(|row| row.get(column));
-        let width = cells().map(|cell| cell.chars().count()).max().unwrap_or_default();
-        for (line, cell) in lines.iter_mut().zip(cells()) {
-            *line += &format!("  {cell:width$}");
-        }
-    }
-    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:width$}"));
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }

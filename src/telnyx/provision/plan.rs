@@ -146,9 +146,9 @@ pub fn profile_name(url: &str) -> String {
 pub fn plan(state: &State, wish: &Wish) -> Plan {
     let mut made = Plan { url: wish.url.clone(), ..Plan::default() };
     if wish.delete {
-        delete(&mut made, state)
+        delete(&mut made, state);
     } else {
-        provide(&mut made, state)
+        provide(&mut made, state);
     }
     if state.unreadable > 0 {
         let entries = if state.unreadable == 1 { "entry has" } else { "entries have" };
@@ -198,13 +198,12 @@ fn provide(plan: &mut Plan, state: &State) {
         }
         let gone = |it: &&&Setting| it.channel.as_ref().is_some_and(|id| !listed(id));
         lost += of_it.iter().filter(gone).filter(|it| !it.is_ending()).count();
-        match obstacle(condition) {
-            Some(why) => skipped.push((object, condition, why)),
-            None => {
-                let ending = of_it.iter().any(|it| it.is_ending());
-                let note = if ending { "the one before is being deleted" } else { "" };
-                plan.push(Action::Create, object, &condition.title, None, note);
-            }
+        if let Some(why) = obstacle(condition) {
+            skipped.push((object, condition, why));
+        } else {
+            let ending = of_it.iter().any(|it| it.is_ending());
+            let note = if ending { "the one before is being deleted" } else { "" };
+            plan.push(Action::Create, object, &condition.title, None, note);
         }
     }
     for (object, condition, why) in skipped {
@@ -306,16 +305,19 @@ pub fn enable_call_cost(places: &[Place], ids: &[String]) -> Result<Plan, Vec<Wr
         if made.items.iter().any(|item| item.id.as_ref() == Some(id)) {
             continue;
         }
-        let (action, mut note) = match place.call_cost {
-            Some(true) => (Action::Keep, ", on already".to_owned()),
-            _ => (Action::Enable, String::new()),
-        };
-        if place.webhook != Destination::Here {
-            note += &format!(", sends to {}", place.webhook);
-        }
+        let on = place.call_cost == Some(true);
+        let action = if on { Action::Keep } else { Action::Enable };
+        let elsewhere = place.webhook != Destination::Here;
+        let note: Vec<String> = [
+            Some(format!("{} {id}", place.kind.label())),
+            on.then(|| "on already".to_owned()),
+            elsewhere.then(|| format!("sends to {}", place.webhook)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let object = Object::CallCost { kind: place.kind, body: body.clone() };
-        let note = format!("{} {id}{note}", place.kind.label());
-        made.push(action, object, &place.name, Some(id), &note);
+        made.push(action, object, &place.name, Some(id), &note.join(", "));
     }
     if wrong.is_empty() { Ok(made) } else { Err(wrong) }
 }

@@ -68,7 +68,7 @@ impl Fake {
     }
 
     pub(super) fn forget_key(&self) {
-        self.world().key = "another".to_owned();
+        "another".clone_into(&mut self.world().key);
     }
 
     /// The changes so far, as `POST /path`, and none from now on.
@@ -96,7 +96,7 @@ fn serve(stream: &TcpStream, world: &Mutex<World>) {
             let Some((name, value)) = header.trim().split_once(": ") else { break };
             match name.to_lowercase().as_str() {
                 "content-length" => length = value.parse().unwrap(),
-                "authorization" => key = value.trim_start_matches("Bearer ").to_owned(),
+                "authorization" => value.trim_start_matches("Bearer ").clone_into(&mut key),
                 _ => {}
             }
         }
