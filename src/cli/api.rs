@@ -1,7 +1,5 @@
 //! What the commands that ask Telnyx share.
 
-#![expect(dead_code, reason = "the commands that use it are being written")]
-
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};

@@ -16,6 +16,12 @@ pub(super) fn error(text: &str) {
     drop(writeln!(io::stderr().lock(), "tollbell: {text}"));
 }
 
+/// Asks on standard error; the answer is typed behind it.
+pub(super) fn ask(question: &str) {
+    let mut out = io::stderr().lock();
+    drop(write!(out, "{question} ").and_then(|()| out.flush()));
+}
+
 /// A number of things: `1 error`, `2 errors`.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

@@ -10,12 +10,14 @@
 //! - `backfill` fetches webhooks that were missed.
 //! - [`charges`] reads what was charged in all, for `spend --compare`.
 //! - `reconcile` compares the charge ledger with Telnyx's detail records.
+//! - [`provision`] has Telnyx bring its notifications here, by a plan.
 
 pub mod charges;
 pub mod client;
 pub mod endpoint;
 pub mod error;
 pub mod forecast;
+pub mod provision;
 mod poller;
 mod backfill;
 mod reconcile;

@@ -1,0 +1,223 @@
+//! `tollbell provision`
+
+mod text;
+
+use std::io::{self, BufRead, IsTerminal as _};
+
+use serde_json::json;
+
+use super::api::{self, AccountArg};
+use super::{ConfigArg, Exit, Format, output, runtime};
+use crate::telnyx::client::Page;
+use crate::telnyx::provision::{
+    self, Address, Applied, Happened, Item, Place, Places, Plan, Wish, WrongId,
+};
+use crate::telnyx::{Client, Settings};
+use text::{places_text, plan_text, question, step_text, told_text};
+
+/// Arguments of `provision`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    account: AccountArg,
+    /// Where Telnyx is to send; by default `server.public_url` with the account's path
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short, conflicts_with = "dry_run")]
+    yes: bool,
+    /// Take away what provision made for this URL, and nothing else
+    #[arg(long)]
+    delete: bool,
+    /// Do only this: have these applications and connections tell the cost of each call
+    #[arg(long, value_name = "ID", num_args = 1.., conflicts_with = "delete")]
+    enable_call_cost: Vec<String>,
+    /// How the plan of a dry run is printed
+    #[arg(long, default_value = "text", value_enum, requires_if("json", "dry_run"))]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
+    let (settings, client) = match api::client(&config, &args.account) {
+        Ok(found) => found,
+        Err(error) => return Ok(wrong_usage(&format!("{error:#}"))),
+    };
+    let (given, public_url) = (args.url.as_deref(), settings.public_url.as_deref());
+    let address = match provision::webhook_url(given, public_url, &settings.account) {
+        Ok(address) => Some(address),
+        // The costs of calls can be switched on without it.
+        Err(provision::AddressError::Missing) if !args.enable_call_cost.is_empty() => None,
+        Err(error) => return Ok(wrong_usage(&error.to_string())),
+    };
+    runtime()?.block_on(Run { args, settings, client, address }.all())
+}
+
+fn wrong_usage(text: &str) -> Exit {
+    output::error(text);
+    Exit::Usage
+}
+
+/// One run: who is asked, for which address.
+struct Run<'a> {
+    args: &'a Args,
+    settings: Settings,
+    client: Client,
+    address: Option<Address>,
+}
+
+impl Run<'_> {
+    async fn all(&self) -> anyhow::Result<Exit> {
+        for word in self.address.iter().flat_map(|address| &address.words) {
+            output::progress(&format!("warning: {word}"));
+        }
+        let here = self.address.as_ref().map(|address| address.url.as_str());
+        let read_places = async || provision::read_places(&self.client, here, &mut progress).await;
+        let (plan, places) = match here {
+            Some(url) if self.args.enable_call_cost.is_empty() => {
+                let state = provision::read_state(&self.client, &mut progress).await?;
+                let wish = Wish { url: url.to_owned(), delete: self.args.delete };
+                let places = if self.args.delete { None } else { Some(read_places().await) };
+                (provision::plan(&state, &wish), places)
+            }
+            _ => {
+                let places = read_places().await;
+                let ids = &self.args.enable_call_cost;
+                match provision::enable_call_cost(&places.found, ids) {
+                    Ok(plan) => (plan, None),
+                    Err(wrong) => return Ok(wrong_ids(&wrong, &places)),
+                }
+            }
+        };
+        if self.args.format == Format::Json {
+            self.json(&plan, places.as_ref())?;
+            return Ok(Exit::Ok);
+        }
+        output::line(&plan_text(&plan, &self.settings.account, self.args.delete));
+        if let Some(places) = places {
+            output::line(&format!("\n{}", places_text(&places)));
+        }
+        self.act(&plan).await
+    }
+
+    /// Asks, and does what is planned.
+    async fn act(&self, plan: &Plan) -> anyhow::Result<Exit> {
+        let steps = plan.steps().count();
+        if self.args.dry_run {
+            return Ok(Exit::Ok);
+        }
+        if steps == 0 {
+            output::line("\nNothing to do.");
+            return Ok(Exit::Ok);
+        }
+        if !self.args.yes {
+            if !io::stdin().is_terminal() {
+                output::error("nothing was changed: there is nobody to ask; --yes does it unasked");
+                return Ok(Exit::Failed);
+            }
+            output::ask(&format!("\n{} [y/N]", question(plan)));
+            if !agreed(&mut io::stdin().lock())? {
+                output::error("nothing was changed");
+                return Ok(Exit::Failed);
+            }
+        }
+        output::line("");
+        let mut told = |item: &Item, happened: &Happened| match happened {
+            Happened::Done(id) => output::line(&step_text(item, id.as_deref())),
+            Happened::Refused(error) | Happened::Stopped(error) => {
+                output::error(&format!("{}: {error}", told_text(item)));
+            }
+        };
+        Ok(ended(provision::apply(&self.client, plan, &mut told).await, steps))
+    }
+
+    fn json(&self, plan: &Plan, places: Option<&Places>) -> anyhow::Result<()> {
+        let no_places: &[Place] = &[];
+        let missing = places.map_or(&[][..], |places| &places.missing);
+        let not_listed: Vec<_> = missing
+            .iter()
+            .map(|(kind, error)| json!({"kind": kind, "error": error.to_string()}))
+            .collect();
+        output::json(&json!({
+            "account": self.settings.account,
+            "plan": plan,
+            "senders": places.map_or(no_places, |places| &places.found),
+            "not_listed": not_listed,
+        }))
+    }
+}
+
+/// Says how it ended.
+fn ended(applied: Applied, steps: usize) -> Exit {
+    let Applied { done, refused, left, stopped, in_doubt } = applied;
+    if done == steps {
+        output::line(&format!("\nDone: {}.", output::count(steps, "change", "changes")));
+        return Exit::Ok;
+    }
+    let failed = if in_doubt { "1 is in doubt" } else { "1 failed" };
+    let said: Vec<String> = [
+        Some(format!("{done} of {steps} changes are done")),
+        (refused > 0).then(|| format!("{refused} refused")),
+        stopped.then(|| failed.to_owned()),
+        (left > 0).then(|| format!("{left} not tried")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let said = said.join(", ");
+    output::error(&format!("{said}. Run the same again: it looks at what is there, and goes on."));
+    Exit::Failed
+}
+
+/// Says which ids cannot be meant; nothing has been changed yet.
+fn wrong_ids(wrong: &[WrongId], places: &Places) -> Exit {
+    for WrongId { id, kind } in wrong {
+        output::error(&match kind {
+            Some(kind) => format!("{id} is a {}: that has no costs of calls", kind.label()),
+            None => format!("no application and no connection has the id {id}"),
+        });
+    }
+    let unknown = places.missing.iter().filter(|(kind, _)| kind.has_call_cost());
+    let mut exit = Exit::Usage;
+    for (kind, error) in unknown {
+        output::error(&format!("{}s are not listed: {error}", kind.label()));
+        exit = Exit::Failed;
+    }
+    output::error("nothing was changed");
+    exit
+}
+
+fn progress(list: &'static str, page: &Page) {
+    api::progress(list)(page);
+}
+
+/// Whether the next line says yes.
+fn agreed(input: &mut impl BufRead) -> io::Result<bool> {
+    let mut line = String::new();
+    input.read_line(&mut line)?;
+    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_yes_is_one() {
+        for (typed, yes) in [
+            ("y\n", true),
+            ("YES\r\n", true),
+            ("\n", false),
+            ("", false),
+            ("no\n", false),
+            ("yeah\n", false),
+        ] {
+            assert_eq!(agreed(&mut typed.as_bytes()).unwrap(), yes, "{typed:?}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Telnyx's notifications, brought here: a profile, a webhook channel and settings, made and taken away.
+//!
+//! Receives what Telnyx has and what is wanted; [`plan`] says what to do, as a value, and [`apply`] does it step by step.
+//! Nothing is kept here between runs: ours is what bears our name at Telnyx (see [`profile_name`]). So a run that was
+//! cut off anywhere is mended by the next, and nothing is made twice. Beside that it lists where applications,
+//! profiles and connections send their webhooks, and can switch on the costs of calls. Never changes a webhook's
+//! address, nor anything that somebody else made.
+
+mod address;
+mod apply;
+mod places;
+mod plan;
+mod state;
+
+pub use address::{Address, AddressError, webhook_url};
+pub use apply::{Applied, Happened, apply};
+pub use places::{Destination, Kind, Place, Places, WrongId, read_places};
+pub use plan::{Action, Item, Object, Plan, Wish, enable_call_cost, plan, profile_name};
+pub use state::{Channel, Condition, Profile, ReadError, Setting, State, read_state};
+
+/// Items that are asked for at once.
+const PAGE_ITEMS: u32 = 100;
+/// Pages of one list that are read at most.
+const PAGES_MAX: u32 = 50;

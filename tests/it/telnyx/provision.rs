@@ -1,1 +1,0 @@
-//! `tollbell provision`.
