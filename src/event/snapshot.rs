@@ -66,6 +66,11 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("threshold", &["threshold"]),
     ("burn_per_hour", &["burn_per_hour"]),
     ("hours_left", &["hours_left"]),
+    ("recharge_threshold", &["auto_recharge.threshold_amount"]),
+    ("amount", &["amount"]),
+    // How long Telnyx has not answered.
+    ("failures", &["failures"]),
+    ("since", &["since"]),
     // What tollbell says about itself.
     ("receiver", &["receiver"]),
     ("integration", &["integration"]),

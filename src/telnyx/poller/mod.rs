@@ -170,6 +170,7 @@ impl Poller {
         loop {
             let due = core::recharge_due(lock(heard).as_ref(), self.now());
             self.deps.clock.sleep_until(due).await;
+            let at = self.now();
             let answer = self.auto_recharge().await;
             let known = lock(heard).as_ref().is_none_or(|heard| heard.answer.is_some());
             let account = &self.settings.account;
@@ -182,7 +183,7 @@ impl Poller {
                 }
                 Err(_) => None,
             };
-            *lock(heard) = Some(Recharge { at: self.now(), answer });
+            *lock(heard) = Some(Recharge { at, answer });
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) struct Seen {
     pub(super) currency: Option<String>,
 }
 
-/// What was heard of automatic recharge, and when; `None` when it could not be read.
+/// What was heard of automatic recharge, and when it was asked for; `None` when it could not be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Recharge {
     pub(super) at: Timestamp,
