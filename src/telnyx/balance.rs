@@ -12,7 +12,7 @@ use crate::event::{amount, iso_code};
 
 /// An answer of `GET /balance`. Source: Telnyx API reference, balance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Balance {
+pub(super) struct Amounts {
     pub(super) balance: Option<Decimal>,
     /// Balance and credit limit together: what service depends on.
     pub(super) available_credit: Option<Decimal>,
@@ -33,14 +33,14 @@ pub(super) struct AutoRecharge {
 }
 
 /// Reads the balance.
-pub(super) fn balance(answer: &Value) -> Result<Balance, ApiError> {
+pub(super) fn balance(answer: &Value) -> Result<Amounts, ApiError> {
     let unreadable = || ApiError::Unreadable {
         endpoint: Endpoint::BALANCE.name,
         detail: "there is no balance under data".to_owned(),
     };
     let data = object(answer).ok_or_else(unreadable)?;
     let read = |key: &str| data.get(key).and_then(amount);
-    let balance = Balance {
+    let balance = Amounts {
         balance: read("balance"),
         available_credit: read("available_credit"),
         credit_limit: read("credit_limit"),

@@ -40,7 +40,7 @@ pub const READINGS_MIN: usize = 6;
 /// Time that their stretches must cover.
 pub const COVERED_MIN: Duration = Duration::from_mins(30);
 /// Stretches that the recent pace needs, besides the one with the largest fall.
-pub const RECENT_STRETCHES_MIN: usize = 5;
+pub const RECENT_STRETCHES_MIN: usize = 4;
 /// Time that these must cover.
 pub const RECENT_COVERED_MIN: Duration = Duration::from_mins(30);
 /// [`Forecast::hours_left`] at most, and when nothing burns: a year.
@@ -135,7 +135,7 @@ impl Window {
         let burn = burn.map(|burn| recent.map_or(burn, |recent| recent.max(burn)));
         Forecast {
             burn_per_hour: burn.map(|burn| rounded(burn, BURN_PLACES, HALF_UP)),
-            hours_left: burn.zip(left).and_then(|(burn, left)| hours(left, burn)),
+            hours_left: burn.zip(left).map(|(burn, left)| hours(left, burn)),
             readings,
         }
     }
@@ -197,13 +197,13 @@ impl Pace {
     }
 }
 
-fn hours(left: Decimal, burn: Decimal) -> Option<Decimal> {
+fn hours(left: Decimal, burn: Decimal) -> Decimal {
     if left <= Decimal::ZERO {
-        return Some(Decimal::ZERO);
+        return Decimal::ZERO;
     }
     // At a pace that is all but nothing the hours do not fit any more.
     let hours = left.checked_div(burn).unwrap_or(HOURS_MAX).min(HOURS_MAX);
-    Some(rounded(hours, HOURS_PLACES, RoundingStrategy::ToZero))
+    rounded(hours, HOURS_PLACES, RoundingStrategy::ToZero)
 }
 
 fn rounded(number: Decimal, places: u32, strategy: RoundingStrategy) -> Decimal {

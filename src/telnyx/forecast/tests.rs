@@ -49,7 +49,11 @@ impl Account {
     }
 
     /// Reads each minute of a range of minutes, give or take a tenth; `spend` gives what a minute costs.
-    fn minutes(&mut self, minutes: Range<i64>, mut spend: impl FnMut(i64, &mut fastrand::Rng) -> i64) -> Vec<Reading> {
+    fn minutes(
+        &mut self,
+        minutes: Range<i64>,
+        mut spend: impl FnMut(i64, &mut fastrand::Rng) -> i64,
+    ) -> Vec<Reading> {
         let mut readings = Vec::new();
         for minute in minutes {
             self.balance -= spend(minute, &mut self.random);
@@ -202,6 +206,18 @@ fn one_dear_thing_is_no_pace_of_the_hour() {
     assert_burn(&readings, "1.2", "5.4");
 }
 
+/// Each ten minutes, give or take one: the hour still has five stretches or six, of which four or five count.
+#[test]
+fn at_intervals_of_ten_minutes_a_changed_pace_shows_after_an_hour_to_ten_percent() {
+    let mut account = Account::new();
+    let mut readings = account.minutes(0..20 * 60, steady(200));
+    readings.extend(account.minutes(20 * 60..21 * 60 + 15, steady(4_000)));
+    for offset in [9, 10, 11] {
+        let sparse: Vec<Reading> = readings.iter().rev().step_by(offset).rev().cloned().collect();
+        assert_burn(&sparse, "21.6", "26.4");
+    }
+}
+
 /// Read each hour the recent pace is not asked; the day's is exact.
 #[test]
 fn at_long_intervals_the_pace_of_the_day_counts_to_a_quarter_of_a_percent() {
@@ -270,12 +286,17 @@ fn what_burns_nothing_lasts_for_exactly_a_year_of_hours() {
 
 #[test]
 fn hours_are_what_is_left_over_the_pace_rounded_down() {
-    let readings: Vec<Reading> =
-        (0..61).map(|minute| reading(minute * MINUTE, tenths_of_mills(1_000_000 - minute * 500))).collect();
+    let readings: Vec<Reading> = (0..61)
+        .map(|minute| reading(minute * MINUTE, tenths_of_mills(1_000_000 - minute * 500)))
+        .collect();
     let forecast = window(&readings).forecast(Some(decimal("20.0")), at(HOUR));
     assert_eq!(
         forecast,
-        Forecast { burn_per_hour: Some(decimal("3")), hours_left: Some(decimal("6.66")), readings: 61 }
+        Forecast {
+            burn_per_hour: Some(decimal("3")),
+            hours_left: Some(decimal("6.66")),
+            readings: 61
+        }
     );
 }
 

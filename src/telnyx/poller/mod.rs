@@ -143,7 +143,10 @@ impl Poller {
         tracing::warn!(account, %error, failures, "the balance cannot be read");
         if error.reason() == "auth" && !*refusal_said {
             *refusal_said = true;
-            tracing::error!(account, "Telnyx refuses the API key: is it still valid, and may it read billing?");
+            tracing::error!(
+                account,
+                "Telnyx refuses the API key: is it still valid, and may it read billing?"
+            );
         }
     }
 
@@ -152,10 +155,7 @@ impl Poller {
         let account = &self.settings.account;
         let mut wait = STORE_WAIT;
         loop {
-            let error = match self.deps.store.feed(feed.clone()).await {
-                Ok(_) => return true,
-                Err(error) => error,
-            };
+            let Err(error) = self.deps.store.feed(feed.clone()).await else { return true };
             if clock::add(self.now(), wait) >= due {
                 tracing::error!(account, %error, "a reading of the balance could not be kept and is lost; the next one is due");
                 return false;

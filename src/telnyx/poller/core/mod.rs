@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::balance::{AutoRecharge, Balance};
+use super::super::balance::{Amounts, AutoRecharge};
 use super::super::forecast::{self, Forecast, Window};
 use super::super::{ApiError, Settings};
 use crate::clock;
@@ -70,7 +70,7 @@ pub(super) fn read(
     settings: &Settings,
     place: &Place,
     window: &mut Window,
-    balance: Balance,
+    balance: Amounts,
     now: Timestamp,
 ) -> (Reading, Vec<Event>, Place) {
     let mut reading = Reading {

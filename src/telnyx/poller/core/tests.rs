@@ -22,8 +22,8 @@ fn decimal(text: &str) -> Decimal {
     text.parse().expect("decimal")
 }
 
-fn balance(amount: &str) -> Balance {
-    Balance {
+fn balance(amount: &str) -> Amounts {
+    Amounts {
         balance: Some(decimal(amount)),
         available_credit: Some(decimal(amount)),
         credit_limit: None,
@@ -61,9 +61,8 @@ fn a_reading_tells_amounts_as_text_and_what_is_not_known_as_null() {
         }),
         ..Place::default()
     };
-    let given = Balance { credit_limit: Some(decimal("50.00")), ..balance("-1.10") };
-    let (reading, events, next) =
-        read(&settings(), &place, &mut Window::default(), given, at(60));
+    let given = Amounts { credit_limit: Some(decimal("50.00")), ..balance("-1.10") };
+    let (reading, events, next) = read(&settings(), &place, &mut Window::default(), given, at(60));
     let [event] = events.as_slice() else { panic!("{events:#?}") };
     assert_eq!((event.kind.as_str(), event.source), ("account.balance", Source::Poller));
     assert_eq!((event.account.as_str(), event.currency.as_deref()), ("main", Some("USD")));
@@ -96,8 +95,10 @@ fn the_same_reading_has_the_same_id_and_the_next_another() {
     };
     assert_eq!(ids(60), ids(60));
     // The payment is known by the reading before it.
-    let ([balance, payment], [other, same]) =
-        (<[String; 2]>::try_from(ids(60)).expect("two"), <[String; 2]>::try_from(ids(61)).expect("two"));
+    let ([balance, payment], [other, same]) = (
+        <[String; 2]>::try_from(ids(60)).expect("two"),
+        <[String; 2]>::try_from(ids(61)).expect("two"),
+    );
     assert_ne!(balance, other);
     assert_eq!(payment, same);
 }
@@ -112,7 +113,8 @@ fn failures_are_told_from_the_third_on_and_their_end_once() {
         place = next;
         told.push(event);
     }
-    let [None, None, Some(third), Some(fourth)] = <[Option<Event>; 4]>::try_from(told).expect("four")
+    let [None, None, Some(third), Some(fourth)] =
+        <[Option<Event>; 4]>::try_from(told).expect("four")
     else {
         panic!("told from the third on")
     };
@@ -143,7 +145,8 @@ fn failures_are_told_from_the_third_on_and_their_end_once() {
 #[test]
 fn a_failure_without_an_answer_has_neither_status_nor_title() {
     let place = Place { failures: 2, since: Some(at(0)), ..Place::default() };
-    let (event, _) = failed(&settings(), &place, &ApiError::Timeout { endpoint: "balance" }, at(60));
+    let (event, _) =
+        failed(&settings(), &place, &ApiError::Timeout { endpoint: "balance" }, at(60));
     let payload = event.expect("an event").payload;
     assert_eq!(payload["reason"], "timeout");
     assert_eq!([&payload["status"], &payload["code"], &payload["title"]], [&Value::Null; 3]);
@@ -177,8 +180,8 @@ fn a_rise_of_one_or_more_in_the_same_currency_is_a_payment() {
     let (mut place, mut window) = (Place::default(), Window::default());
     take(&mut place, &mut window, "10.00", 0);
     // A credit limit that is raised is no payment, and an unknown balance hides none.
-    let raised = Balance { available_credit: Some(decimal("500.00")), ..balance("10.00") };
-    let unknown = Balance { balance: None, ..raised.clone() };
+    let raised = Amounts { available_credit: Some(decimal("500.00")), ..balance("10.00") };
+    let unknown = Amounts { balance: None, ..raised.clone() };
     for (n, given) in [raised, unknown].into_iter().enumerate() {
         let seconds = 60 + i64::try_from(n).expect("small");
         let (_, events, next) = read(&settings(), &place, &mut window, given, at(seconds));
@@ -186,7 +189,7 @@ fn a_rise_of_one_or_more_in_the_same_currency_is_a_payment() {
         place = next;
     }
     // Nor is another currency.
-    let other = Balance { currency: Some("EUR".to_owned()), ..balance("900.00") };
+    let other = Amounts { currency: Some("EUR".to_owned()), ..balance("900.00") };
     let (reading, events, _) = read(&settings(), &place, &mut window, other, at(100));
     assert_eq!(kinds(&events), ["account.balance"]);
     assert_eq!(reading.currency.as_deref(), Some("EUR"));
@@ -197,14 +200,15 @@ fn a_rise_of_one_or_more_in_the_same_currency_is_a_payment() {
 #[test]
 fn waits_stay_at_the_interval_and_double_from_the_fourth_failure_on() {
     let seconds = |interval: u64, failures: u32, random: f64| {
-        wait(Duration::from_secs(interval), failures, None, random).as_secs_f64().round()
+        let wait = wait(Duration::from_secs(interval), failures, None, random);
+        (wait + Duration::from_millis(1)).as_secs()
     };
-    let waits: Vec<f64> = (0..=9).map(|failures| seconds(60, failures, 0.5)).collect();
-    assert_eq!(waits, [60.0, 60.0, 60.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0, 600.0]);
-    assert_eq!(seconds(60, u32::MAX, 0.5), 600.0);
-    assert_eq!((seconds(60, 0, 0.0), seconds(60, 0, 1.0)), (54.0, 66.0));
+    let waits: Vec<u64> = (0..=9).map(|failures| seconds(60, failures, 0.5)).collect();
+    assert_eq!(waits, [60, 60, 60, 60, 120, 240, 480, 600, 600, 600]);
+    assert_eq!(seconds(60, u32::MAX, 0.5), 600);
+    assert_eq!((seconds(60, 0, 0.0), seconds(60, 0, 1.0)), (54, 66));
     // An interval beyond the bound is kept.
-    assert_eq!((seconds(86_400, 0, 0.5), seconds(86_400, 9, 0.5)), (86_400.0, 86_400.0));
+    assert_eq!((seconds(86_400, 0, 0.5), seconds(86_400, 9, 0.5)), (86_400, 86_400));
 }
 
 #[test]
@@ -215,15 +219,13 @@ fn what_telnyx_asks_for_is_waited_at_least_and_an_hour_at_most() {
     };
     assert_eq!([waited(10), waited(300), waited(86_400)], [60, 300, 3_600]);
     let after = Some(Duration::from_secs(7));
-    let limited =
-        ApiError::Refused { endpoint: "balance", status: 429, items: Vec::new(), after };
+    let limited = ApiError::Refused { endpoint: "balance", status: 429, items: Vec::new(), after };
     assert_eq!((asked(&limited), asked(&ApiError::Timeout { endpoint: "balance" })), (after, None));
 }
 
 #[test]
 fn automatic_recharge_is_asked_for_daily_and_hourly_after_a_failure() {
-    let answer =
-        AutoRecharge { enabled: true, threshold_amount: None, recharge_amount: None };
+    let answer = AutoRecharge { enabled: true, threshold_amount: None, recharge_amount: None };
     let heard = |seconds, answer| Recharge { at: at(seconds), answer };
     let due = |heard: Option<Recharge>| recharge_due(heard.as_ref(), at(100));
     assert_eq!(due(None), at(100));
