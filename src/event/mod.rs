@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 pub use kind::{is_raised, known_kinds, metric_kind, product};
 pub use mask::MASKED;
-pub use money::amount;
+pub use money::{amount, iso_code};
 pub use sample::{content_type, freshen, sample, samples};
 pub use time::lenient as time_of;
 

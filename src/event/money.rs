@@ -117,8 +117,8 @@ fn is_absent(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// Three letters, in upper case.
-fn iso_code(text: &str) -> Option<String> {
+/// An ISO 4217 code from text: three letters, in upper case.
+pub fn iso_code(text: &str) -> Option<String> {
     let text = text.trim();
     let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     is_code.then(|| text.to_ascii_uppercase())

@@ -68,6 +68,11 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("hours_left", &["hours_left"]),
     ("ledger_amount", &["ledger_amount"]),
     ("telnyx_amount", &["telnyx_amount"]),
+    ("recharge_threshold", &["auto_recharge.threshold_amount"]),
+    ("amount", &["amount"]),
+    // How long Telnyx has not answered.
+    ("failures", &["failures"]),
+    ("since", &["since"]),
     // What tollbell says about itself.
     ("receiver", &["receiver"]),
     ("integration", &["integration"]),

@@ -6,7 +6,7 @@
 //!
 //! - [`client`] speaks the REST API: deadlines, retries, pages, typed errors. [`endpoint`] lists every call that it can
 //!   make; none of them moves money.
-//! - `poller` reads the balance, [`forecast`] says how long it lasts.
+//! - `poller` asks for the balance, `balance` reads the answer, [`forecast`] says how long it lasts.
 //! - `backfill` fetches webhooks that were missed.
 //! - [`charges`] reads what was charged in all, for `spend --compare`.
 //! - `reconcile` compares the charge ledger with Telnyx's detail records.
@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod error;
 pub mod forecast;
 pub mod provision;
+mod balance;
 mod poller;
 mod backfill;
 mod reconcile;

@@ -1,1 +1,0 @@
-//! How long the balance lasts: what it loses in an hour, estimated from readings.

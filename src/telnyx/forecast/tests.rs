@@ -1,0 +1,386 @@
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A Tuesday, midnight.
+const START: i64 = 1_771_286_400;
+const MINUTE: i64 = 60;
+const HOUR: i64 = 3_600;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(START + seconds).expect("time")
+}
+
+fn decimal(text: &str) -> Decimal {
+    text.parse().expect("decimal")
+}
+
+/// Ten-thousandths of the currency: what Telnyx's prices are made of.
+fn tenths_of_mills(units: i64) -> Decimal {
+    Decimal::new(units, 4)
+}
+
+fn reading(seconds: i64, balance: Decimal) -> Reading {
+    Reading {
+        account: "default".to_owned(),
+        at: at(seconds),
+        currency: Some("USD".to_owned()),
+        balance: Some(balance),
+        available_credit: Some(balance),
+        credit_limit: None,
+        pending: None,
+        burn_per_hour: None,
+        hours_left: None,
+    }
+}
+
+/// An account as it would be recorded; amounts in ten-thousandths.
+struct Account {
+    balance: i64,
+    random: fastrand::Rng,
+}
+
+impl Account {
+    /// With a balance of 1,000.
+    fn new() -> Self {
+        Self { balance: 10_000_000, random: fastrand::Rng::with_seed(7) }
+    }
+
+    /// Reads each minute of a range of minutes, give or take a tenth; `spend` gives what a minute costs.
+    fn minutes(
+        &mut self,
+        minutes: Range<i64>,
+        mut spend: impl FnMut(i64, &mut fastrand::Rng) -> i64,
+    ) -> Vec<Reading> {
+        let mut readings = Vec::new();
+        for minute in minutes {
+            self.balance -= spend(minute, &mut self.random);
+            let jitter = self.random.i64(-3..=3);
+            readings.push(reading(minute * MINUTE + jitter, tenths_of_mills(self.balance)));
+        }
+        readings
+    }
+}
+
+fn steady(per_minute: i64) -> impl FnMut(i64, &mut fastrand::Rng) -> i64 {
+    move |_, _| per_minute
+}
+
+/// Calls in business hours, 9 to 17: in half of the minutes, of very different prices, 10 an hour on average.
+fn office(minute: i64, random: &mut fastrand::Rng) -> i64 {
+    let busy = (9..17).contains(&(minute / 60 % 24));
+    if busy && random.bool() { random.i64(0..=6_666) } else { 0 }
+}
+
+fn window(readings: &[Reading]) -> Window {
+    let mut window = Window::default();
+    for reading in readings {
+        window.take(reading);
+    }
+    window
+}
+
+/// The pace that readings tell at the last of them.
+fn burn(readings: &[Reading]) -> Option<Decimal> {
+    let now = readings.last().expect("a reading").at;
+    window(readings).forecast(None, now).burn_per_hour
+}
+
+/// Holds when the pace is between two.
+#[track_caller]
+fn assert_burn(readings: &[Reading], least: &str, most: &str) {
+    let burn = burn(readings).expect("enough readings");
+    assert!(decimal(least) <= burn && burn <= decimal(most), "{burn} is not in {least}..={most}");
+}
+
+/// 0.0710 a minute is 4.26 an hour; the jitter of two readings is 6 s of an hour.
+#[test]
+fn a_steady_pace_is_known_to_a_quarter_of_a_percent() {
+    let readings = Account::new().minutes(0..30 * 60, steady(710));
+    assert_burn(&readings, "4.2494", "4.2706");
+    // Half an hour after the first start, too.
+    assert_burn(&readings[..32], "4.22", "4.30");
+}
+
+/// One pace for busy hours: the mean of 60 minutes, half of them idle, has a standard error of 11 %.
+#[test]
+fn in_business_hours_the_pace_is_that_of_business_hours_to_thirty_percent() {
+    let readings = Account::new().minutes(0..48 * 60, office);
+    for hour in [11, 12, 13, 14, 15, 16, 34, 35, 37, 39, 40] {
+        assert_burn(&readings[..hour * 60 + 30], "7.0", "13.0");
+    }
+}
+
+/// 80 a day is 3.33 an hour. The sum of 480 minutes has a standard error of 4 %.
+#[test]
+fn at_night_the_pace_is_that_of_the_day_before_to_ten_percent() {
+    let readings = Account::new().minutes(0..48 * 60, office);
+    for hour in [27, 29, 31, 32] {
+        assert_burn(&readings[..hour * 60 + 30], "3.0", "3.67");
+    }
+}
+
+/// Each top-up hides one minute of 180.
+#[test]
+fn top_ups_change_a_steady_pace_by_less_than_half_a_percent() {
+    let mut account = Account::new();
+    let mut readings = Vec::new();
+    for block in 0..9 {
+        readings.extend(account.minutes(block * 180..(block + 1) * 180, steady(1_000)));
+        account.balance += 500_000;
+    }
+    assert_burn(&readings, "5.97", "6.03");
+}
+
+/// In office hours, with a recharge of 20 whenever less than 10 is there: about four a day, each hiding a minute.
+#[test]
+fn automatic_recharge_changes_the_pace_of_business_hours_by_less_than_thirty_percent() {
+    let mut account = Account::new();
+    account.balance = 250_000;
+    let mut readings = Vec::new();
+    for minute in 0..40 * 60 {
+        readings.extend(account.minutes(minute..minute + 1, office));
+        if account.balance < 100_000 {
+            account.balance += 200_000;
+        }
+    }
+    for hour in [11, 13, 15, 35, 37, 39] {
+        assert_burn(&readings[..hour * 60 + 30], "7.0", "13.0");
+    }
+}
+
+/// A third of the readings is missing, and six hours in a row are.
+#[test]
+fn missing_readings_change_a_steady_pace_by_less_than_one_percent() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let readings = Account::new().minutes(0..24 * 60, steady(710));
+    let mut kept = Vec::new();
+    for (minute, reading) in readings.into_iter().enumerate() {
+        if !(600..960).contains(&minute) && random.u8(0..3) > 0 {
+            kept.push(reading);
+        }
+    }
+    assert_burn(&kept, "4.2174", "4.3026");
+}
+
+/// A gap of 8 h in which 34 was spent and 100 was paid: nothing is known of it, and it is not taken for idle.
+#[test]
+fn a_gap_with_a_top_up_changes_a_steady_pace_by_less_than_one_percent() {
+    let mut account = Account::new();
+    let mut readings = account.minutes(0..8 * 60, steady(710));
+    account.minutes(8 * 60..16 * 60, steady(710));
+    account.balance += 1_000_000;
+    readings.extend(account.minutes(16 * 60..20 * 60, steady(710)));
+    assert_burn(&readings, "4.2174", "4.3026");
+}
+
+/// Idle for 8 h without readings: the same balance proves it. The pace of 12 busy hours is spread over 20.
+#[test]
+fn a_gap_across_which_the_balance_stays_is_idle_to_one_percent() {
+    let mut account = Account::new();
+    let mut readings = account.minutes(0..12 * 60, steady(1_000));
+    readings.extend(account.minutes(20 * 60..21 * 60 + 30, steady(0)));
+    // 72 over 21.5 hours.
+    assert_burn(&readings, "3.3153", "3.3823");
+}
+
+/// After an hour the new pace is there; halfway, half of it.
+#[test]
+fn a_pace_that_changed_an_hour_ago_shows_to_two_percent_and_half_of_it_after_half_an_hour() {
+    let mut account = Account::new();
+    let mut readings = account.minutes(0..20 * 60, steady(200));
+    readings.extend(account.minutes(20 * 60..21 * 60 + 2, steady(4_000)));
+    assert_burn(&readings[..20 * 60 + 30], "11.0", "13.0");
+    assert_burn(&readings, "23.52", "24.48");
+}
+
+/// 1.20 an hour, and 100 for numbers: a day later forgotten, until then a twenty-fourth of it is in the pace of the day.
+#[test]
+fn one_dear_thing_is_no_pace_of_the_hour() {
+    let mut account = Account::new();
+    let mut readings = account.minutes(0..26 * 60, steady(200));
+    account.balance -= 1_000_000;
+    readings.extend(account.minutes(26 * 60..26 * 60 + 30, steady(200)));
+    assert_burn(&readings, "1.2", "5.4");
+}
+
+/// Each ten minutes, give or take one: the hour still has five stretches or six, of which four or five count.
+#[test]
+fn at_intervals_of_ten_minutes_a_changed_pace_shows_after_an_hour_to_ten_percent() {
+    let mut account = Account::new();
+    let mut readings = account.minutes(0..20 * 60, steady(200));
+    readings.extend(account.minutes(20 * 60..21 * 60 + 15, steady(4_000)));
+    for offset in [9, 10, 11] {
+        let sparse: Vec<Reading> = readings.iter().rev().step_by(offset).rev().cloned().collect();
+        assert_burn(&sparse, "21.6", "26.4");
+    }
+}
+
+/// Read each hour the recent pace is not asked; the day's is exact.
+#[test]
+fn at_long_intervals_the_pace_of_the_day_counts_to_a_quarter_of_a_percent() {
+    let readings = Account::new().minutes(0..24 * 60, steady(710));
+    let hourly: Vec<Reading> = readings.into_iter().step_by(60).collect();
+    assert_burn(&hourly, "4.2494", "4.2706");
+}
+
+/// The clock was 90 minutes ahead and is put right; then all that it said of these 90 minutes is forgotten.
+#[test]
+fn a_clock_that_steps_back_changes_a_steady_pace_by_less_than_one_percent() {
+    let mut account = Account::new();
+    let mut all = account.minutes(0..10 * 60, steady(710));
+    all.extend(account.minutes(8 * 60 + 30..12 * 60, steady(710)));
+    // From right after it, too.
+    for end in [10 * 60 + 1, 10 * 60 + 20, 11 * 60, all.len()] {
+        assert_burn(&all[..end], "4.2174", "4.3026");
+    }
+}
+
+/// Six hours that never were look like idle ones: for half an hour the pace is too low by a quarter at most, as they are a
+/// quarter of the day; then it is that of the last hour.
+#[test]
+fn a_clock_that_steps_ahead_hides_a_quarter_of_the_pace_for_half_an_hour() {
+    let mut account = Account::new();
+    let mut all = account.minutes(0..24 * 60, steady(710));
+    all.extend(account.minutes(30 * 60..31 * 60, steady(710)));
+    assert_burn(&all[..24 * 60 + 10], "3.19", "4.30");
+    assert_burn(&all, "4.2174", "4.3026");
+}
+
+#[test]
+fn nothing_is_said_until_there_are_enough_readings_over_enough_time() {
+    let readings = Account::new().minutes(0..40, steady(710));
+    let forecast = |readings: &[Reading]| {
+        let now = readings.last().expect("a reading").at;
+        window(readings).forecast(Some(Decimal::TEN), now)
+    };
+    let none = |readings| Forecast { burn_per_hour: None, hours_left: None, readings };
+    assert_eq!(forecast(&readings[..29]), none(29));
+    assert!(forecast(&readings[..32]).hours_left.is_some());
+    // Over enough time, but too few.
+    let few: Vec<Reading> = readings.iter().step_by(9).cloned().collect();
+    assert_eq!(forecast(&few), none(5));
+    // Rises alone tell no pace.
+    let rises = Account::new().minutes(0..90, steady(-10));
+    assert_eq!(forecast(&rises), none(90));
+    assert_eq!(Window::default().forecast(Some(Decimal::TEN), at(0)), none(0));
+}
+
+#[test]
+fn what_burns_nothing_lasts_for_exactly_a_year_of_hours() {
+    let mut readings = Account::new().minutes(0..40, steady(0));
+    let now = readings[39].at;
+    let said = |readings: &[Reading], left: &str| {
+        let forecast = window(readings).forecast(Some(decimal(left)), now);
+        let text = |it: Option<Decimal>| it.expect("known").to_string();
+        (text(forecast.burn_per_hour), text(forecast.hours_left))
+    };
+    assert_eq!(said(&readings, "0.01"), ("0".to_owned(), "8760".to_owned()));
+    assert_eq!(said(&readings, "0.00").1, "0");
+    assert_eq!(said(&readings, "-3").1, "0");
+    readings = Account::new().minutes(0..40, steady(1));
+    assert_eq!(said(&readings, "1000000000").1, "8760");
+}
+
+#[test]
+fn hours_are_what_is_left_over_the_pace_rounded_down() {
+    let readings: Vec<Reading> = (0..61)
+        .map(|minute| reading(minute * MINUTE, tenths_of_mills(1_000_000 - minute * 500)))
+        .collect();
+    let forecast = window(&readings).forecast(Some(decimal("20.0")), at(HOUR));
+    assert_eq!(
+        forecast,
+        Forecast {
+            burn_per_hour: Some(decimal("3")),
+            hours_left: Some(decimal("6.66")),
+            readings: 61
+        }
+    );
+}
+
+#[test]
+fn what_is_left_is_the_available_credit_else_what_is_known() {
+    let mut reading = reading(0, decimal("-2.00"));
+    reading.available_credit = Some(decimal("48.00"));
+    reading.credit_limit = Some(decimal("50.00"));
+    assert_eq!(left(&reading), Some(decimal("48.00")));
+    reading.available_credit = None;
+    assert_eq!(left(&reading), Some(decimal("48.00")));
+    reading.credit_limit = None;
+    assert_eq!(left(&reading), Some(decimal("-2.00")));
+    reading.balance = None;
+    assert_eq!(left(&reading), None);
+}
+
+#[test]
+fn another_currency_begins_anew_and_a_reading_without_a_balance_is_left_out() {
+    let mut readings = Account::new().minutes(0..60, steady(710));
+    for reading in readings.iter_mut().skip(40) {
+        reading.currency = Some("EUR".to_owned());
+    }
+    let now = readings[59].at;
+    let forecast = window(&readings).forecast(None, now);
+    assert_eq!((forecast.burn_per_hour, forecast.readings), (None, 20));
+
+    let mut readings = Account::new().minutes(0..60, steady(710));
+    for reading in readings.iter_mut().skip(20).take(10) {
+        // A raised limit is no payment, and a balance that is not told no zero.
+        reading.balance = None;
+        reading.available_credit = Some(decimal("5000.00"));
+    }
+    assert_eq!(window(&readings).forecast(None, now).readings, 50);
+    assert_burn(&readings, "4.2174", "4.3026");
+}
+
+#[test]
+fn a_window_forgets_what_is_older_than_a_day() {
+    let mut account = Account::new();
+    let mut readings = account.minutes(0..24 * 60, steady(5_000));
+    readings.extend(account.minutes(24 * 60..49 * 60, steady(100)));
+    assert_burn(&readings, "0.594", "0.606");
+    assert!(window(&readings).points.len() <= 24 * 60 + 1);
+}
+
+proptest! {
+    /// Whatever the readings are: no negative pace, hours in bounds, no panic.
+    #[test]
+    fn a_forecast_is_never_negative_and_never_beyond_its_bounds(
+        moves in prop::collection::vec((-400_i64..4_000, -20_000_000_000_i64..20_000_000_000, 0_u32..6), 0..80),
+        left in -10_000_000_000_i64..10_000_000_000,
+    ) {
+        let (mut seconds, mut window) = (0, Window::default());
+        for (step, units, scale) in moves {
+            seconds += step;
+            window.take(&reading(seconds, Decimal::new(units, scale)));
+        }
+        let forecast = window.forecast(Some(tenths_of_mills(left)), at(seconds));
+        prop_assert!(forecast.burn_per_hour.is_none_or(|burn| burn >= Decimal::ZERO));
+        prop_assert!(forecast.hours_left.is_none_or(|hours| (Decimal::ZERO..=HOURS_MAX).contains(&hours)));
+        prop_assert_eq!(forecast.burn_per_hour.is_some(), forecast.hours_left.is_some());
+    }
+
+    /// Top-ups at any minutes, larger than what a gap may hide, and any readings missing but the last hour's: a steady pace
+    /// stays within 2 %.
+    #[test]
+    fn a_steady_pace_is_known_to_two_percent_whatever_is_paid_and_missing(
+        per_minute in 10_i64..50_000,
+        paid in prop::collection::btree_map(0_i64..360, 100_000_i64..10_000_000, 0..6),
+        missing in prop::collection::btree_set(0_i64..300, 0..200),
+    ) {
+        let mut account = Account::new();
+        let mut readings = Vec::new();
+        for minute in 0..361 {
+            let paid = paid.get(&minute).map_or(0, |paid| paid + per_minute * 301);
+            let read = account.minutes(minute..minute + 1, steady(per_minute - paid));
+            if !missing.contains(&minute) {
+                readings.extend(read);
+            }
+        }
+        let burn = burn(&readings).expect("enough");
+        let exact = tenths_of_mills(per_minute * 60);
+        let error = (burn - exact).abs() / exact;
+        prop_assert!(error <= decimal("0.02"), "{burn} {exact}");
+    }
+}

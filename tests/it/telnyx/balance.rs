@@ -1,1 +1,0 @@
-//! Readings of the balance, and what they ring.
