@@ -14,9 +14,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use mail_parser::MessageParser;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use self::sinks::Taken;
+use self::sinks::{Addresses, Taken};
 use super::log::{self, LogArgs};
 use super::send::{Signed, client, random_key};
 use super::{Exit, output, runtime};
@@ -24,7 +24,7 @@ use crate::app::{App, Listeners};
 use crate::clock::Clock;
 use crate::config;
 use crate::event;
-use crate::store::DeliveryState;
+use crate::store::{DeliveryState, Reading};
 use crate::tasks::Tasks;
 
 /// How long the notifications of the samples may take.
@@ -32,15 +32,19 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often it is looked whether they are done.
 const SETTLE_POLL: Duration = Duration::from_millis(20);
 /// The rules of the demo, by file: some of the ones tollbell ships.
-const RULES: [(&str, &str); 2] = [
+const RULES: [(&str, &str); 3] = [
+    ("balance.yaml", include_str!("../../../config/rules/balance.yaml")),
     ("spend.yaml", include_str!("../../../config/rules/spend.yaml")),
     ("fax.yaml", include_str!("../../../config/rules/fax.yaml")),
 ];
 /// What is sent, in this order.
 const SAMPLES: [&str; 4] =
     ["call.cost", "messaging-profile.spend-limit-reached", "fax.failed", "verify.delivered"];
+/// What is on the account: at first, below the rule's line, and after a payment.
+const BALANCES: [&str; 3] = ["180.00", "31.40", "200.00"];
 /// Metrics worth a look at the end.
-const SHOWN_METRICS: [&str; 4] = [
+const SHOWN_METRICS: [&str; 5] = [
+    "tollbell_available_credit",
     "tollbell_webhooks_received_total",
     "tollbell_webhooks_rejected_total",
     "tollbell_notifications_total",
@@ -68,15 +72,18 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     let key = random_key()?;
     let sink_tasks = Tasks::new();
     let (taken, mut arrived) = mpsc::channel(sinks::TAKEN_MAX);
-    let (mail, slack) = sinks::start(taken, &sink_tasks).await?;
-    let app = start(dir, &key, mail, slack).await?;
+    let [at_first, low, topped_up] = BALANCES;
+    let (balance, told) = watch::channel(at_first);
+    let sinks = sinks::start(taken, told, &sink_tasks).await?;
+    let app = start(dir, &key, sinks).await?;
     let url = format!("http://{}/webhooks/telnyx", app.public_addr);
     output::line("tollbell demo: the whole path on this machine, with a throw-away key\n");
     for (name, place) in [
         ("webhooks", url.clone()),
         ("metrics", format!("http://{}/metrics", app.private_addr)),
-        ("mail sink", format!("smtp://{mail}")),
-        ("slack sink", format!("http://{slack}")),
+        ("mail sink", format!("smtp://{}", sinks.mail)),
+        ("slack sink", format!("http://{}", sinks.slack)),
+        ("Telnyx API", format!("http://{}/v2", sinks.telnyx)),
     ] {
         output::line(&format!("  {name:10} {place}"));
     }
@@ -86,7 +93,15 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     settle(&app).await?;
     output::line("\n2. What rang\n");
     let rang = show_arrivals(&mut arrived);
-    output::line("3. What Prometheus scrapes\n");
+    output::line(&format!(
+        "3. The balance falls to {low} USD; tollbell reads it, no webhook tells\n"
+    ));
+    reading(&app, &balance, low).await?;
+    show_arrivals(&mut arrived);
+    output::line(&format!("4. Somebody pays: {topped_up} USD\n"));
+    reading(&app, &balance, topped_up).await?;
+    show_arrivals(&mut arrived);
+    output::line("5. What Prometheus scrapes\n");
     show_metrics(app.private_addr).await?;
     if args.keep {
         keep(dir, &key, &url, &mut arrived).await?;
@@ -96,12 +111,8 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     Ok(if clean && rang { Exit::Ok } else { Exit::Failed })
 }
 
-async fn start(
-    dir: &Path,
-    key: &SigningKey,
-    mail: SocketAddr,
-    slack: SocketAddr,
-) -> anyhow::Result<App> {
+async fn start(dir: &Path, key: &SigningKey, sinks: Addresses) -> anyhow::Result<App> {
+    let Addresses { mail, slack, telnyx } = sinks;
     let public_key = STANDARD.encode(key.verifying_key().to_bytes());
     for (name, rules) in RULES {
         std::fs::write(dir.join(name), rules)?;
@@ -113,9 +124,13 @@ accounts:
     public_keys: ["{public_key}"]
     labels: {{team: voice}}
     currency: USD
+    api_key: demo
+    api_url: http://{telnyx}/v2
+    balance: {{poll_interval: 1s}}
+    backfill: {{enabled: false}}
 store:
   url: "sqlite:{store}"
-rule_files: [spend.yaml, fax.yaml]
+rule_files: [balance.yaml, spend.yaml, fax.yaml]
 route:
   receiver: ops
   group_by: ['...']
@@ -191,6 +206,27 @@ async fn settle(app: &App) -> anyhow::Result<()> {
     tokio::time::timeout(SETTLE_TIMEOUT, settled)
         .await
         .context("the notifications did not arrive")?
+}
+
+/// Lets the balance be another, waits until it was read, and until all that is told.
+async fn reading(
+    app: &App,
+    balance: &watch::Sender<&'static str>,
+    amount: &'static str,
+) -> anyhow::Result<()> {
+    balance.send_replace(amount);
+    let read = async {
+        loop {
+            let last = app.store.last_readings().await?;
+            let text = |it: &Reading| it.available_credit.map(|credit| credit.to_string());
+            if last.iter().any(|reading| text(reading).as_deref() == Some(amount)) {
+                return anyhow::Ok(());
+            }
+            tokio::time::sleep(SETTLE_POLL).await;
+        }
+    };
+    tokio::time::timeout(SETTLE_TIMEOUT, read).await.context("the balance was not read")??;
+    settle(app).await
 }
 
 /// Shows what the sinks took; false when nothing did.
