@@ -181,7 +181,9 @@ fn cut(entry: &Value, id: String, size_bytes: usize, context: &Context<'_>) -> E
 fn delivery_id(entry: &Value, began: Option<Timestamp>, content: &str) -> String {
     match own_id(entry) {
         Some(id) => format!("delivery:{id}"),
-        None => format!("delivery:{}:{content}", began.map(|at| at.to_string()).unwrap_or_default()),
+        None => {
+            format!("delivery:{}:{content}", began.map(|at| at.to_string()).unwrap_or_default())
+        }
     }
 }
 

@@ -36,8 +36,18 @@ pub(super) async fn run(deps: Deps, settings: Arc<Settings>, client: Client, tas
         return;
     };
     let (runs, width, failures, said) = (0, plan::SLICE_MAX, 0, None);
-    let worker =
-        Worker { deps, settings, client, ours, max_age, covered: None, runs, width, failures, said };
+    let worker = Worker {
+        deps,
+        settings,
+        client,
+        ours,
+        max_age,
+        covered: None,
+        runs,
+        width,
+        failures,
+        said,
+    };
     tokio::select! {
         () = tasks.stopping() => {}
         _ = worker.work() => {}
@@ -109,6 +119,7 @@ impl Worker {
                     continue;
                 }
                 Slice::TooMany(found) => {
+                    self.deps.metrics.backfill_cut(&self.settings.account);
                     over += 1;
                     found
                 }

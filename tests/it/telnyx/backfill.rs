@@ -24,6 +24,7 @@ const PATH: &str = "/webhook_deliveries";
 const URL: &str = "https://hooks.example.com/webhooks/telnyx";
 const COVERED: &str = "tollbell_backfill_covered_timestamp_seconds{account=\"default\"}";
 const FETCHED: &str = "tollbell_backfilled_events_total{account=\"default\"}";
+const CUT: &str = "tollbell_backfill_slices_cut_total{account=\"default\"}";
 /// From the beginning of a run to that of the next one.
 const EVERY: Duration = Duration::from_mins(10);
 /// What is younger counts as not known yet.
@@ -360,6 +361,7 @@ async fn what_is_more_than_the_cap_is_read_in_smaller_slices() {
     let spread = found.iter().filter(|id| id.starts_with("spread")).count();
     assert_eq!((spread, found.len() - spread), (2500, 2000));
     assert_eq!(spends(&app).await, ["behind"]);
+    assert!(app.metric(CUT).await >= 1.0);
     app.stop().await;
 }
 
@@ -457,7 +459,8 @@ async fn nothing_is_asked_without_a_public_address_or_when_it_is_off() {
 
 #[tokio::test]
 async fn a_crash_at_any_request_doubles_and_skips_nothing() {
-    let entries = (0..24).map(|hour| missed(&format!("hour-{hour}"), ago(HOUR * hour + minutes(20))));
+    let entries =
+        (0..24).map(|hour| missed(&format!("hour-{hour}"), ago(HOUR * hour + minutes(20))));
     let log = Log::with(entries);
     let (api, hook) = (TelnyxApi::start().await, HttpSink::start().await);
     // The fourth request of each process hangs until that process is no more.
@@ -489,7 +492,9 @@ async fn a_crash_at_any_request_doubles_and_skips_nothing() {
 /// Rounds without `TOLLBELL_KILL_ROUNDS`.
 const KILL_ROUNDS: u64 = 12;
 /// Entries in the log of three days.
-const KILL_ENTRIES: u64 = 400;
+const KILL_ENTRIES: u64 = 1000;
+/// So many hours ago so much happened that an hour has several pages and batches.
+const KILL_BUSY: [u64; 3] = [69, 66, 60];
 
 const EACH: &str = "
 groups:
@@ -534,14 +539,16 @@ async fn kill_9_at_any_moment_doubles_and_skips_nothing() {
     let mut random = fastrand::Rng::with_seed(seed);
 
     let now = Clock::system().now();
-    // Half of them in one hour, on several pages; the others in all of the three days.
+    // Half of them in a few hours, the others in all of the three days.
     let mut at = |number: u64| {
-        let hours = if number % 2 == 0 { 40 * 3600..41 * 3600 } else { 60..71 * 3600 };
-        clock::sub(now, Duration::from_secs(random.u64(hours)))
+        let hours = random.choice(KILL_BUSY).unwrap();
+        let busy = hours * 3600..hours * 3600 + 3000;
+        let seconds = if number % 2 == 0 { busy } else { 60..71 * 3600 };
+        clock::sub(now, Duration::from_secs(random.u64(seconds)))
     };
     let entries = (0..KILL_ENTRIES).map(|number| missed(&format!("event-{number}"), at(number)));
     let mut log = Log::with(entries);
-    log.wait = Duration::from_millis(15);
+    log.wait = Duration::from_millis(5);
     let (api, hook) = (log.serve().await, HttpSink::start().await);
     let dir = tempfile::tempdir().unwrap();
     let service = service(dir.path(), &api, &hook);
@@ -549,7 +556,7 @@ async fn kill_9_at_any_moment_doubles_and_skips_nothing() {
     let mut progress = Vec::new();
     for _ in 0..rounds {
         // The instant of the crash, which is the point.
-        tokio::time::sleep(Duration::from_millis(random.u64(0..200))).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(0..250))).await;
         running.kill9();
         progress.push(api.requests(PATH).len());
         running = service.restart(running.addresses()).await;
@@ -581,7 +588,9 @@ async fn kill_9_at_any_moment_doubles_and_skips_nothing() {
     let mut rang: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for request in hook.requests("/hook") {
         let event = request.json()["alerts"][0]["labels"]["event_id"].as_str().unwrap().to_owned();
-        rang.entry(event).or_default().insert(request.header("idempotency-key").unwrap().to_owned());
+        rang.entry(event)
+            .or_default()
+            .insert(request.header("idempotency-key").unwrap().to_owned());
     }
     assert_eq!(rang.len(), expected.len(), "each of them rang");
     assert!(rang.values().all(|keys| keys.len() == 1), "and none of them twice");

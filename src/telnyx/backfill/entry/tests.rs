@@ -165,7 +165,8 @@ fn without_identity_the_delivery_s_is_taken_and_what_was_delivered_is_left_out()
 fn what_was_cut_is_unparsed() {
     let whole = webhook().to_string();
     let half: String = whole.chars().take(60).collect();
-    for webhook in [json!(half), json!(null), json!([1]), json!("a=b"), json!("\"text\""), json!(7)] {
+    for webhook in [json!(half), json!(null), json!([1]), json!("a=b"), json!("\"text\""), json!(7)]
+    {
         let event = read_one(&entry(&webhook, "failed")).expect("kept").event;
         assert_eq!((event.kind.as_str(), event.type_as_sent.as_str()), ("unparsed", ""));
         assert_eq!(event.id, "delivery:5b1c7b60-0000-4000-8000-00000000d001", "{webhook}");
@@ -210,7 +211,13 @@ fn what_is_too_old_is_left_out() {
 #[test]
 fn what_is_no_entry_is_left_out_and_oddities_are_taken() {
     for text in [
-        "null", "1", "\"x\"", "[]", "{}", r#"{"attempts": null}"#, r#"{"attempts": {}}"#,
+        "null",
+        "1",
+        "\"x\"",
+        "[]",
+        "{}",
+        r#"{"attempts": null}"#,
+        r#"{"attempts": {}}"#,
         r#"{"attempts": [null, 1, [], {}, {"http": 1}, {"http": {"request": null}}]}"#,
         r#"{"attempts": [{"http": {"request": {"url": 5}}}]}"#,
     ] {
