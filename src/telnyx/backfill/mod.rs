@@ -151,9 +151,10 @@ impl Worker {
         let Some(kept) = self.deps.store.place(account, SOURCE).await? else { return Ok(None) };
         let value: Value = serde_json::from_slice(&kept).unwrap_or_default();
         let covered = value.get("covered").and_then(event::time_of);
-        match covered {
-            Some(covered) => self.deps.metrics.backfilled_until(account, covered),
-            None => tracing::warn!(account, "how far the log was read is not known any more"),
+        if let Some(covered) = covered {
+            self.deps.metrics.backfilled_until(account, covered);
+        } else {
+            tracing::warn!(account, "how far the log was read is not known any more");
         }
         Ok(covered)
     }
