@@ -111,7 +111,7 @@ impl Worker {
         let run = Run::new(self.covered, now, self.max_age, self.runs);
         let (mut from, mut new, mut over) = (run.from, 0, 0_u32);
         while from < run.to {
-            let to = clock::add(from, self.width).min(run.to);
+            let to = run.slice_end(from, self.width);
             let may_halve = self.width > plan::SLICE_MIN;
             let found = match self.read(&run, from, to, may_halve).await? {
                 Slice::TooMany(_) if may_halve => {

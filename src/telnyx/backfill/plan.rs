@@ -75,6 +75,12 @@ impl Run {
         Self { from, to, any_status, began: now }
     }
 
+    /// The end of the slice that begins at `from`; a rest that is not worth a slice belongs to it.
+    pub(super) fn slice_end(&self, from: Timestamp, width: Duration) -> Timestamp {
+        let end = add(from, width);
+        if until(end, self.to) <= SLICE_MIN { self.to } else { end }
+    }
+
     /// Up to when all is known, once this run has read until `to`.
     pub(super) fn covered(&self, before: Option<Timestamp>, to: Timestamp) -> Timestamp {
         let settled = sub(self.began, SETTLE);
@@ -145,6 +151,17 @@ mod tests {
         let future = Run::new(Some(add(now, DAY)), now, DAY, 0);
         assert_eq!(future.from, at("11:30:00"));
         assert_eq!(future.covered(Some(add(now, DAY)), future.to), at("11:45:00.7"));
+    }
+
+    #[test]
+    fn slices_end_with_the_run_and_no_rest_is_left() {
+        let run = Run::new(None, at("12:00:00"), DAY, 0);
+        let end = |from: &str, width| run.slice_end(at(from), width);
+        assert_eq!(end("09:00:00", SLICE_MAX), at("10:00:00"));
+        assert_eq!(end("11:00:00", SLICE_MAX), run.to);
+        assert_eq!(end("11:30:00", SLICE_MAX), run.to);
+        assert_eq!(end("11:59:30", SLICE_MIN), at("11:59:40"));
+        assert_eq!(end("11:59:45", SLICE_MIN), run.to);
     }
 
     #[test]
