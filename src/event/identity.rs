@@ -50,10 +50,23 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex
 }
 
-/// The sender's id, or its hash where it could not be stored, logged or sent in a header.
+/// The sender's id, or its hash where it could not be stored, logged or sent in a header. A UUID is in small letters:
+/// Telnyx's log of deliveries writes in capitals what a webhook writes in small ones.
 fn bounded(id: &str) -> String {
+    if is_uuid(id) {
+        return id.to_ascii_lowercase();
+    }
     if id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control) {
         return id.to_owned();
     }
     format!("sha256:{}", sha256_hex(id.as_bytes()))
+}
+
+/// Whether it is a UUID with its hyphens, in letters of any size.
+fn is_uuid(id: &str) -> bool {
+    let digit = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    id.len() == 36 && id.bytes().enumerate().all(digit)
 }

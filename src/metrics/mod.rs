@@ -147,6 +147,8 @@ declare! {
     backfilled: IntCounterVec = "backfilled_events_total" ["account"];
     /// Up to when missed webhooks were looked for, in Unix seconds.
     backfilled_until: GaugeVec = "backfill_covered_timestamp_seconds" ["account"];
+    /// Parts of Telnyx's log that had more entries than are read; webhooks that were missed may be left out.
+    backfill_cut: IntCounterVec = "backfill_slices_cut_total" ["account"];
     /// Heartbeats, by what became of them: sent, failed, or withheld since something does not work.
     heartbeats: IntCounterVec = "heartbeats_total" ["outcome"];
     /// Whether the configuration on disk is the one in force.

@@ -121,6 +121,7 @@ impl Metrics {
         self.events_duplicate.with_label_values(&[account]);
         self.events_faulted.with_label_values(&[account]);
         self.backfilled.with_label_values(&[account]);
+        self.backfill_cut.with_label_values(&[account]);
         for product in CHARGED {
             self.spend_begins(&SpendRow::zero(account, product, USUAL_CURRENCY));
         }
@@ -150,6 +151,7 @@ impl Metrics {
         remove(&self.events_faulted, "account", &accounts);
         remove(&self.backfilled, "account", &accounts);
         remove(&self.backfilled_until, "account", &accounts);
+        remove(&self.backfill_cut, "account", &accounts);
         remove(&self.balance, "account", &accounts);
         remove(&self.available_credit, "account", &accounts);
         remove(&self.burn_per_hour, "account", &accounts);

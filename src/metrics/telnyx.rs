@@ -41,6 +41,11 @@ impl Metrics {
         self.backfilled_until.with_label_values(&[account]).set(seconds);
     }
 
+    /// A part of the log had more entries than are read.
+    pub fn backfill_cut(&self, account: &str) {
+        self.backfill_cut.with_label_values(&[account]).inc();
+    }
+
     /// A heartbeat was due: `sent`, `failed` or `withheld`.
     pub fn heartbeat(&self, outcome: &'static str) {
         self.heartbeats.with_label_values(&[outcome]).inc();

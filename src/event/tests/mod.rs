@@ -166,6 +166,12 @@ fn identity_is_the_senders_or_the_contents() {
         assert_eq!(event.id, read(wrap(odd)).id);
     }
     assert_ne!(read(wrap(r#""a\u0000b""#)).id, read(wrap(r#""a\nb""#)).id);
+    // A UUID is the same in letters of any size; nothing else is.
+    let capitals = r#""C9C0797E-901D-4349-A33C-C2C8F31A92C2""#;
+    assert_eq!(read(wrap(capitals)).id, "c9c0797e-901d-4349-a33c-c2c8f31a92c2");
+    for other in ["C9C0797E", "G9C0797E-901D-4349-A33C-C2C8F31A92C2"] {
+        assert_eq!(read(wrap(&format!("\"{other}\""))).id, other);
+    }
 }
 
 #[test]

@@ -38,6 +38,11 @@ impl TelnyxApi {
         self.sink.always(&format!("/v2{path}"), reply);
     }
 
+    /// The same, made from the request, such as from its query.
+    pub fn answer(&self, path: &str, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
+        self.sink.answer(&format!("/v2{path}"), answer);
+    }
+
     /// What the next requests of a path under `/v2` are answered with.
     pub fn next(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         self.sink.next(&format!("/v2{path}"), replies);

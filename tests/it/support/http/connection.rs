@@ -32,7 +32,7 @@ pub(super) async fn serve(state: Arc<State>, stream: TcpStream) {
     let mut stream = BufReader::new(stream);
     loop {
         let Ok(request) = read(&mut stream, number).await else { return };
-        let reply = state.reply_for(&request.path);
+        let reply = state.reply_for(&request);
         lock(&state.requests).push(request);
         if answer(&mut stream, reply).await.is_err() {
             return;

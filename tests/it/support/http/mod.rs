@@ -40,6 +40,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// The first parameter of this name in the query, decoded.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let mut pairs = form_urlencoded::parse(self.query.as_bytes());
+        pairs.find(|(other, _)| other == name).map(|(_, value)| value.into_owned())
+    }
+
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut named = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
@@ -58,11 +64,14 @@ impl Request {
     }
 }
 
-/// What one path answers: each of `next` once, then `always`.
+/// Makes the reply to a request.
+type Answer = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+/// What one path answers: each of `next` once, then what `always` makes.
 #[derive(Default)]
 struct Script {
     next: VecDeque<Reply>,
-    always: Option<Reply>,
+    always: Option<Answer>,
 }
 
 /// What the sink and its connections share.
@@ -75,13 +84,17 @@ struct State {
 }
 
 impl State {
-    /// The answer for a request to `path`; a path without a script answers 200 `ok`, as Slack does.
-    fn reply_for(&self, path: &str) -> Reply {
-        let mut scripts = lock(&self.scripts);
-        let reply = scripts
-            .get_mut(path)
-            .and_then(|script| script.next.pop_front().or_else(|| script.always.clone()));
-        reply.unwrap_or_else(Reply::ok)
+    /// The answer for a request; a path without a script answers 200 `ok`, as Slack does.
+    fn reply_for(&self, request: &Request) -> Reply {
+        let always = {
+            let mut scripts = lock(&self.scripts);
+            let Some(script) = scripts.get_mut(&request.path) else { return Reply::ok() };
+            if let Some(reply) = script.next.pop_front() {
+                return reply;
+            }
+            script.always.clone()
+        };
+        always.map_or_else(Reply::ok, |answer| answer(request))
     }
 }
 
@@ -114,7 +127,13 @@ impl HttpSink {
 
     /// What the path answers from now on, once [`HttpSink::next`] has no more for it.
     pub fn always(&self, path: &str, reply: Reply) {
-        lock(&self.state.scripts).entry(path.to_owned()).or_default().always = Some(reply);
+        self.answer(path, move |_request| reply.clone());
+    }
+
+    /// The same, made from the request, such as from its query.
+    pub fn answer(&self, path: &str, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
+        let always: Answer = Arc::new(answer);
+        lock(&self.state.scripts).entry(path.to_owned()).or_default().always = Some(always);
     }
 
     /// What the next requests of the path are answered with, one reply each.

@@ -64,3 +64,20 @@ async fn a_large_reply_comes_whole() {
     let reply = reqwest::Client::builder().no_proxy().build().unwrap().get(sink.url("/")).send();
     assert_eq!(reply.await.unwrap().bytes().await.unwrap().len(), 10 << 20);
 }
+
+#[tokio::test]
+async fn an_answer_can_be_made_from_the_query() {
+    let sink = HttpSink::start().await;
+    sink.answer("/list", |request| {
+        Reply::ok().body(request.parameter("page[number]").unwrap_or_default())
+    });
+    sink.next("/list", [Reply::status(503)]);
+    let client = client();
+    let mut seen = Vec::new();
+    for query in ["", "?page%5Bnumber%5D=1", "?a=b&page[number]=2"] {
+        let reply = client.get(sink.url(&format!("/list{query}"))).send().await.unwrap();
+        seen.push((reply.status().as_u16(), reply.text().await.unwrap()));
+    }
+    let expected = [(503, ""), (200, "1"), (200, "2")];
+    assert_eq!(seen, expected.map(|(status, text)| (status, text.to_owned())));
+}
