@@ -100,6 +100,9 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     show_arrivals(&mut arrived);
     output::line(&format!("4. Somebody pays: {topped_up} USD\n"));
     reading(&app, &balance, topped_up).await?;
+    // The all-clear comes by mail when its group may be told again, a second after the first notice.
+    show_until(&mut arrived, "[RESOLVED]").await?;
+    settle(&app).await?;
     show_arrivals(&mut arrived);
     output::line("5. What Prometheus scrapes\n");
     show_metrics(app.private_addr).await?;
@@ -227,6 +230,22 @@ async fn reading(
     };
     tokio::time::timeout(SETTLE_TIMEOUT, read).await.context("the balance was not read")??;
     settle(app).await
+}
+
+/// Shows what the sinks take until a mail with this text in its subject came.
+async fn show_until(
+    arrived: &mut mpsc::Receiver<Taken>,
+    subject: &'static str,
+) -> anyhow::Result<()> {
+    let shown = async {
+        while let Some(taken) = arrived.recv().await {
+            show_arrival(&taken);
+            if matches!(&taken, Taken::Mail { raw, .. } if raw.contains(subject)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(SETTLE_TIMEOUT, shown).await.context("the notifications did not arrive")
 }
 
 /// Shows what the sinks took; false when nothing did.

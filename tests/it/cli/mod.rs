@@ -348,10 +348,12 @@ fn demo_shows_mail_slack_and_metrics_without_anything_set_up() {
     let lines: Vec<&str> = said.lines().map(str::trim).collect();
     let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
     assert_eq!((count("200 "), count("401 ")), (5, 1), "{said}");
-    assert_eq!((count("mail to oncall@example.com: [FIRING]"), count("slack")), (2, 3), "{said}");
+    // Two webhooks and the low balance ring; Slack hears of its end and of the payment, too.
+    assert_eq!((count("mail to oncall@example.com: [FIRING]"), count("slack")), (3, 6), "{said}");
+    assert_eq!(count("mail to oncall@example.com: [RESOLVED] default: 31.40 USD left"), 1, "{said}");
     assert!(said.contains("50.04") && said.contains("What to do"), "{said}");
     for metric in [
-        "tollbell_notifications_total{integration=\"email\",receiver=\"oncall\"} 2",
+        "tollbell_notifications_total{integration=\"email\",receiver=\"oncall\"} 4",
         "tollbell_webhooks_rejected_total{account=\"default\",reason=\"bad_signature\"} 1",
     ] {
         assert!(said.contains(metric), "{metric} is not in\n{said}");
