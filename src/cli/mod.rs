@@ -99,6 +99,17 @@ enum Format {
     Json,
 }
 
+/// How rows are printed, by commands whose data belongs into a spreadsheet, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sheet {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
+}
+
 /// What a command ended with.
 enum Exit {
     Ok,

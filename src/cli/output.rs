@@ -81,6 +81,44 @@ pub(super) fn table_text(headings: &[&str], rows: &[Vec<String>]) -> String {
     [headings.to_vec()].into_iter().chain(cells).map(aligned).collect::<Vec<_>>().join("\n")
 }
 
+/// Prints rows under headings as CSV: quoted as in RFC 4180, each record on one line that ends with a line feed.
+#[expect(dead_code, reason = "the commands that use it are being written")]
+pub(super) fn csv(headings: &[&str], rows: &[Vec<String>]) {
+    line(&csv_text(headings, rows));
+}
+
+/// What [`csv`] prints.
+fn csv_text(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let record = |cells: Vec<&str>| cells.into_iter().map(csv_cell).collect::<Vec<_>>().join(",");
+    let cells = rows.iter().map(|row| row.iter().map(String::as_str).collect());
+    [headings.to_vec()].into_iter().chain(cells).map(record).collect::<Vec<_>>().join("\n")
+}
+
+/// One cell. What a spreadsheet would compute rather than show gets an apostrophe in front: a name that a stranger chose
+/// may be `=HYPERLINK(…)`. Numbers stay numbers, whatever their sign.
+fn csv_cell(text: &str) -> String {
+    let text = clean(text);
+    let computed = match text.trim_start().chars().next() {
+        Some('=' | '@' | '＝' | '＠' | '＋' | '－') => true,
+        Some('+' | '-') => !is_number(&text),
+        _ => false,
+    };
+    let text = if computed { format!("'{text}") } else { text };
+    let quoted = text.contains([',', '"']) || text.trim() != text;
+    if quoted { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+/// Digits with a sign, a point and an exponent, where there are such, and nothing else.
+fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = |text: &str| text.strip_prefix(['+', '-']).is_some_and(digits) || digits(text);
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) =
+        text.split_once(['e', 'E']).map_or((text, None), |(m, e)| (m, Some(e)));
+    let (whole, part) = mantissa.split_once('.').map_or((mantissa, None), |(w, p)| (w, Some(p)));
+    digits(whole) && part.is_none_or(digits) && exponent.is_none_or(unsigned)
+}
+
 /// Text from strangers on one line: what would steer the terminal, or turn the order of letters, becomes a blank.
 pub(super) fn clean(text: &str) -> String {
     let steers =
@@ -97,5 +135,36 @@ mod tests {
         let rows =
             [["é", "1", "\u{1b}[2Jx"], ["long", "", ""]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(table_text(&["A", "BB", "C"], &rows), "A     BB  C\né     1    [2Jx\nlong");
+    }
+
+    #[test]
+    fn csv_is_quoted_and_computes_nothing() {
+        for (cell, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"no\"", "\"say \"\"no\"\"\""),
+            (" blank ", "\" blank \""),
+            ("two\r\nlines", "two  lines"),
+            ("\u{1b}[2J", "\" [2J\""),
+            ("-12.50", "-12.50"),
+            ("+15550100", "+15550100"),
+            ("-1.5e-7", "-1.5e-7"),
+            ("1911.6248", "1911.6248"),
+            ("-", "'-"),
+            ("-.", "'-."),
+            ("-1.", "'-1."),
+            ("-1+cmd|' /C calc'!A0", "'-1+cmd|' /C calc'!A0"),
+            ("+1 555 0100", "'+1 555 0100"),
+            ("=1", "'=1"),
+            ("=HYPERLINK(\"http://x\",\"y\")", "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\""),
+            ("\t=1", "' =1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("＝1", "'＝1"),
+        ] {
+            assert_eq!(csv_cell(cell), expected, "{cell}");
+        }
+        let rows = [["a,b", "-1"], ["", "2"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(csv_text(&["NAME", "COST"], &rows), "NAME,COST\n\"a,b\",-1\n,2");
     }
 }
