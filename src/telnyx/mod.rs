@@ -5,7 +5,7 @@
 //! [`crate::event::Source`].
 //!
 //! - [`client`] speaks the REST API: deadlines, retries, pages, typed errors. [`endpoint`] lists every call that it can
-//!   make; none of them moves money.
+//!   make; none of them moves money. `retry` says what is tried again.
 //! - `poller` reads the balance, [`forecast`] says how long it lasts.
 //! - `backfill` fetches webhooks that were missed.
 //! - `reconcile` compares the charge ledger with Telnyx's detail records.
@@ -17,6 +17,7 @@ pub mod forecast;
 mod poller;
 mod backfill;
 mod reconcile;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;
