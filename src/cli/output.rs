@@ -82,7 +82,6 @@ pub(super) fn table_text(headings: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Prints rows under headings as CSV: quoted as in RFC 4180, each record on one line that ends with a line feed.
-#[expect(dead_code, reason = "the commands that use it are being written")]
 pub(super) fn csv(headings: &[&str], rows: &[Vec<String>]) {
     line(&csv_text(headings, rows));
 }
