@@ -33,7 +33,8 @@ pub(super) struct Args {
 /// What is shown of an invoice; empty where Telnyx tells nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Invoice {
-    invoice_id: String,
+    #[serde(rename = "invoice_id")]
+    id: String,
     period_start: String,
     period_end: String,
     paid: Option<bool>,
@@ -44,7 +45,7 @@ impl Invoice {
     fn read(item: &Value) -> Self {
         let text = |key: &str| cell(item.get(key));
         Self {
-            invoice_id: text("invoice_id"),
+            id: text("invoice_id"),
             period_start: text("period_start"),
             period_end: text("period_end"),
             paid: item.get("paid").and_then(Value::as_bool),
@@ -58,8 +59,8 @@ impl Invoice {
             Some(false) => "no",
             None => "",
         };
-        let Self { invoice_id, period_start, period_end, file_id, .. } = self.clone();
-        vec![period_start, period_end, paid.to_owned(), invoice_id, file_id]
+        let Self { id, period_start, period_end, file_id, .. } = self.clone();
+        vec![period_start, period_end, paid.to_owned(), id, file_id]
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// What is measured, such as cost,count; the cost by default
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "product")]
     metrics: Vec<String>,
-    /// By what it is broken out, such as direction,country_code; the day and the currency by default
+    /// By what it is broken out, such as direction,mcc; the day and the currency by default
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "product")]
     dimensions: Vec<String>,
     /// From so long ago, from the beginning of that day in UTC: 7d, 12w

@@ -84,7 +84,7 @@ async fn invoices_are_listed_newest_first_and_without_amounts() {
     let it = Setting::new().await;
     let newest = invoice("c", "2026-03-01", false);
     let older = [invoice("a", "2026-01-01", true), invoice("b", "2026-02-01", true)];
-    let pages = || [page(&[newest.clone()], 1, 2), page(&older, 2, 2)];
+    let pages = || [page(std::slice::from_ref(&newest), 1, 2), page(&older, 2, 2)];
     it.api.next("/invoices", pages());
     let ran = it.run(&["invoices"]).await;
     assert_eq!(ran.code, Some(0));
