@@ -231,7 +231,7 @@ mod tests {
             "api_key": "KEY-planted", "api_token": "TOKEN-planted", "api_user": "boss@example.com",
             "manager_account_id": "m1", "organization_name": "Shop", "rollup_billing": false,
             "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z",
-            "balance": {"balance": "-3.10", "available_credit": 96.90, "currency": "EUR", "api_key": "KEY-planted"},
+            "balance": {"balance": "-3.10", "available_credit": "96.90", "currency": "EUR", "api_key": "KEY-planted"},
         });
         let expected = json!({
             "id": "a1", "email": "shop@example.com", "organization_name": "Shop",
