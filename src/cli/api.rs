@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use serde_json::Value;
 
 use super::{ConfigArg, output};
 use crate::clock::Clock;
@@ -30,9 +31,19 @@ pub(super) fn load(config: &ConfigArg) -> Option<Config> {
 /// The account that is meant, with a client for it.
 pub(super) fn client(config: &Config, account: &AccountArg) -> anyhow::Result<(Settings, Client)> {
     let settings = choose(config, account.account.as_deref())?;
-    let observer = Arc::new(|_: &'static str, _: &str| ());
-    let client = Client::new(&settings, Clock::system(), observer);
-    Ok((settings, client.context("cannot set up the API client")?))
+    let client = client_of(&settings)?;
+    Ok((settings, client))
+}
+
+/// A client for this account, which tells of each attempt that fails: waits between attempts can be long.
+pub(super) fn client_of(settings: &Settings) -> anyhow::Result<Client> {
+    let observer = Arc::new(|endpoint: &'static str, code: &str| {
+        if !code.starts_with('2') {
+            output::progress(&format!("{endpoint}: {code} from Telnyx"));
+        }
+    });
+    let client = Client::new(settings, Clock::system(), observer);
+    client.context("cannot set up the API client")
 }
 
 fn choose(config: &Config, account: Option<&str>) -> anyhow::Result<Settings> {
@@ -67,5 +78,45 @@ pub(super) fn progress(what: &'static str) -> impl FnMut(&Page) {
         if page.pages > 1 {
             output::progress(&format!("{what}: page {} of {}", page.number, page.pages));
         }
+    }
+}
+
+/// A field of an answer as it stands there, a number by its source text; empty where there is none.
+pub(super) fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Rows for people: what is empty shows as `-`.
+pub(super) fn dashed(rows: &[Vec<String>]) -> Vec<Vec<String>> {
+    let dash = |cell: &String| if cell.is_empty() { "-".to_owned() } else { cell.clone() };
+    rows.iter().map(|row| row.iter().map(dash).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_keeps_the_source_text_of_a_number() {
+        for (json, expected) in [
+            ("1911.6248", "1911.6248"),
+            ("0.1", "0.1"),
+            ("0.10", "0.10"),
+            ("1911.62480000000000000000001", "1911.62480000000000000000001"),
+            ("-12.50", "-12.50"),
+            ("5e-05", "5e-05"),
+            ("\"0.0051\"", "0.0051"),
+            ("null", ""),
+            ("true", "true"),
+            ("[\"a\",1.0]", "[\"a\",1.0]"),
+        ] {
+            let value: Value = serde_json::from_str(json).expect("JSON");
+            assert_eq!(cell(Some(&value)), expected);
+        }
+        assert_eq!(cell(None), "");
     }
 }

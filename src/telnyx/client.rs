@@ -2,51 +2,32 @@
 //!
 //! Receives an [`Endpoint`] with its parameters. Promises the answer as JSON with every number's source text kept, or a
 //! typed error, within a bounded time: each attempt has a deadline, attempts are few, and waits between them are
-//! Telnyx's own (`Retry-After`, `x-ratelimit-reset`) or a growing backoff with full jitter. The key is read at each
-//! call, is sent to the configured address only, and appears in no text.
-//!
-//! | answer                  | again?                                                     |
-//! |-------------------------|------------------------------------------------------------|
-//! | 2xx                     | no                                                         |
-//! | 408, 409, 429, 5xx      | yes; calls that change something after 429 only            |
-//! | any other               | no                                                         |
-//! | none in time, or cut    | yes, unless the call changes something                     |
-//! | `x-should-retry`        | as it says, where a repeat is allowed at all               |
+//! Telnyx's own (`Retry-After`, `x-ratelimit-reset`) or a growing backoff with full jitter; `retry.rs` decides. The key
+//! is read at each call, is sent to the configured address only, and appears in no text. Never follows a redirect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, StatusCode};
-use secrecy::ExposeSecret as _;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::error::{ApiError, items};
+use super::retry::{Failed, again, pause, should_retry, wait_asked};
 use super::{Endpoint, Settings};
-use crate::clock::{self, Clock, until};
+use crate::clock::{self, Clock};
 use crate::http::{self, ClientError, describe};
 use crate::secret::Secret;
 
-/// Bound on one attempt.
+/// Bound on one attempt, from connecting to the last byte, when [`Client::patience`] sets no other.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Attempts of one call at most.
-const ATTEMPTS_MAX: u32 = 4;
-/// Longest wait before an attempt; when Telnyx asks for more, the call fails instead.
-const WAIT_MAX: Duration = Duration::from_mins(1);
-/// Upper bound of the first wait; it doubles with each attempt.
-const BACKOFF: Duration = Duration::from_millis(500);
 /// Largest answer, in bytes: a page of the log of deliveries holds 100 entries of some 50 kB at most.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Connections kept to Telnyx.
 const CONNECTIONS: usize = 2;
-/// A reset above this is a time in Unix seconds, not a number of seconds: Telnyx's pages say both.
-const EPOCH_MIN: f64 = 1e9;
-/// Where Telnyx says how many calls are left, and when there are more.
-const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-/// Where it overrules what the status says.
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Told of each attempt: the endpoint's name and the status, or `timeout` or `error`.
 pub type Observer = Arc<dyn Fn(&'static str, &str) + Send + Sync>;
@@ -59,6 +40,7 @@ pub struct Client {
     key: Secret,
     clock: Clock,
     observer: Observer,
+    attempt_timeout: Duration,
     /// No call before this: Telnyx said that none is left.
     not_before: Arc<Mutex<Timestamp>>,
 }
@@ -79,7 +61,7 @@ pub struct Page {
     pub items: Vec<Value>,
     /// Its number, from 1.
     pub number: u32,
-    /// How many there are, where Telnyx says; at least this one.
+    /// How many there are, where Telnyx says; else one more than this when it is full. At least this one.
     pub pages: u32,
     /// How many items there are on all pages, where Telnyx says.
     pub results: Option<u64>,
@@ -94,8 +76,16 @@ impl Client {
             key: settings.key.clone(),
             clock,
             observer,
+            attempt_timeout: ATTEMPT_TIMEOUT,
             not_before: Arc::new(Mutex::new(Timestamp::MIN)),
         })
+    }
+
+    /// The same client with another bound on one attempt, from connecting to the last byte; 20 s without it. Several
+    /// attempts may be made, with waits between them.
+    #[must_use]
+    pub fn patience(self, attempt: Duration) -> Self {
+        Self { attempt_timeout: attempt, ..self }
     }
 
     /// Asks for something that has no id in its path.
@@ -113,7 +103,8 @@ impl Client {
     ) -> Result<Value, ApiError> {
         let mut attempt = 1;
         loop {
-            self.obey_rate_limit(endpoint).await?;
+            let not_before = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+            self.clock.sleep_until(not_before).await;
             let error = match self.attempt(endpoint, id, query, body).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
@@ -135,21 +126,15 @@ impl Client {
         number: u32,
         size: u32,
     ) -> Result<Page, ApiError> {
-        let mut query = query.to_vec();
-        query.push(("page[number]", number.to_string()));
-        query.push(("page[size]", size.to_string()));
-        let mut answer = self.get(endpoint, &query).await?;
-        let meta = |key: &str| answer.get("meta").and_then(|meta| meta.get(key)?.as_u64());
-        let pages = meta("total_pages").and_then(|pages| u32::try_from(pages).ok());
-        let (pages, results) = (pages.unwrap_or(number).max(number), meta("total_results"));
-        match answer.get_mut("data").map(Value::take) {
-            Some(Value::Array(items)) => Ok(Page { items, number, pages, results }),
-            _ => Err(unreadable(endpoint, "there is no list under data")),
-        }
+        self.turn(endpoint, query, number, size).await.map(|(page, _told)| page)
     }
 
-    /// All items of a list, `pages_max` pages at most; `progress` is told of each page as it comes. The last page that was
-    /// read tells by `number < pages` that there were more.
+    /// All items of a list, `pages_max` pages at most, and whether these are all; `progress` is told of each page as it
+    /// comes.
+    ///
+    /// A list that changes while it is read may give an item twice, or not at all. Where Telnyx does not say how many
+    /// pages there are, a full page makes us ask for one more, until one repeats the page before it. An empty page is the
+    /// last, whatever Telnyx says.
     pub async fn list(
         &self,
         endpoint: &Endpoint,
@@ -158,10 +143,15 @@ impl Client {
         pages_max: u32,
         mut progress: impl FnMut(&Page),
     ) -> Result<(Vec<Value>, bool), ApiError> {
-        let mut items = Vec::new();
+        let mut items: Vec<Value> = Vec::new();
         let mut number = 1;
         loop {
-            let mut page = self.page(endpoint, query, number, size).await?;
+            let (mut page, told) = self.turn(endpoint, query, number, size).await?;
+            // An endpoint without pages answers alike whatever page is asked for.
+            let repeated = number > 1 && !told && items.ends_with(&page.items);
+            if page.items.is_empty() || repeated {
+                return Ok((items, true));
+            }
             progress(&page);
             items.append(&mut page.items);
             if number >= page.pages {
@@ -174,20 +164,19 @@ impl Client {
         }
     }
 
-    async fn obey_rate_limit(&self, endpoint: &Endpoint) -> Result<(), ApiError> {
-        let not_before = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = until(self.clock.now(), not_before);
-        if wait > WAIT_MAX {
-            let (status, items) = (StatusCode::TOO_MANY_REQUESTS.as_u16(), Vec::new());
-            return Err(ApiError::Refused {
-                endpoint: endpoint.name,
-                status,
-                items,
-                after: Some(wait),
-            });
-        }
-        self.clock.sleep_until(not_before).await;
-        Ok(())
+    async fn turn(
+        &self,
+        endpoint: &Endpoint,
+        query: Query<'_>,
+        number: u32,
+        size: u32,
+    ) -> Result<(Page, bool), ApiError> {
+        let mut query = query.to_vec();
+        query.push(("page[number]", number.to_string()));
+        query.push(("page[size]", size.to_string()));
+        let answer = self.get(endpoint, &query).await?;
+        page_of(answer, number, size)
+            .ok_or_else(|| unreadable(endpoint, "there is no list under data"))
     }
 
     async fn attempt(
@@ -197,34 +186,17 @@ impl Client {
         query: Query<'_>,
         body: Option<&Value>,
     ) -> Result<Value, Failed> {
-        let name = endpoint.name;
-        let key = self.key.read().map_err(|error| ApiError::Key {
-            detail: format!("cannot be read: {}", error.kind()),
-        })?;
-        let key = key.expose_secret();
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_malformed| ApiError::Key { detail: "not a key".to_owned() })?;
-        bearer.set_sensitive(true);
-        let url = address(&self.url, endpoint, id, query)
-            .ok_or_else(|| unreadable(endpoint, "the address is no URL"))?;
-        let mut request =
-            self.http.request(endpoint.method.clone(), url).header(AUTHORIZATION, bearer);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        let answered = async {
-            let mut response = request.send().await?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            let mut bytes = Vec::new();
-            while let Some(chunk) = response.chunk().await? {
-                bytes.extend_from_slice(&chunk);
-                if bytes.len() > BODY_BYTES_MAX {
-                    break;
-                }
-            }
-            Ok((status, headers, bytes))
+        let key = self.key()?;
+        let url = address(&self.url, endpoint, id, query)?;
+        let request = self.http.request(endpoint.method.clone(), url);
+        let request = request.header(AUTHORIZATION, bearer(&key)?).header(ACCEPT, JSON);
+        let request = request.timeout(self.attempt_timeout);
+        let request = match body {
+            Some(body) => request.header(CONTENT_TYPE, JSON).body(body.to_string()),
+            None => request,
         };
-        let (status, headers, bytes) = answered.await.map_err(|error: reqwest::Error| {
+        let name = endpoint.name;
+        let answer = exchange(request).await.map_err(|error| {
             let timeout = error.is_timeout();
             (self.observer)(name, if timeout { "timeout" } else { "error" });
             if timeout {
@@ -233,94 +205,100 @@ impl Client {
                 ApiError::Connect { endpoint: name, detail: describe(error) }
             }
         })?;
-        (self.observer)(name, status.as_str());
+        (self.observer)(name, answer.status.as_str());
         let now = self.clock.now();
-        self.heed(&headers, now);
-        if bytes.len() > BODY_BYTES_MAX {
+        if let Some(pause) = pause(&answer.headers, answer.status, now) {
+            let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+            *not_before = (*not_before).max(clock::add(now, pause));
+        }
+        answer.read(endpoint, key.expose_secret(), now)
+    }
+
+    fn key(&self) -> Result<SecretString, ApiError> {
+        self.key.read().map_err(|error| {
+            // Our own words have no kind.
+            let detail = match error.kind() {
+                std::io::ErrorKind::Other => error.to_string(),
+                kind => kind.to_string(),
+            };
+            ApiError::Key { detail: format!("cannot be read: {detail}") }
+        })
+    }
+}
+
+/// What came back, of whatever status.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// One chunk more than [`BODY_BYTES_MAX`] at most.
+    body: Vec<u8>,
+}
+
+async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+    let mut response = request.send().await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > BODY_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(Answer { status, headers, body })
+}
+
+impl Answer {
+    fn read(&self, endpoint: &Endpoint, key: &str, now: Timestamp) -> Result<Value, Failed> {
+        let large = self.body.len() > BODY_BYTES_MAX;
+        let json = if large { Ok(Value::Null) } else { serde_json::from_slice(&self.body) };
+        if !self.status.is_success() {
+            let error = ApiError::Refused {
+                endpoint: endpoint.name,
+                status: self.status.as_u16(),
+                items: items(&json.unwrap_or_default(), key),
+                after: wait_asked(&self.headers, self.status, now),
+            };
+            return Err(Failed { error, should_retry: should_retry(&self.headers) });
+        }
+        if large {
             return Err(unreadable(endpoint, &format!("larger than {BODY_BYTES_MAX} bytes")).into());
         }
-        let json: Result<Value, serde_json::Error> = serde_json::from_slice(&bytes);
-        if status.is_success() {
-            return match json {
-                Ok(answer) => Ok(answer),
-                Err(_) if bytes.trim_ascii().is_empty() => Ok(Value::Null),
-                Err(error) => Err(unreadable(endpoint, &place(&error)).into()),
-            };
+        match json {
+            Ok(answer) => Ok(answer),
+            Err(_) if self.body.trim_ascii().is_empty() => Ok(Value::Null),
+            Err(error) => Err(unreadable(endpoint, &place(&error)).into()),
         }
-        let after = wait_asked(&headers, status, now);
-        let items = items(&json.unwrap_or_default(), key);
-        let error = ApiError::Refused { endpoint: name, status: status.as_u16(), items, after };
-        Err(Failed { error, should_retry: should_retry(&headers) })
-    }
-
-    /// Remembers when there are calls again, once Telnyx says that none is left.
-    fn heed(&self, headers: &HeaderMap, now: Timestamp) {
-        let none_left = headers.get(RATE_REMAINING).is_some_and(|left| left.as_bytes() == b"0");
-        let Some(wait) = reset(headers, now).filter(|_| none_left) else { return };
-        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
-        *not_before = (*not_before).max(clock::add(now, wait.min(http::RETRY_AFTER_MAX)));
     }
 }
 
-/// An attempt that gave no answer.
-struct Failed {
-    error: ApiError,
-    /// What Telnyx says of a repeat, where it does.
-    should_retry: Option<bool>,
+/// The header that shows who asks. A key is one word; more is a file that holds something else.
+fn bearer(key: &SecretString) -> Result<HeaderValue, ApiError> {
+    let key = key.expose_secret();
+    let no_key = |detail: &str| ApiError::Key { detail: detail.to_owned() };
+    if key.is_empty() {
+        return Err(no_key("it is empty"));
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(no_key("it is not one word of ASCII"));
+    }
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {key}"))
+        .map_err(|_malformed| no_key("it cannot stand in a header"))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }
 
-impl From<ApiError> for Failed {
-    fn from(error: ApiError) -> Self {
-        Self { error, should_retry: None }
-    }
-}
-
-/// How long to wait before the next attempt; `None` when there is to be none. `random` is from 0 until 1.
-fn again(failed: &Failed, method: &Method, attempt: u32, random: f64) -> Option<Duration> {
-    if attempt >= ATTEMPTS_MAX {
-        return None;
-    }
-    let (transient, limited, after) = match &failed.error {
-        ApiError::Refused { status, after, .. } => {
-            (matches!(status, 408 | 409 | 429 | 500..), *status == 429, *after)
-        }
-        ApiError::Timeout { .. } | ApiError::Connect { .. } => (true, false, None),
-        ApiError::Unreadable { .. } | ApiError::Key { .. } => (false, false, None),
+/// The page that an answer holds, and whether Telnyx says how many there are; `None` when there is no list.
+fn page_of(mut answer: Value, number: u32, size: u32) -> Option<(Page, bool)> {
+    let meta = |key: &str| answer.get("meta").and_then(|meta| meta.get(key)?.as_u64());
+    let (told, results) = (meta("total_pages"), meta("total_results"));
+    let Value::Array(items) = answer.get_mut("data")?.take() else { return None };
+    let full = usize::try_from(size).is_ok_and(|size| items.len() >= size);
+    let pages = match told {
+        Some(pages) => u32::try_from(pages).unwrap_or(u32::MAX).max(number),
+        None if full => number.saturating_add(1),
+        None => number,
     };
-    // What was refused for its rate was not done. Of all else that cannot be known.
-    let repeatable = *method == Method::GET || limited;
-    if !(repeatable && failed.should_retry.unwrap_or(transient)) {
-        return None;
-    }
-    let backoff = (BACKOFF * 2_u32.pow(attempt - 1)).mul_f64(random);
-    let wait = after.unwrap_or_default().max(backoff);
-    (wait <= WAIT_MAX).then_some(wait)
-}
-
-/// The wait that a refusal asks for: `Retry-After`, else for a 429 the time of the rate limit's reset.
-fn wait_asked(headers: &HeaderMap, status: StatusCode, now: Timestamp) -> Option<Duration> {
-    let asked = headers.get(RETRY_AFTER).and_then(|value| http::retry_after(value, now));
-    asked.or_else(|| reset(headers, now).filter(|_| status == StatusCode::TOO_MANY_REQUESTS))
-}
-
-/// `x-ratelimit-reset`: seconds from now, or a time in Unix seconds.
-fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RATE_RESET)?.to_str().ok()?;
-    let number: f64 = text.trim().parse().ok()?;
-    if !number.is_finite() || number < 0.0 {
-        return None;
-    }
-    let seconds =
-        if number > EPOCH_MIN { number - now.as_duration().as_secs_f64() } else { number };
-    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(http::RETRY_AFTER_MAX))
-}
-
-fn should_retry(headers: &HeaderMap) -> Option<bool> {
-    match headers.get(SHOULD_RETRY)?.as_bytes() {
-        b"true" => Some(true),
-        b"false" => Some(false),
-        _ => None,
-    }
+    Some((Page { items, number, pages, results }, told.is_some()))
 }
 
 /// The endpoint's address. The id is one segment, whatever is in it.
@@ -329,19 +307,29 @@ fn address(
     endpoint: &Endpoint,
     id: Option<&str>,
     query: Query<'_>,
-) -> Option<reqwest::Url> {
-    let mut url = reqwest::Url::parse(base).ok()?;
+) -> Result<reqwest::Url, ApiError> {
+    let no_call =
+        |detail: &str| ApiError::Unsendable { endpoint: endpoint.name, detail: detail.to_owned() };
+    let mut url = reqwest::Url::parse(base).map_err(|_malformed| no_call("api_url is no URL"))?;
     {
-        let mut segments = url.path_segments_mut().ok()?;
+        let mut segments =
+            url.path_segments_mut().map_err(|()| no_call("api_url cannot have a path"))?;
         segments.pop_if_empty();
         for segment in endpoint.path.split('/').filter(|segment| !segment.is_empty()) {
-            segments.push(if segment == "{id}" { id? } else { segment });
+            if segment != "{id}" {
+                segments.push(segment);
+                continue;
+            }
+            // Some of these vanish from a path: the call would then be for all that has ids.
+            let fits = |id: &str| !matches!(id, "" | "." | "..") && !id.contains(char::is_control);
+            let id = id.filter(|id| fits(id));
+            segments.push(id.ok_or_else(|| no_call("there is no id that fits"))?);
         }
     }
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
-    Some(url)
+    Ok(url)
 }
 
 fn unreadable(endpoint: &Endpoint, detail: &str) -> ApiError {
@@ -351,4 +339,142 @@ fn unreadable(endpoint: &Endpoint, detail: &str) -> ApiError {
 /// Where JSON broke off, without quoting it.
 fn place(error: &serde_json::Error) -> String {
     format!("no JSON at line {}, column {}", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_segment_whatever_is_in_it() {
+        let delete = &Endpoint::NOTIFICATION_CHANNEL_DELETE;
+        let url = |id| address("https://api.telnyx.com/v2", delete, id, &[]);
+        let base = "https://api.telnyx.com/v2/notification_channels/";
+        for (id, segment) in [
+            ("12455643-3cf1-4683-ad23-1cd32f7d5e0a", "12455643-3cf1-4683-ad23-1cd32f7d5e0a"),
+            ("1293384261075731499", "1293384261075731499"),
+            ("a/b", "a%2Fb"),
+            ("../balance", "..%2Fbalance"),
+            ("/", "%2F"),
+            ("a?b=c#d", "a%3Fb=c%23d"),
+            ("%2e%2e", "%252e%252e"),
+            ("{id}", "%7Bid%7D"),
+            ("a b\u{e9}", "a%20b%C3%A9"),
+            ("\\", "%5C"),
+        ] {
+            let url = url(Some(id)).expect("a URL");
+            assert_eq!(url.as_str(), format!("{base}{segment}"), "{id}");
+        }
+        for id in [None, Some(""), Some("."), Some(".."), Some(".\t."), Some("\n"), Some("a\r")] {
+            let error = url(id).expect_err("no such call");
+            let said = error.to_string();
+            assert_eq!(
+                said, "notification_channels: cannot be asked: there is no id that fits",
+                "{id:?}"
+            );
+            assert_eq!(error.reason(), "client");
+        }
+    }
+
+    #[test]
+    fn the_base_keeps_its_path_and_the_query_is_encoded() {
+        let query = [("filter[status][eq]", "a&b=c".to_owned()), ("page[size]", "2".to_owned())];
+        for (base, expected) in [
+            ("https://api.telnyx.com/v2", "https://api.telnyx.com/v2/webhook_deliveries"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/webhook_deliveries"),
+            ("http://mock/a/b/", "http://mock/a/b/webhook_deliveries"),
+        ] {
+            let url = |query| address(base, &Endpoint::WEBHOOK_DELIVERIES, None, query);
+            assert_eq!(url(&[]).expect("a URL").as_str(), expected);
+            let url = url(&query).expect("a URL");
+            assert_eq!(url.query(), Some("filter%5Bstatus%5D%5Beq%5D=a%26b%3Dc&page%5Bsize%5D=2"));
+        }
+        let error = address("mailto:me", &Endpoint::BALANCE, None, &[]).expect_err("no base");
+        assert_eq!(error.to_string(), "balance: cannot be asked: api_url cannot have a path");
+    }
+
+    #[test]
+    fn a_key_is_one_word() {
+        let key = |text: &str| bearer(&SecretString::from(text.to_owned()));
+        let header = key("KEY0123_abc").expect("a key");
+        assert!(header.is_sensitive() && header.as_bytes() == b"Bearer KEY0123_abc");
+        for (text, why) in [
+            ("", "it is empty"),
+            ("KEY0 abc", "it is not one word of ASCII"),
+            ("KEY0\nX-Other: 1", "it is not one word of ASCII"),
+            ("KEY0\u{e9}", "it is not one word of ASCII"),
+        ] {
+            let error = key(text).expect_err("no key");
+            assert_eq!(error.to_string(), format!("the API key cannot be used: {why}"));
+            assert_eq!(error.reason(), "key");
+        }
+    }
+
+    #[test]
+    fn a_page_knows_how_many_there_are_or_guesses_by_its_size() {
+        let page = |answer: Value, number, size| {
+            let (page, told) = page_of(answer, number, size)?;
+            Some((page.items.len(), page.pages, page.results, told))
+        };
+        let meta = json!({"page_number": 1, "total_pages": 3, "total_results": 5});
+        for (answer, number, expected) in [
+            (json!({"data": [1, 2], "meta": meta}), 1, Some((2, 3, Some(5), true))),
+            (json!({"data": [1], "meta": meta}), 7, Some((1, 7, Some(5), true))),
+            (json!({"data": [], "meta": {"total_pages": 0}}), 1, Some((0, 1, None, true))),
+            (
+                json!({"data": [], "meta": {"total_pages": 1_u64 << 40}}),
+                1,
+                Some((0, u32::MAX, None, true)),
+            ),
+            (json!({"data": [1, 2]}), 1, Some((2, 2, None, false))),
+            (json!({"data": [1]}), 2, Some((1, 2, None, false))),
+            (json!({"data": [1], "meta": {"total_pages": "3"}}), 1, Some((1, 1, None, false))),
+            (json!({"data": [1], "meta": []}), 1, Some((1, 1, None, false))),
+            (json!({"data": {}}), 1, None),
+            (json!({"data": null}), 1, None),
+            (json!({}), 1, None),
+            (json!([]), 1, None),
+            (Value::Null, 1, None),
+        ] {
+            assert_eq!(page(answer.clone(), number, 2), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_json_or_tells_why_not_without_quoting_it() {
+        let read = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).expect("status");
+            let answer = Answer { status, headers: HeaderMap::new(), body: body.into() };
+            answer.read(&Endpoint::BALANCE, "KEY0", Timestamp::UNIX_EPOCH).map_err(|it| it.error)
+        };
+        assert_eq!(read(200, "{\"a\": 1.10}").expect("JSON").to_string(), r#"{"a":1.10}"#);
+        assert_eq!(read(204, "").expect("nothing"), Value::Null);
+        assert_eq!(read(200, " \r\n").expect("nothing"), Value::Null);
+        for (body, said) in [
+            (
+                "<html>secret</html>",
+                "balance: the answer cannot be read: no JSON at line 1, column 1",
+            ),
+            (
+                "{\"data\": \"secr",
+                "balance: the answer cannot be read: no JSON at line 1, column 14",
+            ),
+        ] {
+            assert_eq!(read(200, body).expect_err("no JSON").to_string(), said);
+        }
+        let large = "1".repeat(BODY_BYTES_MAX + 1);
+        let error = read(200, &large).expect_err("too large");
+        assert_eq!(
+            error.to_string(),
+            "balance: the answer cannot be read: larger than 16777216 bytes"
+        );
+        assert_eq!(read(503, &large).expect_err("down").to_string(), "balance: status 503");
+        assert_eq!(read(502, "<html>").expect_err("down").to_string(), "balance: status 502");
+        let body = r#"{"errors": [{"code": "10009", "title": "Authentication failed"}]}"#;
+        let error = read(401, body).expect_err("refused");
+        assert_eq!(error.to_string(), "balance: status 401 (10009 Authentication failed)");
+        assert_eq!((error.status(), error.reason()), (Some(401), "auth"));
+    }
 }

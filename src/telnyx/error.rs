@@ -49,6 +49,14 @@ pub enum ApiError {
         /// One line, without values of the answer.
         detail: String,
     },
+    /// There is no such call: an id that cannot stand in an address.
+    #[error("{endpoint}: cannot be asked: {detail}")]
+    Unsendable {
+        /// Name of the endpoint.
+        endpoint: &'static str,
+        /// One line, without the id.
+        detail: String,
+    },
     /// The API key cannot be read from its file, or cannot be a key.
     #[error("the API key cannot be used: {detail}")]
     Key {
@@ -74,7 +82,7 @@ impl ApiError {
             Self::Refused { status: 401 | 403, .. } => "auth",
             Self::Refused { status: 429, .. } => "rate_limited",
             Self::Refused { status: 500.., .. } => "server",
-            Self::Refused { .. } => "client",
+            Self::Refused { .. } | Self::Unsendable { .. } => "client",
             Self::Timeout { .. } => "timeout",
             Self::Connect { .. } => "connect",
             Self::Unreadable { .. } => "unreadable",
@@ -106,7 +114,8 @@ impl fmt::Display for Items<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let said: Vec<String> =
             self.0.iter().map(|item| format!("{} {}", item.code, item.title)).collect();
-        match said.join("; ").trim() {
+        let said: Vec<&str> = said.iter().map(|item| item.trim()).collect();
+        match said.join("; ").as_str() {
             "" => Ok(()),
             said => write!(f, " ({said})"),
         }
@@ -126,4 +135,101 @@ pub(super) fn items(body: &Value, secret: &str) -> Vec<ErrorItem> {
         .filter(|item| !(item.code.is_empty() && item.title.is_empty()))
         .take(ITEMS_MAX)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(body: &Value) -> Vec<(String, String)> {
+        items(body, "KEY0-secret").into_iter().map(|item| (item.code, item.title)).collect()
+    }
+
+    #[test]
+    fn error_items_are_read_whatever_their_types() {
+        let body = json!({"errors": [
+            {"code": "10011", "title": "Too many requests", "detail": "not kept", "source": {"pointer": "/base"}},
+            {"code": 10015, "title": "Bad\r\n\u{202e}request"},
+            {"code": "75499"},
+            {"title": "Only a title"},
+            {"code": null, "title": ["no text"]},
+            "no object",
+            null,
+            {},
+        ]});
+        let expected = [
+            ("10011", "Too many requests"),
+            ("10015", "Bad request"),
+            ("75499", ""),
+            ("", "Only a title"),
+        ];
+        assert_eq!(said(&body), expected.map(|(code, title)| (code.to_owned(), title.to_owned())));
+        for body in [
+            json!({}),
+            json!([]),
+            json!(null),
+            json!({"errors": {}}),
+            json!({"errors": "Unauthorized"}),
+            json!({"error": "Unauthorized"}),
+        ] {
+            assert_eq!(said(&body), [], "{body}");
+        }
+    }
+
+    #[test]
+    fn error_items_are_few_short_and_hold_no_key() {
+        let item = json!({"code": "1", "title": "x".repeat(10_000)});
+        let found = said(&json!({"errors": vec![item; 100]}));
+        assert_eq!(found.len(), ITEMS_MAX);
+        assert!(found.iter().all(|(_, title)| title.chars().count() <= ITEM_CHARACTERS));
+        // Where it is cut, a part of the key could be left.
+        let title = format!("{}KEY0-secret is not valid", "x".repeat(ITEM_CHARACTERS - 5));
+        let found = said(&json!({"errors": [{"code": "KEY0-secret", "title": title}]}));
+        let [(code, title)] = found.as_slice() else { panic!("{found:?}") };
+        assert!(code == "***" && !title.contains("KEY0"), "{code} {title}");
+    }
+
+    #[test]
+    fn an_error_reads_as_one_line_and_has_one_word() {
+        let endpoint = "invoices";
+        let detail = || "why".to_owned();
+        let refused = |status, items| ApiError::Refused { endpoint, status, items, after: None };
+        let item = |code: &str, title: &str| ErrorItem { code: code.into(), title: title.into() };
+        for (error, text, reason, status) in [
+            (refused(404, Vec::new()), "invoices: status 404", "client", Some(404)),
+            (
+                refused(403, vec![item("10010", "Authorization failed"), item("", "And more")]),
+                "invoices: status 403 (10010 Authorization failed; And more)",
+                "auth",
+                Some(403),
+            ),
+            (
+                refused(429, vec![item("10011", "")]),
+                "invoices: status 429 (10011)",
+                "rate_limited",
+                Some(429),
+            ),
+            (refused(503, Vec::new()), "invoices: status 503", "server", Some(503)),
+            (ApiError::Timeout { endpoint }, "invoices: no answer in time", "timeout", None),
+            (ApiError::Connect { endpoint, detail: detail() }, "invoices: why", "connect", None),
+            (
+                ApiError::Unreadable { endpoint, detail: detail() },
+                "invoices: the answer cannot be read: why",
+                "unreadable",
+                None,
+            ),
+            (
+                ApiError::Unsendable { endpoint, detail: detail() },
+                "invoices: cannot be asked: why",
+                "client",
+                None,
+            ),
+            (ApiError::Key { detail: detail() }, "the API key cannot be used: why", "key", None),
+        ] {
+            assert_eq!(error.to_string(), text);
+            assert_eq!((error.reason(), error.status()), (reason, status), "{text}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! [`crate::event::Source`].
 //!
 //! - [`client`] speaks the REST API: deadlines, retries, pages, typed errors. [`endpoint`] lists every call that it can
-//!   make; none of them moves money.
+//!   make; none of them moves money. `retry` says what is tried again.
 //! - `poller` asks for the balance, `balance` reads the answer, [`forecast`] says how long it lasts.
 //! - `backfill` fetches webhooks that were missed.
 //! - [`charges`] reads what was charged in all, for `spend --compare`.
@@ -22,6 +22,7 @@ mod balance;
 mod poller;
 mod backfill;
 mod reconcile;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,13 +25,15 @@ use crate::clock;
 use crate::store::{Feed, StoreError};
 use crate::tasks::Tasks;
 
+/// Bound on one attempt; a call makes a few. Shorter than elsewhere, so that a Telnyx that hangs is noticed in minutes.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// First wait after the store failed; it doubles with each further failure.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 /// Longest of these waits.
 const STORE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(deps: Deps, settings: Arc<Settings>, client: Client, tasks: Tasks) {
-    let poller = Poller { deps, settings, client };
+    let poller = Poller { deps, settings, client: client.patience(PATIENCE) };
     tokio::select! {
         () = tasks.stopping() => {}
         never = poller.work() => match never {},

@@ -90,7 +90,7 @@ fn is_no(error: &ApiError) -> bool {
 fn may_be_done(error: &ApiError) -> bool {
     match error {
         ApiError::Refused { status, .. } => *status >= 500,
-        ApiError::Key { .. } => false,
+        ApiError::Key { .. } | ApiError::Unsendable { .. } => false,
         ApiError::Timeout { .. } | ApiError::Connect { .. } | ApiError::Unreadable { .. } => true,
     }
 }

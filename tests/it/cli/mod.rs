@@ -350,7 +350,11 @@ fn demo_shows_mail_slack_and_metrics_without_anything_set_up() {
     assert_eq!((count("200 "), count("401 ")), (5, 1), "{said}");
     // Two webhooks and the low balance ring; Slack hears of its end and of the payment, too.
     assert_eq!((count("mail to oncall@example.com: [FIRING]"), count("slack")), (3, 6), "{said}");
-    assert_eq!(count("mail to oncall@example.com: [RESOLVED] default: 31.40 USD left"), 1, "{said}");
+    assert_eq!(
+        count("mail to oncall@example.com: [RESOLVED] default: 31.40 USD left"),
+        1,
+        "{said}"
+    );
     assert!(said.contains("50.04") && said.contains("What to do"), "{said}");
     for metric in [
         "tollbell_notifications_total{integration=\"email\",receiver=\"oncall\"} 4",

@@ -96,6 +96,11 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
     (r"\blettre\b", &["notify", "config/email.rs"]),
     // `config` only parses URLs with it.
     (r"\breqwest\b", &["notify", "telnyx", "heartbeat.rs", "http.rs", "text.rs", "config", "cli"]),
+    // Nothing reaches Telnyx but by the client, which takes only what `Endpoint` lists; a heartbeat goes elsewhere.
+    (
+        r"\breqwest::(Client|Request|blocking|\{[^}]*Client)|\bsend\(\)\s*\.await|\bhttp::client\(",
+        &["telnyx/client.rs", "notify", "heartbeat.rs", "http.rs", "cli/demo", "cli/send.rs"],
+    ),
     (
         r"\bClock\b",
         &[

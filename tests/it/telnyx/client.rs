@@ -1,1 +1,0 @@
-//! The client, on every way an API can go wrong.
