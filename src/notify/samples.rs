@@ -31,6 +31,7 @@ pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> Messag
         status: Status::Firing,
         expired: false,
         no_data: false,
+        missed: false,
         value: None,
         labels,
         annotations,

@@ -204,9 +204,20 @@ impl Series {
                 let level = window.level(over, *aggregate, now);
                 Judgement { hold, level, since: now, fresh: true, now }
             }
-            (Data::Absence { counted, until }, Shape::Absence { .. }) => {
-                (*counted, *until) = (Duration::ZERO, now);
-                return (Added::Counted, self.not_held(hold, now));
+            (Data::Absence { counted, until }, Shape::Absence { absent_for }) => {
+                // What was counted after it happened stays: one that was fetched afterwards proves nothing of now.
+                let after = if *at < now { clock::until(*at, *until) } else { Duration::ZERO };
+                let (after, from) = (after.min(*counted), if *at < now { (*until).max(*at) } else { now });
+                let absent = after.saturating_add(clock::until(from, now));
+                if absent < *absent_for {
+                    (*counted, *until) = (after, from);
+                    return (Added::Counted, self.not_held(hold, now));
+                }
+                if self.phase == Phase::Firing {
+                    return (Added::Late, Turn::Quiet);
+                }
+                (*counted, *until) = (after, from);
+                return (Added::Counted, Turn::Quiet);
             }
             _ => return (Added::Counted, Turn::Quiet),
         };
