@@ -70,8 +70,8 @@ pub fn fire(
             if is_before(firing.sent_at, active.event_at) {
                 alert.annotations.clone_from(&active.annotations);
                 alert.event = active.event.clone();
-                alert.event_at = active.event_at;
             }
+            alert.event_at = active.event_at.max(firing.sent_at);
             // Who was told that it fires knows; what comes in by itself later says that it is no old story.
             alert.missed = active.missed && firing.backfilled;
             (alert, Transition::Extended)
@@ -206,5 +206,50 @@ mod tests {
         let (alert, transition) = fire(None, "g/X", &firing(at(0)), Value::Null, at(90));
         assert_eq!((transition, alert.state), (Transition::FiredAndEnded, AlertState::Expired));
         assert_eq!(alert.ends_at, Some(at(60)));
+    }
+
+    #[test]
+    fn what_was_fetched_says_so_unless_it_is_news() {
+        let fetched = |at| Firing { backfilled: true, ..firing(at) };
+        let (alert, _) = fire(None, "g/X", &fetched(at(0)), Value::Null, at(5));
+        assert!(alert.missed);
+        let (news, _) = fire(None, "g/X", &fetched(at(0)), Value::Null, at(4));
+        assert!(!news.missed);
+        let (late, _) = fire(None, "g/X", &firing(at(0)), Value::Null, at(30));
+        assert!(!late.missed, "a webhook that was long under way");
+        // Who was told that it fires has nothing to be told of it; what comes by itself makes it news.
+        let (more, _) = fire(Some(&alert), "g/X", &fetched(at(1)), Value::Null, at(6));
+        assert!(more.missed);
+        let (more, _) = fire(Some(&more), "g/X", &firing(at(7)), Value::Null, at(7));
+        assert!(!more.missed);
+        let (more, _) = fire(Some(&late), "g/X", &fetched(at(1)), Value::Null, at(40));
+        assert!(!more.missed);
+    }
+
+    #[test]
+    fn an_older_event_makes_it_begin_earlier_and_says_nothing_else() {
+        let (alert, _) = fire(None, "g/X", &firing(at(30)), Value::from("new"), at(30));
+        let (alert, transition) = fire(Some(&alert), "g/X", &firing(at(0)), "old".into(), at(31));
+        assert_eq!((transition, alert.starts_at), (Transition::Extended, at(0)));
+        assert_eq!((alert.ends_at, alert.event_at), (Some(at(90)), Some(at(30))));
+        assert_eq!(
+            (&alert.event, &alert.annotations["summary"]),
+            (&"new".into(), &at(30).to_string())
+        );
+        // One without a time of its own is news.
+        let silent = Firing { sent_at: None, ..firing(at(32)) };
+        let (alert, _) = fire(Some(&alert), "g/X", &silent, "newest".into(), at(32));
+        assert_eq!((&alert.event, alert.event_at), (&"newest".into(), Some(at(30))));
+    }
+
+    #[test]
+    fn an_end_that_is_older_than_what_fired_it_ends_nothing() {
+        let (alert, _) = fire(None, "g/X", &firing(at(30)), Value::Null, at(30));
+        assert_eq!(resolve(&alert, Value::Null, Some(at(29)), at(31)), None);
+        for sent_at in [Some(at(30)), Some(at(31)), None] {
+            let (ended, _) = resolve(&alert, Value::Null, sent_at, at(31)).expect("ends");
+            assert_eq!((ended.state, ended.ends_at), (AlertState::Resolved, Some(at(31))));
+            assert_eq!(ended.event_at, sent_at.or(Some(at(30))));
+        }
     }
 }

@@ -203,7 +203,11 @@ impl State {
     }
 
     /// Whether an alert is known to have been ended by an event that happened after this.
-    pub(super) fn ended_after(&self, fingerprint: &Fingerprint, sent_at: Option<Timestamp>) -> bool {
+    pub(super) fn ended_after(
+        &self,
+        fingerprint: &Fingerprint,
+        sent_at: Option<Timestamp>,
+    ) -> bool {
         let end = self.ended.get(fingerprint);
         end.zip(sent_at).is_some_and(|(end, sent_at)| sent_at < *end)
     }

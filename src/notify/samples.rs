@@ -132,6 +132,19 @@ pub(super) fn expired() -> Parcel {
     parcel
 }
 
+/// Fires, and began hours ago: its webhook was missed.
+pub(super) fn missed() -> Parcel {
+    let mut parcel = spend_limit();
+    parcel.now = at("2026-08-20T22:22:13Z");
+    parcel.message.created_at = at("2026-08-20T22:22:12Z");
+    for alert in &mut parcel.message.alerts {
+        alert.missed = true;
+        alert.event["source"] = json!("backfill");
+        alert.event["received_at"] = json!("2026-08-20T22:22:12Z");
+    }
+    parcel
+}
+
 /// Alerts of several rules and accounts, some over, each in another way.
 pub(super) fn mixed() -> Parcel {
     let mut alerts = spend_limit().message.alerts;
@@ -249,6 +262,7 @@ pub(super) fn all() -> Vec<(&'static str, Parcel)> {
         ("advised", advised()),
         ("expired", expired()),
         ("no-data", no_data()),
+        ("missed", missed()),
         ("hostile", hostile()),
         ("bare", bare()),
     ]

@@ -3,6 +3,7 @@
 //! Promises: what an operation acknowledged is on disk (fsynced) and survives `kill -9` at any instant; each
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
+mod currencies;
 mod model;
 mod feed;
 mod query;
@@ -22,6 +23,7 @@ use crate::alerts::{Alert, Silence};
 use crate::event::{Event, PayloadPolicy};
 use crate::rules::{CallKey, Entry, LedgerKey};
 
+pub use currencies::Currencies;
 pub use feed::*;
 pub use model::*;
 pub use query::*;
@@ -94,7 +96,10 @@ pub enum OpenError {
 
 /// The store. Cheap to clone; all clones are one store.
 #[derive(Debug, Clone)]
-pub struct Store(Backend);
+pub struct Store {
+    backend: Backend,
+    currencies: Currencies,
+}
 
 /// Where it is kept.
 #[derive(Debug, Clone)]
@@ -105,7 +110,13 @@ enum Backend {
 impl Store {
     /// Opens the database for the one process that serves from it, and brings it up to date.
     pub async fn open(settings: &Settings, observer: Observer) -> Result<Self, OpenError> {
-        sqlite::Sqlite::open(settings, observer).await.map(Self::sqlite)
+        let store = sqlite::Sqlite::open(settings, observer).await.map(Self::sqlite)?;
+        // Without them amounts are of an unknown currency until the next reading: no reason not to start.
+        match store.last_readings().await {
+            Ok(readings) => readings.iter().for_each(|reading| store.currencies.learn(reading)),
+            Err(error) => tracing::warn!(%error, "the last balance readings cannot be read back"),
+        }
+        Ok(store)
     }
 
     /// Opens an existing database beside the process that serves from it, to list, to retry and to silence.
@@ -114,11 +125,12 @@ impl Store {
     }
 
     fn sqlite(sqlite: sqlite::Sqlite) -> Self {
-        Self(Backend::Sqlite(Arc::new(sqlite)))
+        let backend = Backend::Sqlite(Arc::new(sqlite));
+        Self { backend, currencies: Currencies::default() }
     }
 
     fn backend(&self) -> &sqlite::Sqlite {
-        let Backend::Sqlite(sqlite) = &self.0;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite
     }
 
@@ -133,7 +145,17 @@ impl Store {
 
     /// Keeps what a source beside the webhooks brings, all of it or nothing. Tells of each event whether it is new.
     pub async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError> {
-        self.backend().feed(feed).await
+        let reading = feed.reading.clone();
+        let recorded = self.backend().feed(feed).await?;
+        if let Some(reading) = reading {
+            self.currencies.learn(&reading);
+        }
+        Ok(recorded)
+    }
+
+    /// In which currency each account is charged: by the readings at start, and by those that came since.
+    pub fn currencies(&self) -> &Currencies {
+        &self.currencies
     }
 
     /// Where a source goes on from; `None` before its first [`Feed::place`].

@@ -174,8 +174,8 @@ impl Series {
         }
     }
 
-    /// Takes an observation and judges. `Late`: it was too old to count (a gauge's older reading too), and nothing else
-    /// happened. Data of another shape is void, and begins anew.
+    /// Takes an observation and judges. `Late`: it was too old to count (a gauge's older reading too, and what came before
+    /// an absence that fires), and nothing else happened. Data of another shape is void, and begins anew.
     pub fn observe(
         &mut self,
         shape: &Shape,
@@ -206,18 +206,19 @@ impl Series {
             }
             (Data::Absence { counted, until }, Shape::Absence { absent_for }) => {
                 // What was counted after it happened stays: one that was fetched afterwards proves nothing of now.
-                let after = if *at < now { clock::until(*at, *until) } else { Duration::ZERO };
-                let (after, from) = (after.min(*counted), if *at < now { (*until).max(*at) } else { now });
-                let absent = after.saturating_add(clock::until(from, now));
-                if absent < *absent_for {
-                    (*counted, *until) = (after, from);
-                    return (Added::Counted, self.not_held(hold, now));
-                }
-                if self.phase == Phase::Firing {
+                let (since, from) = if *at < now {
+                    (clock::until(*at, *until).min(*counted), (*until).max(*at))
+                } else {
+                    (Duration::ZERO, now)
+                };
+                let goes_on = since.saturating_add(clock::until(from, now)) >= *absent_for;
+                // While it fires nothing is counted, and what does not end it says nothing.
+                if goes_on && self.phase == Phase::Firing {
                     return (Added::Late, Turn::Quiet);
                 }
-                (*counted, *until) = (after, from);
-                return (Added::Counted, Turn::Quiet);
+                (*counted, *until) = (since, from);
+                let turn = if goes_on { Turn::Quiet } else { self.not_held(hold, now) };
+                return (Added::Counted, turn);
             }
             _ => return (Added::Counted, Turn::Quiet),
         };

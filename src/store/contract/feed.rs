@@ -6,6 +6,7 @@ use crate::rules::LedgerKey;
 on_sqlite! {
     a_feed_is_kept_as_one
     readings_come_oldest_first_and_the_last_of_each_account_is_known
+    the_currency_of_the_last_reading_is_known
     charges_are_read_in_pages_by_time
 }
 
@@ -78,6 +79,24 @@ async fn readings_come_oldest_first_and_the_last_of_each_account_is_known(store:
     let swept = store.sweep(at(31 * 24 * 60), 3).await.expect("sweeps");
     assert_eq!((swept.readings, swept.more), (1, false));
     assert_eq!(store.last_readings().await.expect("reads"), []);
+}
+
+async fn the_currency_of_the_last_reading_is_known(store: &Store) {
+    let known = store.currencies().clone();
+    assert_eq!(known.of("one"), None);
+    for (minute, currency, expected) in [
+        (1, None, None),
+        (2, Some("EUR"), Some("EUR")),
+        (3, Some("USD"), Some("USD")),
+        (4, None, Some("USD")),
+    ] {
+        let currency = currency.map(str::to_owned);
+        let reading = Reading { currency, ..reading("one", minute, "1.00") };
+        let feed = Feed { reading: Some(reading), ..Feed::default() };
+        store.feed(feed).await.expect("feeds");
+        assert_eq!(known.of("one").as_deref(), expected);
+    }
+    assert_eq!(known.of("two"), None);
 }
 
 async fn charges_are_read_in_pages_by_time(store: &Store) {

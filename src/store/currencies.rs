@@ -1,0 +1,33 @@
+//! The currency of each account's balance, as last read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Reading;
+
+/// In which currency each account is charged, by its last balance reading. Cheap to clone and to ask; all clones know
+/// the same. One entry for each account that has a reading.
+#[derive(Debug, Clone, Default)]
+pub struct Currencies(Arc<ArcSwap<BTreeMap<String, Arc<str>>>>);
+
+impl Currencies {
+    /// The account's currency, an ISO 4217 code; `None` when no reading has told it.
+    pub fn of(&self, account: &str) -> Option<Arc<str>> {
+        self.0.load().get(account).cloned()
+    }
+
+    /// Takes what a reading says. One that names no currency changes nothing.
+    pub(super) fn learn(&self, reading: &Reading) {
+        let Some(currency) = reading.currency.as_deref() else { return };
+        if self.of(&reading.account).is_some_and(|known| *known == *currency) {
+            return;
+        }
+        self.0.rcu(|known| {
+            let mut known = BTreeMap::clone(known);
+            known.insert(reading.account.clone(), currency.into());
+            known
+        });
+    }
+}
