@@ -137,7 +137,7 @@ fn missed(parcel: &Parcel) -> Option<String> {
     let (count, first) = (missed.clone().count(), missed.map(|alert| alert.starts_at).min()?);
     let ago = ago_text(first, parcel.now);
     Some(if is_single(&parcel.message) {
-        format!("Occurred {ago}. Its webhook was missed; it was fetched from Telnyx's log.")
+        format!("Occurred {ago}. Its webhook was missed, and fetched from Telnyx's log.")
     } else {
         format!("{count} of them occurred up to {ago}: missed webhooks, fetched from Telnyx's log.")
     })

@@ -111,11 +111,7 @@ impl Store {
     /// Opens the database for the one process that serves from it, and brings it up to date.
     pub async fn open(settings: &Settings, observer: Observer) -> Result<Self, OpenError> {
         let store = sqlite::Sqlite::open(settings, observer).await.map(Self::sqlite)?;
-        // Without them amounts are of an unknown currency until the next reading: no reason not to start.
-        match store.last_readings().await {
-            Ok(readings) => readings.iter().for_each(|reading| store.currencies.learn(reading)),
-            Err(error) => tracing::warn!(%error, "the last balance readings cannot be read back"),
-        }
+        store.learn_currencies().await;
         Ok(store)
     }
 
@@ -151,11 +147,6 @@ impl Store {
             self.currencies.learn(&reading);
         }
         Ok(recorded)
-    }
-
-    /// In which currency each account is charged: by the readings at start, and by those that came since.
-    pub fn currencies(&self) -> &Currencies {
-        &self.currencies
     }
 
     /// Where a source goes on from; `None` before its first [`Feed::place`].

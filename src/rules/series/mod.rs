@@ -206,13 +206,10 @@ impl Series {
             }
             (Data::Absence { counted, until }, Shape::Absence { absent_for }) => {
                 // What was counted after it happened stays: one that was fetched afterwards proves nothing of now.
-                let (since, from) = if *at < now {
-                    (clock::until(*at, *until).min(*counted), (*until).max(*at))
-                } else {
-                    (Duration::ZERO, now)
-                };
+                let since = clock::until(*at, *until).min(*counted);
+                let (since, from) =
+                    if *at < now { (since, (*until).max(*at)) } else { (Duration::ZERO, now) };
                 let goes_on = since.saturating_add(clock::until(from, now)) >= *absent_for;
-                // While it fires nothing is counted, and what does not end it says nothing.
                 if goes_on && self.phase == Phase::Firing {
                     return (Added::Late, Turn::Quiet);
                 }
