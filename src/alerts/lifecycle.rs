@@ -127,7 +127,7 @@ pub fn resolve(
     }
     let (ended, transition) = end(current, AlertState::Resolved, now)?;
     let event_at = sent_at.or(ended.event_at);
-    Some((Alert { event, event_at, ..ended }, transition))
+    Some((Alert { event_at, event, ..ended }, transition))
 }
 
 /// The alert ends now, in the given way; `None` when it does not fire.

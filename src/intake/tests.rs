@@ -232,6 +232,37 @@ async fn a_good_webhook_is_kept_once_and_answered_200() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_amount_without_a_currency_is_in_that_of_the_account_or_of_its_last_reading() {
+    let reading = store::Reading {
+        account: "default".to_owned(),
+        at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        currency: Some("EUR".to_owned()),
+        balance: None,
+        available_credit: None,
+        credit_limit: None,
+        pending: None,
+        burn_per_hour: None,
+        hours_left: None,
+    };
+    for (configured, expected) in [(None, [None, Some("EUR")]), (Some("USD"), [Some("USD"); 2])] {
+        let currency = configured.map(str::to_owned);
+        let account = Account { currency, ..account("default", &[1]) };
+        let bed = bed_with(Live::new(vec![account], settings()), Timeouts::default()).await;
+        for (n, expected) in expected.into_iter().enumerate() {
+            let body = format!(
+                r#"{{"data":{{"event_type":"call.cost","id":"e-{n}","payload":{{"total_cost":"0.01"}}}}}}"#
+            );
+            assert_eq!(bed.send(&bed.good(body.as_bytes())).await.status, 200);
+            let kept = bed.deps.store.inbox_after(0, 9).await.unwrap().pop().unwrap().unwrap();
+            assert_eq!(kept.event.currency.as_deref(), expected);
+            let feed = store::Feed { reading: Some(reading.clone()), ..store::Feed::default() };
+            bed.deps.store.feed(feed).await.unwrap();
+        }
+        bed.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_line_of_the_reply_table() {
     let bed = bed().await;
     let (now, good) = (bed.now(), signed(&bed.now(), BODY, 1));

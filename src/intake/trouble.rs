@@ -56,7 +56,7 @@ struct Count {
     /// When the window began; `None` while all is well.
     since: Option<Timestamp>,
     told: bool,
-    count: u64,
+    seen: u64,
 }
 
 impl Count {
@@ -67,8 +67,8 @@ impl Count {
         if begins {
             *self = Self { since: Some(now), ..Self::default() };
         }
-        self.count = self.count.saturating_add(1);
-        (begins, !self.told && self.count == least)
+        self.seen = self.seen.saturating_add(1);
+        (begins, !self.told && self.seen == least)
     }
 
     /// What is to be told now: how many, and in how many seconds; the next window begins with it. A window that is over
@@ -78,10 +78,10 @@ impl Count {
         let since = self.since?.min(now);
         self.since = Some(since);
         let passed = clock::until(since, now);
-        let (enough, over) = (self.count >= least, passed >= WINDOW);
+        let (enough, over) = (self.seen >= least, passed >= WINDOW);
         if enough && (over || !self.told) {
-            let told = (self.count, passed.as_secs());
-            *self = Self { since: Some(now), told: true, count: 0 };
+            let told = (self.seen, passed.as_secs());
+            *self = Self { since: Some(now), told: true, seen: 0 };
             return Some(told);
         }
         if over {

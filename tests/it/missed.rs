@@ -40,11 +40,10 @@ async fn feed(app: &TestApp, event: Event) -> Vec<Recorded> {
     recorded
 }
 
-/// What a webhook says of its one alert: status, when it began and when it ends or ended.
-fn said(request: &Request) -> (String, String, String) {
+/// What a webhook says of its one alert: status, and when it began.
+fn said(request: &Request) -> [String; 2] {
     let alert = &request.json()["alerts"][0];
-    let text = |name: &str| alert[name].as_str().unwrap_or_default().to_owned();
-    (text("status"), text("startsAt"), text("endsAt"))
+    ["status", "startsAt"].map(|name| alert[name].as_str().unwrap_or_default().to_owned())
 }
 
 #[tokio::test]
@@ -60,8 +59,7 @@ async fn a_missed_webhook_rings_with_its_age_and_by_its_own_time() {
     let event = fetched(&app, "e-1", 3 * HOUR, REACHED, "p-1");
     assert_eq!(feed(&app, event.clone()).await, [Recorded::New]);
     let told = sink.wait_for("/ops", 1).await;
-    let [start, end] = ["2027-01-15T09:00:00Z", "2027-01-15T15:00:00Z"].map(str::to_owned);
-    assert_eq!(said(&told[0]), ("firing".to_owned(), start, end));
+    assert_eq!(said(&told[0]), ["firing", "2027-01-15T09:00:00Z"]);
     let slack = sink.wait_for("/slack", 1).await[0].text();
     assert!(slack.contains("Occurred 3h ago. Its webhook was missed"), "{slack}");
     assert!(slack.contains("· occurred 3h ago · account default"), "{slack}");
@@ -83,7 +81,7 @@ async fn a_missed_webhook_rings_with_its_age_and_by_its_own_time() {
     let over = fetched(&app, "e-2", 8 * HOUR, REACHED, "p-2");
     feed(&app, over).await;
     let told = sink.wait_for("/ops", 2).await;
-    assert_eq!(said(&told[1]).0, "resolved");
+    assert_eq!(said(&told[1]), ["resolved", "2027-01-15T07:00:01Z"]);
     app.pass(24 * HOUR).await;
     assert_eq!(sink.requests("/ops").len(), 2);
 
@@ -98,7 +96,7 @@ async fn a_missed_webhook_rings_with_its_age_and_by_its_own_time() {
     assert_eq!(sink.requests("/ops").len(), 3);
     let after = fetched(&app, "e-5", Duration::from_mins(30), RESET, "p-3");
     feed(&app, after).await;
-    assert_eq!(said(&sink.wait_for("/ops", 4).await[3]).0, "resolved");
+    assert_eq!(said(&sink.wait_for("/ops", 4).await[3])[0], "resolved");
     app.stop().await;
 }
 
@@ -117,6 +115,7 @@ async fn a_match_that_its_end_overtook_is_no_new_story() {
     let reset = telnyx::event("e-2", "messaging-profile.spend-limit-reset", after(50), &payload);
     assert_eq!(app.deliver(reset).await, 200);
     sink.wait_for("/ops", 2).await;
+    app.settle().await;
     // What is remembered of the end outlives a crash.
     app.crash().await;
     app.pass(Duration::from_secs(60)).await;

@@ -146,3 +146,15 @@ async fn charges_are_read_in_pages_by_time(store: &Store) {
     let some = store.charges(ChargeFilter { limit: 9, ..some }).await.expect("reads");
     assert_eq!(some, [entry("one", "call:b", 2), entry("one", "call:c", 2)]);
 }
+
+#[tokio::test]
+async fn currencies_are_known_again_after_a_restart() {
+    let directory = tempfile::tempdir().expect("temp dir");
+    let store = open(&settings(&directory)).await;
+    let feed = Feed { reading: Some(reading("one", 1, "1.00")), ..Feed::default() };
+    store.feed(feed).await.expect("feeds");
+    store.close().await.expect("closes");
+    drop(store);
+    let store = open(&settings(&directory)).await;
+    assert_eq!(store.currencies().of("one").as_deref(), Some("USD"));
+}
