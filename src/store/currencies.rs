@@ -39,10 +39,11 @@ impl Store {
     }
 
     /// Takes what is kept. Without it amounts are of an unknown currency until the next reading: no reason not to start.
-    pub(super) async fn learn_currencies(&self) {
+    pub(super) async fn learn_currencies(self) -> Self {
         match self.last_readings().await {
             Ok(readings) => readings.iter().for_each(|reading| self.currencies.learn(reading)),
             Err(error) => tracing::warn!(%error, "the last balance readings cannot be read back"),
         }
+        self
     }
 }

@@ -110,9 +110,8 @@ enum Backend {
 impl Store {
     /// Opens the database for the one process that serves from it, and brings it up to date.
     pub async fn open(settings: &Settings, observer: Observer) -> Result<Self, OpenError> {
-        let store = sqlite::Sqlite::open(settings, observer).await.map(Self::sqlite)?;
-        store.learn_currencies().await;
-        Ok(store)
+        let sqlite = sqlite::Sqlite::open(settings, observer).await?;
+        Ok(Self::sqlite(sqlite).learn_currencies().await)
     }
 
     /// Opens an existing database beside the process that serves from it, to list, to retry and to silence.
@@ -143,9 +142,7 @@ impl Store {
     pub async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError> {
         let reading = feed.reading.clone();
         let recorded = self.backend().feed(feed).await?;
-        if let Some(reading) = reading {
-            self.currencies.learn(&reading);
-        }
+        reading.iter().for_each(|reading| self.currencies.learn(reading));
         Ok(recorded)
     }
 

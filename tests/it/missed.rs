@@ -63,6 +63,7 @@ async fn a_missed_webhook_rings_with_its_age_and_by_its_own_time() {
     let slack = sink.wait_for("/slack", 1).await[0].text();
     assert!(slack.contains("Occurred 3h ago. Its webhook was missed"), "{slack}");
     assert!(slack.contains("· occurred 3h ago · account default"), "{slack}");
+    app.settle().await;
     // The webhook itself comes after all, or the same page of the log once more.
     assert_eq!(feed(&app, event).await, [Recorded::Duplicate]);
     app.pass(Duration::from_secs(2 * 3_600 + 3_599)).await;
@@ -81,6 +82,7 @@ async fn a_missed_webhook_rings_with_its_age_and_by_its_own_time() {
     let over = fetched(&app, "e-2", 8 * HOUR, REACHED, "p-2");
     feed(&app, over).await;
     let told = sink.wait_for("/ops", 2).await;
+    app.settle().await;
     assert_eq!(said(&told[1]), ["resolved", "2027-01-15T07:00:01Z"]);
     app.pass(24 * HOUR).await;
     assert_eq!(sink.requests("/ops").len(), 2);
@@ -89,6 +91,7 @@ async fn a_missed_webhook_rings_with_its_age_and_by_its_own_time() {
     let now = app.clock.now();
     assert_eq!(app.deliver(telnyx::spend_limit("e-3", now, "p-3", "10.00", "10.02")).await, 200);
     sink.wait_for("/ops", 3).await;
+    app.settle().await;
     app.pass(HOUR).await;
     let before = fetched(&app, "e-4", 2 * HOUR, RESET, "p-3");
     feed(&app, before).await;
@@ -110,7 +113,8 @@ async fn a_match_that_its_end_overtook_is_no_new_story() {
     let reached = |id: &str, at| telnyx::spend_limit(id, at, "p-1", "10.00", "10.02");
     assert_eq!(app.deliver(reached("e-1", began)).await, 200);
     sink.wait_for("/ops", 1).await;
-    app.pass(Duration::from_secs(60)).await;
+    app.settle().await;
+    app.pass(Duration::from_mins(1)).await;
     let payload = json!({"profile_id": "p-1"});
     let reset = telnyx::event("e-2", "messaging-profile.spend-limit-reset", after(50), &payload);
     assert_eq!(app.deliver(reset).await, 200);
@@ -118,10 +122,11 @@ async fn a_match_that_its_end_overtook_is_no_new_story() {
     app.settle().await;
     // What is remembered of the end outlives a crash.
     app.crash().await;
-    app.pass(Duration::from_secs(60)).await;
+    app.pass(Duration::from_mins(1)).await;
     assert_eq!(app.deliver(reached("e-3", after(40))).await, 200);
     app.settle().await;
-    assert_eq!(sink.requests("/ops").len(), 2);
+    let told: Vec<String> = sink.requests("/ops").iter().map(Request::text).collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
     let late = "tollbell_events_late_total{rule=\"spend/SpendLimitReached\"}";
     assert_eq!(app.metric(late).await, 1.0);
     // One that happened after it is.
