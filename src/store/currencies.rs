@@ -18,8 +18,15 @@ impl Currencies {
         self.0.load().get(account).cloned()
     }
 
-    /// Takes what a reading says. One that names no currency changes nothing.
-    pub(super) fn learn(&self, reading: &Reading) {
+    /// Takes what readings say.
+    pub(super) fn learn<'r>(&self, readings: impl IntoIterator<Item = &'r Reading>) {
+        for reading in readings {
+            self.learn_one(reading);
+        }
+    }
+
+    /// A reading that names no currency changes nothing.
+    fn learn_one(&self, reading: &Reading) {
         let Some(currency) = reading.currency.as_deref() else { return };
         if self.of(&reading.account).is_some_and(|known| *known == *currency) {
             return;
@@ -41,7 +48,7 @@ impl Store {
     /// Takes what is kept. Without it amounts are of an unknown currency until the next reading: no reason not to start.
     pub(super) async fn learn_currencies(self) -> Self {
         match self.last_readings().await {
-            Ok(readings) => readings.iter().for_each(|reading| self.currencies.learn(reading)),
+            Ok(readings) => self.currencies.learn(&readings),
             Err(error) => tracing::warn!(%error, "the last balance readings cannot be read back"),
         }
         self

@@ -142,7 +142,7 @@ impl Store {
     pub async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError> {
         let reading = feed.reading.clone();
         let recorded = self.backend().feed(feed).await?;
-        reading.iter().for_each(|reading| self.currencies.learn(reading));
+        self.currencies.learn(&reading);
         Ok(recorded)
     }
 
