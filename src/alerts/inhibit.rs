@@ -136,6 +136,8 @@ mod tests {
             starts_at: Timestamp::UNIX_EPOCH,
             ends_at: None,
             updated_at: Timestamp::UNIX_EPOCH,
+            event_at: None,
+            missed: false,
             value: None,
             notify_expired: false,
             event: Value::Null,

@@ -1,11 +1,16 @@
 //! The life of an event alert: fires, is extended by further matches, ends by word or by time.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Alert, AlertState, Fingerprint};
 use crate::clock;
 use crate::rules::{Firing, Labels, Series};
+
+/// An event that was fetched this long after it happened was missed: messages say so.
+const MISSED_MIN: Duration = Duration::from_mins(5);
 
 /// What happened to an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +33,8 @@ pub enum Transition {
 
 /// A match of an event rule: what the alert is now. `current` is the alert of the same fingerprint, if one is kept.
 ///
-/// The alert lasts `active_for` from when the event happened, not from when we heard of it.
+/// The alert lasts `active_for` from when the event happened, not from when we heard of it. One that is older than what
+/// the alert knows makes it begin earlier, and takes nothing else from it.
 pub fn fire(
     current: Option<&Alert>,
     rule: &str,
@@ -50,6 +56,8 @@ pub fn fire(
         starts_at,
         ends_at: Some(ends_at),
         updated_at: now,
+        event_at: firing.sent_at,
+        missed: firing.backfilled && clock::until(starts_at, now) >= MISSED_MIN,
         value: None,
         notify_expired: firing.notify_expired,
         event,
@@ -59,11 +67,24 @@ pub fn fire(
             alert.state = AlertState::Firing;
             alert.starts_at = active.starts_at.min(starts_at);
             alert.ends_at = active.ends_at.max(alert.ends_at);
+            if is_before(firing.sent_at, active.event_at) {
+                alert.annotations.clone_from(&active.annotations);
+                alert.event = active.event.clone();
+            }
+            alert.event_at = active.event_at.max(firing.sent_at);
+            // Who was told that it fires knows; what comes in by itself later says that it is no old story.
+            alert.missed = active.missed && firing.backfilled;
             (alert, Transition::Extended)
         }
         None if over => (alert, Transition::FiredAndEnded),
         None => (alert, Transition::Fired),
     }
+}
+
+/// Whether one event happened before another, by the sender's word; where that is not known they are in the order in
+/// which they came.
+fn is_before(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one < other)
 }
 
 /// A series' alert begins to fire, or goes on with fresh values: it lasts until word comes.
@@ -84,6 +105,8 @@ pub fn raise(
         starts_at: active.map_or(since, |active| active.starts_at),
         ends_at: None,
         updated_at: now,
+        event_at: None,
+        missed: false,
         value: series.value,
         notify_expired: false,
         event: series.event.clone(),
@@ -91,10 +114,20 @@ pub fn raise(
     (alert, if active.is_some() { Transition::Extended } else { Transition::Fired })
 }
 
-/// A match of `resolve_on`: the ended alert, or `None` when it does not fire.
-pub fn resolve(current: &Alert, event: Value, now: Timestamp) -> Option<(Alert, Transition)> {
+/// A match of `resolve_on`: the ended alert, or `None` when it does not fire, or fires by an event that happened after
+/// this one.
+pub fn resolve(
+    current: &Alert,
+    event: Value,
+    sent_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<(Alert, Transition)> {
+    if is_before(sent_at, current.event_at) {
+        return None;
+    }
     let (ended, transition) = end(current, AlertState::Resolved, now)?;
-    Some((Alert { event, ..ended }, transition))
+    let event_at = sent_at.or(ended.event_at);
+    Some((Alert { event_at, event, ..ended }, transition))
 }
 
 /// The alert ends now, in the given way; `None` when it does not fire.
@@ -119,8 +152,6 @@ pub fn expire(current: &Alert, now: Timestamp) -> Option<(Alert, Transition)> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -137,6 +168,8 @@ mod tests {
             notify_expired: false,
             template_errors: vec![],
             at,
+            sent_at: Some(at),
+            backfilled: false,
         }
     }
 
@@ -161,8 +194,8 @@ mod tests {
         assert_eq!(expire(&alert, at(59)), None);
         let (expired, _) = expire(&alert, at(60)).expect("over");
         assert_eq!(expired.state, AlertState::Expired);
-        assert_eq!(resolve(&expired, Value::Null, at(61)), None);
-        let (resolved, _) = resolve(&alert, Value::Null, at(5)).expect("fires");
+        assert_eq!(resolve(&expired, Value::Null, None, at(61)), None);
+        let (resolved, _) = resolve(&alert, Value::Null, Some(at(5)), at(5)).expect("fires");
         assert_eq!((resolved.state, resolved.ends_at), (AlertState::Resolved, Some(at(5))));
         let (again, transition) = fire(Some(&resolved), "g/X", &firing(at(6)), Value::Null, at(6));
         assert_eq!((transition, again.starts_at), (Transition::Fired, at(6)));
@@ -173,5 +206,50 @@ mod tests {
         let (alert, transition) = fire(None, "g/X", &firing(at(0)), Value::Null, at(90));
         assert_eq!((transition, alert.state), (Transition::FiredAndEnded, AlertState::Expired));
         assert_eq!(alert.ends_at, Some(at(60)));
+    }
+
+    #[test]
+    fn what_was_fetched_says_so_unless_it_is_news() {
+        let fetched = |at| Firing { backfilled: true, ..firing(at) };
+        let (alert, _) = fire(None, "g/X", &fetched(at(0)), Value::Null, at(5));
+        assert!(alert.missed);
+        let (news, _) = fire(None, "g/X", &fetched(at(0)), Value::Null, at(4));
+        assert!(!news.missed);
+        let (late, _) = fire(None, "g/X", &firing(at(0)), Value::Null, at(30));
+        assert!(!late.missed, "a webhook that was long under way");
+        // Who was told that it fires has nothing to be told of it; what comes by itself makes it news.
+        let (more, _) = fire(Some(&alert), "g/X", &fetched(at(1)), Value::Null, at(6));
+        assert!(more.missed);
+        let (more, _) = fire(Some(&more), "g/X", &firing(at(7)), Value::Null, at(7));
+        assert!(!more.missed);
+        let (more, _) = fire(Some(&late), "g/X", &fetched(at(1)), Value::Null, at(40));
+        assert!(!more.missed);
+    }
+
+    #[test]
+    fn an_older_event_makes_it_begin_earlier_and_says_nothing_else() {
+        let (alert, _) = fire(None, "g/X", &firing(at(30)), Value::from("new"), at(30));
+        let (alert, transition) = fire(Some(&alert), "g/X", &firing(at(0)), "old".into(), at(31));
+        assert_eq!((transition, alert.starts_at), (Transition::Extended, at(0)));
+        assert_eq!((alert.ends_at, alert.event_at), (Some(at(90)), Some(at(30))));
+        assert_eq!(
+            (&alert.event, &alert.annotations["summary"]),
+            (&"new".into(), &at(30).to_string())
+        );
+        // One without a time of its own is news.
+        let silent = Firing { sent_at: None, ..firing(at(32)) };
+        let (alert, _) = fire(Some(&alert), "g/X", &silent, "newest".into(), at(32));
+        assert_eq!((&alert.event, alert.event_at), (&"newest".into(), Some(at(30))));
+    }
+
+    #[test]
+    fn an_end_that_is_older_than_what_fired_it_ends_nothing() {
+        let (alert, _) = fire(None, "g/X", &firing(at(30)), Value::Null, at(30));
+        assert_eq!(resolve(&alert, Value::Null, Some(at(29)), at(31)), None);
+        for sent_at in [Some(at(30)), Some(at(31)), None] {
+            let (ended, _) = resolve(&alert, Value::Null, sent_at, at(31)).expect("ends");
+            assert_eq!((ended.state, ended.ends_at), (AlertState::Resolved, Some(at(31))));
+            assert_eq!(ended.event_at, sent_at.or(Some(at(30))));
+        }
     }
 }

@@ -51,6 +51,9 @@ pub struct MessageAlert {
     /// It ended because no reading came: nobody knows whether the problem is still there.
     #[serde(default)]
     pub no_data: bool,
+    /// It began unnoticed: its event's webhook was missed, and the event was fetched minutes later or more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
     /// The value that was judged last; event rules have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Decimal>,

@@ -121,6 +121,12 @@ pub struct Alert {
     pub ends_at: Option<Timestamp>,
     /// When an event last touched it.
     pub updated_at: Timestamp,
+    /// When the latest of the events that touched it happened, by the sender's word; event rules only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_at: Option<Timestamp>,
+    /// Whether it began unnoticed: its event's webhook was missed, and the event was fetched minutes later or more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
     /// The value that was judged last; event rules have none.
     #[serde(default)]
     pub value: Option<Decimal>,

@@ -277,7 +277,9 @@ impl Workers {
             store: store.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
+            troubles: intake::Troubles::default(),
         };
+        tasks.spawn("intake watch", intake::watch(intake.clone(), tasks.clone()));
         (live, intake)
     }
 }

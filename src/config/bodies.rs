@@ -208,6 +208,7 @@ fn sample(names: &Names) -> Parcel {
         starts_at: at,
         ends_at: Some(at),
         no_data: false,
+        missed: false,
         value: None,
         event: event.snapshot(),
     };

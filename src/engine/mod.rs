@@ -4,6 +4,7 @@
 //! together with the cursor, and only then lets them count. After a crash the batch is simply judged again.
 
 mod explain;
+mod fire;
 mod policy;
 mod report;
 mod series;

@@ -17,6 +17,12 @@ use crate::store::{Known, Resumed, Row, Silences, Space};
 
 /// Row of the time up to which the engine was ready.
 const READY: &str = "ready";
+/// Before the fingerprint in the key of a row that says when an alert was ended.
+const ENDED: &str = "ended/";
+/// Ends that are remembered at most.
+const ENDED_MAX: usize = 10_000;
+/// How many make room at once, those that happened longest ago first.
+const ENDED_EVICTED: usize = 1_000;
 
 /// Identity of a series: its rule, and the fingerprint of its alert.
 pub(super) type SeriesKey = (Arc<str>, Fingerprint);
@@ -31,6 +37,8 @@ pub struct State {
     pub(super) alerts: BTreeMap<Fingerprint, Alert>,
     /// How many of them each rule has.
     pub(super) firing_by_rule: HashMap<String, usize>,
+    /// When the event happened that last ended an alert by `resolve_on`: what happened before is of a story that is over.
+    ended: BTreeMap<Fingerprint, Timestamp>,
     pub(super) series: BTreeMap<SeriesKey, Series>,
     /// How many series each rule has.
     pub(super) series_by_rule: HashMap<Arc<str>, usize>,
@@ -66,6 +74,7 @@ pub(super) enum Touched {
     Group(String),
     Metric(String),
     Spend(String),
+    Ended(Fingerprint),
     Ready,
 }
 
@@ -107,6 +116,9 @@ impl State {
                 self.put_group(group.key.clone(), Some(group));
             }
             Space::Engine if row.key == READY => self.ready_until = Some(read(row)?),
+            Space::Engine if let Some(digits) = row.key.strip_prefix(ENDED) => {
+                self.ended.insert(Fingerprint::from(digits.to_owned()), read(row)?);
+            }
             Space::Engine | Space::Metric | Space::Spend => {}
         }
         Ok(())
@@ -171,6 +183,33 @@ impl State {
             *self.firing_by_rule.entry(alert.rule.clone()).or_default() += 1;
             self.alerts.insert(alert.fingerprint.clone(), alert);
         }
+    }
+
+    /// Notes that an event that happened then ended an alert by `resolve_on`; of one without a time nothing can be said.
+    pub(super) fn note_end(&mut self, fingerprint: &Fingerprint, sent_at: Option<Timestamp>) {
+        let Some(at) = sent_at else { return };
+        if self.ended.len() >= ENDED_MAX && !self.ended.contains_key(fingerprint) {
+            let mut oldest: Vec<(Timestamp, Fingerprint)> =
+                self.ended.iter().map(|(fingerprint, at)| (*at, fingerprint.clone())).collect();
+            oldest.sort_unstable();
+            for (_, fingerprint) in oldest.into_iter().take(ENDED_EVICTED) {
+                self.ended.remove(&fingerprint);
+                self.touched.insert(Touched::Ended(fingerprint));
+            }
+        }
+        let end = self.ended.entry(fingerprint.clone()).or_insert(at);
+        *end = at.max(*end);
+        self.touched.insert(Touched::Ended(fingerprint.clone()));
+    }
+
+    /// Whether an alert is known to have been ended by an event that happened after this.
+    pub(super) fn ended_after(
+        &self,
+        fingerprint: &Fingerprint,
+        sent_at: Option<Timestamp>,
+    ) -> bool {
+        let end = self.ended.get(fingerprint);
+        end.zip(sent_at).is_some_and(|(end, sent_at)| sent_at < *end)
     }
 
     /// Takes a series out to be changed; it is to be put again. Not a copy: a window may hold thousands of values.
@@ -265,6 +304,11 @@ impl State {
             Touched::Spend(key) => {
                 Row { space: Space::Spend, value: self.totals.spent.get(&key).map(json), key }
             }
+            Touched::Ended(fingerprint) => Row {
+                space: Space::Engine,
+                key: format!("{ENDED}{fingerprint}"),
+                value: self.ended.get(&fingerprint).map(json),
+            },
             Touched::Ready => Row {
                 space: Space::Engine,
                 key: READY.to_owned(),

@@ -21,7 +21,7 @@ use super::timers::Due;
 use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
 use crate::event::{Event, Source};
-use crate::rules::{self, CallContext, Finding, Firing, Labels, Verdict};
+use crate::rules::{self, CallContext, Finding, Verdict};
 use crate::store::{Changes, JournalEntry, Judgement, StoredEvent};
 
 /// Longest `detail` of a judgement or a line of the journal, in characters.
@@ -178,8 +178,8 @@ impl Batch<'_> {
                     self.record(&at, &rule, failure.reason.as_str(), None, &failure.detail);
                 }
                 Finding::Fire(firing) => self.fire(&at, &rule, firing),
-                Finding::Resolve { labels, any_currency } => {
-                    self.resolve(&at, &rule, &labels, any_currency);
+                Finding::Resolve { labels, any_currency, sent_at } => {
+                    self.resolve(&at, &rule, &labels, any_currency, sent_at);
                 }
                 Finding::Observe(observation) => self.observe(&at, &rule, observation),
             }
@@ -229,70 +229,6 @@ impl Batch<'_> {
         if let Some(entry) = completed {
             self.judged.changes.ledger.push(entry.clone());
             self.state.ledger.insert(key, entry);
-        }
-    }
-
-    fn fire(&mut self, at: &At<'_>, rule: &Arc<str>, mut firing: Firing) {
-        self.judged.report.template_errors += firing.template_errors.len();
-        let fingerprint = Fingerprint::of(&firing.labels);
-        let known = self.state.alerts.contains_key(&fingerprint);
-        if !known && let Some(of) = self.policy.rules.rule(rule) {
-            let firing_now = self.state.firing_by_rule.get(&**rule).copied().unwrap_or(0);
-            if firing_now >= of.max_series() {
-                firing.labels = of.overflow(&firing.labels);
-                (firing.annotations, _) =
-                    of.annotate_event(at.event, &at.snapshot(), &firing.labels);
-                self.overflow(at, rule, firing_now, false, &Fingerprint::of(&firing.labels));
-            }
-        }
-        let current = self.state.alerts.get(&Fingerprint::of(&firing.labels));
-        let (alert, transition) = alerts::fire(current, rule, &firing, at.snapshot(), at.time);
-        let outcome = if transition == Transition::Extended { "extended" } else { "fired" };
-        self.record(at, rule, outcome, Some(&alert.fingerprint), &describe(&alert));
-        self.change(alert, transition, Some(at), at.time);
-    }
-
-    /// Counts an event that goes to its rule's overflow series, and tells of it when that begins: when there was neither a
-    /// series nor an alert of it before.
-    pub(super) fn overflow(
-        &mut self,
-        at: &At<'_>,
-        rule: &Arc<str>,
-        live: usize,
-        had_series: bool,
-        overflow: &Fingerprint,
-    ) {
-        self.judged.report.overflow(rule);
-        let begun = had_series || self.state.alerts.contains_key(overflow);
-        // What the limit's own rule does is not told, or it would never end.
-        if !begun && at.event.source != Source::Tollbell {
-            let id = format!("tollbell.series_limit:{rule}:{}", at.event.id);
-            let payload = json!({"rule": &**rule, "count": live});
-            let event =
-                Event::tollbell("tollbell.series_limit", &at.event.account, id, at.time, payload);
-            self.judged.changes.events.push(event);
-        }
-    }
-
-    fn resolve(&mut self, at: &At<'_>, rule: &Arc<str>, labels: &Labels, any_currency: bool) {
-        let but_currency = |alert: &&Alert| {
-            alert.labels.iter().filter(|(name, _)| *name != "currency").eq(labels.iter())
-        };
-        let found: Vec<&Alert> = if any_currency {
-            self.state.alerts.values().filter(but_currency).collect()
-        } else {
-            self.state.alerts.get(&Fingerprint::of(labels)).into_iter().collect()
-        };
-        let ended: Vec<(Alert, Transition)> = found
-            .into_iter()
-            .filter_map(|alert| alerts::resolve(alert, at.snapshot(), at.time))
-            .collect();
-        if ended.is_empty() {
-            self.judged.report.count(rule, "no_match");
-        }
-        for (alert, transition) in ended {
-            self.record(at, rule, "resolved", Some(&alert.fingerprint), &describe(&alert));
-            self.change(alert, transition, Some(at), at.time);
         }
     }
 
@@ -384,7 +320,7 @@ impl Batch<'_> {
     }
 }
 
-fn describe(alert: &Alert) -> String {
+pub(super) fn describe(alert: &Alert) -> String {
     let labels: Vec<String> =
         alert.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     let value = alert.value.map_or_else(String::new, |value| format!(" value {value}"));

@@ -260,6 +260,7 @@ fn message_alert(alert: &Alert) -> MessageAlert {
         status: if alert.is_firing() { Status::Firing } else { Status::Resolved },
         expired: alert.state == AlertState::Expired,
         no_data: alert.state == AlertState::NoData,
+        missed: alert.missed,
         value: alert.value,
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),

@@ -124,14 +124,6 @@ pub fn known_kinds() -> &'static [&'static str] {
     KNOWN
 }
 
-/// Kinds of our own that are planned and that nothing raises yet. Telnyx may still sign events of the `account.*` ones.
-const NOT_YET: &[&str] = &["tollbell.clock_skew", "tollbell.rejected_signatures"];
-
-/// Whether events of this kind can come at all.
-pub fn is_raised(kind: &str) -> bool {
-    !NOT_YET.contains(&kind)
-}
-
 /// The kind as a metric label: itself when it is known, else `other`.
 pub fn metric_kind(kind: &str) -> &'static str {
     KNOWN.binary_search(&kind).ok().and_then(|at| KNOWN.get(at)).copied().unwrap_or("other")

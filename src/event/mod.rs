@@ -24,7 +24,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use kind::{is_raised, known_kinds, metric_kind, product};
+pub use kind::{known_kinds, metric_kind, product};
 pub use mask::MASKED;
 pub use money::{amount, iso_code};
 pub use sample::{content_type, freshen, sample, samples};

@@ -78,6 +78,8 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("integration", &["integration"]),
     ("rule", &["rule"]),
     ("count", &["count"]),
+    ("skew_seconds", &["skew_seconds"]),
+    ("window_seconds", &["window_seconds"]),
 ];
 
 impl Event {

@@ -11,13 +11,14 @@
 //! Promises: nothing is parsed, kept or judged unless a configured key signed it; 200 goes out after the commit,
 //! never before; recording is one step on the store's own thread, so a client that hangs up cannot cut it in
 //! half. Each request ends in one log line and one count, with its fate.
-//! Never logs a body, a signature or a query string, never knows rules or notifiers.
+//! Beside it, [`trouble`] raises events about what is refused. Never logs a body, a signature or a query string, never knows rules or notifiers.
 
 mod body;
 mod peers;
 mod receive;
 mod reply;
 mod server;
+mod trouble;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ use crate::store::Store;
 pub use reply::REASONS;
 pub use server::{Timeouts, serve, serve_with};
 pub use signature::{KeyError, PublicKey};
+pub use trouble::{Troubles, watch};
 
 /// The account that `POST /webhooks/telnyx` means when there are several.
 pub const DEFAULT_ACCOUNT: &str = "default";
@@ -52,7 +54,7 @@ pub struct Account {
     pub keys: Vec<PublicKey>,
     /// How far a delivery's timestamp may be from our clock, in either direction. Whole seconds count.
     pub tolerance: Duration,
-    /// ISO 4217 code for amounts that name none.
+    /// ISO 4217 code for amounts that name none; without it that of the account's last balance reading.
     pub currency: Option<String>,
 }
 
@@ -105,4 +107,6 @@ pub struct Deps {
     pub clock: Clock,
     /// Where fates are counted.
     pub metrics: Arc<Metrics>,
+    /// What is refused, for [`watch`] to tell.
+    pub troubles: Troubles,
 }

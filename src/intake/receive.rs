@@ -86,6 +86,10 @@ pub(super) async fn webhook(
         }
         Err(refused) => {
             let account = account.map_or("", |account| account.name.as_str());
+            if refused.refusal.is_for_the_signature() {
+                let (troubles, now) = (&state.deps.troubles, state.deps.clock.now());
+                troubles.unsigned(account, refused.refusal.reason(), now);
+            }
             state.deps.metrics.webhook_rejected(account, refused.refusal.reason());
             log(&refused, account, client);
             refused.refusal.respond(payload)
@@ -192,6 +196,7 @@ impl Request<'_> {
         if verified.is_fresh(now, self.account.tolerance) {
             Ok(verified)
         } else {
+            deps.troubles.skewed(&self.account.name, skew_secs, now);
             let detail = format!("our clock minus the sender's is {skew_secs} s");
             Err(Refused { detail: Some(detail), ..Refusal::Clock.into() })
         }
@@ -200,9 +205,14 @@ impl Request<'_> {
     fn parse(&self, request: &HttpRequest, verified: &Verified) -> Event {
         let content_type =
             request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let Account { name, currency, .. } = self.account;
+        let read = match currency {
+            Some(_) => None,
+            None => self.state.deps.store.currencies().of(name),
+        };
         event::parse(&Incoming {
-            account: &self.account.name,
-            default_currency: self.account.currency.as_deref(),
+            account: name,
+            default_currency: currency.as_deref().or(read.as_deref()),
             content_type,
             body: verified.body(),
             received_at: self.state.deps.clock.now(),

@@ -119,6 +119,28 @@ impl Refusal {
         self.row().1
     }
 
+    /// Whether it says that the webhook has no right signature of the account. One that was not checked does not.
+    pub(super) fn is_for_the_signature(self) -> bool {
+        match self {
+            Self::MissingHeader
+            | Self::RepeatedHeader
+            | Self::BadTimestamp
+            | Self::BadSignatureEncoding
+            | Self::BadSignature => true,
+            Self::UnknownAccount
+            | Self::Method
+            | Self::Source
+            | Self::PeerLimit
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BadBody
+            | Self::Busy
+            | Self::Clock
+            | Self::Store
+            | Self::StoreTimeout => false,
+        }
+    }
+
     /// The reply. It takes what is left of the body: see [`Reply`].
     pub(super) fn respond(self, rest: Payload) -> HttpResponse {
         let (status, _, text) = self.row();

@@ -87,6 +87,7 @@ async fn bed_with(live: Live, timeouts: Timeouts) -> Bed {
         store: Store::open(&kept, Box::new(|_| ())).await.unwrap(),
         clock: Clock::manual("2026-01-01T00:00:00Z".parse().unwrap()),
         metrics: Arc::new(Metrics::new(&Names { accounts: vec!["default"], ..Names::default() })),
+        troubles: Troubles::default(),
     };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -228,6 +229,37 @@ async fn a_good_webhook_is_kept_once_and_answered_200() {
     );
     assert!(bed.counts("tollbell_webhook_ack_duration_seconds_count 3"));
     bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_amount_without_a_currency_is_in_that_of_the_account_or_of_its_last_reading() {
+    let reading = store::Reading {
+        account: "default".to_owned(),
+        at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        currency: Some("EUR".to_owned()),
+        balance: None,
+        available_credit: None,
+        credit_limit: None,
+        pending: None,
+        burn_per_hour: None,
+        hours_left: None,
+    };
+    for (configured, expected) in [(None, [None, Some("EUR")]), (Some("USD"), [Some("USD"); 2])] {
+        let currency = configured.map(str::to_owned);
+        let account = Account { currency, ..account("default", &[1]) };
+        let bed = bed_with(Live::new(vec![account], settings()), Timeouts::default()).await;
+        for (n, expected) in expected.into_iter().enumerate() {
+            let body = format!(
+                r#"{{"data":{{"event_type":"call.cost","id":"e-{n}","payload":{{"total_cost":"0.01"}}}}}}"#
+            );
+            assert_eq!(bed.send(&bed.good(body.as_bytes())).await.status, 200);
+            let kept = bed.deps.store.inbox_after(0, 9).await.unwrap().pop().unwrap().unwrap();
+            assert_eq!(kept.event.currency.as_deref(), expected);
+            let feed = store::Feed { reading: Some(reading.clone()), ..store::Feed::default() };
+            bed.deps.store.feed(feed).await.unwrap();
+        }
+        bed.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -244,12 +244,12 @@ impl Metrics {
         self.inbox_lag_seconds.set(oldest.as_secs_f64());
     }
 
-    /// A rule judged events; `outcome` is one of `fired`, `extended`, `resolved`, `no_match`, or the failure.
+    /// A rule judged events; `outcome` is one of `fired`, `extended`, `resolved`, `late`, `no_match`, or the failure.
     pub fn rules_evaluated(&self, rule: &str, outcome: &'static str, count: u64) {
         self.rule_evaluations.with_label_values(&[rule, outcome]).inc_by(count);
     }
 
-    /// Events came too late for a rule's window or gauge.
+    /// Events came too late for a rule: for its window or gauge, or after a later one had its say.
     pub fn events_late(&self, rule: &str, count: u64) {
         self.events_late.with_label_values(&[rule]).inc_by(count);
     }

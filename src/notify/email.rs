@@ -418,6 +418,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_missed_says_first_how_old_it_is() {
+        let rendered = told(&samples::missed());
+        let subject = "[FIRING] Messaging profile reached its spend limit · occurred 3h 5m ago · account default";
+        assert_eq!(rendered.subject, subject);
+        let note =
+            "\n\n! Occurred 3h 5m ago. Its webhook was missed, and fetched from Telnyx's log.\n\n";
+        assert!(rendered.text.contains(note), "{}", rendered.text);
+        assert!(rendered.html.contains("Occurred 3h 5m ago. Its webhook was missed"));
+        let mut several = samples::many();
+        for alert in several.message.alerts.iter_mut().take(2) {
+            alert.missed = true;
+        }
+        let text = told(&several).text;
+        assert!(text.contains("! 2 of them occurred up to 3m 20s ago: missed webhooks,"), "{text}");
+    }
+
+    #[test]
     fn many_alerts_are_cut_and_counted() {
         let rendered = told(&samples::many());
         assert!(!rendered.template_failed);

@@ -6,7 +6,7 @@ use super::facts::{self, Fact};
 use super::view::{End, NAME_CHARACTERS, ROWS_MAX, is_single, status_of, text_of};
 use super::{Message, Parcel};
 use crate::alerts::{MessageAlert, Status};
-use crate::template::{duration_text, truncate};
+use crate::template::{ago_text, duration_text, truncate};
 use crate::text::one_line;
 
 /// Longest headline within a subject, in characters: what a phone shows.
@@ -77,7 +77,8 @@ fn names(message: &Message) -> String {
 }
 
 /// `[FIRING] summary`, or `[FIRING:3] what they share · 1 over`, and for whom.
-pub(super) fn subject(message: &Message, account: &str) -> String {
+pub(super) fn subject(parcel: &Parcel, account: &str) -> String {
+    let message = &parcel.message;
     let status = status_of(message);
     let mut subject = if is_single(message) {
         format!("[{status}] {}", truncate(&headline(message), SUBJECT_HEADLINE_CHARACTERS))
@@ -96,6 +97,12 @@ pub(super) fn subject(message: &Message, account: &str) -> String {
         };
         format!("[{status}:{count}{more}] {what}{over}")
     };
+    if let [alert] = message.alerts.as_slice()
+        && alert.missed
+    {
+        subject.push_str(" · occurred ");
+        subject.push_str(&ago_text(alert.starts_at, parcel.now));
+    }
     if !account.is_empty() {
         subject.push_str(" · account ");
         subject.push_str(account);
@@ -114,6 +121,7 @@ pub(super) fn notes(parcel: &Parcel) -> Vec<String> {
         let receiver = one_line(receiver, NAME_CHARACTERS);
         notes.push(format!("This copy is for receiver {receiver}, which could not be reached."));
     }
+    notes.extend(missed(parcel));
     notes.extend(no_all_clear(message));
     let late = parcel.now.duration_since(message.created_at).as_secs();
     if late >= LATE_SECONDS {
@@ -121,6 +129,18 @@ pub(super) fn notes(parcel: &Parcel) -> Vec<String> {
         notes.push(format!("Sent {late} late (attempt {}).", parcel.attempt));
     }
     notes
+}
+
+/// What must be said of alerts whose webhook was missed: how old they are.
+fn missed(parcel: &Parcel) -> Option<String> {
+    let missed = parcel.message.alerts.iter().filter(|alert| alert.missed);
+    let (count, first) = (missed.clone().count(), missed.map(|alert| alert.starts_at).min()?);
+    let ago = ago_text(first, parcel.now);
+    Some(if is_single(&parcel.message) {
+        format!("Occurred {ago}. Its webhook was missed, and fetched from Telnyx's log.")
+    } else {
+        format!("{count} of them occurred up to {ago}: missed webhooks, fetched from Telnyx's log.")
+    })
 }
 
 /// What must be said of alerts that ended without a word that the problem did.

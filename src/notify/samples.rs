@@ -31,6 +31,7 @@ pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> Messag
         status: Status::Firing,
         expired: false,
         no_data: false,
+        missed: false,
         value: None,
         labels,
         annotations,
@@ -128,6 +129,19 @@ pub(super) fn no_data() -> Parcel {
 pub(super) fn expired() -> Parcel {
     let mut parcel = resolved();
     parcel.message.alerts[0].expired = true;
+    parcel
+}
+
+/// Fires, and began hours ago: its webhook was missed.
+pub(super) fn missed() -> Parcel {
+    let mut parcel = spend_limit();
+    parcel.now = at("2026-08-20T22:22:13Z");
+    parcel.message.created_at = at("2026-08-20T22:22:12Z");
+    for alert in &mut parcel.message.alerts {
+        alert.missed = true;
+        alert.event["source"] = json!("backfill");
+        alert.event["received_at"] = json!("2026-08-20T22:22:12Z");
+    }
     parcel
 }
 
@@ -248,6 +262,7 @@ pub(super) fn all() -> Vec<(&'static str, Parcel)> {
         ("advised", advised()),
         ("expired", expired()),
         ("no-data", no_data()),
+        ("missed", missed()),
         ("hostile", hostile()),
         ("bare", bare()),
     ]

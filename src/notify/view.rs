@@ -209,7 +209,7 @@ impl View {
             color: tone.color(),
             status: status_of(message),
             severity,
-            subject: subject(message, &account),
+            subject: subject(parcel, &account),
             account,
             headline,
             notes: notes(parcel),

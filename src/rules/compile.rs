@@ -149,10 +149,6 @@ impl Compiler {
                     None => problem,
                 });
             }
-            if !event::is_raised(&pattern.value) {
-                let message = format!("this version raises no `{}`", pattern.value);
-                self.problems.push(Problem::warning(pattern.position.clone(), key, message));
-            }
             kinds.push(pattern.value.clone());
         }
         kinds

@@ -11,13 +11,13 @@ use serde_json::Value as Json;
 use super::annotations::{Annotations, context_of};
 use super::index::{Hit, Index};
 use super::metric::Metrics;
-use super::rule::{Judged, Rule, Valued};
+use super::rule::{Judged, Rule, Valued, Watch};
 use super::{
     CallContext, Expression, Failure, Finding, Firing, Inputs, Labels, Measurement, Metric,
-    Observation, Observed, RuleRef, Verdict,
+    Observation, Observed, RuleRef, Shape, Verdict,
 };
 use crate::clock;
-use crate::event::Event;
+use crate::event::{Event, Source};
 
 /// How far the sender's clock may be ahead of ours before we no longer believe its time.
 const AHEAD_MAX: Duration = Duration::from_mins(5);
@@ -145,7 +145,7 @@ struct Judgement<'j> {
 impl Judgement<'_> {
     fn finding(&self, rule: &Rule, hit: Hit) -> Result<Finding, Failure> {
         let (active_for, notify_expired, resolve_when) = match &rule.judged {
-            Judged::Series(watch) => return self.observe(rule, &watch.value),
+            Judged::Series(watch) => return self.observe(rule, watch),
             Judged::Event { active_for, notify_expired, resolve_when } => {
                 (*active_for, *notify_expired, resolve_when.as_ref())
             }
@@ -161,17 +161,18 @@ impl Judgement<'_> {
             if any_currency {
                 labels.remove("currency");
             }
-            return Ok(Finding::Resolve { labels, any_currency });
+            let sent_at = sent_at(self.event);
+            return Ok(Finding::Resolve { labels, any_currency, sent_at });
         }
         fires.into_iter().chain(resolves).find_map(Result::err).map_or(Ok(Finding::NoMatch), Err)
     }
 
     /// What a gauge, window or absence rule takes from the event.
-    fn observe(&self, rule: &Rule, value: &Valued) -> Result<Finding, Failure> {
+    fn observe(&self, rule: &Rule, watch: &Watch) -> Result<Finding, Failure> {
         if !holds(rule.when.as_ref(), self.inputs, "when")? {
             return Ok(Finding::NoMatch);
         }
-        let value = match value {
+        let value = match &watch.value {
             Valued::Event => Ok(Some(Observed::Event)),
             Valued::Number(value) => value.number(self.inputs).map(|n| n.map(Observed::Number)),
             Valued::Text(value) => value.text(self.inputs).map(|text| text.map(Observed::Text)),
@@ -179,8 +180,9 @@ impl Judgement<'_> {
         let Some(value) = value.map_err(|failure| named("value", failure))? else {
             return Ok(Finding::NoMatch);
         };
-        let (labels, at) = (self.labels(rule)?, happened_at(self.event));
-        Ok(Finding::Observe(Observation { labels, at, value }))
+        let came = matches!(watch.shape, Shape::Absence { .. }) && !self.is_backfilled();
+        let at = if came { self.event.received_at } else { happened_at(self.event) };
+        Ok(Finding::Observe(Observation { labels: self.labels(rule)?, at, value }))
     }
 
     fn fire(
@@ -200,7 +202,13 @@ impl Judgement<'_> {
             notify_expired,
             template_errors,
             at: happened_at(self.event),
+            sent_at: sent_at(self.event),
+            backfilled: self.is_backfilled(),
         })
+    }
+
+    fn is_backfilled(&self) -> bool {
+        self.event.source == Source::Backfill
     }
 
     /// The account's labels, then `by`, then the rule's own; what comes later wins over the account's.
@@ -246,8 +254,13 @@ pub(super) fn by_labels(
 
 /// When an event happened: the sender's word, unless it is absent or well ahead of our clock.
 pub(super) fn happened_at(event: &Event) -> Timestamp {
+    sent_at(event).unwrap_or(event.received_at)
+}
+
+/// When an event happened by the sender's word, where that is believed.
+fn sent_at(event: &Event) -> Option<Timestamp> {
     let latest = clock::add(event.received_at, AHEAD_MAX);
-    event.occurred_at.filter(|at| *at <= latest).unwrap_or(event.received_at)
+    event.occurred_at.filter(|at| *at <= latest)
 }
 
 pub(super) fn named(key: &str, mut failure: Failure) -> Failure {

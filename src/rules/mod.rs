@@ -250,6 +250,8 @@ pub enum Finding {
         /// The rule's alerts carry a currency and this event names none: `labels` has none either, and alerts of
         /// every currency end.
         any_currency: bool,
+        /// See [`Firing::sent_at`].
+        sent_at: Option<Timestamp>,
     },
     /// An event for a gauge, window or absence rule: it changes the series with these labels.
     Observe(Observation),
@@ -275,6 +277,10 @@ pub struct Firing {
     pub template_errors: Vec<String>,
     /// When the event happened: the start of the alert.
     pub at: Timestamp,
+    /// The same by the sender's own word, where that is believed: events can be put into order by it.
+    pub sent_at: Option<Timestamp>,
+    /// Whether the event was fetched because its webhook was missed.
+    pub backfilled: bool,
 }
 
 /// What an event tells a gauge, window or absence rule.
@@ -283,7 +289,8 @@ pub struct Observation {
     /// The labels of the series, and of its alert. See [`Firing::labels`]; `currency` is there also where the value looks
     /// at `event.cost` or `event.charge`.
     pub labels: Labels,
-    /// When it happened: the event's time, or when it was received where that is absent or well ahead.
+    /// When it happened: the event's time, or when it was received where that is absent or well ahead. For an absence
+    /// rule when it came, unless it was fetched afterwards: then nothing came now.
     pub at: Timestamp,
     /// What is observed.
     pub value: Observed,

@@ -3,6 +3,7 @@
 //! Promises: what an operation acknowledged is on disk (fsynced) and survives `kill -9` at any instant; each
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
+mod currencies;
 mod model;
 mod feed;
 mod query;
@@ -22,6 +23,7 @@ use crate::alerts::{Alert, Silence};
 use crate::event::{Event, PayloadPolicy};
 use crate::rules::{CallKey, Entry, LedgerKey};
 
+pub use currencies::Currencies;
 pub use feed::*;
 pub use model::*;
 pub use query::*;
@@ -94,7 +96,10 @@ pub enum OpenError {
 
 /// The store. Cheap to clone; all clones are one store.
 #[derive(Debug, Clone)]
-pub struct Store(Backend);
+pub struct Store {
+    backend: Backend,
+    currencies: Currencies,
+}
 
 /// Where it is kept.
 #[derive(Debug, Clone)]
@@ -105,7 +110,8 @@ enum Backend {
 impl Store {
     /// Opens the database for the one process that serves from it, and brings it up to date.
     pub async fn open(settings: &Settings, observer: Observer) -> Result<Self, OpenError> {
-        sqlite::Sqlite::open(settings, observer).await.map(Self::sqlite)
+        let sqlite = sqlite::Sqlite::open(settings, observer).await?;
+        Ok(Self::sqlite(sqlite).learn_currencies().await)
     }
 
     /// Opens an existing database beside the process that serves from it, to list, to retry and to silence.
@@ -114,11 +120,12 @@ impl Store {
     }
 
     fn sqlite(sqlite: sqlite::Sqlite) -> Self {
-        Self(Backend::Sqlite(Arc::new(sqlite)))
+        let backend = Backend::Sqlite(Arc::new(sqlite));
+        Self { backend, currencies: Currencies::default() }
     }
 
     fn backend(&self) -> &sqlite::Sqlite {
-        let Backend::Sqlite(sqlite) = &self.0;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite
     }
 
@@ -133,7 +140,10 @@ impl Store {
 
     /// Keeps what a source beside the webhooks brings, all of it or nothing. Tells of each event whether it is new.
     pub async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError> {
-        self.backend().feed(feed).await
+        let reading = feed.reading.clone();
+        let recorded = self.backend().feed(feed).await?;
+        self.currencies.learn(&reading);
+        Ok(recorded)
     }
 
     /// Where a source goes on from; `None` before its first [`Feed::place`].

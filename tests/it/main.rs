@@ -23,6 +23,8 @@ mod limits;
 mod durability;
 mod full_disk;
 mod journey;
+mod refused;
+mod missed;
 mod rule_kinds;
 mod timelines;
 mod dispatch;

@@ -9,8 +9,6 @@ use regex::Regex;
 
 /// Public key of RFC 8032, section 7.1, test 1.
 const PUBLIC_KEY: &str = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
-/// What `check` says of rules in `later`, and nothing else.
-const NOT_RAISED: &str = "this version raises no";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -62,23 +60,9 @@ fn the_shipped_configuration_has_nothing_to_warn_of() {
 }
 
 #[test]
-fn what_is_for_later_lacks_its_events_and_nothing_else() {
-    let dir = tempfile::tempdir().unwrap();
-    for file in yaml_files("later") {
-        let output = check(dir.path(), &file, "", false);
-        let said = said(&output);
-        assert!(output.status.success(), "{said}");
-        let warnings: Vec<&str> = said.lines().filter(|line| line.contains("warning: ")).collect();
-        assert!(warnings.iter().all(|line| line.contains(NOT_RAISED)), "{said}");
-        // Its day has come.
-        assert!(!warnings.is_empty(), "move {} up to config/rules", file.display());
-    }
-}
-
-#[test]
 fn every_rule_says_what_it_is_about_and_what_to_do() {
     let labels = Regex::new(r"labels: \{severity: (info|warning|critical), team: [a-z]+").unwrap();
-    for file in yaml_files("").into_iter().chain(yaml_files("later")) {
+    for file in yaml_files("") {
         let text = fs::read_to_string(&file).unwrap();
         for (name, rule) in rules_of(&text) {
             assert!(labels.is_match(rule), "{name} has no severity and team");
@@ -115,7 +99,7 @@ fn every_rule_of_the_pack_fires_in_some_case() {
         told.extend(tell.captures_iter(&text).map(|found| found[1].to_owned()));
     }
     let mut rules = BTreeSet::new();
-    for file in yaml_files("").into_iter().chain(yaml_files("later")) {
+    for file in yaml_files("") {
         let text = fs::read_to_string(&file).unwrap();
         rules.extend(rules_of(&text).into_iter().map(|(name, _)| name));
     }

@@ -26,6 +26,8 @@ fn alert(name: &str, state: AlertState, starts_at: Timestamp) -> Alert {
         starts_at,
         ends_at: None,
         updated_at: starts_at,
+        event_at: None,
+        missed: false,
         value: None,
         notify_expired: false,
         event: Value::Null,

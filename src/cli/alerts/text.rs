@@ -254,6 +254,8 @@ mod tests {
             starts_at: at("01:52:40"),
             ends_at: (state != AlertState::Firing).then(|| at("02:40:00")),
             updated_at: at("02:30:00"),
+            event_at: None,
+            missed: false,
             value: (name == "LowBalance").then(|| "3.20".parse().expect("number")),
             notify_expired: false,
             event: Value::Null,

@@ -125,6 +125,8 @@ mod tests {
                     starts_at: at("01:52:40"),
                     ends_at: None,
                     updated_at: at("02:30:00"),
+                    event_at: None,
+                    missed: false,
                     value: None,
                     notify_expired: false,
                     event: Value::Null,

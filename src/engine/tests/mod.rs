@@ -1,6 +1,7 @@
 //! The pure step over a store of memory: what a crash leaves is what [`Changes`] said, and nothing else.
 
 mod crash;
+mod late;
 mod limit;
 mod policy;
 mod telling;

@@ -174,8 +174,8 @@ impl Series {
         }
     }
 
-    /// Takes an observation and judges. `Late`: it was too old to count (a gauge's older reading too), and nothing else
-    /// happened. Data of another shape is void, and begins anew.
+    /// Takes an observation and judges. `Late`: it was too old to count (a gauge's older reading too, and what came before
+    /// an absence that fires), and nothing else happened. Data of another shape is void, and begins anew.
     pub fn observe(
         &mut self,
         shape: &Shape,
@@ -204,9 +204,18 @@ impl Series {
                 let level = window.level(over, *aggregate, now);
                 Judgement { hold, level, since: now, fresh: true, now }
             }
-            (Data::Absence { counted, until }, Shape::Absence { .. }) => {
-                (*counted, *until) = (Duration::ZERO, now);
-                return (Added::Counted, self.not_held(hold, now));
+            (Data::Absence { counted, until }, Shape::Absence { absent_for }) => {
+                // What was counted after it happened stays: one that was fetched afterwards proves nothing of now.
+                let since = clock::until(*at, *until).min(*counted);
+                let (since, from) =
+                    if *at < now { (since, (*until).max(*at)) } else { (Duration::ZERO, now) };
+                let goes_on = since.saturating_add(clock::until(from, now)) >= *absent_for;
+                if goes_on && self.phase == Phase::Firing {
+                    return (Added::Late, Turn::Quiet);
+                }
+                (*counted, *until) = (since, from);
+                let turn = if goes_on { Turn::Quiet } else { self.not_held(hold, now) };
+                return (Added::Counted, turn);
             }
             _ => return (Added::Counted, Turn::Quiet),
         };

@@ -331,6 +331,36 @@ fn an_absence_fires_when_nothing_was_seen_for_so_long() {
 }
 
 #[test]
+fn what_was_fetched_afterwards_proves_traffic_when_it_happened() {
+    run(
+        &absence(150),
+        NONE,
+        &Both,
+        &[
+            (60, Tick, Quiet, Some(120)),
+            // At 20: 40 are counted since.
+            (70, Old(1, 20), Quiet, Some(120)),
+            (120, Tick, Quiet, Some(170)),
+            // After the last look: nothing is counted since then.
+            (140, Old(1, 130), Quiet, Some(190)),
+            // Older than what is known already.
+            (150, Old(1, 10), Quiet, Some(190)),
+            (190, Tick, Quiet, Some(250)),
+            (250, Tick, Quiet, Some(280)),
+            (280, Tick, fired(280), None),
+            // Before it fired; and after, but it has been silent for long enough since.
+            (290, Old(1, 100), Quiet, None),
+            (500, Old(1, 350), Quiet, None),
+            // Not as long: it ends, and fires again when that is.
+            (510, Old(1, 400), Cleared, Some(460)),
+            (511, Tick, Quiet, Some(550)),
+            (550, Tick, fired(550), None),
+            (560, See(1), Cleared, Some(620)),
+        ],
+    );
+}
+
+#[test]
 fn time_that_does_not_count_is_no_absence() {
     run(
         &absence(100),

@@ -6,6 +6,7 @@ use crate::rules::LedgerKey;
 on_sqlite! {
     a_feed_is_kept_as_one
     readings_come_oldest_first_and_the_last_of_each_account_is_known
+    the_currency_of_the_last_reading_is_known
     charges_are_read_in_pages_by_time
 }
 
@@ -28,7 +29,7 @@ fn reading(account: &str, minute: i64, balance: &str) -> Reading {
 }
 
 async fn a_feed_is_kept_as_one(store: &Store) {
-    let seen = store.recorded();
+    let mut seen = store.recorded();
     assert_eq!(store.place("default", "backfill").await.expect("reads"), None);
     let place = |value: &[u8]| Place {
         account: "default".to_owned(),
@@ -42,7 +43,8 @@ async fn a_feed_is_kept_as_one(store: &Store) {
     };
     let recorded = store.feed(feed.clone()).await.expect("feeds");
     assert_eq!(recorded, [Recorded::New, Recorded::New, Recorded::Duplicate]);
-    assert!(seen.has_changed().expect("open"));
+    // The signal may come just behind the answer.
+    seen.changed().await.expect("open");
     // Again, as after a crash: nothing is doubled.
     let again = Feed { place: Some(place(b"two")), ..feed };
     assert_eq!(store.feed(again).await.expect("feeds"), [Recorded::Duplicate; 3]);
@@ -78,6 +80,24 @@ async fn readings_come_oldest_first_and_the_last_of_each_account_is_known(store:
     let swept = store.sweep(at(31 * 24 * 60), 3).await.expect("sweeps");
     assert_eq!((swept.readings, swept.more), (1, false));
     assert_eq!(store.last_readings().await.expect("reads"), []);
+}
+
+async fn the_currency_of_the_last_reading_is_known(store: &Store) {
+    let known = store.currencies().clone();
+    assert_eq!(known.of("one"), None);
+    for (minute, currency, expected) in [
+        (1, None, None),
+        (2, Some("EUR"), Some("EUR")),
+        (3, Some("USD"), Some("USD")),
+        (4, None, Some("USD")),
+    ] {
+        let currency = currency.map(str::to_owned);
+        let reading = Reading { currency, ..reading("one", minute, "1.00") };
+        let feed = Feed { reading: Some(reading), ..Feed::default() };
+        store.feed(feed).await.expect("feeds");
+        assert_eq!(known.of("one").as_deref(), expected);
+    }
+    assert_eq!(known.of("two"), None);
 }
 
 async fn charges_are_read_in_pages_by_time(store: &Store) {
@@ -126,4 +146,16 @@ async fn charges_are_read_in_pages_by_time(store: &Store) {
     let some = ChargeFilter { account: Some("one".to_owned()), from: at(2), to: at(3), ..all };
     let some = store.charges(ChargeFilter { limit: 9, ..some }).await.expect("reads");
     assert_eq!(some, [entry("one", "call:b", 2), entry("one", "call:c", 2)]);
+}
+
+#[tokio::test]
+async fn currencies_are_known_again_after_a_restart() {
+    let directory = tempfile::tempdir().expect("temp dir");
+    let store = open(&settings(&directory)).await;
+    let feed = Feed { reading: Some(reading("one", 1, "1.00")), ..Feed::default() };
+    store.feed(feed).await.expect("feeds");
+    store.close().await.expect("closes");
+    drop(store);
+    let store = open(&settings(&directory)).await;
+    assert_eq!(store.currencies().of("one").as_deref(), Some("USD"));
 }

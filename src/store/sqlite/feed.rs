@@ -75,8 +75,9 @@ impl Sqlite {
     pub(in crate::store) async fn last_readings(&self) -> Result<Vec<Reading>, StoreError> {
         self.read(|conn| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM readings AS last WHERE at = \
-                 (SELECT max(at) FROM readings WHERE account = last.account) ORDER BY account"
+                "SELECT {COLUMNS} FROM readings JOIN \
+                 (SELECT account AS whose, max(at) AS latest FROM readings GROUP BY account) \
+                 ON account = whose AND at = latest ORDER BY account"
             );
             select(conn, &sql, ())
         })

@@ -3,7 +3,7 @@
 /// Who may know whom, as it is: each module with the modules of this crate that it names. `clock` for rules and
 /// alerts is its arithmetic only; the clock itself is asked for below.
 pub(super) const KNOWS: &[(&str, &[&str])] = &[
-    ("intake", &["clock", "event", "metrics", "store"]),
+    ("intake", &["clock", "event", "metrics", "store", "tasks"]),
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules"]),
     ("telnyx", &["clock", "event", "http", "metrics", "rules", "secret", "store", "tasks", "text"]),

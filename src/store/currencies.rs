@@ -1,0 +1,56 @@
+//! The currency of each account's balance, as last read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{Reading, Store};
+
+/// In which currency each account is charged, by its last balance reading. Cheap to clone and to ask; all clones know
+/// the same. One entry for each account that has a reading.
+#[derive(Debug, Clone, Default)]
+pub struct Currencies(Arc<ArcSwap<BTreeMap<String, Arc<str>>>>);
+
+impl Currencies {
+    /// The account's currency, an ISO 4217 code; `None` when no reading has told it.
+    pub fn of(&self, account: &str) -> Option<Arc<str>> {
+        self.0.load().get(account).cloned()
+    }
+
+    /// Takes what readings say.
+    pub(super) fn learn<'r>(&self, readings: impl IntoIterator<Item = &'r Reading>) {
+        for reading in readings {
+            self.learn_one(reading);
+        }
+    }
+
+    /// A reading that names no currency changes nothing.
+    fn learn_one(&self, reading: &Reading) {
+        let Some(currency) = reading.currency.as_deref() else { return };
+        if self.of(&reading.account).is_some_and(|known| *known == *currency) {
+            return;
+        }
+        self.0.rcu(|known| {
+            let mut known = BTreeMap::clone(known);
+            known.insert(reading.account.clone(), currency.into());
+            known
+        });
+    }
+}
+
+impl Store {
+    /// In which currency each account is charged: by the readings at start, and by those that came since.
+    pub fn currencies(&self) -> &Currencies {
+        &self.currencies
+    }
+
+    /// Takes what is kept. Without it amounts are of an unknown currency until the next reading: no reason not to start.
+    pub(super) async fn learn_currencies(self) -> Self {
+        match self.last_readings().await {
+            Ok(readings) => self.currencies.learn(&readings),
+            Err(error) => tracing::warn!(%error, "the last balance readings cannot be read back"),
+        }
+        self
+    }
+}
