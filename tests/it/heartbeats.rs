@@ -129,7 +129,7 @@ async fn a_heartbeat_that_is_not_taken_is_tried_again_and_follows_nobody() {
     app.clock.advance(RETRY);
     until_counted(&app, "sent", 1).await;
     // Back on the grid, not a day after the one that came late.
-    app.clock.advance(MINUTE * 60 * 24 - MINUTE);
+    app.clock.advance(MINUTE * (60 * 24 - 1));
     until_counted(&app, "sent", 2).await;
     assert_eq!(sink.requests("/ping").len(), 4);
     sink.expect_none("/elsewhere");
@@ -165,7 +165,7 @@ async fn the_address_is_read_each_time_and_a_reload_adds_and_removes_heartbeats(
     fs::write(&file, sink.url("/old")).unwrap();
     let from_file = format!("{{url_file: \"{}\", interval: 1m}}", file.display());
     let setup = |heartbeats: &[String]| Setup::new(routing(heartbeats));
-    let app = setup(&[from_file.clone()]).start().await;
+    let app = setup(std::slice::from_ref(&from_file)).start().await;
     until_counted(&app, "sent", 1).await;
     fs::write(&file, format!("{}\n", sink.url("/new"))).unwrap();
     app.clock.advance(MINUTE);
