@@ -289,7 +289,7 @@ receivers:
 ";
 
 fn rules() -> String {
-    RULES.iter().map(|rule| format!("  - {rule}\n")).collect()
+    RULES.iter().map(|rule| ["  - ", rule, "\n"].concat()).collect()
 }
 
 #[test]
