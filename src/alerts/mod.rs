@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use group::{Flushed, Group, Member, Notice, Teller, Told};
+pub use group::{Flushed, Group, Member, Notice, Teller, Told, Withdrawn};
 pub use inhibit::{InhibitRule, Inhibitor};
 pub use interval::{
     DayRange, IntervalError, IntervalSpec, MonthRange, TimeInterval, TimeRange, WeekdayRange,

@@ -13,6 +13,7 @@ mod step;
 mod tell;
 mod timers;
 mod totals;
+mod withdraw;
 
 use std::sync::Arc;
 use std::time::Duration;

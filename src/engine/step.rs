@@ -185,6 +185,7 @@ impl Batch<'_> {
             }
         }
         self.measure(&at, call.as_ref());
+        self.heed_withheld(&at);
     }
 
     /// Enters what the event says of money and of its call; gives the event with its charge, and the call.

@@ -1,5 +1,7 @@
 //! Groups at work: which alerts are told together, when, and what goes into the outbox.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::policy::Policy;
@@ -8,7 +10,7 @@ use super::step::Batch;
 use super::timers::Due;
 use crate::alerts::{
     Alert, AlertState, Fingerprint, Group, Inhibitor, Message, MessageAlert, Notice, Route, Status,
-    Suppression, Teller,
+    Suppression, Teller, Withdrawn,
 };
 use crate::clock;
 use crate::notify::{Integration, Receiver};
@@ -47,14 +49,17 @@ impl Batch<'_> {
             .groups
             .remove(&key)
             .unwrap_or_else(|| Group::new(key, route.id.clone(), labels, at));
+        let knowers =
+            if alert.is_firing() { Vec::new() } else { group.knowers(&alert.fingerprint) };
         let lost = group.note(alert, cause, &route.timing, at);
+        self.withdraw_end(&group, knowers, alert);
         self.judged.report.crowded_out += lost;
         self.keep_group(group, route, at, false);
     }
 
     /// Keeps a group with its deadline, or forgets it when nothing is left of it. A deadline that has passed counts as
     /// `at`: what is told now is told now. After a flush it is not due again at once.
-    fn keep_group(&mut self, group: Group, route: &Route, at: Timestamp, flushed: bool) {
+    pub(super) fn keep_group(&mut self, group: Group, route: &Route, at: Timestamp, flushed: bool) {
         let key = group.key.clone();
         if group.is_over() {
             self.state.put_group(key, None);
@@ -103,6 +108,7 @@ impl Batch<'_> {
                 self.journal(fingerprint, &group.key, "suppressed", &detail, at);
             }
             self.judged.report.quieted.extend(flushed.suppressed);
+            self.withdraw(&group, &flushed.withdrawn);
             for notice in &flushed.notices {
                 self.queue(&group, receiver, notice, at);
             }
@@ -119,6 +125,13 @@ impl Batch<'_> {
         };
         let message = message(self.policy, receiver, group, notice, self.now);
         if !integration.tells(&message) {
+            let ended = notice.alerts.iter().filter(|alert| !alert.is_firing());
+            let withdrawn = ended.map(|alert| Withdrawn {
+                integration: integration.id.clone(),
+                fingerprint: alert.fingerprint.clone(),
+                ended: Some(alert.clone()),
+            });
+            self.withdraw(group, &withdrawn.collect::<Vec<_>>());
             return;
         }
         let detail = format!(
@@ -162,19 +175,22 @@ impl Batch<'_> {
             let Some(mut group) = self.state.groups.get(&key).cloned() else { continue };
             let Some(route) = policy.route_by_id(&group.route) else {
                 astray.extend(group.members.values().filter_map(ended));
+                self.withdraw_strays(&group, &group.members.keys().cloned().collect());
                 self.state.put_group(key, None);
                 continue;
             };
-            let before = group.clone();
+            let (before, mut strays) = (group.clone(), BTreeSet::new());
             group.members.retain(|fingerprint, member| {
                 let alert = member.ended.as_deref().or_else(|| self.state.alerts.get(fingerprint));
                 let belongs =
                     alert.is_some_and(|alert| belongs(policy, route, &alert.labels, &key));
                 if !belongs {
                     astray.extend(ended(member));
+                    strays.insert(fingerprint.clone());
                 }
                 belongs
             });
+            self.withdraw_strays(&before, &strays);
             let knows_all = policy.receivers.get(&route.receiver).is_some_and(|receiver| {
                 receiver.integrations.iter().all(|one| group.told.contains_key(&one.id))
             });
@@ -254,7 +270,7 @@ pub(super) fn message(
     }
 }
 
-fn message_alert(alert: &Alert) -> MessageAlert {
+pub(super) fn message_alert(alert: &Alert) -> MessageAlert {
     MessageAlert {
         fingerprint: alert.fingerprint.clone(),
         status: if alert.is_firing() { Status::Firing } else { Status::Resolved },

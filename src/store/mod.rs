@@ -8,6 +8,7 @@ mod model;
 mod feed;
 mod query;
 mod sqlite;
+mod withdrawal;
 
 #[cfg(test)]
 mod contract;
@@ -27,6 +28,7 @@ pub use currencies::Currencies;
 pub use feed::*;
 pub use model::*;
 pub use query::*;
+pub use withdrawal::Withdrawal;
 
 /// What the store is told by the configuration.
 #[derive(Debug, Clone)]
@@ -259,6 +261,9 @@ impl Store {
     /// one, once the oldest is due; the others end as superseded. What was claimed under a lease that ran out counts
     /// as waiting, and is marked [`Delivery::maybe_repeated`]. A claimed delivery takes over the earliest fallback
     /// time of those it supersedes, so that a stream of messages cannot put the fallback off for ever.
+    ///
+    /// What fires and is silenced now is taken out of a message; an event in the inbox (`tollbell.notice_withheld`) tells
+    /// the engine. A message of which nothing is left ends as superseded.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Delivery>, StoreError> {
         self.backend().claim(claim).await
     }

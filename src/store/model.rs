@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::query::JournalEntry;
+use super::withdrawal::Withdrawal;
 use crate::alerts::{Alert, Message, Silence};
 use crate::event::Event;
 use crate::rules::{CallContext, CallKey, Entry};
@@ -75,6 +76,8 @@ pub struct Changes {
     pub alerts: Vec<Alert>,
     /// Messages to be sent.
     pub deliveries: Vec<NewDelivery>,
+    /// What messages that wait are to say no more; each applied at its place among [`Changes::deliveries`].
+    pub withdrawals: Vec<Withdrawal>,
     /// Events tollbell raises about itself; they go through the inbox like any other.
     pub events: Vec<Event>,
     /// The engine's own state: rows that changed.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Flushed, Group, NOTICE_CAUSES_MAX, Notice, Teller, Told, interval, newest, repeat_at, tick,
-    turn_at,
+    Flushed, Group, NOTICE_CAUSES_MAX, Notice, Teller, Told, Withdrawn, interval, newest,
+    repeat_at, tick, turn_at,
 };
 use crate::alerts::{Alert, Fingerprint, Reason, Suppression, Timing};
 use crate::clock;
@@ -39,10 +39,10 @@ impl Group {
         self.begin(tellers, now);
         let mut flushed = Flushed::default();
         let quiet = |alert: &Alert| quiet(alert, suppressed(alert), muted);
-        let view = self.sift(firing, &quiet, &mut flushed.suppressed);
+        let view = self.sift(firing, &quiet, &mut flushed);
         let mut waits: Option<Timestamp> = None;
         for teller in tellers {
-            self.settle(teller, &view.ended);
+            self.settle(teller, &view.ended, &mut flushed.withdrawn);
             let Some((reason, ended)) = owed(self.told.get(teller.id), &view, timing, now) else {
                 continue;
             };
@@ -78,7 +78,7 @@ impl Group {
         &mut self,
         firing: &dyn Fn(&Fingerprint) -> Option<&'a Alert>,
         quiet: &dyn Fn(&Alert) -> Option<Suppression>,
-        changes: &mut Vec<(Fingerprint, Suppression)>,
+        flushed: &mut Flushed,
     ) -> View<'a> {
         let mut view = View { firing: Vec::new(), ended: Vec::new() };
         let mut gone = Vec::new();
@@ -97,7 +97,7 @@ impl Group {
                 },
                 Some(why) => {
                     if member.suppressed.as_ref() != Some(why) {
-                        changes.push((fingerprint.clone(), why.clone()));
+                        flushed.suppressed.push((fingerprint.clone(), why.clone()));
                     }
                     if member.ended.is_some() && !why.is_by_time() {
                         gone.push(fingerprint.clone());
@@ -107,6 +107,9 @@ impl Group {
             member.suppressed = why;
         }
         for fingerprint in &gone {
+            flushed.withdrawn.extend(self.knowers(fingerprint).into_iter().map(|integration| {
+                Withdrawn { integration, fingerprint: fingerprint.clone(), ended: None }
+            }));
             self.forget(fingerprint);
         }
         view.firing.sort_by_key(|alert| (alert.starts_at, &alert.fingerprint));
@@ -116,13 +119,18 @@ impl Group {
     }
 
     /// An integration that does not want ends forgets what it knew as firing; no notice.
-    fn settle(&mut self, teller: &Teller<'_>, ended: &[Alert]) {
+    fn settle(&mut self, teller: &Teller<'_>, ended: &[Alert], withdrawn: &mut Vec<Withdrawn>) {
         let Some(told) = self.told.get_mut(teller.id).filter(|_| !teller.send_resolved) else {
             return;
         };
         for alert in ended {
             if told.firing.remove(&alert.fingerprint) {
                 told.resolved.insert(alert.fingerprint.clone());
+                withdrawn.push(Withdrawn {
+                    integration: teller.id.to_owned(),
+                    fingerprint: alert.fingerprint.clone(),
+                    ended: Some(alert.clone()),
+                });
             }
         }
     }

@@ -119,6 +119,20 @@ pub struct Flushed {
     pub notices: Vec<Notice>,
     /// Alerts that are kept quiet now and were not, or for another reason, at the last flush.
     pub suppressed: Vec<(Fingerprint, Suppression)>,
+    /// What integrations know as firing no more, without a notice that says so.
+    pub withdrawn: Vec<Withdrawn>,
+}
+
+/// An alert that an integration knew as firing, and of whose end it gets no notice. A message that waits is to say so no
+/// more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Withdrawn {
+    /// The integration's id.
+    pub integration: String,
+    /// The alert.
+    pub fingerprint: Fingerprint,
+    /// As it ended; `None` when nothing of it is to be told.
+    pub ended: Option<Alert>,
 }
 
 impl Group {
@@ -220,6 +234,36 @@ impl Group {
             | AlertState::Firing
             | AlertState::Resolved
             | AlertState::NoData => false,
+        }
+    }
+
+    /// The integrations that know an alert as firing.
+    pub fn knowers(&self, fingerprint: &Fingerprint) -> Vec<String> {
+        let knows = |(_, told): &(&String, &Told)| told.firing.contains(fingerprint);
+        self.told.iter().filter(knows).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Takes note that an integration was not told of these alerts after all: they are new to it.
+    pub fn untell(
+        &mut self,
+        integration: &str,
+        fingerprints: &[Fingerprint],
+        timing: &Timing,
+        now: Timestamp,
+    ) {
+        let Some(told) = self.told.get_mut(integration) else { return };
+        let mut changed = false;
+        for fingerprint in fingerprints {
+            changed |= told.firing.remove(fingerprint);
+        }
+        for fingerprint in fingerprints {
+            let known = self.told.values().any(|told| told.firing.contains(fingerprint));
+            if let Some(member) = self.members.get_mut(fingerprint).filter(|_| !known) {
+                member.told = false;
+            }
+        }
+        if changed {
+            self.recheck(timing, now);
         }
     }
 

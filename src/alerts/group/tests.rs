@@ -79,6 +79,8 @@ struct Sim {
     events: i64,
     heard: Vec<Heard>,
     quieted: Vec<(u32, String, &'static str)>,
+    /// When what is withdrawn from whom, and whether its end may be told.
+    withdrawn: Vec<(u32, String, bool)>,
     /// Whether the group goes through its kept form at each second.
     reloads: bool,
 }
@@ -95,6 +97,7 @@ impl Sim {
             events: 0,
             heard: vec![],
             quieted: vec![],
+            withdrawn: vec![],
             reloads: false,
         }
     }
@@ -229,6 +232,9 @@ impl Sim {
                     .find(|name| alert(name, AlertState::Firing, at(0)).fingerprint == fingerprint)
                     .expect("a known alert");
                 self.quieted.push((second, name.to_owned(), why.as_str()));
+            }
+            for one in flushed.withdrawn {
+                self.withdrawn.push((second, one.integration, one.ended.is_some()));
             }
             for notice in flushed.notices {
                 assert!(!notice.alerts.is_empty());
@@ -733,6 +739,52 @@ fn what_is_quiet_is_recorded_once_with_its_reason() {
             (1230, "b", "muted"),
         ]
     );
+}
+
+#[test]
+fn what_an_integration_knows_no_more_without_a_notice_is_withdrawn() {
+    let withdrawn = |script: &[&str]| -> Vec<String> {
+        let all = run(&[MAIL, PAGE], script).withdrawn;
+        all.into_iter().map(|(at, id, told)| format!("{at} {id} {told}")).collect()
+    };
+    let none: [&str; 0] = [];
+    // An end that is not wanted; the other gets a notice.
+    assert_eq!(withdrawn(&["0 fire a", "100 resolve a", "700 end"]), ["330 page true"]);
+    // Dropped for all.
+    let silenced = ["0 fire a", "50..400 silence a", "100 resolve a", "700 end"];
+    assert_eq!(withdrawn(&silenced), ["330 mail false", "330 page false"]);
+    // Never told, and only kept quiet.
+    assert_eq!(withdrawn(&["0..90 silence a", "0 fire a", "10 resolve a", "700 end"]), none);
+    assert_eq!(withdrawn(&["0 fire a", "50..400 silence a", "3700 end"]), none);
+    // Ended while muted: when that ends.
+    let muted = ["0 fire a", "100..2000 mute", "200 resolve a", "3000 end"];
+    assert_eq!(withdrawn(&muted), ["2130 page true"]);
+}
+
+#[test]
+fn what_was_not_told_after_all_is_new() {
+    let (a, b) = (alert("a", AlertState::Firing, at(0)), alert("b", AlertState::Firing, at(0)));
+    let find = |fingerprint: &Fingerprint| {
+        [&a, &b].into_iter().find(|alert| alert.fingerprint == *fingerprint)
+    };
+    let tellers = ["mail", "page"].map(|id| Teller { id, send_resolved: true, every: None });
+    let mut group = Group::new("k".to_owned(), "r".to_owned(), Labels::new(), at(0));
+    for alert in [&a, &b] {
+        group.note(alert, None, &TIMING, at(0));
+    }
+    group.flush(&TIMING, &tellers, &find, &|_| None, None, at(30));
+    assert_eq!(group.next_flush, None);
+    let untold = [a.fingerprint.clone()];
+    group.untell("nobody", &untold, &TIMING, at(40));
+    assert_eq!(group.next_flush, None);
+    group.untell("mail", &untold, &TIMING, at(40));
+    assert_eq!(group.knowers(&a.fingerprint), ["page"]);
+    assert!(group.members[&a.fingerprint].told, "somebody was");
+    group.untell("page", &untold, &TIMING, at(40));
+    assert!(!group.members[&a.fingerprint].told && group.members[&b.fingerprint].told);
+    let flushed = group.flush(&TIMING, &tellers, &find, &|_| None, None, at(330));
+    let told: Vec<_> = flushed.notices.iter().map(|one| (one.reason, one.alerts.len())).collect();
+    assert_eq!(told, [(Reason::NewAlerts, 2); 2]);
 }
 
 #[test]

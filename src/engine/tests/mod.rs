@@ -18,7 +18,7 @@ use crate::config;
 use crate::event::{Event, Source};
 use crate::rules::{self, CallContext, CallKey, Entry, LedgerKey};
 use crate::store::{
-    Changes, JournalEntry, Judgement, Known, NewDelivery, Resumed, Row, Silences, Space,
+    Changes, JournalEntry, Judgement, Known, NewDelivery, Resumed, Row, Silences, Space, Withdrawal,
 };
 
 /// When every story begins; a Friday.
@@ -102,6 +102,8 @@ struct Disk {
     calls: BTreeMap<CallKey, CallContext>,
     silences: Silences,
     deliveries: Vec<NewDelivery>,
+    /// Each with how many deliveries were queued before it.
+    withdrawals: Vec<(usize, Withdrawal)>,
     ids: BTreeSet<String>,
     journal: Vec<JournalEntry>,
     judgements: Vec<Judgement>,
@@ -127,6 +129,11 @@ impl Disk {
         }
         self.ledger.extend(changes.ledger.into_iter().map(|entry| (entry.key.clone(), entry)));
         self.calls.extend(changes.calls.into_iter().map(|(key, call, _)| (key, call)));
+        for withdrawal in changes.withdrawals {
+            assert!(withdrawal.after <= changes.deliveries.len());
+            assert!(!withdrawal.gone.is_empty() || !withdrawal.ended.is_empty());
+            self.withdrawals.push((self.deliveries.len() + withdrawal.after, withdrawal));
+        }
         for delivery in changes.deliveries {
             // The store leaves an id that it knows alone: the message would be lost.
             assert!(self.ids.insert(delivery.id.clone()), "the id of {delivery:#?} is taken");
@@ -177,7 +184,12 @@ impl Disk {
             delivery.fallback_at = delivery.fallback_at.map(|_| at(0));
             delivery.message.created_at = at(0);
         }
+        let mut withdrawals = self.withdrawals.clone();
+        for (_, withdrawal) in &mut withdrawals {
+            (withdrawal.at, withdrawal.after) = (at(0), 0);
+        }
         let mut lines = vec![format!("cursor {}", self.cursor)];
+        lines.extend(withdrawals.iter().map(|withdrawal| format!("{withdrawal:?}")));
         lines.extend(self.alerts.values().map(|alert| format!("alert {}", json(alert))));
         lines.extend(self.rows.iter().map(|(key, value)| format!("row {key:?} {}", json(value))));
         lines.extend(self.ledger.values().map(|entry| format!("{entry:?}")));

@@ -174,6 +174,129 @@ async fn the_dead_are_listed_and_retried(store: &Store) {
     assert!(store.delivery("01234567").await.expect("reads").is_none());
 }
 
+fn alert_named(name: &str) -> MessageAlert {
+    let alert = queued("x", "x", 0).message.alerts.remove(0);
+    let labels = [("team", "billing"), ("severity", name)];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    MessageAlert { fingerprint: Fingerprint::from(name.to_owned()), labels, ..alert }
+}
+
+/// A message that these fire.
+fn firing(id: &str, lane: &str, minutes: i64, names: &[&str]) -> NewDelivery {
+    let mut new = queued(id, lane, minutes);
+    new.message.alerts = names.iter().map(|name| alert_named(name)).collect();
+    new
+}
+
+/// What a delivery says: `a b -c`, and why it ended.
+async fn says(store: &Store, id: &str) -> String {
+    let (found, _) = store.delivery(id).await.expect("reads").expect("is there");
+    let name = |alert: &MessageAlert| {
+        format!("{}{} ", if alert.status == Status::Firing { "" } else { "-" }, alert.fingerprint)
+    };
+    let said: String = found.message.alerts.iter().map(name).collect();
+    format!("{said}{} {}", found.state.as_str(), found.reason)
+}
+
+async fn what_waits_is_corrected_and_what_is_being_sent_for_its_next_attempt(store: &Store) {
+    queue(store, [firing("sent", "a", 0, &["f", "g"]), firing("other", "b", 1, &["f"])]).await;
+    assert_eq!(claim_some(store, 0, 1).await, ["sent"]);
+    let ended = MessageAlert { status: Status::Resolved, ..alert_named("g") };
+    let withdraw = |after, gone: &[&str], ended: &[MessageAlert]| Withdrawal {
+        integration: "slack".to_owned(),
+        target: queued("x", "a", 0).target,
+        group_key: "a".to_owned(),
+        at: at(3),
+        after,
+        gone: gone.iter().map(|name| Fingerprint::from((*name).to_owned())).collect(),
+        ended: ended.to_vec(),
+    };
+    // In the order of the batch: the last one comes too late.
+    let changes = Changes {
+        deliveries: vec![
+            firing("one", "a", 2, &["f", "g", "h"]),
+            firing("two", "a", 2, &["f"]),
+            firing("new", "a", 2, &["f"]),
+        ],
+        withdrawals: vec![withdraw(1, &["f"], &[]), withdraw(2, &["f"], &[ended])],
+        ..Changes::default()
+    };
+    store.commit(changes).await.expect("commits");
+    assert_eq!(says(store, "sent").await, "-g sending ", "what is under way goes on");
+    assert_eq!(says(store, "one").await, "h -g pending ");
+    assert_eq!(says(store, "two").await, "f superseded withdrawn");
+    assert_eq!(says(store, "new").await, "f pending ");
+    assert_eq!(says(store, "other").await, "f pending ", "another lane");
+    let changes =
+        Changes { withdrawals: vec![withdraw(0, &["f", "h"], &[])], ..Changes::default() };
+    store.commit(changes).await.expect("commits");
+    assert_eq!(says(store, "one").await, "-g pending ");
+    assert_eq!(says(store, "new").await, "f superseded withdrawn");
+    assert_eq!(settle(store, "sent", 1, Next::Delivered).await, Settled::Applied);
+    assert_eq!(claim(store, 9).await, ["other", "one"]);
+    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(14)), "the lease's end");
+}
+
+async fn what_is_withdrawn_while_it_is_sent_is_not_tried_again(store: &Store) {
+    let lanes = ["retried", "taken", "released"];
+    queue(store, lanes.map(|lane| firing(lane, lane, 0, &["f"]))).await;
+    assert_eq!(claim(store, 0).await.len(), 3);
+    let withdrawals = lanes.map(|lane| Withdrawal {
+        integration: "slack".to_owned(),
+        target: "hook".to_owned(),
+        group_key: lane.to_owned(),
+        at: at(1),
+        after: 0,
+        gone: [Fingerprint::from("f".to_owned())].into(),
+        ended: vec![],
+    });
+    let changes = Changes { withdrawals: withdrawals.into(), ..Changes::default() };
+    store.commit(changes).await.expect("commits");
+    assert_eq!(states(store).await, "released sending, retried sending, taken sending");
+    assert_eq!(settle(store, "retried", 1, Next::RetryAt(at(2))).await, Settled::Applied);
+    assert_eq!(settle(store, "taken", 1, Next::Delivered).await, Settled::Applied);
+    store.release(vec!["released".to_owned()]).await.expect("releases");
+    assert_eq!(claim(store, 9).await, no_ids());
+    assert_eq!(says(store, "retried").await, "f superseded withdrawn");
+    assert_eq!(says(store, "taken").await, "f delivered ");
+    assert_eq!(says(store, "released").await, "f superseded withdrawn");
+    assert_eq!(store.next_due("slack").await.expect("reads"), None);
+}
+
+async fn what_is_silenced_is_not_claimed_and_its_group_hears_of_that(store: &Store) {
+    queue(
+        store,
+        [
+            firing("early", "c", 0, &["a"]),
+            firing("none", "a", 1, &["a"]),
+            firing("some", "b", 2, &["a", "c"]),
+        ],
+    )
+    .await;
+    store.put_silence(silence("s", 5, 9)).await.expect("puts");
+    assert_eq!(claim_some(store, 4, 1).await, ["early"], "it has not begun");
+    assert_eq!(claim(store, 5).await, ["some"]);
+    assert_eq!(says(store, "none").await, "a superseded withdrawn");
+    let told = store.batch_after(0, 10, 0).await.expect("reads").events;
+    let payloads: Vec<_> = told
+        .into_iter()
+        .map(|one| one.expect("readable").event)
+        .map(|event| (event.kind, event.payload))
+        .collect();
+    assert_eq!(payloads.len(), 2, "{payloads:?}");
+    for (kind, payload) in &payloads {
+        assert_eq!(kind, "tollbell.notice_withheld");
+        assert_eq!(
+            (&payload["integration"], &payload["fingerprints"]),
+            (&json!("slack"), &json!(["a"]))
+        );
+    }
+    assert_eq!(says(store, "some").await, "c sending ");
+    // Once it is over, what comes is told.
+    queue(store, [firing("late", "d", 6, &["a"])]).await;
+    assert_eq!(claim(store, 9).await, ["late", "early"]);
+}
+
 async fn deliveries_of_strangers_are_buried(store: &Store) {
     let known = NewDelivery { integration: "mail".to_owned(), ..queued("m", "m", 0) };
     queue(store, [queued("a", "a", 0), queued("b", "b", 0), known]).await;
@@ -193,5 +316,8 @@ on_sqlite! {
     what_is_given_back_waits_again
     a_fallback_is_rung_once
     the_dead_are_listed_and_retried
+    what_waits_is_corrected_and_what_is_being_sent_for_its_next_attempt
+    what_is_withdrawn_while_it_is_sent_is_not_tried_again
+    what_is_silenced_is_not_claimed_and_its_group_hears_of_that
     deliveries_of_strangers_are_buried
 }

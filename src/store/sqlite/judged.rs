@@ -9,10 +9,10 @@ use super::failure::Failure;
 use super::inbox::{self, NewRow as NewEventRow};
 use super::job::Effects;
 use super::ledger::{self, NewCall, NewEntry};
-use super::{journal, silences, state};
+use super::{journal, silences, state, withdrawn};
 use crate::event::PayloadPolicy;
 use crate::store::{
-    Changes, Committed, JournalEntry, Judgement, Recorded, Resumed, Row, StoreError,
+    Changes, Committed, JournalEntry, Judgement, Recorded, Resumed, Row, StoreError, Withdrawal,
 };
 
 impl Sqlite {
@@ -42,6 +42,7 @@ impl Sqlite {
                 .into_iter()
                 .map(NewDeliveryRow::new)
                 .collect::<Result<_, _>>()?,
+            withdrawals: changes.withdrawals,
             events: changes
                 .events
                 .into_iter()
@@ -77,6 +78,7 @@ struct Prepared {
     faulted: Vec<(i64, String)>,
     alerts: Vec<NewAlert>,
     deliveries: Vec<NewDeliveryRow>,
+    withdrawals: Vec<Withdrawal>,
     events: Vec<NewEventRow>,
     rows: Vec<Row>,
     ledger: Vec<NewEntry>,
@@ -101,8 +103,15 @@ impl Prepared {
             journal::insert(tx, line)?;
         }
         let mut committed = Committed { calls_evicted: self.book(tx)?, ..Committed::default() };
-        for delivery in &self.deliveries {
+        let mut withdrawals = self.withdrawals.iter().peekable();
+        for (place, delivery) in self.deliveries.iter().enumerate() {
+            while let Some(withdrawal) = withdrawals.next_if(|next| next.after <= place) {
+                withdrawn::apply(tx, withdrawal)?;
+            }
             committed.queued += usize::from(deliveries::insert(tx, delivery)?);
+        }
+        for withdrawal in withdrawals {
+            withdrawn::apply(tx, withdrawal)?;
         }
         for event in &self.events {
             committed.recorded += usize::from(inbox::insert(tx, event)? == Recorded::New);

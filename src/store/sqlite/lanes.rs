@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::failure::Failure;
+use super::job::Effects;
+use super::withdrawn::{self, Claimed, Hush, WITHDRAWN};
 use super::{Sqlite, deliveries, micros, rows, time};
 use crate::clock;
 use crate::store::{Claim, Delivery, StoreError};
@@ -26,10 +28,12 @@ impl Sqlite {
         if self.read(move |conn| due_lanes(conn, &look, now, 1)).await?.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(move |tx, _| {
+        let retention = self.retention;
+        self.write(move |tx, effects| {
+            let hush = Hush::read(tx, now, retention)?;
             let mut claimed = Vec::new();
             for lane in due_lanes(tx, &integration, now, limit)? {
-                claimed.extend(lane.claim(tx, now, lease_until)?);
+                claimed.extend(lane.claim(tx, now, lease_until, &hush, effects)?);
             }
             Ok(claimed)
         })
@@ -91,6 +95,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    pub(super) fn new(integration: &str, target: &str, group_key: &str) -> Self {
+        let [integration, target, group_key] = [integration, target, group_key].map(str::to_owned);
+        Self { integration, target, group_key }
+    }
+
     /// Reads the three columns from `first` on.
     pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -139,12 +148,14 @@ impl Lane {
         Ok(())
     }
 
-    /// Claims the newest of a lane that is due; the others are superseded.
+    /// Claims the newest of a lane that is due; the others are superseded. Without what is silenced now.
     fn claim(
         &self,
         tx: &Connection,
         now: i64,
         lease_until: i64,
+        hush: &Hush,
+        effects: &mut Effects,
     ) -> Result<Option<Delivery>, Failure> {
         let (newest, fallback_at): (Option<i64>, Option<i64>) = tx
             .prepare_cached(
@@ -158,17 +169,26 @@ impl Lane {
             return Ok(None);
         };
         let (integration, target, group_key) = self.key();
-        let repeats: bool = tx
+        let (repeats, withdrawn): (bool, bool) = tx
             .prepare_cached(
-                "SELECT maybe_repeated = 1 OR state = 'sending' FROM deliveries WHERE n = ?1",
+                "SELECT maybe_repeated = 1 OR state = 'sending', reason = ?2 \
+                 FROM deliveries WHERE n = ?1",
             )?
-            .query_row([newest], |row| row.get(0))?;
+            .query_row((newest, WITHDRAWN), |row| Ok((row.get(0)?, row.get(1)?)))?;
         tx.prepare_cached(
             "UPDATE deliveries SET state = 'superseded', finished_at = ?5, lease_until = NULL \
              WHERE integration = ?1 AND target = ?2 AND group_key = ?3 AND finished_at IS NULL \
              AND n < ?4",
         )?
         .execute((integration, target, group_key, newest, now))?;
+        let about = Claimed { n: newest, integration, group_key };
+        if withdrawn {
+            withdrawn::end_late(tx, newest, now)?;
+        }
+        if withdrawn || hush.quiet(tx, &about, &mut effects.recorded)? {
+            self.refresh(tx)?;
+            return Ok(None);
+        }
         tx.prepare_cached(
             "UPDATE deliveries SET state = 'sending', attempts = attempts + 1, lease_until = ?2, \
              maybe_repeated = CASE WHEN maybe_repeated OR state = 'sending' THEN 2 ELSE 0 END, \

@@ -24,6 +24,7 @@ mod silences;
 mod state;
 mod stats;
 mod sweep;
+mod withdrawn;
 mod writer;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::deliveries::{self, COLUMNS, NewRow};
 use super::failure::Failure;
 use super::lanes::Lane;
+use super::withdrawn::{self, WITHDRAWN};
 use super::{Sqlite, inbox, micros, rows};
 use crate::store::{
     Attempt, Delivery, DeliveryState, NewDelivery, Next, Recorded, Resent, Settled, Settlement,
@@ -37,12 +38,16 @@ impl Sqlite {
             if !found.heeds(&attempt, next) {
                 return Ok(Settled::Stale);
             }
+            let withdrawn = found.withdrawn && matches!(next, Next::RetryAt(_));
             found.end_attempt(tx, &attempt, next)?;
+            if withdrawn {
+                withdrawn::end_late(tx, found.n, micros(attempt.finished_at))?;
+            }
             if maybe_taken {
                 tx.prepare_cached("UPDATE deliveries SET maybe_repeated = 1 WHERE n = ?1")?
                     .execute([found.n])?;
             }
-            let rung = !copies.is_empty() && found.ring(tx, &copies)?;
+            let rung = !withdrawn && !copies.is_empty() && found.ring(tx, &copies)?;
             for event in &raised {
                 effects.recorded |= inbox::insert(tx, event)? == Recorded::New;
             }
@@ -178,21 +183,25 @@ struct Found {
     n: i64,
     state: DeliveryState,
     attempts: u32,
+    /// Nothing of it is to be told any more.
+    withdrawn: bool,
     lane: Lane,
 }
 
 impl Found {
     fn by_id(tx: &Connection, id: &str) -> Result<Option<Self>, Failure> {
-        let found: Option<(i64, String, u32, Lane)> = tx
+        let found: Option<(i64, String, u32, bool, Lane)> = tx
             .prepare_cached(
-                "SELECT n, state, attempts, integration, target, group_key FROM deliveries \
-                 WHERE id = ?1",
+                "SELECT n, state, attempts, reason = ?2, integration, target, group_key \
+                 FROM deliveries WHERE id = ?1",
             )?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, Lane::read(row, 3)?)))
+            .query_row((id, WITHDRAWN), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, Lane::read(row, 4)?))
+            })
             .optional()?;
-        let Some((n, state, attempts, lane)) = found else { return Ok(None) };
+        let Some((n, state, attempts, withdrawn, lane)) = found else { return Ok(None) };
         let state = deliveries::state(&state).map_err(Failure::unstorable)?;
-        Ok(Some(Self { n, state, attempts, lane }))
+        Ok(Some(Self { n, state, attempts, withdrawn, lane }))
     }
 
     /// Whether an outcome still counts. A peer that took it took it; any other word counts only from the attempt

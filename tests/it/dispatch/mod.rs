@@ -2,6 +2,7 @@
 
 mod pace;
 mod fallback;
+mod waiting;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules"]),
     ("telnyx", &["clock", "event", "http", "metrics", "rules", "secret", "store", "tasks", "text"]),
-    ("heartbeat", &["clock", "metrics", "secret", "store", "tasks"]),
+    ("heartbeat", &["clock", "http", "metrics", "secret", "store", "tasks"]),
     (
         "engine",
         &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks", "template"],
