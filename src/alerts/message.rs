@@ -163,6 +163,7 @@ mod tests {
             status,
             expired: status == Status::Resolved,
             no_data: false,
+            missed: false,
             value: None,
             labels: Labels::new(),
             annotations: Labels::new(),

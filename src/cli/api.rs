@@ -35,12 +35,18 @@ pub(super) fn client(config: &Config, account: &AccountArg) -> anyhow::Result<(S
     Ok((settings, client))
 }
 
-/// A client for this account, which tells of each attempt that fails: waits between attempts can be long.
+/// A client for this account, which tells of each attempt that may be followed by another: waits between them can be
+/// long. What is final is the error's to tell.
 pub(super) fn client_of(settings: &Settings) -> anyhow::Result<Client> {
     let observer = Arc::new(|endpoint: &'static str, code: &str| {
-        if !code.starts_with('2') {
-            output::progress(&format!("{endpoint}: {code} from Telnyx"));
-        }
+        let said = match code {
+            "timeout" => "no answer in time",
+            "error" => "no connection",
+            "408" | "409" | "429" => code,
+            _ if code.starts_with('5') => code,
+            _ => return,
+        };
+        output::progress(&format!("{endpoint}: {said} from Telnyx"));
     });
     let client = Client::new(settings, Clock::system(), observer);
     client.context("cannot set up the API client")

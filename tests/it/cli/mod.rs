@@ -106,26 +106,9 @@ fn help_tells_a_new_user_where_to_go() {
       -h, --help     Print help
       -V, --version  Print version
     "#);
-    for command in [
-        "serve",
-        "check",
-        "test",
-        "replay",
-        "send",
-        "demo",
-        "deliveries",
-        "alerts",
-        "silence",
-        "events",
-        "explain",
-        "spend",
-        "invoices",
-        "usage",
-        "accounts",
-        "provision",
-        "healthcheck",
-        "schema",
-    ] {
+    const COMMANDS: &str = "serve check test replay send demo deliveries alerts silence events explain \
+        spend invoices usage accounts provision healthcheck schema";
+    for command in COMMANDS.split_whitespace() {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in the help");
         let said = run(root(), &[command, "--help"]).ok();
         assert!(said.contains(&format!("Usage: tollbell {command}")), "{said}");
