@@ -72,6 +72,10 @@ fn with_config<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [args, &CONFIG].concat()
 }
 
+/// All of them, in the order of the help.
+const COMMANDS: &str = "serve check test replay send demo deliveries alerts silence events explain \
+    spend invoices usage accounts provision healthcheck schema";
+
 #[test]
 fn help_tells_a_new_user_where_to_go() {
     let help = run(root(), &["--help"]).ok();
@@ -106,8 +110,6 @@ fn help_tells_a_new_user_where_to_go() {
       -h, --help     Print help
       -V, --version  Print version
     "#);
-    const COMMANDS: &str = "serve check test replay send demo deliveries alerts silence events explain \
-        spend invoices usage accounts provision healthcheck schema";
     for command in COMMANDS.split_whitespace() {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in the help");
         let said = run(root(), &[command, "--help"]).ok();

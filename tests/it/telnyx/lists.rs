@@ -127,7 +127,7 @@ async fn a_command_says_why_telnyx_did_not_answer() {
     it.api.always("/invoices", error(401, "10009", &format!("{API_KEY} is wrong")));
     let ran = it.run(&["invoices"]).await;
     assert_eq!((ran.code, &*ran.out), (Some(1), ""));
-    let expected = "invoices: 401 from Telnyx\n\
+    let expected = "\
         tollbell: cannot list the invoices of main: invoices: status 401 (10009 *** is wrong)\n";
     assert_eq!(ran.err, expected);
     let ran = it.run(&["invoices", "--account", "other"]).await;
@@ -259,7 +259,7 @@ async fn accounts_are_listed_with_their_last_reading_and_those_that_they_manage(
     main     yes      USD       -        -          -     team="billing"
     other    no       -         -        -          -     -
     "#);
-    let said = "managed_accounts: 403 from Telnyx\nno managed accounts of main: \
+    let said = "no managed accounts of main: \
                 managed_accounts: status 403 (10010 Authorization failed)\n";
     assert_eq!(ran.err, said);
 
