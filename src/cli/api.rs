@@ -40,13 +40,13 @@ pub(super) fn client(config: &Config, account: &AccountArg) -> anyhow::Result<(S
 pub(super) fn client_of(settings: &Settings) -> anyhow::Result<Client> {
     let observer = Arc::new(|endpoint: &'static str, code: &str| {
         let said = match code {
-            "timeout" => "no answer in time",
-            "error" => "no connection",
-            "408" | "409" | "429" => code,
-            _ if code.starts_with('5') => code,
+            "timeout" => "no answer from Telnyx in time".to_owned(),
+            "error" => "no whole answer from Telnyx".to_owned(),
+            "408" | "409" | "429" => format!("{code} from Telnyx"),
+            _ if code.starts_with('5') => format!("{code} from Telnyx"),
             _ => return,
         };
-        output::progress(&format!("{endpoint}: {said} from Telnyx"));
+        output::progress(&format!("{endpoint}: {said}"));
     });
     let client = Client::new(settings, Clock::system(), observer);
     client.context("cannot set up the API client")

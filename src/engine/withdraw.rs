@@ -41,13 +41,14 @@ impl Batch<'_> {
         integration: &Integration,
         withdrawn: &[&Withdrawn],
     ) {
-        let (mut gone, mut ended) = (BTreeSet::new(), Vec::new());
+        let (mut gone, mut ended, mut unwanted) = (BTreeSet::new(), Vec::new(), Vec::new());
         for one in withdrawn {
             match &one.ended {
                 Some(alert) if self.tells_end(group, receiver, integration, alert) => {
                     ended.push(message_alert(alert));
                 }
-                _ => drop(gone.insert(one.fingerprint.clone())),
+                Some(alert) => unwanted.push(message_alert(alert)),
+                None => drop(gone.insert(one.fingerprint.clone())),
             }
         }
         let changes = &mut self.judged.changes;
@@ -60,6 +61,7 @@ impl Batch<'_> {
                 after: changes.deliveries.len(),
                 gone: gone.clone(),
                 ended: ended.clone(),
+                unwanted: unwanted.clone(),
             });
         }
     }

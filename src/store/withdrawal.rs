@@ -24,4 +24,7 @@ pub struct Withdrawal {
     pub gone: BTreeSet<Fingerprint>,
     /// Alerts that are to be told as ended.
     pub ended: Vec<MessageAlert>,
+    /// Alerts whose end is not told here to those who heard of them. Where no message of the lane was delivered since one
+    /// began, nobody has: it is told as ended, for what happens once must not vanish. Else nothing more is told of it.
+    pub unwanted: Vec<MessageAlert>,
 }

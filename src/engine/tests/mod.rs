@@ -131,7 +131,8 @@ impl Disk {
         self.calls.extend(changes.calls.into_iter().map(|(key, call, _)| (key, call)));
         for withdrawal in changes.withdrawals {
             assert!(withdrawal.after <= changes.deliveries.len());
-            assert!(!withdrawal.gone.is_empty() || !withdrawal.ended.is_empty());
+            let ended = withdrawal.ended.iter().chain(&withdrawal.unwanted).count();
+            assert!(!withdrawal.gone.is_empty() || ended > 0);
             self.withdrawals.push((self.deliveries.len() + withdrawal.after, withdrawal));
         }
         for delivery in changes.deliveries {

@@ -262,7 +262,8 @@ fn assert_waiting_is_known(world: &World) {
         if let Some((_, one)) = withdrawals.next_if(due) {
             let lane = (one.integration.clone(), one.target.clone(), one.group_key.clone());
             if let Some(message) = waiting.get_mut(&lane) {
-                message.correct(&one.gone, &one.ended);
+                let ended: Vec<_> = one.ended.iter().chain(&one.unwanted).cloned().collect();
+                message.correct(&one.gone, &ended);
             }
         } else if let Some((_, one)) = queued.next() {
             let lane = (one.integration.clone(), one.target.clone(), one.group_key.clone());
@@ -308,7 +309,7 @@ fn an_end_that_an_integration_is_not_told_is_withdrawn_from_what_waits() {
     assert_waiting_is_known(&world);
     let withdrawals = &world.disk.withdrawals;
     let [(_, one)] = withdrawals.as_slice() else { panic!("{withdrawals:#?}") };
-    assert!(one.gone.len() == 1 && one.ended.is_empty(), "{one:#?}");
+    assert!(one.gone.is_empty() && one.ended.is_empty() && one.unwanted.len() == 1, "{one:#?}");
     assert!(one.target.is_empty() && one.integration != world.disk.deliveries[0].integration);
 }
 
@@ -326,13 +327,17 @@ fn a_silent_expiry_is_told_as_that_by_what_waits_and_a_removed_rule_not_at_all()
     );
     world.pass(&other, at(180_000));
     assert_waiting_is_known(&world);
-    let gone = |world: &World| -> Vec<(usize, usize)> {
+    let gone = |world: &World| -> Vec<(usize, usize, usize)> {
         let all = world.disk.withdrawals.iter();
-        all.map(|(_, one)| (one.gone.len(), one.ended.len())).collect()
+        all.map(|(_, one)| (one.gone.len(), one.ended.len(), one.unwanted.len())).collect()
     };
-    assert_eq!(gone(&world), [(1, 0), (1, 0)], "the removed rule, at both");
+    assert_eq!(gone(&world), [(1, 0, 0), (1, 0, 0)], "the removed rule, at both");
     world.live(&other, at(7 * 3_600_000));
-    assert_eq!(gone(&world)[2..], [(0, 1), (1, 0)], "expired: told as that to who wants ends");
+    assert_eq!(
+        gone(&world)[2..],
+        [(0, 1, 0), (0, 0, 1)],
+        "expired: told as that to who wants ends, and to who does not only if the beginning was not heard"
+    );
     assert_waiting_is_known(&world);
 }
 

@@ -210,6 +210,7 @@ async fn what_waits_is_corrected_and_what_is_being_sent_for_its_next_attempt(sto
         after,
         gone: gone.iter().map(|name| Fingerprint::from((*name).to_owned())).collect(),
         ended: ended.to_vec(),
+        unwanted: vec![],
     };
     // In the order of the batch: the last one comes too late.
     let changes = Changes {
@@ -237,6 +238,32 @@ async fn what_waits_is_corrected_and_what_is_being_sent_for_its_next_attempt(sto
     assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(14)), "the lease's end");
 }
 
+async fn an_end_that_is_not_wanted_is_told_to_those_who_heard_of_no_beginning(store: &Store) {
+    let unwanted = |minute: i64| {
+        let ended = MessageAlert { status: Status::Resolved, ..alert_named("f") };
+        vec![MessageAlert { starts_at: at(minute), ..ended }]
+    };
+    let withdraw = |lane: &str, began: i64| Withdrawal {
+        integration: "slack".to_owned(),
+        target: "hook".to_owned(),
+        group_key: lane.to_owned(),
+        at: at(9),
+        after: 0,
+        gone: [].into(),
+        ended: vec![],
+        unwanted: unwanted(began),
+    };
+    queue(store, [firing("heard", "a", 2, &["f"]), firing("before", "b", 2, &["g"])]).await;
+    for id in claim_some(store, 2, 2).await {
+        assert_eq!(settle(store, &id, 1, Next::Delivered).await, Settled::Applied);
+    }
+    queue(store, [firing("repeat", "a", 4, &["f"]), firing("first", "b", 4, &["f"])]).await;
+    let withdrawals = vec![withdraw("a", 1), withdraw("b", 3)];
+    store.commit(Changes { withdrawals, ..Changes::default() }).await.expect("commits");
+    assert_eq!(says(store, "repeat").await, "f superseded withdrawn");
+    assert_eq!(says(store, "first").await, "-f pending ");
+}
+
 async fn what_is_withdrawn_while_it_is_sent_is_not_tried_again(store: &Store) {
     let lanes = ["retried", "taken", "released"];
     queue(store, lanes.map(|lane| firing(lane, lane, 0, &["f"]))).await;
@@ -249,6 +276,7 @@ async fn what_is_withdrawn_while_it_is_sent_is_not_tried_again(store: &Store) {
         after: 0,
         gone: [Fingerprint::from("f".to_owned())].into(),
         ended: vec![],
+        unwanted: vec![],
     });
     let changes = Changes { withdrawals: withdrawals.into(), ..Changes::default() };
     store.commit(changes).await.expect("commits");
@@ -317,6 +345,7 @@ on_sqlite! {
     a_fallback_is_rung_once
     the_dead_are_listed_and_retried
     what_waits_is_corrected_and_what_is_being_sent_for_its_next_attempt
+    an_end_that_is_not_wanted_is_told_to_those_who_heard_of_no_beginning
     what_is_withdrawn_while_it_is_sent_is_not_tried_again
     what_is_silenced_is_not_claimed_and_its_group_hears_of_that
     deliveries_of_strangers_are_buried

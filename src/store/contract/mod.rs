@@ -33,7 +33,7 @@ use super::*;
 use crate::alerts::{
     Alert, AlertState, Fingerprint, Matcher, Message, MessageAlert, Reason, Status,
 };
-use crate::event::Source;
+use crate::event::{PayloadPolicy, Source};
 use crate::rules::{CallContext, Entry, Labels};
 
 /// Minutes after some moment.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::lanes::Lane;
 use super::{inbox, json as text, micros, silences, time};
-use crate::alerts::{Fingerprint, Message, Silence, Status};
+use crate::alerts::{Fingerprint, Message, MessageAlert, Silence, Status};
 use crate::event::Event;
 use crate::store::{Recorded, Withdrawal, delivery_id};
 
@@ -19,7 +19,16 @@ const SILENCED: &str = "what it would have told is silenced";
 
 /// Corrects what waits in a lane; what is left without alerts ends as superseded.
 pub(super) fn apply(tx: &Connection, withdrawal: &Withdrawal) -> Result<(), Failure> {
-    let Withdrawal { integration, target, group_key, at, gone, ended, .. } = withdrawal;
+    let Withdrawal { integration, target, group_key, at, after: _, gone, ended, unwanted } =
+        withdrawal;
+    let (mut gone, mut ended) = (gone.clone(), ended.clone());
+    for alert in unwanted {
+        if is_heard(tx, withdrawal, alert)? {
+            gone.insert(alert.fingerprint.clone());
+        } else {
+            ended.push(alert.clone());
+        }
+    }
     let open: Vec<(i64, Vec<u8>, bool)> = tx
         .prepare_cached(
             "SELECT n, message, state = 'sending' FROM deliveries WHERE integration = ?1 \
@@ -33,7 +42,7 @@ pub(super) fn apply(tx: &Connection, withdrawal: &Withdrawal) -> Result<(), Fail
     for (n, message, sending) in open {
         // One that cannot be read back is buried when it is claimed.
         let Ok(mut message) = serde_json::from_slice::<Message>(&message) else { continue };
-        if !message.correct(gone, ended) {
+        if !message.correct(&gone, &ended) {
             continue;
         }
         if sending && message.alerts.is_empty() {
@@ -48,6 +57,21 @@ pub(super) fn apply(tx: &Connection, withdrawal: &Withdrawal) -> Result<(), Fail
         Lane::new(integration, target, group_key).refresh(tx)?;
     }
     Ok(())
+}
+
+/// Whether a message of the lane was delivered since the alert began: each one tells of all that fires in its group.
+fn is_heard(
+    tx: &Connection,
+    withdrawal: &Withdrawal,
+    alert: &MessageAlert,
+) -> Result<bool, Failure> {
+    let Withdrawal { integration, target, group_key, .. } = withdrawal;
+    Ok(tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE integration = ?1 AND target = ?2 \
+             AND group_key = ?3 AND state = 'delivered' AND created_at >= ?4)",
+        )?
+        .query_row((integration, target, group_key, micros(alert.starts_at)), |row| row.get(0))?)
 }
 
 /// A delivery that is about to be claimed.

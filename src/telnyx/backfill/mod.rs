@@ -168,9 +168,11 @@ impl Worker {
         may_halve: bool,
     ) -> Result<Slice, ApiError> {
         let query = query(run.any_status, from, to);
+        let Settings { account, currency, .. } = &*self.settings;
+        let learned = self.deps.store.currencies().of(account);
         let context = Context {
-            account: &self.settings.account,
-            currency: self.settings.currency.as_deref(),
+            account,
+            currency: currency.as_deref().or(learned.as_deref()),
             policy: self.deps.payload,
             now: self.deps.clock.now(),
             since: run.from,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use tollbell::clock::Clock;
+use tollbell::event::Source;
 use tollbell::store::{Delivery, DeliveryFilter, EventFilter, Store};
 
 use super::process::{Running, Service};
@@ -119,13 +120,14 @@ impl Site {
         tokio::time::timeout(ANSWER_WITHIN, posted).await.expect("an answer in time").unwrap()
     }
 
-    /// The ids of the events in the store, newest first.
+    /// The ids of the events that came by webhook, newest first.
     pub async fn stored(&self) -> Vec<String> {
         let store = self.attach().await;
         let filter = EventFilter { limit: usize::MAX, ..EventFilter::default() };
         let events = store.events(filter).await.unwrap();
         store.close().await.unwrap();
-        events.into_iter().map(|event| event.id).collect()
+        let by_webhook = events.into_iter().filter(|event| event.source == Source::Webhook);
+        by_webhook.map(|event| event.id).collect()
     }
 
     /// All deliveries in the store, newest first.

@@ -23,3 +23,7 @@ CREATE TABLE places (
 
 -- What was spent in a range of time.
 CREATE INDEX ledger_charged ON ledger (at);
+
+-- Whether a lane was told anything since some time.
+CREATE INDEX deliveries_delivered ON deliveries (integration, target, group_key, created_at)
+    WHERE state = 'delivered';

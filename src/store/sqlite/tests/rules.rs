@@ -279,6 +279,12 @@ async fn what_grows_is_found_by_an_index() {
             "SELECT 1 FROM alerts WHERE state <> 'firing' ORDER BY ends_at DESC, fingerprint LIMIT ?1",
             "alerts_ended",
         ),
+        ("SELECT at FROM ledger WHERE at >= ?1 AND at < ?2 ORDER BY at", "ledger_charged"),
+        (
+            "SELECT 1 FROM deliveries WHERE integration = ?1 AND target = ?2 AND group_key = ?3 \
+             AND state = 'delivered' AND created_at >= ?4",
+            "deliveries_delivered",
+        ),
     ] {
         let plan = plan(&look, sql);
         assert!(
