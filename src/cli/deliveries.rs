@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Candidate};
+use crate::problem::Severity;
 use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retry, Store};
 
 /// Arguments of `deliveries`.
@@ -96,9 +97,18 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// Opens the store of a configuration beside a running `serve`. `None` when the configuration has errors.
+///
+/// Files of secrets that are missing do not matter: nothing is sent, and who looks or silences need not be able to read
+/// them.
 pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> {
     let loaded = config::load(&config.config, &config::system_env);
-    let Some(config) = &loaded.config else {
+    let mut errors = loaded.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let without_secrets = if errors.all(|problem| problem.key.ends_with("_file")) {
+        Candidate::new(&config.config, &[]).load(&config::system_env).config
+    } else {
+        None
+    };
+    let Some(config) = loaded.config.as_ref().or(without_secrets.as_ref()) else {
         output::problems(&loaded);
         return Ok(None);
     };

@@ -186,3 +186,26 @@ async fn health_is_told_by_exit_code_and_a_taken_port_by_name() {
     let ran = run(dir.path(), &["healthcheck", "--address", &private]);
     assert!(ran.code == 1 && ran.out.contains("Connection refused"), "{ran:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_read_the_secrets_can_look_and_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = service(dir.path(), "http://127.0.0.1:1/").start().await;
+    running.terminate(SOON).await;
+    let file = dir.path().join("tollbell.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let without = text.replace("currency: USD", "currency: USD, api_key_file: gone.txt");
+    assert_ne!(text, without);
+    fs::write(&file, &without).unwrap();
+    let said = run(dir.path(), &with_config(&["check"])).fails(2);
+    assert!(said.contains("accounts[0].api_key_file"), "{said}");
+    for args in
+        [&["alerts"][..], &["events", "list"], &["deliveries", "list"], &["silence", "list"]]
+    {
+        run(dir.path(), &with_config(args)).ok();
+    }
+    // Which store is meant must be known all the same.
+    fs::write(&file, without.replace("sqlite:data/tollbell.db", "${NO_SUCH_VARIABLE}")).unwrap();
+    let said = run(dir.path(), &with_config(&["alerts"])).fails(2);
+    assert!(said.contains("NO_SUCH_VARIABLE is not set"), "{said}");
+}
