@@ -101,6 +101,12 @@ impl Batch<'_> {
                     self.state.alerts.get(&key.1).and_then(|alert| alerts::end(alert, state, at));
                 if let Some((mut alert, transition)) = ended {
                     alert.value = series.value;
+                    // An all-clear tells what is now. Texts that need a value there is none of stay as they were.
+                    let (annotations, template_errors) = of.annotate(&series);
+                    if state == AlertState::Resolved && template_errors.is_empty() {
+                        alert.annotations = annotations;
+                        alert.event.clone_from(&series.event);
+                    }
                     self.change(alert, transition, cause, at);
                 }
             }

@@ -336,7 +336,7 @@ fn demo_shows_mail_slack_and_metrics_without_anything_set_up() {
     // Two webhooks and the low balance ring; Slack hears of its end and of the payment, too.
     assert_eq!((count("mail to oncall@example.com: [FIRING]"), count("slack")), (3, 6), "{said}");
     assert_eq!(
-        count("mail to oncall@example.com: [RESOLVED] default: 31.40 USD left"),
+        count("mail to oncall@example.com: [RESOLVED] default: 200.00 USD left"),
         1,
         "{said}"
     );
