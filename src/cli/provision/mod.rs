@@ -129,7 +129,7 @@ impl Run<'_> {
         output::line("");
         let mut told = |item: &Item, happened: &Happened| match happened {
             Happened::Done(id) => output::line(&step_text(item, id.as_deref())),
-            Happened::Refused(error) | Happened::Stopped(error) => {
+            Happened::Refused(error) | Happened::InDoubt(error) | Happened::Failed(error) => {
                 output::error(&format!("{}: {error}", told_text(item)));
             }
         };
@@ -154,16 +154,16 @@ impl Run<'_> {
 
 /// Says how it ended.
 fn ended(applied: Applied, steps: usize) -> Exit {
-    let Applied { done, refused, left, stopped, in_doubt } = applied;
+    let Applied { done, refused, in_doubt, failed, left } = applied;
     if done == steps {
         output::line(&format!("\nDone: {}.", output::count(steps, "change", "changes")));
         return Exit::Ok;
     }
-    let failed = if in_doubt { "1 is in doubt" } else { "1 failed" };
     let said: Vec<String> = [
         Some(format!("{done} of {steps} changes are done")),
         (refused > 0).then(|| format!("{refused} refused")),
-        stopped.then(|| failed.to_owned()),
+        (failed > 0).then(|| format!("{failed} failed")),
+        (in_doubt > 0).then(|| output::count(in_doubt, "is in doubt", "are in doubt")),
         (left > 0).then(|| format!("{left} not tried")),
     ]
     .into_iter()

@@ -209,6 +209,27 @@ fn a_setting_that_is_refused_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_setting_whose_answer_cannot_be_read_is_in_doubt_and_stops_nothing() {
+    let fake = Fake::start(account());
+    let (dir, (before, after)) = (folder(&fake), before_and_after());
+    fake.world().garbage = Some("notification_settings");
+    let ran = provision(dir.path(), &["--yes"]);
+    assert_eq!((ran.code, contents(&fake)), (1, after), "{ran:?}");
+    let unread = "notification_settings: the answer cannot be read: no JSON at line 1, column 1\n";
+    let first = format!("tollbell: create setting Number Order: order completed: {unread}");
+    assert!(ran.err.starts_with(&first), "{ran:?}");
+    assert!(ran.err.contains("2 of 5 changes are done, 3 are in doubt. Run"), "{ran:?}");
+    // They are most likely gone: then what held them can go.
+    let ran = provision(dir.path(), &["--yes", "--delete"]);
+    assert_eq!((ran.code, contents(&fake)), (1, before), "{ran:?}");
+    assert!(ran.err.contains("2 of 5 changes are done, 3 are in doubt. Run"), "{ran:?}");
+    // The same of the costs of calls.
+    fake.world().garbage = Some("texml_applications");
+    let ran = provision(dir.path(), &["--yes", "--enable-call-cost", "2001", "1001"]);
+    assert!(ran.code == 1 && ran.err.contains("1 of 2 changes are done, 1 is in doubt"), "{ran:?}");
+}
+
+#[test]
 fn what_telnyx_is_still_deleting_is_left_for_the_next_run() {
     let fake = Fake::start(account());
     let (dir, (before, _)) = (folder(&fake), before_and_after());
