@@ -1,5 +1,6 @@
 //! A plan, done step by step.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::places::is_enabled;
@@ -20,8 +21,28 @@ pub enum Happened {
     Failed(ApiError),
 }
 
+impl Happened {
+    /// Why it is not sure to be done.
+    pub fn error(&self) -> Option<&ApiError> {
+        match self {
+            Self::Done(_) => None,
+            Self::Refused(error) | Self::InDoubt(error) | Self::Failed(error) => Some(error),
+        }
+    }
+
+    /// One word: `done`, `refused`, `in_doubt` or `failed`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Refused(_) => "refused",
+            Self::InDoubt(_) => "in_doubt",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// What came of a plan.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Applied {
     /// Steps that are done.
     pub done: usize,

@@ -194,6 +194,35 @@ fn a_run_that_is_cut_off_anywhere_is_mended_by_the_next() {
 }
 
 #[test]
+fn json_tells_the_plan_and_what_came_of_it() {
+    let fake = Fake::start(account());
+    let (dir, (before, after)) = (folder(&fake), before_and_after());
+    let json = |args: &[&str], code| -> Value {
+        let ran = provision(dir.path(), &[&["--format", "json"], args].concat());
+        assert_eq!(ran.code, code, "{ran:?}");
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let told = json(&["--yes"], 0);
+    assert_eq!((contents(&fake), fake.take_changes().len()), (after, CHANGES));
+    let totals = json!({"done": 5, "refused": 0, "in_doubt": 0, "failed": 0, "left": 0});
+    assert_eq!(told["outcome"]["totals"], totals);
+    let first = json!({"action": "create", "object": "profile", "name": OURS, "id": "made-1", "note": null, "result": "done", "error": null});
+    assert_eq!((&told["outcome"]["steps"][0], &told["plan"]["items"][0]["id"]), (&first, &Value::Null));
+    assert_eq!(json(&["--dry-run"], 0)["outcome"], Value::Null);
+
+    fake.world().fail = Some(Fail { at: 4, with_effect: false });
+    let told = json(&["--yes", "--delete"], 1);
+    let last = &told["outcome"]["steps"][4];
+    assert_eq!((&last["result"], &last["id"]), (&json!("in_doubt"), &json!("made-1")), "{told}");
+    assert_eq!(json(&["--yes", "--delete"], 0)["outcome"]["totals"]["done"], 1);
+    assert_eq!(contents(&fake), before);
+    fake.world().fail = None;
+    fake.take_changes();
+    let told = json(&["--yes", "--enable-call-cost", "2001"], 0);
+    assert_eq!((&told["outcome"]["steps"][0]["id"], fake.take_changes().len()), (&json!("2001"), 1));
+}
+
+#[test]
 fn a_setting_that_is_refused_does_not_stop_the_others() {
     let fake = Fake::start(account());
     fake.world().list("notification_event_conditions")[0]["refuses"] = json!(true);
