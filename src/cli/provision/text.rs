@@ -85,7 +85,14 @@ pub(super) fn step_text(item: &Item, id: Option<&str>) -> String {
 
 /// A step that is not.
 pub(super) fn told_text(item: &Item) -> String {
-    clean(&format!("{} {} {}", item.action.as_str(), item.object.as_str(), item.name))
+    // Names of applications may be alike.
+    let id = match &item.object {
+        Object::CallCost { kind, .. } => {
+            format!(" ({} {})", kind.label(), item.id.as_deref().unwrap_or_default())
+        }
+        _ => String::new(),
+    };
+    clean(&format!("{} {} {}{id}", item.action.as_str(), item.object.as_str(), item.name))
 }
 
 /// Where applications, profiles and connections send.

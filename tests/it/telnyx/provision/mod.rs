@@ -256,6 +256,7 @@ fn a_setting_whose_answer_cannot_be_read_is_in_doubt_and_stops_nothing() {
     fake.world().garbage = Some("texml_applications");
     let ran = provision(dir.path(), &["--yes", "--enable-call-cost", "2001", "1001"]);
     assert!(ran.code == 1 && ran.err.contains("1 of 2 changes are done, 1 is in doubt"), "{ran:?}");
+    assert!(ran.err.starts_with("tollbell: enable call cost menu (TeXML app 2001): "), "{ran:?}");
 }
 
 #[test]
