@@ -76,6 +76,9 @@ enum Command {
     Schema,
 }
 
+/// Where the configuration is when nobody says.
+const CONFIG_FILE: &str = "config/tollbell.yaml";
+
 /// The configuration file, for the commands that need one.
 #[derive(Debug, clap::Args)]
 struct ConfigArg {
@@ -84,7 +87,7 @@ struct ConfigArg {
         short,
         long,
         env = "TOLLBELL_CONFIG",
-        default_value = "config/tollbell.yaml",
+        default_value = CONFIG_FILE,
         value_name = "FILE"
     )]
     config: PathBuf,

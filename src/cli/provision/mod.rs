@@ -13,7 +13,7 @@ use crate::telnyx::provision::{
     self, Address, Applied, Happened, Item, Place, Places, Plan, Wish, WrongId,
 };
 use crate::telnyx::{Client, Settings};
-use text::{places_text, plan_text, question, step_text, told_text};
+use text::{command_text, places_text, plan_text, question, step_text, told_text};
 
 /// Arguments of `provision`.
 #[derive(Debug, clap::Args)]
@@ -102,7 +102,10 @@ impl Run<'_> {
         }
         output::line(&plan_text(&plan, &self.settings.account, self.args.delete));
         if let Some(places) = places {
-            output::line(&format!("\n{}", places_text(&places)));
+            let (account, url) = (self.args.account.account.as_deref(), self.args.url.as_deref());
+            let config = self.args.config.config.to_string_lossy();
+            let command = command_text(&config, account, url);
+            output::line(&format!("\n{}", places_text(&places, &command)));
         }
         self.act(&plan).await
     }
