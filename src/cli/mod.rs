@@ -144,6 +144,7 @@ pub fn run() -> ExitCode {
         Command::Schema => check::schema(),
     };
     match outcome {
+        Ok(Exit::Ok) if output::is_lost() => ExitCode::from(1),
         Ok(Exit::Ok) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::Usage) => ExitCode::from(2),
