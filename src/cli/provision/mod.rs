@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
     let (settings, client) = match api::client(&config, &args.account) {
         Ok(found) => found,
-        Err(error) => return Ok(wrong_usage(&format!("{error:#}"))),
+        Err(wrong) => return Ok(wrong.told()),
     };
     let (given, public_url) = (args.url.as_deref(), settings.public_url.as_deref());
     let address = match provision::webhook_url(given, public_url, &settings.account) {

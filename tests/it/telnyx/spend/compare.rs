@@ -64,11 +64,11 @@ async fn accounts_stand_apart_and_telnyx_is_compared_with_its_own() {
     let none = spend(&app, &[&RANGE[..], &["--compare", "--account", "second"]].concat());
     let said =
         "tollbell: not compared with Telnyx: the account second has no api_key or api_key_file\n";
-    assert!(none.code == 1 && none.err == said && none.out.contains("0.625"), "{}", none.err);
+    assert!(none.code == 2 && none.err == said && none.out.contains("0.625"), "{}", none.err);
 
     app.restart(Some(setup().account(api.account() + &second(&api.account())))).await;
     let both = spend(&app, &[&RANGE[..], &["--compare"]].concat());
-    assert!(both.code == 1 && both.out.contains("0.875"), "{}", both.out);
+    assert!(both.code == 2 && both.out.contains("0.875"), "{}", both.out);
     assert!(both.err.ends_with("say --account with one of default, second\n"), "{}", both.err);
     app.stop().await;
 }
