@@ -29,7 +29,10 @@ const UNKNOWN: &str = "unknown";
 
 /// The parts of a total, as Telnyx names them, in its order; the last is what the others come to.
 pub const PARTS: [&str; 7] =
-    ["existing_mrc", "new_mrc", "new_otc", "other", "credits", "ledger_adjustments", "grand_total"];
+    ["existing_mrc", "new_mrc", "new_otc", "other", "credits", "ledger_adjustments", GRAND_TOTAL];
+
+/// What the other parts come to.
+pub const GRAND_TOTAL: &str = "grand_total";
 
 /// The amounts of a total by their names in [`PARTS`]; `None` is unknown.
 pub type Parts = BTreeMap<&'static str, Option<Decimal>>;

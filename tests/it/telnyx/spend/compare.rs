@@ -126,18 +126,18 @@ async fn the_ledger_is_set_against_what_telnyx_charged() {
 
     let ran = spend(&app, &[&hours[..], &["--format", "csv"]].concat());
     insta::assert_snapshot!(ran.out, @r#"
-    source,group,currency,charges,amount,share_percent
-    ledger,messaging,EUR,1,0.05,100.0
-    ledger,voice,USD,3,0.059,93.7
-    ledger,messaging,USD,1,0.004,6.3
-    ledger,voice,unknown,1,0.01,100.0
-    telnyx,existing_mrc,USD,,3.00,
-    telnyx,new_mrc,USD,,1.00,
-    telnyx,new_otc,USD,,0.50,
-    telnyx,other,USD,,1.05,
-    telnyx,credits,USD,,0.00,
-    telnyx,ledger_adjustments,USD,,-0.25,
-    telnyx,grand_total,USD,,5.30,
+    source,group,currency,charges,amount,share_percent,total
+    ledger,messaging,EUR,1,0.05,100.0,
+    ledger,voice,USD,3,0.059,93.7,
+    ledger,messaging,USD,1,0.004,6.3,
+    ledger,voice,unknown,1,0.01,100.0,
+    telnyx,existing_mrc,USD,,3.00,,
+    telnyx,new_mrc,USD,,1.00,,
+    telnyx,new_otc,USD,,0.50,,
+    telnyx,other,USD,,1.05,,
+    telnyx,credits,USD,,0.00,,
+    telnyx,ledger_adjustments,USD,,-0.25,,
+    telnyx,grand_total,USD,,,,5.30
     "#);
     let json = shown_json(&app, &hours);
     assert_eq!(
