@@ -111,7 +111,8 @@ fn serve(stream: &TcpStream, world: &Mutex<World>) {
         let path = path.strip_prefix("/v2/").expect("the API's path");
         let (status, answer) = lock(world).answer(method, path, query, body, &key);
         let garbage = lock(world).garbage.is_some_and(|start| path.starts_with(start));
-        let answer = if garbage && method != "GET" { "<html>".to_owned() } else { answer.to_string() };
+        let answer =
+            if garbage && method != "GET" { "<html>".to_owned() } else { answer.to_string() };
         let head = format!("HTTP/1.1 {status} It\r\ncontent-length: {}\r\n\r\n", answer.len());
         let mut stream = stream;
         stream.write_all((head + &answer).as_bytes()).unwrap();

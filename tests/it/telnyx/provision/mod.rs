@@ -82,7 +82,9 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     ");
     assert_eq!(fake.take_changes(), [""; 0]);
     let ran = provision(dir.path(), &["--dry-run", "--account", "default", "--url", URL]);
-    let whole = format!("tollbell provision --config tollbell.yaml --account default --url {URL} --enable-call-cost 2001\n");
+    let whole = format!(
+        "tollbell provision --config tollbell.yaml --account default --url {URL} --enable-call-cost 2001\n"
+    );
     assert!(ran.out.ends_with(&whole), "{ran:?}");
     let ran = provision(dir.path(), &["--dry-run", "--format", "json"]);
     let printed: Value = serde_json::from_str(&ran.out).unwrap();
@@ -210,7 +212,10 @@ fn json_tells_the_plan_and_what_came_of_it() {
     let totals = json!({"done": 5, "refused": 0, "in_doubt": 0, "failed": 0, "left": 0});
     assert_eq!(told["outcome"]["totals"], totals);
     let first = json!({"action": "create", "object": "profile", "name": OURS, "id": "made-1", "note": null, "result": "done", "error": null});
-    assert_eq!((&told["outcome"]["steps"][0], &told["plan"]["items"][0]["id"]), (&first, &Value::Null));
+    assert_eq!(
+        (&told["outcome"]["steps"][0], &told["plan"]["items"][0]["id"]),
+        (&first, &Value::Null)
+    );
     assert_eq!(json(&["--dry-run"], 0)["outcome"], Value::Null);
 
     fake.world().fail = Some(Fail { at: 4, with_effect: false });
@@ -222,7 +227,10 @@ fn json_tells_the_plan_and_what_came_of_it() {
     fake.world().fail = None;
     fake.take_changes();
     let told = json(&["--yes", "--enable-call-cost", "2001"], 0);
-    assert_eq!((&told["outcome"]["steps"][0]["id"], fake.take_changes().len()), (&json!("2001"), 1));
+    assert_eq!(
+        (&told["outcome"]["steps"][0]["id"], fake.take_changes().len()),
+        (&json!("2001"), 1)
+    );
 }
 
 #[test]

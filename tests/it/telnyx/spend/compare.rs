@@ -217,6 +217,10 @@ async fn when_telnyx_cannot_be_asked_the_ledger_is_shown_all_the_same() {
             Reply::json(&json!({"data": []})),
             "the answer cannot be read: there is no object under data\n",
         ),
+        (
+            Reply::json(&json!({"data": {}})),
+            "the answer cannot be read: there is no amount under data.total\n",
+        ),
     ] {
         api.always("/charges_summary", reply);
         let ran = spend(&app, &compare);
