@@ -56,8 +56,9 @@ pub struct Applied {
     pub left: usize,
 }
 
-/// Does what a plan says, in its order; `told` hears of each step as it happens. Settings and costs of calls stand alone:
-/// one that is refused, or of which the answer cannot be read, does not stop the others; anything else does.
+/// Does what a plan says, in its order; `told` hears of each step as it happens.
+///
+/// Settings and costs of calls stand alone: one that is refused, or of which the answer cannot be read, does not stop the others; anything else does.
 pub async fn apply(
     client: &Client,
     plan: &Plan,
