@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::{ConfigArg, output};
+use super::{ConfigArg, Exit, output};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::telnyx::client::Page;
@@ -28,11 +28,27 @@ pub(super) fn load(config: &ConfigArg) -> Option<Config> {
     loaded.config
 }
 
-/// The account that is meant, with a client for it.
-pub(super) fn client(config: &Config, account: &AccountArg) -> anyhow::Result<(Settings, Client)> {
-    let settings = choose(config, account.account.as_deref())?;
-    let client = client_of(&settings)?;
+/// The account that is meant, with a client for it; the error is one line for people, of arguments or configuration.
+pub(super) fn client(
+    config: &Config,
+    account: &AccountArg,
+) -> Result<(Settings, Client), WrongUsage> {
+    let found = choose(config, account.account.as_deref())
+        .and_then(|settings| Ok((client_of(&settings)?, settings)));
+    let (client, settings) = found.map_err(|error| WrongUsage(format!("{error:#}")))?;
     Ok((settings, client))
+}
+
+/// Why an account cannot be asked.
+#[derive(Debug)]
+pub(super) struct WrongUsage(pub(super) String);
+
+impl WrongUsage {
+    /// Says so.
+    pub(super) fn told(&self) -> Exit {
+        output::error(&self.0);
+        Exit::Usage
+    }
 }
 
 /// A client for this account, which tells of each attempt that may be followed by another: waits between them can be

@@ -76,7 +76,10 @@ struct Listed<'a> {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
-    let (settings, client) = api::client(&config, &args.account)?;
+    let (settings, client) = match api::client(&config, &args.account) {
+        Ok(found) => found,
+        Err(wrong) => return Ok(wrong.told()),
+    };
     let query = [("sort", "-period_start".to_owned())];
     let listed = runtime()?.block_on(client.list(
         &Endpoint::INVOICES,

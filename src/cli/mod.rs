@@ -76,6 +76,9 @@ enum Command {
     Schema,
 }
 
+/// Where the configuration is when nobody says.
+const CONFIG_FILE: &str = "config/tollbell.yaml";
+
 /// The configuration file, for the commands that need one.
 #[derive(Debug, clap::Args)]
 struct ConfigArg {
@@ -84,7 +87,7 @@ struct ConfigArg {
         short,
         long,
         env = "TOLLBELL_CONFIG",
-        default_value = "config/tollbell.yaml",
+        default_value = CONFIG_FILE,
         value_name = "FILE"
     )]
     config: PathBuf,
@@ -141,6 +144,7 @@ pub fn run() -> ExitCode {
         Command::Schema => check::schema(),
     };
     match outcome {
+        Ok(Exit::Ok) if output::is_lost() => ExitCode::from(1),
         Ok(Exit::Ok) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::Usage) => ExitCode::from(2),

@@ -1,14 +1,27 @@
 //! The only file that prints.
 
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Loaded;
 use crate::problem::Problem;
 
-/// Prints a line to standard output. A reader that went away (`| head`) is no error.
+/// Whether something could not be written to standard output.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line to standard output. A reader that went away (`| head`) is no error; any other failure is told once, and
+/// [`is_lost`] knows of it.
 pub(super) fn line(text: &str) {
     let mut out = io::stdout().lock();
-    drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+    let Err(why) = writeln!(out, "{text}").and_then(|()| out.flush()) else { return };
+    if why.kind() != io::ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) {
+        error(&format!("cannot write to standard output: {why}"));
+    }
+}
+
+/// Whether a part of what was printed is lost.
+pub(super) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// Prints an error to standard error.

@@ -29,7 +29,10 @@ const UNKNOWN: &str = "unknown";
 
 /// The parts of a total, as Telnyx names them, in its order; the last is what the others come to.
 pub const PARTS: [&str; 7] =
-    ["existing_mrc", "new_mrc", "new_otc", "other", "credits", "ledger_adjustments", "grand_total"];
+    ["existing_mrc", "new_mrc", "new_otc", "other", "credits", "ledger_adjustments", GRAND_TOTAL];
+
+/// What the other parts come to.
+pub const GRAND_TOTAL: &str = "grand_total";
 
 /// The amounts of a total by their names in [`PARTS`]; `None` is unknown.
 pub type Parts = BTreeMap<&'static str, Option<Decimal>>;
@@ -121,13 +124,25 @@ impl Summary {
         let query =
             [("start_date", days.start_date.to_string()), ("end_date", days.end_date.to_string())];
         let answer = client.get(&Endpoint::CHARGES_SUMMARY, &query).await?;
-        match answer.get("data") {
-            Some(data) if data.is_object() => Ok(Self::read(days, data)),
-            _ => Err(ApiError::Unreadable {
-                endpoint: Endpoint::CHARGES_SUMMARY.name,
-                detail: "there is no object under data".to_owned(),
-            }),
+        Self::of_answer(days, &answer).map_err(|detail| ApiError::Unreadable {
+            endpoint: Endpoint::CHARGES_SUMMARY.name,
+            detail: detail.to_owned(),
+        })
+    }
+
+    /// Reads an answer; one that tells no amount of the total tells nothing.
+    fn of_answer(days: Days, answer: &Value) -> Result<Self, &'static str> {
+        let data = answer.get("data").filter(|data| data.is_object());
+        let data = data.ok_or("there is no object under data")?;
+        let summary = Self::read(days, data);
+        if summary.total.values().all(Option::is_none) {
+            return Err("there is no amount under data.total");
         }
+        let grand = data.get("total").and_then(|total| total.get(GRAND_TOTAL));
+        if grand.is_some_and(|grand| !grand.is_null() && amount(grand).is_none()) {
+            return Err("data.total.grand_total is no amount");
+        }
+        Ok(summary)
     }
 
     fn read(days: Days, data: &Value) -> Self {
@@ -283,6 +298,27 @@ mod tests {
         let empty = Summary::read(days("2026-11-16", "2026-11-24"), &json!({"summary": []}));
         assert_eq!((empty.currency.as_str(), empty.lines.len()), (UNKNOWN, 0));
         assert!(empty.total.len() == 7 && empty.total.values().all(Option::is_none));
+    }
+
+    #[test]
+    fn an_answer_without_a_total_is_none() {
+        for (answer, expected) in [
+            (json!({"data": []}), Err("there is no object under data")),
+            (json!({"data": {}}), Err("there is no amount under data.total")),
+            (
+                json!({"data": {"currency": "USD", "total": {"grand_total": null}}}),
+                Err("there is no amount under data.total"),
+            ),
+            (
+                json!({"data": {"total": {"other": "1.00", "grand_total": "abc"}}}),
+                Err("data.total.grand_total is no amount"),
+            ),
+            (json!({"data": {"total": {"other": "1.00", "grand_total": null}}}), Ok(())),
+            (json!({"data": {"total": {"grand_total": 0}}}), Ok(())),
+        ] {
+            let read = Summary::of_answer(days("2026-11-16", "2026-11-24"), &answer);
+            assert_eq!(read.map(|_| ()), expected, "{answer}");
+        }
     }
 
     #[test]

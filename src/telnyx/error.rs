@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::retry::WAIT_MAX;
 use crate::text::one_line;
 
 /// Error items of one answer that are kept.
@@ -16,7 +17,7 @@ const ITEM_CHARACTERS: usize = 120;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
     /// Telnyx said no.
-    #[error("{endpoint}: status {status}{}", Items(items))]
+    #[error("{endpoint}: status {status}{}{}", Items(items), Asked(*after))]
     Refused {
         /// Name of the endpoint.
         endpoint: &'static str,
@@ -122,6 +123,22 @@ impl fmt::Display for Items<'_> {
     }
 }
 
+/// `; asks to wait 500 s`, where that is longer than we wait.
+struct Asked(Option<Duration>);
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.filter(|after| *after > WAIT_MAX) {
+            // Rounded up: a second too long is no harm.
+            Some(after) => {
+                let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+                write!(f, "; asks to wait {seconds} s")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// Reads `{"errors": [{"code", "title", …}]}`; `secret` never appears in what is given.
 pub(super) fn items(body: &Value, secret: &str) -> Vec<ErrorItem> {
     let text = |item: &Value, key: &str| match item.get(key) {
@@ -189,6 +206,20 @@ mod tests {
         let found = said(&json!({"errors": [{"code": "KEY0-secret", "title": title}]}));
         let [(code, title)] = found.as_slice() else { panic!("{found:?}") };
         assert!(code == "***" && !title.contains("KEY0"), "{code} {title}");
+    }
+
+    #[test]
+    fn a_wait_that_is_too_long_for_us_is_told() {
+        for (millis, expected) in [
+            (60_000, "invoices: status 429"),
+            (60_001, "invoices: status 429; asks to wait 61 s"),
+            (500_000, "invoices: status 429; asks to wait 500 s"),
+        ] {
+            let after = Some(Duration::from_millis(millis));
+            let endpoint = "invoices";
+            let error = ApiError::Refused { endpoint, status: 429, items: Vec::new(), after };
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

@@ -63,22 +63,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{/*
-Refuses secrets written into .value, which would end up in a ConfigMap. Takes path and value, names the path,
-never shows the value.
+Refuses secrets written into .value, which would end up in a ConfigMap. Takes path, value and keys, a pattern of the
+keys that hold a secret there; names the path, never shows the value.
 */}}
 {{- define "tollbell.refuseSecrets" -}}
 {{- $path := .path -}}
+{{- $keys := .keys -}}
 {{- if kindIs "map" .value -}}
 {{- range $key, $value := .value -}}
-{{- $secret := regexMatch "(?i)^(api_url|password|secret|routing_key|authorization|([a-z_-]*[_-])?(token|api[_-]?key))$" $key -}}
+{{- $secret := regexMatch (printf "(?i)^(%s)$" $keys) $key -}}
 {{- if and $secret (kindIs "string" $value) (not (contains "${" $value)) -}}
 {{- fail (printf "%s.%s holds a secret in plain sight: write ${ENV}, or use its *_file twin" $path $key) -}}
 {{- end -}}
-{{- include "tollbell.refuseSecrets" (dict "path" (printf "%s.%s" $path $key) "value" $value) -}}
+{{- include "tollbell.refuseSecrets" (dict "path" (printf "%s.%s" $path $key) "value" $value "keys" $keys) -}}
 {{- end -}}
 {{- else if kindIs "slice" .value -}}
 {{- range $index, $value := .value -}}
-{{- include "tollbell.refuseSecrets" (dict "path" (printf "%s[%d]" $path $index) "value" $value) -}}
+{{- include "tollbell.refuseSecrets" (dict "path" (printf "%s[%d]" $path $index) "value" $value "keys" $keys) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -4,7 +4,7 @@ mod text;
 
 use std::io::{self, BufRead, IsTerminal as _};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::api::{self, AccountArg};
 use super::{ConfigArg, Exit, Format, output, runtime};
@@ -13,7 +13,7 @@ use crate::telnyx::provision::{
     self, Address, Applied, Happened, Item, Place, Places, Plan, Wish, WrongId,
 };
 use crate::telnyx::{Client, Settings};
-use text::{places_text, plan_text, question, step_text, told_text};
+use text::{command_text, places_text, plan_text, question, step_text, told_text};
 
 /// Arguments of `provision`.
 #[derive(Debug, clap::Args)]
@@ -37,16 +37,19 @@ pub(super) struct Args {
     /// Do only this: have these applications and connections tell the cost of each call
     #[arg(long, value_name = "ID", num_args = 1.., conflicts_with = "delete")]
     enable_call_cost: Vec<String>,
-    /// How the plan of a dry run is printed
-    #[arg(long, default_value = "text", value_enum, requires_if("json", "dry_run"))]
+    /// How the plan, and what came of it, is printed; json needs --dry-run or --yes
+    #[arg(long, default_value = "text", value_enum)]
     format: Format,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    if args.format == Format::Json && !args.dry_run && !args.yes {
+        return Ok(wrong_usage("--format json asks nobody: say --dry-run or --yes, too"));
+    }
     let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
     let (settings, client) = match api::client(&config, &args.account) {
         Ok(found) => found,
-        Err(error) => return Ok(wrong_usage(&format!("{error:#}"))),
+        Err(wrong) => return Ok(wrong.told()),
     };
     let (given, public_url) = (args.url.as_deref(), settings.public_url.as_deref());
     let address = match provision::webhook_url(given, public_url, &settings.account) {
@@ -95,12 +98,14 @@ impl Run<'_> {
             }
         };
         if self.args.format == Format::Json {
-            self.json(&plan, places.as_ref())?;
-            return Ok(Exit::Ok);
+            return self.act_in_json(&plan, places.as_ref()).await;
         }
         output::line(&plan_text(&plan, &self.settings.account, self.args.delete));
         if let Some(places) = places {
-            output::line(&format!("\n{}", places_text(&places)));
+            let (account, url) = (self.args.account.account.as_deref(), self.args.url.as_deref());
+            let config = self.args.config.config.to_string_lossy();
+            let command = command_text(&config, account, url);
+            output::line(&format!("\n{}", places_text(&places, &command)));
         }
         self.act(&plan).await
     }
@@ -127,16 +132,35 @@ impl Run<'_> {
             }
         }
         output::line("");
-        let mut told = |item: &Item, happened: &Happened| match happened {
-            Happened::Done(id) => output::line(&step_text(item, id.as_deref())),
-            Happened::Refused(error) | Happened::Stopped(error) => {
-                output::error(&format!("{}: {error}", told_text(item)));
-            }
+        let mut told = |item: &Item, happened: &Happened| match (happened, happened.error()) {
+            (_, Some(error)) => output::error(&format!("{}: {error}", told_text(item))),
+            (Happened::Done(id), _) => output::line(&step_text(item, id.as_deref())),
+            _ => {}
         };
-        Ok(ended(provision::apply(&self.client, plan, &mut told).await, steps))
+        let applied = provision::apply(&self.client, plan, &mut told).await;
+        if applied.done == steps {
+            output::line(&format!("\nDone: {}.", output::count(steps, "change", "changes")));
+        }
+        Ok(ended(applied, steps))
     }
 
-    fn json(&self, plan: &Plan, places: Option<&Places>) -> anyhow::Result<()> {
+    /// Does what is planned, unless this is a dry run, and prints one object of plan and outcome.
+    async fn act_in_json(&self, plan: &Plan, places: Option<&Places>) -> anyhow::Result<Exit> {
+        let steps = plan.steps().count();
+        let mut exit = Exit::Ok;
+        let mut outcome = Value::Null;
+        if !self.args.dry_run {
+            let mut told_steps: Vec<Value> = Vec::new();
+            let mut told = |item: &Item, happened: &Happened| {
+                told_steps.push(told_json(item, happened));
+                if let Some(error) = happened.error() {
+                    output::error(&format!("{}: {error}", told_text(item)));
+                }
+            };
+            let applied = provision::apply(&self.client, plan, &mut told).await;
+            outcome = json!({"totals": applied, "steps": told_steps});
+            exit = ended(applied, steps);
+        }
         let no_places: &[Place] = &[];
         let missing = places.map_or(&[][..], |places| &places.missing);
         let not_listed: Vec<_> = missing
@@ -148,22 +172,38 @@ impl Run<'_> {
             "plan": plan,
             "senders": places.map_or(no_places, |places| &places.found),
             "not_listed": not_listed,
-        }))
+            "outcome": outcome,
+        }))?;
+        Ok(exit)
     }
 }
 
-/// Says how it ended.
+/// A step and what came of it.
+fn told_json(item: &Item, happened: &Happened) -> Value {
+    let id = match happened {
+        Happened::Done(Some(id)) => Some(id),
+        _ => item.id.as_ref(),
+    };
+    let mut told = json!(item);
+    if let Some(fields) = told.as_object_mut() {
+        fields.insert("id".to_owned(), json!(id));
+        fields.insert("result".to_owned(), json!(happened.word()));
+        fields.insert("error".to_owned(), json!(happened.error().map(ToString::to_string)));
+    }
+    told
+}
+
+/// Says what is not done.
 fn ended(applied: Applied, steps: usize) -> Exit {
-    let Applied { done, refused, left, stopped, in_doubt } = applied;
+    let Applied { done, refused, in_doubt, failed, left } = applied;
     if done == steps {
-        output::line(&format!("\nDone: {}.", output::count(steps, "change", "changes")));
         return Exit::Ok;
     }
-    let failed = if in_doubt { "1 is in doubt" } else { "1 failed" };
     let said: Vec<String> = [
         Some(format!("{done} of {steps} changes are done")),
         (refused > 0).then(|| format!("{refused} refused")),
-        stopped.then(|| failed.to_owned()),
+        (failed > 0).then(|| format!("{failed} failed")),
+        (in_doubt > 0).then(|| output::count(in_doubt, "is in doubt", "are in doubt")),
         (left > 0).then(|| format!("{left} not tried")),
     ]
     .into_iter()

@@ -1,5 +1,6 @@
 //! What `provision` prints for people.
 
+use crate::cli::CONFIG_FILE;
 use crate::cli::output::{self, clean};
 use crate::telnyx::provision::{Action, Destination, Item, Object, Place, Places, Plan};
 
@@ -85,11 +86,18 @@ pub(super) fn step_text(item: &Item, id: Option<&str>) -> String {
 
 /// A step that is not.
 pub(super) fn told_text(item: &Item) -> String {
-    clean(&format!("{} {} {}", item.action.as_str(), item.object.as_str(), item.name))
+    // Names of applications may be alike.
+    let id = match &item.object {
+        Object::CallCost { kind, .. } => {
+            format!(" ({} {})", kind.label(), item.id.as_deref().unwrap_or_default())
+        }
+        _ => String::new(),
+    };
+    clean(&format!("{} {} {}{id}", item.action.as_str(), item.object.as_str(), item.name))
 }
 
-/// Where applications, profiles and connections send.
-pub(super) fn places_text(places: &Places) -> String {
+/// Where applications, profiles and connections send. `command` is how this account and address are provisioned.
+pub(super) fn places_text(places: &Places, command: &str) -> String {
     let (told, fine): (Vec<&Place>, Vec<&Place>) =
         places.found.iter().partition(|place| is_worth_telling(place));
     let mut table = vec!["Applications, profiles and connections".to_owned()];
@@ -130,11 +138,26 @@ pub(super) fn places_text(places: &Places) -> String {
     if !without.is_empty() {
         parts.push(format!(
             "Without call cost nobody tells what calls cost. To have it sent here:\n  \
-             tollbell provision --enable-call-cost {}",
+             {} --enable-call-cost {}",
+            clean(command),
             clean(&without.join(" "))
         ));
     }
     parts.join("\n\n")
+}
+
+/// The command that does the same as this one for the same account and address, for a shell.
+pub(super) fn command_text(config: &str, account: Option<&str>, url: Option<&str>) -> String {
+    let config = Some(config).filter(|config| *config != CONFIG_FILE);
+    let given = [("--config", config), ("--account", account), ("--url", url)];
+    let words = given.into_iter().filter_map(|(option, value)| {
+        let value = value?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+        let is_word = !value.is_empty() && value.chars().all(plain);
+        let quoted = || format!("'{}'", value.replace('\'', r"'\''"));
+        Some(format!(" {option} {}", if is_word { value.to_owned() } else { quoted() }))
+    });
+    format!("tollbell provision{}", words.collect::<String>())
 }
 
 fn lacks_cost(place: &Place) -> bool {
@@ -176,4 +199,25 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
         cells.collect::<String>().trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggested_command_is_whole_and_a_shell_reads_it() {
+        for (config, account, url, expected) in [
+            (CONFIG_FILE, None, None, "tollbell provision"),
+            (
+                "/etc/t.yaml",
+                Some("eu"),
+                Some("https://h.example.com/webhooks/telnyx/eu"),
+                "tollbell provision --config /etc/t.yaml --account eu --url https://h.example.com/webhooks/telnyx/eu",
+            ),
+            ("my file's", None, None, r"tollbell provision --config 'my file'\''s'"),
+        ] {
+            assert_eq!(command_text(config, account, url), expected);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::output;
 use super::range::Range;
 use crate::spend::Total;
 use crate::telnyx::Client;
-use crate::telnyx::charges::{Days, PERIODS_MAX, Parts, Summary, totals};
+use crate::telnyx::charges::{Days, GRAND_TOTAL, PERIODS_MAX, Parts, Summary, totals};
 
 /// What Telnyx charged within the days of the range, and how far that is from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,7 +70,7 @@ impl Compared {
             .map(|currency| {
                 let ledger = ours(&currency).map_or(Decimal::ZERO, |total| total.sum.amount);
                 let parts = telnyx.remove(&currency).unwrap_or_default();
-                let telnyx = parts.get("grand_total").copied().flatten();
+                let telnyx = parts.get(GRAND_TOTAL).copied().flatten();
                 let difference = telnyx.and_then(|telnyx| telnyx.checked_sub(ledger));
                 Sides { currency, ledger, telnyx, difference, parts }
             })

@@ -128,10 +128,10 @@ async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> an
         return Ok(Exit::Usage);
     }
     let report = read(&store, args, range, account.as_deref(), (oldest, now)).await?;
-    let compared = match client {
+    let compared = match &client {
         None => None,
-        Some(Err(reason)) => Some(Err(format!("{reason:#}"))),
-        Some(Ok((_, client))) => Some(Compared::ask(&client, range, &report.totals).await),
+        Some(Err(wrong)) => Some(Err(wrong.0.clone())),
+        Some(Ok((_, client))) => Some(Compared::ask(client, range, &report.totals).await),
     };
     let failed = match &compared {
         Some(Err(reason)) => Some(format!("not compared with Telnyx: {reason}")),
@@ -149,7 +149,7 @@ async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> an
     shown.print(args.format)?;
     let Some(failed) = failed else { return Ok(Exit::Ok) };
     output::error(&failed);
-    Ok(Exit::Failed)
+    Ok(if matches!(client, Some(Err(_))) { Exit::Usage } else { Exit::Failed })
 }
 
 /// When the oldest charge of the ledger was charged.

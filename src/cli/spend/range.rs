@@ -36,11 +36,14 @@ impl When {
         })
     }
 
-    /// The moment; `None` when it is beyond all times.
+    /// The moment. A day that no time has, at the end of the calendar, counts as the last moment or the first.
     fn at(self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         match self {
             Self::Ago(by) => now.checked_sub(by).ok(),
-            Self::Day(day) => Some(day.to_zoned(zone.clone()).ok()?.timestamp()),
+            Self::Day(day) => {
+                let beyond = if day.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
+                Some(day.to_zoned(zone.clone()).map_or(beyond, |begin| begin.timestamp()))
+            }
             Self::At(at) => Some(at),
         }
     }
@@ -63,6 +66,9 @@ impl Range {
     ) -> Result<Self, String> {
         let at = |when: When| when.at(now, zone).ok_or("that is too long ago");
         let from = at(since)?;
+        if from > now {
+            return Err(format!("the time range begins in the future: {from:.0}"));
+        }
         let to = until.map_or(Ok(now), at)?.min(now);
         if from >= to {
             return Err(format!("the time range is empty: from {from:.0} until {to:.0}"));
@@ -153,11 +159,8 @@ mod tests {
                 Some("2d"),
                 "the time range is empty: from 2026-11-22T10:30:00Z until 2026-11-21T10:30:00Z",
             ),
-            (
-                "2026-12-01",
-                None,
-                "the time range is empty: from 2026-12-01T00:00:00Z until 2026-11-23T10:30:00Z",
-            ),
+            ("2026-12-01", None, "the time range begins in the future: 2026-12-01T00:00:00Z"),
+            ("9999-12-31", None, "the time range begins in the future: 9999-12-30T22:00:00Z"),
             ("99999999d", None, "that is too long ago"),
         ] {
             assert_eq!(range(since, until), Err(said.to_owned()));

@@ -9,7 +9,7 @@ use super::compare::{Compared, Sides};
 use super::range::Range;
 use super::{Sheet, output};
 use crate::spend::{By, GROUPS_MAX, Report, Sum, tidy};
-use crate::telnyx::charges::{PARTS, Part, Summary};
+use crate::telnyx::charges::{GRAND_TOTAL, PARTS, Part, Summary};
 
 /// The line of what the others leave out, and that of all.
 const OTHERS: &str = "(others)";
@@ -145,7 +145,8 @@ impl Shown {
         json
     }
 
-    /// One row for each group and currency; when Telnyx was asked, a column before says who says it.
+    /// One row for each group and currency; when Telnyx was asked, a column before says who says it, and its grand total
+    /// stands in a column of its own: the amounts of one source add up.
     fn csv(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let mut headings = vec!["group", "currency", "charges", "amount", "share_percent"];
         let line = |group: &str, currency: &str, sum: Sum, share: Option<Decimal>| {
@@ -162,14 +163,19 @@ impl Shown {
         let mut rows: Vec<Vec<String>> = rows.chain(others).collect();
         let Some(compared) = &self.compared else { return (headings, rows) };
         headings.insert(0, "source");
+        headings.push("total");
         for row in &mut rows {
             row.insert(0, "ledger".to_owned());
+            row.push(String::new());
         }
         for currency in compared.iter().flat_map(Compared::told) {
             let telnyx = |part: &str, amount: Option<Decimal>| {
                 let amount = amount.map(|amount| tidy(amount).to_string()).unwrap_or_default();
                 let (part, currency) = (part.to_owned(), currency.currency.clone());
-                vec!["telnyx".to_owned(), part, currency, String::new(), amount, String::new()]
+                let none = String::new;
+                let (amount, total) =
+                    if part == GRAND_TOTAL { (none(), amount) } else { (amount, none()) };
+                vec!["telnyx".to_owned(), part, currency, none(), amount, none(), total]
             };
             for part in PARTS {
                 rows.push(telnyx(part, currency.part(part)));

@@ -78,7 +78,10 @@ struct Report<'a> {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
-    let (settings, client) = api::client(&config, &args.account)?;
+    let (settings, client) = match api::client(&config, &args.account) {
+        Ok(found) => found,
+        Err(wrong) => return Ok(wrong.told()),
+    };
     let whose = || format!("cannot read the usage of {}", settings.account);
     runtime()?.block_on(async {
         let Some(product) = args.product.as_deref() else {

@@ -1,5 +1,6 @@
 //! A plan, done step by step.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::places::is_enabled;
@@ -12,29 +13,52 @@ use crate::telnyx::{ApiError, Client, Endpoint};
 pub enum Happened {
     /// It is done; with the id of what was made, where Telnyx says.
     Done(Option<String>),
-    /// Telnyx said no to this one; others may succeed.
+    /// Telnyx said no to this one.
     Refused(ApiError),
-    /// It failed, and the rest is left.
-    Stopped(ApiError),
+    /// There was no good answer: it may be done, or not.
+    InDoubt(ApiError),
+    /// It failed, and was not done.
+    Failed(ApiError),
+}
+
+impl Happened {
+    /// Why it is not sure to be done.
+    pub fn error(&self) -> Option<&ApiError> {
+        match self {
+            Self::Done(_) => None,
+            Self::Refused(error) | Self::InDoubt(error) | Self::Failed(error) => Some(error),
+        }
+    }
+
+    /// One word: `done`, `refused`, `in_doubt` or `failed`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Refused(_) => "refused",
+            Self::InDoubt(_) => "in_doubt",
+            Self::Failed(_) => "failed",
+        }
+    }
 }
 
 /// What came of a plan.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Applied {
     /// Steps that are done.
     pub done: usize,
     /// Steps that Telnyx refused.
     pub refused: usize,
+    /// Steps that may be done, or not.
+    pub in_doubt: usize,
+    /// Steps that failed and stopped the rest.
+    pub failed: usize,
     /// Steps that were not tried.
     pub left: usize,
-    /// Whether a step failed and stopped the rest.
-    pub stopped: bool,
-    /// Whether that step may have taken effect all the same.
-    pub in_doubt: bool,
 }
 
-/// Does what a plan says, in its order; `told` hears of each step as it happens. A setting that Telnyx refuses does not
-/// stop the others; anything else does.
+/// Does what a plan says, in its order; `told` hears of each step as it happens.
+///
+/// Settings and costs of calls stand alone: one that is refused, or of which the answer cannot be read, does not stop the others; anything else does.
 pub async fn apply(
     client: &Client,
     plan: &Plan,
@@ -45,35 +69,37 @@ pub async fn apply(
     let steps: Vec<&Item> = plan.steps().collect();
     for (n, &item) in steps.iter().enumerate() {
         let alone = matches!(item.object, Object::Setting { .. } | Object::CallCost { .. });
-        // What holds a setting that is still there cannot go.
+        // What holds a setting that is still there cannot go. One in doubt is most likely gone.
         if item.action == Action::Delete && !alone && applied.refused > 0 {
             applied.left = steps.len() - n;
             break;
         }
-        let happened = match step(client, plan, item, profile.as_deref(), channel.as_deref()).await
-        {
-            Ok(id) => {
+        let happened = step(client, plan, item, profile.as_deref(), channel.as_deref()).await;
+        let (happened, goes_on) = match happened {
+            Ok(happened) => (happened, true),
+            Err(error) if alone && is_no(&error) => (Happened::Refused(error), true),
+            Err(error) if may_be_done(&error) => {
+                let answered = matches!(error, ApiError::Unreadable { .. });
+                (Happened::InDoubt(error), alone && answered)
+            }
+            Err(error) => (Happened::Failed(error), false),
+        };
+        match &happened {
+            Happened::Done(id) => {
                 match item.object {
-                    Object::Profile => profile.clone_from(&id),
-                    Object::Channel => channel.clone_from(&id),
+                    Object::Profile => profile.clone_from(id),
+                    Object::Channel => channel.clone_from(id),
                     Object::Setting { .. } | Object::CallCost { .. } => {}
                 }
                 applied.done += 1;
-                Happened::Done(id)
             }
-            Err(error) if alone && is_no(&error) => {
-                applied.refused += 1;
-                Happened::Refused(error)
-            }
-            Err(error) => {
-                applied.stopped = true;
-                applied.in_doubt = may_be_done(&error);
-                applied.left = steps.len() - n - 1;
-                Happened::Stopped(error)
-            }
-        };
+            Happened::Refused(_) => applied.refused += 1,
+            Happened::InDoubt(_) => applied.in_doubt += 1,
+            Happened::Failed(_) => applied.failed += 1,
+        }
         told(item, &happened);
-        if applied.stopped {
+        if !goes_on {
+            applied.left = steps.len() - n - 1;
             break;
         }
     }
@@ -83,7 +109,6 @@ pub async fn apply(
 /// Whether an error is about the one thing that was asked for.
 fn is_no(error: &ApiError) -> bool {
     matches!(error.status(), Some(400 | 403 | 404 | 409 | 422))
-        || matches!(error, ApiError::Unreadable { .. })
 }
 
 /// Whether what was asked for may have been done although there was no good answer.
@@ -101,12 +126,12 @@ async fn step(
     item: &Item,
     profile: Option<&str>,
     channel: Option<&str>,
-) -> Result<Option<String>, ApiError> {
+) -> Result<Happened, ApiError> {
     let id = item.id.as_deref();
-    match (item.action, &item.object) {
+    let id = match (item.action, &item.object) {
         (Action::Create, Object::Profile) => {
             let body = json!({"name": profile_name(&plan.url)});
-            create(client, &Endpoint::NOTIFICATION_PROFILE_CREATE, &body).await
+            create(client, &Endpoint::NOTIFICATION_PROFILE_CREATE, &body).await?
         }
         (Action::Create, Object::Channel) => {
             let body = json!({
@@ -114,7 +139,7 @@ async fn step(
                 "channel_type_id": WEBHOOK,
                 "channel_destination": plan.url,
             });
-            create(client, &Endpoint::NOTIFICATION_CHANNEL_CREATE, &body).await
+            create(client, &Endpoint::NOTIFICATION_CHANNEL_CREATE, &body).await?
         }
         (Action::Create, Object::Setting { condition_id }) => {
             let body = json!({
@@ -124,28 +149,30 @@ async fn step(
             });
             let endpoint = Endpoint::NOTIFICATION_SETTING_CREATE;
             let answer = client.call(&endpoint, None, &[], Some(&body)).await?;
-            Ok(made(&answer))
+            made(&answer)
         }
         (Action::Delete, Object::Setting { .. }) => {
-            delete(client, &Endpoint::NOTIFICATION_SETTING_DELETE, id).await
+            delete(client, &Endpoint::NOTIFICATION_SETTING_DELETE, id).await?
         }
         (Action::Delete, Object::Channel) => {
-            delete(client, &Endpoint::NOTIFICATION_CHANNEL_DELETE, id).await
+            delete(client, &Endpoint::NOTIFICATION_CHANNEL_DELETE, id).await?
         }
         (Action::Delete, Object::Profile) => {
-            delete(client, &Endpoint::NOTIFICATION_PROFILE_DELETE, id).await
+            delete(client, &Endpoint::NOTIFICATION_PROFILE_DELETE, id).await?
         }
         (Action::Enable, Object::CallCost { kind, body }) => {
-            let Some(endpoint) = kind.update() else { return Ok(None) };
+            let Some(endpoint) = kind.update() else { return Ok(Happened::Done(None)) };
             let answer = client.call(&endpoint, id, &[], Some(body)).await?;
-            if is_enabled(&answer) {
-                return Ok(item.id.clone());
+            if !is_enabled(&answer) {
+                let detail = "the costs of calls are still off".to_owned();
+                let error = ApiError::Unreadable { endpoint: endpoint.name, detail };
+                return Ok(Happened::Refused(error));
             }
-            let detail = "the costs of calls are still off".to_owned();
-            Err(ApiError::Unreadable { endpoint: endpoint.name, detail })
+            item.id.clone()
         }
-        _ => Ok(item.id.clone()),
-    }
+        _ => item.id.clone(),
+    };
+    Ok(Happened::Done(id))
 }
 
 /// Makes what others refer to by its id.

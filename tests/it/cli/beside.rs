@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -208,4 +209,19 @@ async fn who_may_not_read_the_secrets_can_look_and_silence() {
     fs::write(&file, without.replace("sqlite:data/tollbell.db", "${NO_SUCH_VARIABLE}")).unwrap();
     let said = run(dir.path(), &with_config(&["alerts"])).fails(2);
     assert!(said.contains("NO_SUCH_VARIABLE is not set"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_printed_is_a_failure_unless_nobody_reads_any_more() {
+    let run = |shell: &str| {
+        let mut command = Command::new("bash");
+        command.args(["-c", shell, env!("CARGO_BIN_EXE_tollbell")]).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let said = "tollbell: cannot write to standard output: No space left on device (os error 28)\n";
+    assert_eq!(run("$0 schema >/dev/full"), (Some(1), said.to_owned()));
+    // Reads nothing and is gone before anything is written.
+    let gone = "{ sleep 0.2; $0 schema; echo $? >&2; } | true; wait";
+    assert_eq!(run(gone), (Some(0), "0\n".to_owned()));
 }

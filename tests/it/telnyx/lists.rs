@@ -130,9 +130,15 @@ async fn a_command_says_why_telnyx_did_not_answer() {
     let expected = "\
         tollbell: cannot list the invoices of main: invoices: status 401 (10009 *** is wrong)\n";
     assert_eq!(ran.err, expected);
-    let ran = it.run(&["invoices", "--account", "other"]).await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.err.contains("the account other has no api_key or api_key_file"), "{}", ran.err);
+    for (account, said) in [
+        ("other", "tollbell: the account other has no api_key or api_key_file\n"),
+        ("nobody", "tollbell: no account nobody: there is main, other\n"),
+    ] {
+        for command in ["invoices", "usage"] {
+            let ran = it.run(&[command, "--account", account]).await;
+            assert_eq!((ran.code, &*ran.err), (Some(2), said), "{command}");
+        }
+    }
     // Tried again, and said.
     it.api.next("/invoices", [Reply::status(503)]);
     it.api.always("/invoices", page(&[], 1, 0));

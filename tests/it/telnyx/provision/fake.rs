@@ -31,6 +31,8 @@ pub(super) struct World {
     pub(super) refused: BTreeMap<String, u16>,
     /// Whether a setting is only marked when it is deleted.
     pub(super) deletes_slowly: bool,
+    /// Whether changes take effect and are answered with what is no JSON: those of paths that begin so.
+    pub(super) garbage: Option<&'static str>,
     /// The key that it knows.
     key: String,
     made: u32,
@@ -108,7 +110,9 @@ fn serve(stream: &TcpStream, world: &Mutex<World>) {
         let body = serde_json::from_slice(&body).unwrap_or_default();
         let path = path.strip_prefix("/v2/").expect("the API's path");
         let (status, answer) = lock(world).answer(method, path, query, body, &key);
-        let answer = answer.to_string();
+        let garbage = lock(world).garbage.is_some_and(|start| path.starts_with(start));
+        let answer =
+            if garbage && method != "GET" { "<html>".to_owned() } else { answer.to_string() };
         let head = format!("HTTP/1.1 {status} It\r\ncontent-length: {}\r\n\r\n", answer.len());
         let mut stream = stream;
         stream.write_all((head + &answer).as_bytes()).unwrap();

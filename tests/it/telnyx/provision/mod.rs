@@ -2,6 +2,7 @@
 
 mod fake;
 mod harness;
+mod outcome;
 
 use std::process::{Command, Stdio};
 
@@ -78,9 +79,14 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     tollbell wants webhooks of API version 2: only those are sure to be signed.
 
     Without call cost nobody tells what calls cost. To have it sent here:
-      tollbell provision --enable-call-cost 2001
+      tollbell provision --config tollbell.yaml --enable-call-cost 2001
     ");
     assert_eq!(fake.take_changes(), [""; 0]);
+    let ran = provision(dir.path(), &["--dry-run", "--account", "default", "--url", URL]);
+    let whole = format!(
+        "tollbell provision --config tollbell.yaml --account default --url {URL} --enable-call-cost 2001\n"
+    );
+    assert!(ran.out.ends_with(&whole), "{ran:?}");
     let ran = provision(dir.path(), &["--dry-run", "--format", "json"]);
     let printed: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(printed["account"], "default");
@@ -107,7 +113,7 @@ fn a_second_run_changes_nothing_and_delete_takes_away_only_ours() {
     let (dir, (before, after)) = (folder(&fake), before_and_after());
     let ran = provision(dir.path(), &["--yes"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
-    let told = ran.out.split("tollbell provision --enable-call-cost").nth(1).unwrap();
+    let told = ran.out.split("--enable-call-cost").nth(1).unwrap();
     insta::assert_snapshot!(told, @r"
      2001
 

@@ -64,11 +64,11 @@ async fn accounts_stand_apart_and_telnyx_is_compared_with_its_own() {
     let none = spend(&app, &[&RANGE[..], &["--compare", "--account", "second"]].concat());
     let said =
         "tollbell: not compared with Telnyx: the account second has no api_key or api_key_file\n";
-    assert!(none.code == 1 && none.err == said && none.out.contains("0.625"), "{}", none.err);
+    assert!(none.code == 2 && none.err == said && none.out.contains("0.625"), "{}", none.err);
 
     app.restart(Some(setup().account(api.account() + &second(&api.account())))).await;
     let both = spend(&app, &[&RANGE[..], &["--compare"]].concat());
-    assert!(both.code == 1 && both.out.contains("0.875"), "{}", both.out);
+    assert!(both.code == 2 && both.out.contains("0.875"), "{}", both.out);
     assert!(both.err.ends_with("say --account with one of default, second\n"), "{}", both.err);
     app.stop().await;
 }
@@ -126,18 +126,18 @@ async fn the_ledger_is_set_against_what_telnyx_charged() {
 
     let ran = spend(&app, &[&hours[..], &["--format", "csv"]].concat());
     insta::assert_snapshot!(ran.out, @r#"
-    source,group,currency,charges,amount,share_percent
-    ledger,messaging,EUR,1,0.05,100.0
-    ledger,voice,USD,3,0.059,93.7
-    ledger,messaging,USD,1,0.004,6.3
-    ledger,voice,unknown,1,0.01,100.0
-    telnyx,existing_mrc,USD,,3.00,
-    telnyx,new_mrc,USD,,1.00,
-    telnyx,new_otc,USD,,0.50,
-    telnyx,other,USD,,1.05,
-    telnyx,credits,USD,,0.00,
-    telnyx,ledger_adjustments,USD,,-0.25,
-    telnyx,grand_total,USD,,5.30,
+    source,group,currency,charges,amount,share_percent,total
+    ledger,messaging,EUR,1,0.05,100.0,
+    ledger,voice,USD,3,0.059,93.7,
+    ledger,messaging,USD,1,0.004,6.3,
+    ledger,voice,unknown,1,0.01,100.0,
+    telnyx,existing_mrc,USD,,3.00,,
+    telnyx,new_mrc,USD,,1.00,,
+    telnyx,new_otc,USD,,0.50,,
+    telnyx,other,USD,,1.05,,
+    telnyx,credits,USD,,0.00,,
+    telnyx,ledger_adjustments,USD,,-0.25,,
+    telnyx,grand_total,USD,,,,5.30
     "#);
     let json = shown_json(&app, &hours);
     assert_eq!(
@@ -216,6 +216,10 @@ async fn when_telnyx_cannot_be_asked_the_ledger_is_shown_all_the_same() {
         (
             Reply::json(&json!({"data": []})),
             "the answer cannot be read: there is no object under data\n",
+        ),
+        (
+            Reply::json(&json!({"data": {}})),
+            "the answer cannot be read: there is no amount under data.total\n",
         ),
     ] {
         api.always("/charges_summary", reply);

@@ -305,7 +305,7 @@ async fn what_the_ledger_cannot_know_is_said() {
         );
     }
     let ran = spend(&app, &[&RANGE[..], &["--compare"]].concat());
-    assert!(ran.code == 1 && ran.out.contains("\n\nno charges\n"), "{}", ran.out);
+    assert!(ran.code == 2 && ran.out.contains("\n\nno charges\n"), "{}", ran.out);
     assert_eq!(
         ran.err,
         "tollbell: not compared with Telnyx: no account has an api_key or api_key_file: Telnyx cannot be asked\n"
