@@ -123,6 +123,32 @@ async fn what_ends_while_it_is_silenced_is_never_told() {
 }
 
 #[tokio::test]
+async fn what_expires_while_it_is_silenced_is_never_told() {
+    let (sink, app) = down("send_resolved: true").await;
+    // The receiver is paused until after the alert's time: what waits is corrected by the engine alone.
+    sink.always("/hook", Reply::too_many("86400"));
+    app.clock.advance(Duration::from_secs(2));
+    sink.wait_for("/hook", 2).await;
+    until_tried(&app, 2).await;
+    let now = app.clock.now();
+    let silence = Silence {
+        id: "s-1".to_owned(),
+        matchers: vec![Matcher::parse("profile=p").unwrap()],
+        starts_at: now,
+        ends_at: clock::add(now, Duration::from_hours(48)),
+        created_by: "me".to_owned(),
+        comment: "a test".to_owned(),
+        created_at: now,
+        updated_at: now,
+    };
+    app.app().store.put_silence(silence).await.unwrap();
+    app.pass(Duration::from_hours(6)).await;
+    assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is over");
+    assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_rule_that_is_removed_takes_what_waits_along() {
     let (sink, app) = down("send_resolved: true").await;
     let other = "groups: [{name: g, rules: [{alert: Fax, on: [fax.failed], active_for: 1h}]}]\n";
