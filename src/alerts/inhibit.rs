@@ -30,7 +30,8 @@ impl InhibitRule {
         self.source_matchers.iter().all(|matcher| matcher.matches(labels))
     }
 
-    fn is_target(&self, labels: &Labels) -> bool {
+    /// Whether an alert with these labels is one that the rule can keep quiet.
+    pub fn is_target(&self, labels: &Labels) -> bool {
         self.target_matchers.iter().all(|matcher| matcher.matches(labels))
     }
 

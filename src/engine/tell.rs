@@ -52,7 +52,7 @@ impl Batch<'_> {
         let knowers =
             if alert.is_firing() { Vec::new() } else { group.knowers(&alert.fingerprint) };
         let lost = group.note(alert, cause, &route.timing, at);
-        self.withdraw_end(&group, knowers, alert);
+        self.withdraw_end(&group, knowers, alert, at);
         self.judged.report.crowded_out += lost;
         self.keep_group(group, route, at, false);
     }

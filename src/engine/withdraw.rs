@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
+use super::state::State;
 use super::step::{At, Batch};
 use super::tell::{message, message_alert};
 use crate::alerts::{Alert, AlertState, Fingerprint, Group, Notice, Reason, Withdrawn};
@@ -83,19 +86,43 @@ impl Batch<'_> {
         integration.tells(&message(self.policy, receiver, group, &notice, self.now))
     }
 
-    /// What a group forgot when it took note of an end: whoever knew the alert gets no notice.
-    pub(super) fn withdraw_end(&mut self, group: &Group, knowers: Vec<String>, alert: &Alert) {
+    /// What a group forgot when it took note of an end: whoever knew the alert gets no notice. Of what is inhibited or
+    /// silenced at that moment nothing more is told, as at a flush.
+    pub(super) fn withdraw_end(
+        &mut self,
+        group: &Group,
+        knowers: Vec<String>,
+        alert: &Alert,
+        at: Timestamp,
+    ) {
         let fingerprint = &alert.fingerprint;
         let knows =
             |id: &String| group.told.get(id).is_some_and(|told| told.firing.contains(fingerprint));
-        let told = alert.state != AlertState::RuleRemoved;
+        let forgot: Vec<String> = knowers.into_iter().filter(|id| !knows(id)).collect();
+        if forgot.is_empty() {
+            return;
+        }
+        let told = alert.state != AlertState::RuleRemoved && !self.is_quiet(alert, at);
         let ended = told.then(|| alert.clone());
-        let forgot = knowers.into_iter().filter(|id| !knows(id)).map(|integration| Withdrawn {
+        let forgot = forgot.into_iter().map(|integration| Withdrawn {
             integration,
             fingerprint: fingerprint.clone(),
             ended: ended.clone(),
         });
         self.withdraw(group, &forgot.collect::<Vec<_>>());
+    }
+
+    /// Whether another alert or a silence keeps an alert quiet; the time of day does not count. For one question the
+    /// sources are not indexed.
+    fn is_quiet(&self, alert: &Alert, at: Timestamp) -> bool {
+        let State { alerts, silences, .. } = &*self.state;
+        let mut rules =
+            self.policy.inhibit_rules.iter().filter(|rule| rule.is_target(&alert.labels));
+        silences.silences.iter().any(|silence| silence.silences(&alert.labels, at))
+            || rules.any(|rule| {
+                let mut firing = alerts.values().filter(|source| source.is_firing());
+                firing.any(|source| rule.inhibits(&source.labels, &alert.labels))
+            })
     }
 
     /// Alerts that the group of another route has now, or none: nothing more is told of them here.

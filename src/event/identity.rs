@@ -54,12 +54,17 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
 /// Telnyx's log of deliveries writes in capitals what a webhook writes in small ones.
 fn bounded(id: &str) -> String {
     if is_uuid(id) {
-        return id.to_ascii_lowercase();
+        return small(id);
     }
     if id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control) {
         return id.to_owned();
     }
     format!("sha256:{}", sha256_hex(id.as_bytes()))
+}
+
+/// An id as it is, save that a UUID is in small letters.
+pub fn small(id: &str) -> String {
+    if is_uuid(id) { id.to_ascii_lowercase() } else { id.to_owned() }
 }
 
 /// Whether it is a UUID with its hyphens, in letters of any size.

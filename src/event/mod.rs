@@ -24,6 +24,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use identity::small as small_id;
 pub use kind::{known_kinds, metric_kind, product};
 pub use mask::MASKED;
 pub use money::{amount, iso_code};

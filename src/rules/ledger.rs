@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call_context::{CallContext, call_key, id};
 use super::judge::happened_at;
-use crate::event::{self, Event, Source, amount};
+use crate::event::{self, Event, Source, amount, small_id};
 
 /// The currency of amounts that name none, in an account that has none.
 const UNKNOWN: &str = "unknown";
@@ -67,7 +67,7 @@ pub fn ledger_key(event: &Event) -> Option<LedgerKey> {
     let key = match event.kind.as_str() {
         "call.cost" => format!("call:{}", call_key(event)?.leg),
         "message.finalized" | "message.received" => {
-            format!("message:{}", id(&event.payload, "id")?)
+            format!("message:{}", small_id(id(&event.payload, "id")?))
         }
         RECONCILED if is_reconciled(event) => {
             let key = id(&event.payload, "key")?;

@@ -342,6 +342,39 @@ fn a_silent_expiry_is_told_as_that_by_what_waits_and_a_removed_rule_not_at_all()
 }
 
 #[test]
+fn a_silent_expiry_of_what_is_silenced_or_inhibited_is_told_by_nothing() {
+    let silence = Silence {
+        id: "s".to_owned(),
+        matchers: vec![Matcher::parse("who=a").expect("parses")],
+        starts_at: at(10_000),
+        ends_at: at(8 * 3_600_000),
+        created_by: "me".to_owned(),
+        comment: "a test".to_owned(),
+        created_at: at(10_000),
+        updated_at: at(10_000),
+    };
+    let inhibit = "inhibit_rules: [{source_matchers: [alertname=B], target_matchers: [alertname=A], equal: [who]}]\n";
+    // Each by its own hour: who is silenced, inhibited, or neither.
+    for (silences, inhibitor, want) in [
+        (vec![], "x", [(0, 1, 0), (0, 0, 1)]),
+        (vec![silence], "x", [(1, 0, 0), (1, 0, 0)]),
+        (vec![], "a", [(1, 0, 0), (1, 0, 0)]),
+    ] {
+        let policy = policy(&rules(), &format!("{RECEIVERS}{inhibit}"));
+        let mut world = World::with(&policy, Silences { version: 1, silences });
+        world.judge(&policy, &[&of(1, "call.hangup", at(0), "a")], at(0));
+        let late = at(6 * 3_600_000 - 10_000);
+        world.judge(&policy, &[&of(2, "message.received", late, inhibitor)], late);
+        world.judge(&policy, &[], at(6 * 3_600_000));
+        let all = world.disk.withdrawals.iter();
+        let found: Vec<(usize, usize, usize)> =
+            all.map(|(_, one)| (one.gone.len(), one.ended.len(), one.unwanted.len())).collect();
+        assert_eq!(found, want, "{inhibitor}");
+        assert_waiting_is_known(&world);
+    }
+}
+
+#[test]
 fn what_was_silenced_while_it_waited_is_new_when_the_silence_ends() {
     let silence = Silence {
         id: "s".to_owned(),

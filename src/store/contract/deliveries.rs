@@ -19,6 +19,8 @@ async fn the_newest_of_a_lane_is_claimed_and_the_others_are_superseded(store: &S
     assert_eq!(claim_some(store, 2, 1).await, ["a2"], "the lane that waits longest comes first");
     assert_eq!(claim(store, 2).await, ["b1"], "a lane in flight is left alone");
     assert_eq!(states(store).await, "a1 superseded, a2 sending, b1 sending, z pending");
+    let (old, _) = store.delivery("a1").await.expect("reads").expect("is there");
+    assert_eq!(old.detail, "superseded by a newer message of its group");
     assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(7)), "the end of a lease");
 
     // What joins a lane in flight waits for it.
@@ -30,6 +32,8 @@ async fn the_newest_of_a_lane_is_claimed_and_the_others_are_superseded(store: &S
     assert_eq!(settle(store, "a3", 1, Next::Delivered).await, Settled::Applied);
     let expected = "a1 superseded, a2 superseded, a3 delivered, b1 sending, z pending";
     assert_eq!(states(store).await, expected);
+    let (old, attempts) = store.delivery("a2").await.expect("reads").expect("is there");
+    assert_eq!((&*old.reason, attempts.len()), ("replaced", 1), "what failed is in the attempts");
 }
 
 async fn a_lease_that_ran_out_is_claimed_again_and_late_words_change_little(store: &Store) {

@@ -176,7 +176,8 @@ impl Lane {
             )?
             .query_row((newest, WITHDRAWN), |row| Ok((row.get(0)?, row.get(1)?)))?;
         tx.prepare_cached(
-            "UPDATE deliveries SET state = 'superseded', finished_at = ?5, lease_until = NULL \
+            "UPDATE deliveries SET state = 'superseded', finished_at = ?5, lease_until = NULL, \
+             reason = 'replaced', detail = 'superseded by a newer message of its group' \
              WHERE integration = ?1 AND target = ?2 AND group_key = ?3 AND finished_at IS NULL \
              AND n < ?4",
         )?

@@ -219,11 +219,12 @@ impl Worker {
         Ok(new)
     }
 
-    /// Whether the inbox has an event without identity already, as it came by webhook around that time.
+    /// Whether the inbox has an event without identity already, as it came by webhook around the time of its delivery.
+    /// The time that the event itself tells may lie long before.
     async fn is_held(&self, missed: &Missed) -> Result<bool, StoreError> {
         let Some(id) = &missed.content_id else { return Ok(false) };
         let known = self.deps.store.event(id, Some(&self.settings.account)).await?;
-        let at = missed.event.occurred_at.unwrap_or(missed.event.received_at);
+        let at = missed.began.or(missed.event.occurred_at).unwrap_or(missed.event.received_at);
         Ok(known.is_some_and(|known| {
             let received_at = known.stored.event.received_at;
             received_at.duration_since(at).unsigned_abs() <= CONTENT_NEAR

@@ -100,9 +100,12 @@ impl Worker {
         let now = clock.now();
         let range = range(until, now, self.max_age);
         let compared = self.compare(range, now).await?;
-        let Compared { events, records, booked, unbooked } = compared;
+        let Compared { events, records, booked, unbooked, void } = compared;
         self.keep(range.to, events).await?;
         let account = &self.settings.account;
+        if void > 0 {
+            tracing::warn!(account, records = void, "detail records that say nothing are left out");
+        }
         let (from, to) = (range.from.to_string(), range.to.to_string());
         tracing::info!(
             account,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::event::{amount, time_of};
+use crate::event::{amount, small_id, time_of};
 
 /// Longest id that is taken for one, in bytes; as in the ledger.
 const ID_BYTES_MAX: usize = 255;
@@ -116,6 +116,12 @@ impl Record {
             connection_id: first(&["connection_id"]),
         }
     }
+
+    /// Whether it tells neither whose charge it is, nor when it was made, nor its amount.
+    pub(super) fn is_void(&self) -> bool {
+        let names_nothing = self.id.is_none() && self.legs.is_empty() && self.controls.is_empty();
+        names_nothing && self.at.is_none() && self.cost.is_none()
+    }
 }
 
 fn currency(value: Option<&Value>, default: Option<&str>) -> String {
@@ -131,10 +137,10 @@ fn currency(value: Option<&Value>, default: Option<&str>) -> String {
     found.unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
-/// Text that can be an id; a number as its text.
+/// Text that can be an id, a UUID in small letters; a number as its text.
 fn id(json: &Value, name: &str) -> Option<String> {
     let text = match json.get(name)? {
-        Value::String(text) => text.trim().to_owned(),
+        Value::String(text) => small_id(text.trim()),
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
@@ -177,6 +183,10 @@ mod tests {
             (message.from.as_deref(), message.to.as_deref()),
             (Some("+12025550131"), Some("+37126123456"))
         );
+        // A UUID in capitals is the same one.
+        let id = "C9C0797E-901D-4349-A33C-C2C8F31A92C2";
+        let record = read(0, &format!(r#"{{"uuid": "{id}"}}"#), None);
+        assert_eq!(record.message, Some(id.to_lowercase()));
         // An id that is not documented as the message's is none.
         assert_eq!(read(0, r#"{"id": "m-1"}"#, None).message, None);
 

@@ -10,15 +10,19 @@ use super::{
     deliveries, quiet, receiver, ring, routing, said, stop_ringing, until, until_nothing_waits,
     until_tried, webhook,
 };
-use crate::support::app::{GROUP_INTERVAL, Setup, TestApp};
+use crate::support::app::{GROUP_INTERVAL, SPEND_LIMIT_RULE, Setup, TestApp};
 use crate::support::http::{HttpSink, Reply};
 
 /// A receiver that is down, and one notice that it was not told.
 async fn down(keys: &str) -> (HttpSink, TestApp) {
+    down_under(SPEND_LIMIT_RULE, keys).await
+}
+
+async fn down_under(rules: &str, keys: &str) -> (HttpSink, TestApp) {
     let sink = HttpSink::start().await;
     sink.always("/hook", Reply::status(503));
-    let app =
-        Setup::new(routing(&[receiver("ops", &[&webhook(&sink, "/hook", keys)])])).start().await;
+    let setup = Setup::new(routing(&[receiver("ops", &[&webhook(&sink, "/hook", keys)])]));
+    let app = setup.rules(rules).start().await;
     ring(&app, "e-1", "p").await;
     until_tried(&app, 1).await;
     (sink, app)
@@ -117,6 +121,33 @@ async fn what_ends_while_it_is_silenced_is_never_told() {
     app.app().store.put_silence(silence).await.unwrap();
     stop_ringing(&app, "e-2", "p").await;
     app.pass(GROUP_INTERVAL * 2).await;
+    assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is over");
+    assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_expires_while_it_is_silenced_is_never_told() {
+    let rule = SPEND_LIMIT_RULE.replace("active_for: 6h", "active_for: 20m");
+    let (sink, app) = down_under(&rule, "send_resolved: true").await;
+    // The receiver is paused until after the alert's time: what waits is corrected by the engine alone.
+    sink.always("/hook", Reply::too_many("3600"));
+    app.clock.advance(Duration::from_secs(2));
+    sink.wait_for("/hook", 2).await;
+    until_tried(&app, 2).await;
+    let now = app.clock.now();
+    let silence = Silence {
+        id: "s-1".to_owned(),
+        matchers: vec![Matcher::parse("profile=p").unwrap()],
+        starts_at: now,
+        ends_at: clock::add(now, Duration::from_hours(2)),
+        created_by: "me".to_owned(),
+        comment: "a test".to_owned(),
+        created_at: now,
+        updated_at: now,
+    };
+    app.app().store.put_silence(silence).await.unwrap();
+    app.pass(Duration::from_mins(20)).await;
     assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is over");
     assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
     app.stop().await;

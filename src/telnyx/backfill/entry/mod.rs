@@ -82,6 +82,8 @@ pub(super) struct Context<'a> {
 pub(super) struct Missed {
     /// The event, with the time of its delivery where it tells none of its own.
     pub(super) event: Event,
+    /// When its delivery began, as far as the log says.
+    pub(super) began: Option<Timestamp>,
     /// For one without identity: the id that its content has if it came by webhook.
     pub(super) content_id: Option<String>,
 }
@@ -115,20 +117,21 @@ pub(super) fn read(entry: &Value, ours: &Ours, context: &Context<'_>) -> Option<
     if !body.is_whole || event.kind == UNPARSED {
         let id = delivery_id(entry, began, &event.id);
         let event = cut(entry, id, body.bytes.len(), context);
-        let missed = Missed { event: Event { occurred_at: began, ..event }, content_id: None };
+        let event = Event { occurred_at: began, ..event };
+        let missed = Missed { event, began, content_id: None };
         return (!was_delivered()).then_some(missed);
     }
     event.source = Source::Backfill;
     event.attempt = None;
     event.occurred_at = event.occurred_at.or(began);
     if !event.content_hashed {
-        return Some(Missed { event, content_id: None });
+        return Some(Missed { event, began, content_id: None });
     }
     // A hash counts for an hour only, and an entry is read again after days.
     let id = delivery_id(entry, began, &event.id);
     let content_id = Some(std::mem::replace(&mut event.id, id));
     event.content_hashed = false;
-    (!was_delivered()).then_some(Missed { event, content_id })
+    (!was_delivered()).then_some(Missed { event, began, content_id })
 }
 
 fn address(attempt: &Value) -> Option<&str> {

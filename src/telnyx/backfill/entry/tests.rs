@@ -99,7 +99,7 @@ fn what_is_beneath_the_public_address_is_ours() {
 #[test]
 fn a_whole_webhook_is_the_event_that_it_would_have_been() {
     for status in ["failed", "delivered", "dlivered", ""] {
-        let Missed { event, content_id } = read_one(&entry(&webhook(), status)).expect(status);
+        let Missed { event, content_id, .. } = read_one(&entry(&webhook(), status)).expect(status);
         assert_eq!(event.id, "9af0c0de-0000-4000-8000-0000000000aa");
         assert_eq!(event.kind, "messaging-profile.spend-limit-reached");
         assert_eq!((event.source, event.attempt), (Source::Backfill, None));
@@ -140,7 +140,7 @@ fn amounts_are_exact_and_take_the_account_s_currency() {
 #[test]
 fn without_identity_the_delivery_s_is_taken_and_what_was_delivered_is_left_out() {
     let nameless = json!({"campaignId": "C1", "status": "ACCEPTED"});
-    let Missed { event, content_id } = read_one(&entry(&nameless, "failed")).unwrap();
+    let Missed { event, content_id, .. } = read_one(&entry(&nameless, "failed")).unwrap();
     assert_eq!(event.kind, "campaign.status");
     assert_eq!(event.id, "delivery:5b1c7b60-0000-4000-8000-00000000d001");
     assert!(!event.content_hashed, "it is the same event for as long as events are kept");

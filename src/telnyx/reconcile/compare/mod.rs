@@ -61,6 +61,8 @@ pub(super) struct Compared {
     pub(super) booked: usize,
     /// Charges that differ and are not booked.
     pub(super) unbooked: usize,
+    /// Records that say nothing; they are in no line.
+    pub(super) void: usize,
 }
 
 /// One product in one currency.
@@ -96,6 +98,10 @@ pub(super) fn compare(ground: &Ground<'_>) -> Compared {
     let mut lines: BTreeMap<(&str, &str), Line> = BTreeMap::new();
     let mut compared = Compared::default();
     for record in &ground.records {
+        if record.is_void() {
+            compared.void += 1;
+            continue;
+        }
         if record.id.as_ref().is_some_and(|id| !seen.insert((record.of.word, id))) {
             continue;
         }
@@ -217,7 +223,10 @@ impl Ground<'_> {
         let Some(total) = total else { return Verdict::Unknown };
         let is_call = first.of.product == "voice";
         // Of a call whose parts were not all read, nothing can be said.
-        let is_certain = begun(records).is_some() && (!is_call || self.is_whole("voice"));
+        // Nor is money that Telnyx would owe a charge.
+        let is_certain = begun(records).is_some()
+            && (!is_call || self.is_whole("voice"))
+            && total >= Decimal::ZERO;
         let Some(entry) = entry else {
             return match () {
                 () if total.is_zero() => Verdict::Agrees,

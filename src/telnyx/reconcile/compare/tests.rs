@@ -322,3 +322,32 @@ fn a_record_without_a_time_counts_and_is_not_booked() {
     );
     assert_eq!(count(&compared, "unbooked"), 1);
 }
+
+#[test]
+fn a_uuid_in_capitals_is_the_same_message() {
+    let id = "c9c0797e-901d-4349-a33c-c2c8f31a92c2";
+    let entries = vec![entry(&format!("message:{id}"), "0.005", 1)];
+    let compared = compare(&ground(vec![message(&id.to_uppercase(), "0.005", 1)], entries, &[]));
+    assert_eq!((compared.booked, compared.unbooked), (0, 0));
+    assert_eq!(lines(&compared), ["messaging USD 0.005 0.005 0"]);
+}
+
+#[test]
+fn a_negative_amount_is_never_booked() {
+    let records = vec![message("new", "-0.50", 1), message("known", "-0.50", 2)];
+    let compared = compare(&ground(records, vec![entry("message:known", "0.005", 2)], &[]));
+    assert_eq!((compared.booked, compared.unbooked), (0, 2));
+    assert_eq!(lines(&compared), ["messaging USD 0.005 -1.00 -1.005"]);
+}
+
+#[test]
+fn a_record_that_says_nothing_is_in_no_line() {
+    let void = [json!(null), json!(5), json!("odd"), json!([]), json!({}), json!({"cost": null})];
+    let mut records: Vec<Record> = void.iter().map(|json| record(0, json)).collect();
+    let compared = compare(&ground(records.clone(), vec![], &[]));
+    assert_eq!((compared.events.len(), compared.records, compared.void), (0, 0, void.len()));
+    records.push(record(1, &json!({"cost": "0.25"})));
+    let compared = compare(&ground(records, vec![], &[]));
+    assert_eq!(lines(&compared), ["voice unknown 0 0.25 0.25"]);
+    assert_eq!((compared.records, compared.void), (1, void.len()));
+}

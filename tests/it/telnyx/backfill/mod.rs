@@ -260,6 +260,25 @@ async fn what_came_by_webhook_is_not_doubled() {
 }
 
 #[tokio::test]
+async fn what_tells_of_a_time_long_before_is_known_by_when_it_was_delivered() {
+    let log = Log::default();
+    let (api, hook) = (log.serve().await, HttpSink::start().await);
+    let app = start(&api, &hook).await;
+    covered(&app).await;
+    let now = app.clock.now();
+    let of = |number: &str| {
+        let early = ago(3 * HOUR).to_string();
+        json!({"event_type": "fax.queued", "occurred_at": early, "payload": {"fax_id": number}})
+    };
+    assert_eq!(app.deliver(of("kept").to_string()).await, 200);
+    log.add([entry(&of("kept"), now, "failed"), entry(&of("missed"), ago(minutes(1)), "failed")]);
+    next_run(&app).await;
+    let found = ids(&app, "fax.queued").await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_telnyx_cut_or_never_named_comes_in_once() {
     let at = ago(minutes(5));
     let nameless = json!({"campaignId": "C1", "status": "ACCEPTED"});
