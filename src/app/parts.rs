@@ -11,6 +11,12 @@ use crate::rules::{Labels, MetricKind};
 pub(super) fn names(config: &Config) -> Names<'_> {
     Names {
         accounts: config.accounts.iter().map(|account| account.name.as_str()).collect(),
+        asked: config
+            .accounts
+            .iter()
+            .filter(|account| account.api.is_some())
+            .map(|account| account.name.as_str())
+            .collect(),
         rules: config.rules.names().collect(),
         alerts: config.rules.alert_names().collect(),
         integrations: config

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use reqwest::Url;
+use secrecy::ExposeSecret as _;
+
 use super::matchers::{NO_LABEL_NAME, is_free_label};
 use super::section::{Section, quote};
 use super::server::http_url;
@@ -21,6 +24,9 @@ pub(super) const NAME_CHARS_MAX: usize = 64;
 const LABEL_BYTES_MAX: usize = 1024;
 /// Keys of an account that say nothing without an API key.
 const NEED_API_KEY: [&str; 3] = ["api_url", "balance", "backfill"];
+/// What is said of an API key that no header can carry.
+const NO_API_KEY: &str =
+    "no API key: expected one word of ASCII letters, digits and signs, without white space in it";
 /// Labels that tollbell sets itself.
 const RESERVED_LABELS: [&str; 2] = ["alertname", "account"];
 
@@ -79,7 +85,7 @@ fn api(
     server: Option<&Server>,
 ) -> Option<telnyx::Settings> {
     let text = section.text_or_default("api_url");
-    let url = http_url(&text.value).map_err(|message| section.error("api_url", message)).ok();
+    let url = api_url(&text.value).map_err(|message| section.error("api_url", message)).ok();
     if let Some(url) = &url
         && url.scheme() == "http"
         && !url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."))
@@ -97,6 +103,9 @@ fn api(
         }
         return None;
     };
+    if !key.text.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+        section.error(&key.key, NO_API_KEY);
+    }
     let public_url = server.and_then(|server| server.public_url.clone());
     if enabled && public_url.is_none() {
         let message = "webhooks that were missed cannot be looked for without server.public_url";
@@ -112,6 +121,18 @@ fn api(
         backfill: enabled.then_some(max_age),
         public_url,
     })
+}
+
+/// Reads the address that paths are put behind. The error never shows it.
+fn api_url(text: &str) -> Result<Url, &'static str> {
+    let url = http_url(text)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the URL must hold no user and no password: the API key is all that is sent");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("the URL must end with its path: no ? and no #");
+    }
+    Ok(url)
 }
 
 fn public_keys(section: &Section<'_>, context: Context<'_>) -> Vec<PublicKey> {

@@ -50,7 +50,7 @@ pub(super) fn secret(section: &Section<'_>, name: &str, context: Context<'_>) ->
         Ok(text) => text,
         Err(_missing) if context.trial => trial::stand_in(name).unwrap_or_default().into(),
         Err(error) => {
-            section.error(&key, format!("missing secret file: {error}"));
+            section.error(&key, format!("secret file cannot be used: {error}"));
             return None;
         }
     };

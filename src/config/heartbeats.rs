@@ -1,5 +1,6 @@
 //! The `heartbeats` section.
 
+use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
 use super::section::Section;
@@ -16,15 +17,28 @@ pub(super) fn read(root: &Section<'_>, context: Context<'_>) -> Vec<Heartbeat> {
     if sections.len() > HEARTBEATS_MAX {
         root.error("heartbeats", format!("more than {HEARTBEATS_MAX} heartbeats"));
     }
-    sections.iter().filter_map(|section| heartbeat(section, context)).collect()
+    let mut seen = Vec::new();
+    sections.iter().filter_map(|section| heartbeat(section, context, &mut seen)).collect()
 }
 
-fn heartbeat(section: &Section<'_>, context: Context<'_>) -> Option<Heartbeat> {
+/// `seen` are the addresses before it.
+fn heartbeat(
+    section: &Section<'_>,
+    context: Context<'_>,
+    seen: &mut Vec<Url>,
+) -> Option<Heartbeat> {
     let interval = section.duration("interval");
     let found = files::needed_secret(section, "url", context)?;
-    if let Err(message) = http_url(found.text.expose_secret()) {
-        section.error(&found.key, message);
-        return None;
+    let url = http_url(found.text.expose_secret())
+        .map_err(|message| section.error(&found.key, message))
+        .ok()?;
+    if seen.contains(&url) {
+        section.warning(
+            &found.key,
+            "the same address twice: one heartbeat hides that the other is missing",
+        );
+    } else {
+        seen.push(url);
     }
     Some(Heartbeat { url: found.secret, interval })
 }

@@ -251,7 +251,7 @@ pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String,
         };
         let problem = match context.base.read_secret(&secret) {
             Err(_missing) if context.trial => None,
-            Err(error) => Some((value.position, format!("missing secret file: {error}"))),
+            Err(error) => Some((value.position, format!("secret file cannot be used: {error}"))),
             Ok(text) if text.expose_secret().contains(char::is_control) => {
                 Some((value.position, "a control character in a header".to_owned()))
             }

@@ -354,6 +354,7 @@ mod tests {
     fn configured_names_start_at_zero_and_every_series_has_help() {
         let metrics = Metrics::new(&Names {
             accounts: vec!["default"],
+            asked: vec!["default"],
             rules: vec!["spend/SpendLimitReached"],
             alerts: vec!["SpendLimitReached"],
             integrations: vec![("slack", "ops")],

@@ -13,6 +13,8 @@ use crate::rules::SpendRow;
 pub struct Names<'a> {
     /// Accounts.
     pub accounts: Vec<&'a str>,
+    /// Those of them of which Telnyx's API is asked.
+    pub asked: Vec<&'a str>,
     /// Rules as `group/alert`.
     pub rules: Vec<&'a str>,
     /// Alert names.
@@ -27,6 +29,7 @@ pub struct Names<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Owned {
     accounts: BTreeSet<String>,
+    pub(super) asked: BTreeSet<String>,
     rules: BTreeSet<String>,
     pub(super) alerts: BTreeSet<String>,
     receivers: BTreeSet<String>,
@@ -38,6 +41,7 @@ impl Owned {
         let own = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
             accounts: own(&names.accounts),
+            asked: own(&names.asked),
             rules: own(&names.rules),
             alerts: own(&names.alerts),
             receivers: names.integrations.iter().map(|(_, name)| (*name).to_owned()).collect(),
@@ -150,13 +154,15 @@ impl Metrics {
         remove(&self.events_duplicate, "account", &accounts);
         remove(&self.events_faulted, "account", &accounts);
         remove(&self.backfilled, "account", &accounts);
-        remove(&self.backfilled_until, "account", &accounts);
         remove(&self.backfill_cut, "account", &accounts);
-        remove(&self.balance, "account", &accounts);
-        remove(&self.available_credit, "account", &accounts);
-        remove(&self.burn_per_hour, "account", &accounts);
-        remove(&self.hours_left, "account", &accounts);
-        remove(&self.balance_read_at, "account", &accounts);
+        // An account that lost its key only has these no more, either.
+        let asked = gone(&before.asked, &now.asked);
+        remove(&self.backfilled_until, "account", &asked);
+        remove(&self.balance, "account", &asked);
+        remove(&self.available_credit, "account", &asked);
+        remove(&self.burn_per_hour, "account", &asked);
+        remove(&self.hours_left, "account", &asked);
+        remove(&self.balance_read_at, "account", &asked);
         let rules = gone(&before.rules, &now.rules);
         remove(&self.rule_evaluations, "rule", &rules);
         remove(&self.events_late, "rule", &rules);
@@ -180,11 +186,19 @@ fn remove<T: MetricVecBuilder>(family: &MetricVec<T>, label: &str, values: &BTre
     if values.is_empty() {
         return;
     }
+    remove_where(family, |labels| labels.get(label).is_some_and(|value| values.contains(*value)));
+}
+
+/// Removes the series of whose labels something holds.
+pub(super) fn remove_where<T: MetricVecBuilder>(
+    family: &MetricVec<T>,
+    gone: impl Fn(&HashMap<&str, &str>) -> bool,
+) {
     for found in family.collect() {
         for metric in found.get_metric() {
             let labels: HashMap<&str, &str> =
                 metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-            if labels.get(label).is_some_and(|value| values.contains(*value)) {
+            if gone(&labels) {
                 // Refused only when somebody else was first.
                 drop(family.remove(&labels));
             }
@@ -200,6 +214,7 @@ mod tests {
     fn a_reload_begins_new_names_at_zero_keeps_the_others_and_forgets_those_that_are_gone() {
         let metrics = Metrics::new(&Names {
             accounts: vec!["kept", "gone"],
+            asked: vec!["kept"],
             rules: vec!["g/kept", "g/gone"],
             alerts: vec!["kept", "gone"],
             integrations: vec![("slack", "kept"), ("webhook", "gone")],
@@ -210,6 +225,7 @@ mod tests {
         metrics.notified("slack", "kept", None);
         metrics.names_are(&Names {
             accounts: vec!["kept", "new"],
+            asked: vec![],
             rules: vec!["g/kept", "g/new"],
             alerts: vec!["kept", "new"],
             integrations: vec![("slack", "kept"), ("email", "new")],

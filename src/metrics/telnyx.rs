@@ -1,10 +1,13 @@
 //! What is known of accounts by Telnyx's API.
 
+use std::sync::PoisonError;
+
 use jiff::Timestamp;
 use prometheus::GaugeVec;
 use rust_decimal::Decimal;
 
 use super::Metrics;
+use super::names::remove_where;
 use super::spend::float;
 use crate::store::Reading;
 
@@ -17,10 +20,22 @@ impl Metrics {
         self.telnyx_api_requests.with_label_values(&[endpoint, code]).inc();
     }
 
-    /// A balance was read. What Telnyx did not tell, or cannot be estimated, has no series.
+    /// A balance was read. What Telnyx did not tell, or cannot be estimated, has no series, and another currency's has
+    /// none any more. Of an account that is not asked any more nothing is shown: its last reading may end after a reload.
     pub fn balance_is(&self, reading: &Reading) {
+        // Held until the end, so that a reload comes before it or after it.
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if !names.asked.contains(&reading.account) {
+            return;
+        }
         let currency = reading.currency.as_deref().unwrap_or_default();
         let labels = [reading.account.as_str(), self.currencies.label(currency)];
+        for family in [&self.balance, &self.available_credit, &self.burn_per_hour] {
+            remove_where(family, |found| {
+                found.get("account") == Some(&labels[0])
+                    && found.get("currency") != Some(&labels[1])
+            });
+        }
         set(&self.balance, &labels, reading.balance);
         set(&self.available_credit, &labels, reading.available_credit);
         set(&self.burn_per_hour, &labels, reading.burn_per_hour);
@@ -57,5 +72,79 @@ fn set(family: &GaugeVec, labels: &[&str], value: Option<Decimal>) {
         Some(value) => family.with_label_values(labels).set(float(value)),
         // Refused when there was none.
         None => drop(family.remove_label_values(labels)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Names;
+    use super::*;
+
+    fn reading(account: &str, currency: Option<&str>, balance: i64) -> Reading {
+        Reading {
+            account: account.to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            currency: currency.map(str::to_owned),
+            balance: Some(balance.into()),
+            available_credit: Some(balance.into()),
+            credit_limit: None,
+            pending: None,
+            burn_per_hour: Some(1.into()),
+            hours_left: Some(balance.into()),
+        }
+    }
+
+    /// Labels and value of each series of a name.
+    fn series(metrics: &Metrics, name: &str) -> Vec<String> {
+        let page = metrics.render().expect("renders");
+        page.lines().filter_map(|line| line.strip_prefix(name)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_account_has_the_series_of_its_present_currency_only() {
+        let metrics = Metrics::new(&Names { asked: vec!["a", "b"], ..Names::default() });
+        metrics.balance_is(&reading("b", Some("USD"), 7));
+        for (currency, balance, label) in [
+            (Some("USD"), 30, "USD"),
+            (Some("EUR"), 500, "EUR"),
+            (None, 400, "unknown"),
+            (Some("EUR"), 450, "EUR"),
+        ] {
+            metrics.balance_is(&reading("a", currency, balance));
+            for (name, value) in [
+                ("tollbell_balance{", balance),
+                ("tollbell_available_credit{", balance),
+                ("tollbell_burn_per_hour{", 1),
+            ] {
+                let other = if value == 1 { 1 } else { 7 };
+                assert_eq!(
+                    series(&metrics, name),
+                    [
+                        format!("account=\"a\",currency=\"{label}\"}} {value}"),
+                        format!("account=\"b\",currency=\"USD\"}} {other}"),
+                    ]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_not_asked_any_more_has_no_balance_also_where_its_last_reading_comes_late()
+    {
+        let names = Names { accounts: vec!["a"], asked: vec!["a"], ..Names::default() };
+        let metrics = Metrics::new(&names);
+        let one = reading("a", Some("USD"), 30);
+        metrics.balance_is(&one);
+        metrics.backfilled_until("a", Timestamp::UNIX_EPOCH);
+        metrics.names_are(&Names { accounts: vec!["a"], ..Names::default() });
+        metrics.balance_is(&one);
+        for name in
+            ["balance", "available_credit", "burn_per_hour", "hours_left", "backfill_covered"]
+        {
+            assert_eq!(series(&metrics, &format!("tollbell_{name}")), Vec::<String>::new());
+        }
+        metrics.names_are(&names);
+        metrics.balance_is(&one);
+        assert_eq!(series(&metrics, "tollbell_hours_left"), ["{account=\"a\"} 30"]);
     }
 }

@@ -25,6 +25,8 @@ pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
 const BACKOFF: Duration = Duration::from_millis(500);
 /// A reset above this is a time in Unix seconds, not a number of seconds: Telnyx's pages say both.
 const EPOCH_MIN: f64 = 1e9;
+/// Above this it is a time in Unix milliseconds.
+const EPOCH_MILLIS_MIN: f64 = 1e12;
 /// Where Telnyx says how many calls are left, and when there are more.
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
@@ -99,15 +101,15 @@ pub(super) fn pause(headers: &HeaderMap, status: StatusCode, now: Timestamp) -> 
     pause.map(|pause| pause.min(WAIT_MAX))
 }
 
-/// `x-ratelimit-reset`: seconds from now, or a time in Unix seconds. An hour at most.
+/// `x-ratelimit-reset`: seconds from now, or a time in Unix seconds or milliseconds. An hour at most.
 fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RATE_RESET)?.to_str().ok()?;
     let number: f64 = text.trim().parse().ok()?;
     if !number.is_finite() || number < 0.0 {
         return None;
     }
-    let seconds =
-        if number > EPOCH_MIN { number - now.as_duration().as_secs_f64() } else { number };
+    let time = if number > EPOCH_MILLIS_MIN { number / 1e3 } else { number };
+    let seconds = if time > EPOCH_MIN { time - now.as_duration().as_secs_f64() } else { time };
     let wait = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(http::RETRY_AFTER_MAX);
     Some(wait.min(http::RETRY_AFTER_MAX))
 }
@@ -251,7 +253,9 @@ mod tests {
             (&past.to_string(), Some(0)),
             (&format!("{soon}.5"), Some(30_500)),
             // Milliseconds, nanoseconds, and what fits no clock.
-            (&(soon * 1000).to_string(), Some(3_600_000)),
+            (&(soon * 1000).to_string(), Some(30_000)),
+            (&(past * 1000).to_string(), Some(0)),
+            (&(soon * 1_000_000_000).to_string(), Some(3_600_000)),
             ("1e300", Some(3_600_000)),
             ("-1", None),
             ("inf", None),

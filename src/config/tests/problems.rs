@@ -15,6 +15,10 @@ fn the_telnyx_side_of_an_account_is_checked() {
         ("api_key: k\n    api_url: api.telnyx.com\n    balance: {poll_interval: 1ms}", ""),
         ("api_key: k\n    backfill: {max_age: 8d}", "server: {public_url: https://a.example.com}"),
         ("currency: USD", "heartbeats: [{interval: 1m}, {url: nowhere}]"),
+        (
+            "currency: USD",
+            "heartbeats: [{url: 'https://a.example.com/b'}, {url: 'https://a.example.com/b'}]",
+        ),
     ] {
         let text = format!("{account}    {keys}\n{REST}{rest}\n");
         writeln!(said, "--- {}\n{}", keys.replace("\n    ", ", "), check(&text)).expect("writes");
@@ -54,6 +58,10 @@ fn the_telnyx_side_of_an_account_is_checked() {
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
         t.yaml:7:14: heartbeats[0]: missing key "url" or "url_file"
         t.yaml:7:36: heartbeats[1].url: expected a URL such as https://example.com/path
+
+        --- currency: USD
+        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:7:55: warning: heartbeats[1].url: the same address twice: one heartbeat hides that the other is missing
         "#);
 }
 
@@ -131,8 +139,8 @@ fn all_problems_come_at_once() {
         t.yaml:54:20: receivers[1].webhook_configs[0].headers.a b: not the name of a header
         t.yaml:54:33: receivers[1].webhook_configs[0].headers.c: a control character in a header
         t.yaml:54:46: receivers[1].webhook_configs[0].headers.D: header given twice
-        t.yaml:55:19: receivers[1].webhook_configs[1].url_file: missing secret file: No such file or directory (os error 2)
-        t.yaml:56:27: receivers[1].webhook_configs[1].header_files.x: missing secret file: No such file or directory (os error 2)
+        t.yaml:55:19: receivers[1].webhook_configs[1].url_file: secret file cannot be used: No such file or directory (os error 2)
+        t.yaml:56:27: receivers[1].webhook_configs[1].header_files.x: secret file cannot be used: No such file or directory (os error 2)
         t.yaml:60:11: receivers[1].webhook_configs[1].body: syntax error: unexpected end of block
         t.yaml:62:31: receivers[1].webhook_configs[1].tls_config.ca_file: cannot be read: No such file or directory (os error 2)
         t.yaml:64:16: receivers[1].webhook_configs[2].body: undefined value: `commonLabels.nope` is undefined

@@ -12,7 +12,10 @@
 //!
 //! A pace is the falls of stretches over their time. There are two:
 //!
-//! - the *long* one, of [`SPAN`]: a whole day, so that nights and office hours both are in it;
+//! - the *long* one, of [`SPAN`]: a whole day, so that nights and office hours both are in it. While the readings cover
+//!   less, the largest fall counts as it would on a whole day: what it is beyond the pace of the rest is spread over
+//!   [`SPAN`], so one dear thing soon after the first start is no pace. A stretch longer than [`LUMP_MAX`] is a gap, and
+//!   its fall is spent over it;
 //! - the *recent* one, of [`RECENT`], without its largest fall: one dear thing (a number order, a monthly fee) is no
 //!   pace. It is trusted with [`RECENT_STRETCHES_MIN`] stretches over [`RECENT_COVERED_MIN`], so at intervals of ten
 //!   minutes or less.
@@ -43,6 +46,8 @@ pub const COVERED_MIN: Duration = Duration::from_mins(30);
 pub const RECENT_STRETCHES_MIN: usize = 4;
 /// Time that these must cover.
 pub const RECENT_COVERED_MIN: Duration = Duration::from_mins(30);
+/// Longest stretch whose fall may be one dear thing.
+pub const LUMP_MAX: Duration = Duration::from_hours(2);
 /// [`Forecast::hours_left`] at most, and when nothing burns: a year.
 pub const HOURS_MAX: Decimal = Decimal::from_parts(8_760, 0, 0, false, 0);
 /// Readings of a window at most: a day of readings at the shortest interval of a second, and its jitter.
@@ -130,7 +135,7 @@ impl Window {
         }
         let readings = points().count();
         let enough = readings >= READINGS_MIN && all.micros >= micros(COVERED_MIN);
-        let burn = all.per_hour().filter(|_| enough);
+        let burn = all.per_hour_of_a_day().filter(|_| enough);
         let recent = recent.without_largest().and_then(Pace::per_hour);
         let burn = burn.map(|burn| recent.map_or(burn, |recent| recent.max(burn)));
         Forecast {
@@ -182,18 +187,41 @@ impl Pace {
 
     /// Without the stretch that fell most, its time included; `None` where the rest is too little to be trusted.
     fn without_largest(self) -> Option<Self> {
-        let largest = self.largest?;
-        let stretches = self.stretches - 1;
-        let micros = self.micros - largest.micros;
-        let fall = self.fall.checked_sub(largest.fall)?;
+        let rest = self.rest(self.largest?)?;
         let enough =
-            stretches >= RECENT_STRETCHES_MIN && micros >= self::micros(RECENT_COVERED_MIN);
-        enough.then_some(Self { stretches, micros, fall, largest: None })
+            rest.stretches >= RECENT_STRETCHES_MIN && rest.micros >= micros(RECENT_COVERED_MIN);
+        enough.then_some(rest)
+    }
+
+    fn rest(self, largest: Stretch) -> Option<Self> {
+        Some(Self {
+            stretches: self.stretches.checked_sub(1)?,
+            micros: self.micros.checked_sub(largest.micros)?,
+            fall: self.fall.checked_sub(largest.fall)?,
+            largest: None,
+        })
     }
 
     fn per_hour(self) -> Option<Decimal> {
         let hour = Decimal::from(micros(Duration::from_hours(1)));
         self.fall.checked_mul(hour)?.checked_div(Decimal::from(self.micros))
+    }
+
+    /// The pace, with what the largest stretch fell beyond the rest's pace spread over [`SPAN`], also where the stretches
+    /// cover less. Where they cover [`SPAN`] it is the pace.
+    fn per_hour_of_a_day(self) -> Option<Decimal> {
+        let whole = self.per_hour()?;
+        Some(self.with_largest_spread().map_or(whole, |spread| spread.min(whole)))
+    }
+
+    fn with_largest_spread(self) -> Option<Decimal> {
+        let largest = self.largest.filter(|it| it.micros <= micros(LUMP_MAX))?;
+        let pace = self.rest(largest)?.per_hour()?;
+        let hour = Decimal::from(micros(Duration::from_hours(1)));
+        let usual = pace.checked_mul(Decimal::from(largest.micros))?.checked_div(hour)?;
+        let fall = largest.fall.checked_sub(usual)?;
+        let beyond = Self { fall, micros: micros(SPAN), ..Self::default() };
+        pace.checked_add(beyond.per_hour()?)
     }
 }
 

@@ -206,6 +206,45 @@ fn one_dear_thing_is_no_pace_of_the_hour() {
     assert_burn(&readings, "1.2", "5.4");
 }
 
+/// Soon after a first start one fall of 30 is a twenty-fourth of it an hour at most, on top of what is spent anyway.
+#[test]
+fn one_dear_thing_is_no_pace_soon_after_the_first_start_either() {
+    for (per_minute, least, most) in [(0, "0", "1.25"), (710, "4.20", "5.56")] {
+        for quiet in [5, 32, 60, 180, 600, 1_200] {
+            for after in [25, 40, 90] {
+                let mut account = Account::new();
+                let mut readings = account.minutes(0..quiet, steady(per_minute));
+                account.balance -= 300_000;
+                readings.extend(account.minutes(quiet..quiet + after, steady(per_minute)));
+                // From the first reading after it on, where there is a forecast by then.
+                for end in
+                    [quiet + 1, quiet + after].map(|end| usize::try_from(end).expect("small"))
+                {
+                    if end > 32 {
+                        assert_burn(&readings[..end], least, most);
+                    }
+                }
+            }
+        }
+    }
+    let mut account = Account::new();
+    account.balance = 5_000_000;
+    let mut readings = account.minutes(0..32, steady(0));
+    readings.extend(account.minutes(32..33, steady(300_000)));
+    let forecast = window(&readings).forecast(Some(decimal("470")), readings[32].at);
+    assert_eq!(forecast.hours_left, Some(decimal("376")));
+}
+
+/// A gap of 8 h soon after the first start in which 34 was spent is no dear thing.
+#[test]
+fn the_fall_across_a_gap_is_spent_over_the_gap_soon_after_the_first_start_too() {
+    let mut account = Account::new();
+    let mut readings = account.minutes(0..5, steady(710));
+    account.minutes(5..8 * 60, steady(710));
+    readings.extend(account.minutes(8 * 60..8 * 60 + 10, steady(0)));
+    assert_burn(&readings, "4.1", "4.26");
+}
+
 /// Each ten minutes, give or take one: the hour still has five stretches or six, of which four or five count.
 #[test]
 fn at_intervals_of_ten_minutes_a_changed_pace_shows_after_an_hour_to_ten_percent() {

@@ -16,14 +16,16 @@ use super::super::forecast::{self, Forecast, Window};
 use super::super::{ApiError, Settings};
 use crate::clock;
 use crate::event::{Event, Source};
-use crate::http;
 use crate::store::{self, Feed, Reading};
 
 /// Name of the poller's place in the store.
 pub(super) const PLACE: &str = "balance";
 /// Failures in a row from which on the account counts as unreachable.
 pub(super) const UNREACHABLE_FROM: u32 = 3;
-/// Longest wait after failures, unless the interval is longer.
+/// Longest wait that Telnyx may ask for before the account counts as unreachable, unless the interval is longer: one answer
+/// must not blind us before anybody was told.
+const ASKED_MAX: Duration = Duration::from_mins(1);
+/// Longest wait after failures, whatever Telnyx asks for, unless the interval is longer.
 const BACKOFF_MAX: Duration = Duration::from_mins(10);
 /// How far a wait may be from what it is on average, as a part of it.
 const JITTER: f64 = 0.1;
@@ -130,7 +132,8 @@ pub(super) fn failed(
 }
 
 /// How long to wait until the next poll: the interval, after more than three failures in a row a growing multiple of it.
-/// `asked` is what Telnyx asked for; `random` is from 0 until 1.
+/// `asked` is what Telnyx asked for: waited for as well, up to [`ASKED_MAX`], and once the account is told to be
+/// unreachable up to [`BACKOFF_MAX`]. `random` is from 0 until 1.
 pub(super) fn wait(
     interval: Duration,
     failures: u32,
@@ -141,7 +144,8 @@ pub(super) fn wait(
     let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
     let wait = interval.saturating_mul(factor).min(BACKOFF_MAX.max(interval));
     let wait = wait.mul_f64(1.0 - JITTER + 2.0 * JITTER * random.clamp(0.0, 1.0));
-    wait.max(asked.unwrap_or_default().min(http::RETRY_AFTER_MAX))
+    let asked_max = if failures < UNREACHABLE_FROM { ASKED_MAX } else { BACKOFF_MAX };
+    wait.max(asked.unwrap_or_default().min(asked_max))
 }
 
 /// What Telnyx asked for with its refusal.

@@ -212,12 +212,21 @@ fn waits_stay_at_the_interval_and_double_from_the_fourth_failure_on() {
 }
 
 #[test]
-fn what_telnyx_asks_for_is_waited_at_least_and_an_hour_at_most() {
-    let waited = |asked: u64| {
+fn what_telnyx_asks_for_is_waited_within_a_bound_that_leaves_a_failure_to_be_noticed() {
+    let waited = |interval: u64, failures: u32, asked: u64| {
         let asked = Some(Duration::from_secs(asked));
-        wait(Duration::from_mins(1), 1, asked, 0.5).as_secs()
+        wait(Duration::from_secs(interval), failures, asked, 0.5).as_secs()
     };
-    assert_eq!([waited(10), waited(300), waited(86_400)], [60, 300, 3_600]);
+    // Until three failures were told: a minute at most.
+    for failures in 1..3 {
+        let waits = [10, 30, 300, 3_600, 86_400].map(|asked| waited(20, failures, asked));
+        assert_eq!(waits, [20, 30, 60, 60, 60], "{failures}");
+    }
+    // From then on ten minutes.
+    assert_eq!([10, 300, 3_600].map(|asked| waited(60, 3, asked)), [60, 300, 600]);
+    assert_eq!(waited(60, 9, 3_600), 600);
+    // An interval beyond the bounds is kept, and not shortened.
+    assert_eq!((waited(7_200, 1, 86_400), waited(7_200, 5, 86_400)), (7_200, 7_200));
     let after = Some(Duration::from_secs(7));
     let limited = ApiError::Refused { endpoint: "balance", status: 429, items: Vec::new(), after };
     assert_eq!((asked(&limited), asked(&ApiError::Timeout { endpoint: "balance" })), (after, None));

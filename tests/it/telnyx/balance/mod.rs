@@ -280,3 +280,55 @@ async fn a_low_balance_rings_once_within_an_interval_and_a_top_up_is_the_all_cle
     eventually_async(SOON, ends).await;
     app.stop().await;
 }
+
+#[tokio::test]
+async fn an_account_whose_key_was_taken_away_has_no_balance_any_more_and_its_alert_ends() {
+    let (api, sink) = (TelnyxApi::start().await, HttpSink::start().await);
+    let routing = routing(&[receiver("ops", &[&slack(&sink, "/slack", "")])]);
+    let shipped = include_str!("../../../../config/rules/balance.yaml");
+    let without = Setup::new(routing).rules(shipped);
+    let with = without.clone().account(api.account());
+    api.balance("30.00");
+    let app = with.clone().start().await;
+    sink.wait_for("/slack", 1).await;
+    let series = async || {
+        let page = app.private_get("/metrics").await.1;
+        let of_balance = |line: &&str| {
+            ["balance", "available_credit", "burn_", "hours_left"]
+                .iter()
+                .any(|name| line.starts_with(&format!("tollbell_{name}")))
+        };
+        page.lines().filter(of_balance).map(str::to_owned).collect::<Vec<String>>()
+    };
+    assert_eq!(series().await.len(), 3);
+    app.reload_with(&without).await;
+    assert_eq!(series().await, Vec::<String>::new());
+    app.settle().await;
+    app.advance(Duration::from_mins(16)).await;
+    let told = sink.wait_for("/slack", 2).await.pop().unwrap().json();
+    assert!(told["text"].as_str().unwrap().contains("[NO DATA]"), "{told:#}");
+    let asked = api.requests("/balance").len();
+    app.reload_with(&with).await;
+    api.wait_for("/balance", asked + 1).await;
+    let back = async || (series().await.len() == 3).then_some(());
+    eventually_async(SOON, back).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn another_currency_takes_the_place_of_the_one_before_on_the_page() {
+    let api = TelnyxApi::start().await;
+    api.balance("30.00");
+    let app = setup(&api).start().await;
+    events(&app, "account.balance", 1).await;
+    let euros =
+        json!({"data": {"balance": "500.00", "available_credit": "500.00", "currency": "EUR"}});
+    api.always("/balance", Reply::json(&euros));
+    app.clock.advance(NEXT);
+    events(&app, "account.balance", 2).await;
+    let page = app.private_get("/metrics").await.1;
+    assert!(page.contains("tollbell_balance{account=\"default\",currency=\"EUR\"} 500"), "{page}");
+    let old = page.lines().filter(|line| line.contains("balance") && line.contains("USD"));
+    assert_eq!(old.collect::<Vec<_>>(), Vec::<&str>::new());
+    app.stop().await;
+}

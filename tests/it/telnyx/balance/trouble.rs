@@ -9,7 +9,7 @@ use tollbell::clock;
 
 use super::{NEXT, events, events_in_time, payloads, readings, setup};
 use crate::dispatch::{receiver, routing, slack};
-use crate::support::app::{GROUP_INTERVAL, SPEND_LIMIT_RULE, Setup, route};
+use crate::support::app::{GROUP_INTERVAL, SPEND_LIMIT_RULE, Setup, TestApp, route};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::process::{Addresses, Service};
 use crate::support::raw;
@@ -68,20 +68,43 @@ async fn three_failures_in_a_row_are_told_and_their_end_even_across_a_restart() 
     app.stop().await;
 }
 
-#[tokio::test]
-async fn what_telnyx_asks_to_wait_is_waited() {
-    let api = TelnyxApi::start().await;
-    api.next("/balance", [Reply::too_many("300")]);
-    let app = setup(&api).start().await;
-    api.wait_for("/balance", 1).await;
-    let failed = async || app.app().store.place("default", "balance").await.unwrap();
+/// Waits until the place says that so many readings in a row have failed.
+async fn failures(app: &TestApp, count: u64) {
+    let failed = async || {
+        let place = app.app().store.place("default", "balance").await.unwrap()?;
+        let place: Value = serde_json::from_slice(&place).unwrap();
+        (place["failures"] == count).then_some(())
+    };
     eventually_async(SOON, failed).await;
-    app.advance(Duration::from_secs(295)).await;
-    assert_eq!(api.requests("/balance").len(), 1);
-    app.advance(Duration::from_secs(6)).await;
-    events(&app, "account.balance", 1).await;
-    assert_eq!(api.requests("/balance").len(), 2);
-    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_wait_that_telnyx_asks_for_hides_no_failure() {
+    let reset = (jiff::Timestamp::now().as_second() + 3_600) * 1_000;
+    for refusal in [
+        Reply::too_many("3600"),
+        Reply::status(503).header("retry-after", "1800"),
+        Reply::status(429).header("x-ratelimit-reset", &reset.to_string()),
+    ] {
+        let api = TelnyxApi::start().await;
+        api.always("/balance", refusal);
+        let app = setup(&api).start().await;
+        failures(&app, 1).await;
+        // The next two come as they would without it.
+        for count in 2..=3 {
+            app.clock.advance(NEXT);
+            failures(&app, count).await;
+        }
+        assert_eq!(payloads(&app, "account.unreachable").await.len(), 1);
+        // Now that it was told, the wait is ten minutes, and no longer.
+        let asked = api.requests("/balance").len();
+        app.advance(Duration::from_secs(595)).await;
+        assert_eq!(api.requests("/balance").len(), asked);
+        api.balance("100.00");
+        app.advance(Duration::from_secs(6)).await;
+        events(&app, "account.reachable", 1).await;
+        app.stop().await;
+    }
 }
 
 #[tokio::test]
