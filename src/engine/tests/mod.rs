@@ -5,6 +5,7 @@ mod late;
 mod limit;
 mod policy;
 mod telling;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
