@@ -17,8 +17,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tollbell::diagnostic::{At, Position};
 use tollbell::event::Event;
-use tollbell::problem::{At, Position};
 use tollbell::rules::{Hold, KindSpec, LineSpec, MetricKind, MetricSpec, Over, RuleSet, RuleSpec};
 
 /// How long each figure is taken.

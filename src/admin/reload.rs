@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Deps;
-use crate::problem::Problem;
+use crate::diagnostic::Diagnostic;
 
 /// Who may wait for a reload at once.
 const WAITING_MAX: usize = 64;
@@ -17,7 +17,7 @@ pub struct Reloaded {
     /// Its hash.
     pub config: String,
     /// What is odd about it, or takes effect later.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// No configuration was taken over; the one before stays in force.
@@ -25,7 +25,7 @@ pub struct Reloaded {
 pub enum ReloadError {
     /// It has errors; warnings may be among the problems.
     #[error("the configuration cannot be used")]
-    Refused(Vec<Problem>),
+    Refused(Vec<Diagnostic>),
     /// Nobody can load it now: shutting down, too many ask, or there is no file.
     #[error("the configuration cannot be loaded now")]
     Unavailable,
@@ -116,9 +116,9 @@ fn respond(answer: &Answer) -> HttpResponse {
     HttpResponse::build(status).content_type("application/problem+json").body(body.to_string())
 }
 
-fn shown(problems: &[Problem]) -> Vec<Value> {
-    let shown = |problem: &Problem| {
-        let Problem { severity, position, key, message, hint } = problem;
+fn shown(problems: &[Diagnostic]) -> Vec<Value> {
+    let shown = |problem: &Diagnostic| {
+        let Diagnostic { severity, position, key, message, hint } = problem;
         json!({
             "severity": severity,
             "file": position.as_ref().map(|place| &place.file),

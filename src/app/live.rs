@@ -12,12 +12,12 @@ use super::parts::{self, Fixed};
 use crate::admin::Reloaded;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::dispatch::{Lanes, Ways};
+use crate::diagnostic::Diagnostic;
+use crate::dispatch::{Lanes, Senders};
 use crate::engine::Policy;
 use crate::intake;
 use crate::metrics::Metrics;
 use crate::policy::policy;
-use crate::problem::Problem;
 use crate::store::{Store, StoreError};
 
 /// How long a reload waits for the engine to judge by the new rules; it goes on to do so afterwards.
@@ -47,23 +47,23 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Puts a configuration into force. Nothing here can fail: what can was done to make `ways`.
+    /// Puts a configuration into force. Nothing here can fail: what can was done to make `senders`.
     ///
     /// The order matters. Lanes come before whatever queues to them, the engine and the fallbacks; rules come before
     /// the accounts that they label; and lanes that are gone end once the engine queues to them no more.
     pub(super) async fn take(
         &mut self,
         config: Config,
-        ways: Ways,
-        mut warnings: Vec<Problem>,
+        senders: Senders,
+        mut warnings: Vec<Diagnostic>,
     ) -> Reloaded {
         warnings.extend(self.fixed.warnings(&config));
         let hash = config.hash.clone();
-        self.metrics.names_are(&parts::names(&config));
+        self.metrics.set_names(&parts::names(&config));
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());
-        self.known = ways.ids();
-        self.lanes.take(ways);
+        self.known = senders.ids();
+        self.lanes.take(senders);
         let accounts = parts::intake(&config, self.fixed.payload());
         self.feeds.take(&config);
         self.policy.send_replace(Arc::new(policy(config)));
@@ -109,7 +109,7 @@ pub(super) async fn bury(
     known: BTreeSet<String>,
     clock: &Clock,
 ) -> Result<(), StoreError> {
-    let buried = store.bury_strangers(known.into_iter().collect(), clock.now()).await?;
+    let buried = store.dead_letter_orphans(known.into_iter().collect(), clock.now()).await?;
     if buried > 0 {
         tracing::error!(buried, "waiting deliveries died because their receiver was removed");
     }

@@ -27,7 +27,7 @@ pub use self::reload::Source;
 pub use crate::admin::{ReloadError, Reloaded};
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::dispatch::{Lanes, Ways};
+use crate::dispatch::{Lanes, Senders};
 use crate::metrics::Metrics;
 use crate::policy::policy;
 use crate::store::{self, Store};
@@ -82,15 +82,15 @@ impl App {
         let metrics = Arc::new(Metrics::new(&parts::names(&config)));
         metrics.config_loaded(true, clock.now());
         let store = open_store(&config, &metrics).await?;
-        let ways = Ways::new(config.receivers.clone(), &config.wording)
+        let senders = Senders::new(config.receivers.clone(), &config.templates)
             .map_err(|(integration, error)| anyhow::Error::new(error).context(integration))
             .context("cannot set up a receiver")?;
-        tidy_up(&store, ways.ids(), &clock).await?;
+        tidy_up(&store, senders.ids(), &clock).await?;
         let tasks = Tasks::new();
         let stopping = Arc::new(AtomicBool::new(false));
         let (hash, shutdown_timeout) = (config.hash.clone(), config.server.shutdown_timeout);
         let workers = Workers { store: store.clone(), clock, metrics, tasks: tasks.clone() };
-        let (live, intake) = workers.start(config, ways);
+        let (live, intake) = workers.start(config, senders);
         let (reload, asked) = admin::Reload::channel();
         let reload = source.is_some().then_some(reload);
         let admin = admin::Deps {
@@ -227,12 +227,12 @@ struct Workers {
 
 impl Workers {
     /// Starts all that works without being asked. Gives what a reload swaps, and what the public listener needs.
-    fn start(&self, config: Config, ways: Ways) -> (Live, intake::Deps) {
+    fn start(&self, config: Config, senders: Senders) -> (Live, intake::Deps) {
         let Self { store, clock, metrics, tasks } = self;
         parts::declare(metrics, &config);
         let fixed = Fixed::of(&config);
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
-        let known = ways.ids();
+        let known = senders.ids();
         let ended = Arc::new(Notify::new());
         let deps = dispatch::Deps {
             store: store.clone(),
@@ -241,7 +241,7 @@ impl Workers {
             metrics: Arc::clone(metrics),
             ended: Arc::clone(&ended),
         };
-        let lanes = Lanes::start(deps, ways, tasks.clone());
+        let lanes = Lanes::start(deps, senders, tasks.clone());
         let deps = telnyx::Deps {
             store: store.clone(),
             clock: clock.clone(),

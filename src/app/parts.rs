@@ -1,10 +1,10 @@
 //! What each stage is given of a configuration.
 
 use crate::config::{Config, Server, StoreSettings};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::PayloadPolicy;
 use crate::intake;
 use crate::metrics::{Metrics, Names};
-use crate::problem::{Problem, Severity};
 use crate::rules::{Labels, MetricKind};
 
 /// The configured names whose series start at zero.
@@ -79,7 +79,7 @@ impl Fixed {
     }
 
     /// A warning for each key that another configuration has other words for.
-    pub(super) fn warnings(&self, config: &Config) -> Vec<Problem> {
+    pub(super) fn warnings(&self, config: &Config) -> Vec<Diagnostic> {
         let (server, store) = (&config.server, &config.store);
         let keys = [
             ("server.listen", server.listen != self.server.listen),
@@ -91,7 +91,7 @@ impl Fixed {
         ];
         let changed = keys.into_iter().filter(|(_, changed)| *changed);
         changed
-            .map(|(key, _)| Problem {
+            .map(|(key, _)| Diagnostic {
                 severity: Severity::Warning,
                 position: None,
                 key: key.to_owned(),

@@ -15,9 +15,9 @@ use super::watch::Watch;
 use crate::admin::{Asked, ReloadError, Reloaded};
 use crate::clock;
 use crate::config::{Config, Loaded, Sources};
-use crate::dispatch::Ways;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::dispatch::Senders;
 use crate::event::Event;
-use crate::problem::{Problem, Severity};
 use crate::tasks::Tasks;
 
 /// How often it is looked whether something waits for a receiver that is gone, such as a delivery tried again by hand.
@@ -41,8 +41,8 @@ impl fmt::Debug for Source {
 
 /// A load, as far as it can fail.
 struct Prepared {
-    usable: Result<(Config, Ways), ()>,
-    problems: Vec<Problem>,
+    usable: Result<(Config, Senders), ()>,
+    problems: Vec<Diagnostic>,
     hash: String,
     sources: Sources,
 }
@@ -131,11 +131,11 @@ impl Reloader {
         if let Some(watch) = &mut self.watch {
             watch.loaded(sources);
         }
-        let Ok((config, ways)) = usable else {
+        let Ok((config, senders)) = usable else {
             self.refuse(why, &problems, &hash).await;
             return Err(ReloadError::Refused(problems));
         };
-        let reloaded = self.live.take(config, ways, problems).await;
+        let reloaded = self.live.take(config, senders, problems).await;
         self.since = self.live.clock.now();
         for warning in &reloaded.warnings {
             tracing::warn!("{warning}");
@@ -145,7 +145,7 @@ impl Reloader {
     }
 
     /// Tells of a configuration that cannot be used.
-    async fn refuse(&self, why: &'static str, problems: &[Problem], hash: &str) {
+    async fn refuse(&self, why: &'static str, problems: &[Diagnostic], hash: &str) {
         let now = self.live.clock.now();
         self.live.metrics.config_loaded(false, now);
         let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
@@ -180,8 +180,8 @@ impl Reloader {
 fn prepare(source: &Source) -> Prepared {
     let Loaded { config, mut problems, hash, sources } = (source.load)();
     let usable = config.ok_or(()).and_then(|config| {
-        match Ways::new(config.receivers.clone(), &config.wording) {
-            Ok(ways) => Ok((config, ways)),
+        match Senders::new(config.receivers.clone(), &config.templates) {
+            Ok(senders) => Ok((config, senders)),
             Err((integration, error)) => {
                 problems.push(problem(integration, error.to_string()));
                 Err(())
@@ -192,6 +192,6 @@ fn prepare(source: &Source) -> Prepared {
 }
 
 /// An error of no place in a file.
-fn problem(key: String, message: String) -> Problem {
-    Problem { severity: Severity::Error, position: None, key, message, hint: None }
+fn problem(key: String, message: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Error, position: None, key, message, hint: None }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{ConfigArg, Exit, output};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::telnyx::client::Page;
+use crate::telnyx::Page;
 use crate::telnyx::{Client, Settings};
 
 /// Whose Telnyx account is asked.

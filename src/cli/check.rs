@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{ConfigArg, Exit, Format, output};
 use crate::config;
-use crate::problem::{Problem, Severity};
+use crate::diagnostic::{Diagnostic, Severity};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ struct Report<'a> {
     ok: bool,
     errors: usize,
     warnings: usize,
-    problems: &'a [Problem],
+    problems: &'a [Diagnostic],
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {

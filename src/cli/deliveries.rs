@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::clock::Clock;
 use crate::config::{self, Candidate};
-use crate::problem::Severity;
+use crate::diagnostic::Severity;
 use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retry, Store};
 
 /// Arguments of `deliveries`.

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Loaded;
-use crate::problem::Problem;
+use crate::diagnostic::Diagnostic;
 
 /// Whether something could not be written to standard output.
 static LOST: AtomicBool = AtomicBool::new(false);
@@ -54,7 +54,7 @@ pub(super) fn problems(loaded: &Loaded) {
 }
 
 /// Prints problems to standard error.
-pub(super) fn all_problems(problems: &[&Problem]) {
+pub(super) fn all_problems(problems: &[&Diagnostic]) {
     for problem in problems {
         drop(writeln!(io::stderr().lock(), "{problem}"));
     }

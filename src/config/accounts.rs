@@ -9,8 +9,8 @@ use super::matchers::{NO_LABEL_NAME, is_free_label};
 use super::section::{Section, quote};
 use super::server::http_url;
 use super::{Account, Context, Server, files};
+use crate::diagnostic::{At, Diagnostic, Position};
 use crate::intake::signature::PublicKey;
-use crate::problem::{At, Position, Problem};
 use crate::rules::Labels;
 use crate::telnyx;
 
@@ -109,7 +109,7 @@ fn api(
     let public_url = server.and_then(|server| server.public_url.clone());
     if enabled && public_url.is_none() {
         let message = "webhooks that were missed cannot be looked for without server.public_url";
-        let problem = Problem::warning(section.place(&key.key), section.at(&key.key), message);
+        let problem = Diagnostic::warning(section.place(&key.key), section.at(&key.key), message);
         section.push(problem.hint("backfill: {enabled: false}, if that is meant"));
     }
     Some(telnyx::Settings {
@@ -149,7 +149,7 @@ fn public_keys(section: &Section<'_>, context: Context<'_>) -> Vec<PublicKey> {
         section.error("public_keys", "no public key: nobody could sign a webhook");
     } else if !section.has_any(&["public_keys", "public_keys_file"]) {
         section.push(
-            Problem::error(section.position.clone(), &*section.path, "no public key")
+            Diagnostic::error(section.position.clone(), &*section.path, "no public key")
                 .hint("public_keys: [\"${TELNYX_PUBLIC_KEY}\"], from Mission Control"),
         );
     }
@@ -160,11 +160,11 @@ fn public_keys(section: &Section<'_>, context: Context<'_>) -> Vec<PublicKey> {
     for (text, path) in texts {
         match PublicKey::parse(&text.value) {
             Ok(key) if keys.contains(&key) => {
-                section.push(Problem::warning(text.position, path, "this key is given twice"));
+                section.push(Diagnostic::warning(text.position, path, "this key is given twice"));
             }
             Ok(key) => keys.push(key),
             Err(error) => {
-                section.push(Problem::error(text.position, path, error.to_string()));
+                section.push(Diagnostic::error(text.position, path, error.to_string()));
             }
         }
     }
@@ -200,12 +200,16 @@ fn labels(section: &Section<'_>, name: &str) -> Labels {
     for (label, value) in section.pairs(name) {
         let path = format!("{}.{}", section.at(name), quote(&label.value));
         if RESERVED_LABELS.contains(&&*label.value) {
-            section.push(Problem::error(label.position, path, "tollbell sets this label itself"));
+            section.push(Diagnostic::error(
+                label.position,
+                path,
+                "tollbell sets this label itself",
+            ));
         } else if !is_free_label(&label.value) {
-            section.push(Problem::error(label.position, path, NO_LABEL_NAME));
+            section.push(Diagnostic::error(label.position, path, NO_LABEL_NAME));
         } else if value.value.len() > LABEL_BYTES_MAX {
             let message = format!("longer than {LABEL_BYTES_MAX} bytes");
-            section.push(Problem::error(value.position, path, message));
+            section.push(Diagnostic::error(value.position, path, message));
         } else {
             labels.insert(label.value, value.value);
         }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::section::Section;
 use super::{Account, Context};
 use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
+use crate::diagnostic::{At, Diagnostic, Position};
 use crate::event::{Event, Source};
-use crate::notify::{Parcel, webhook};
-use crate::problem::{At, Position, Problem};
+use crate::notify::{Notification, webhook};
 use crate::rules::{Labels, RuleSpec};
 use crate::template::TemplateError;
 
@@ -73,7 +73,8 @@ impl Body {
     /// Renders it for messages of every kind, of alerts that have all known labels and annotations and an event of
     /// which nothing is known.
     pub(super) fn try_out(&self, samples: &[Sample], context: Context<'_>) {
-        let render = |parcel: &Parcel| webhook::render_body(self.source(), parcel);
+        let render =
+            |notification: &Notification| webhook::render_body(self.source(), notification);
         let Some(Failure { error, message, warning }) = try_samples(samples, render) else {
             return;
         };
@@ -93,7 +94,7 @@ pub(super) struct Sample {
     what: &'static str,
     /// Its alerts share nothing: templates may rely on what a group has in common, and are only warned.
     mixed: bool,
-    parcel: Parcel,
+    notification: Notification,
 }
 
 /// What is wrong with a template.
@@ -109,10 +110,10 @@ pub(super) struct Failure {
 /// Renders with each sample until one fails.
 pub(super) fn try_samples(
     samples: &[Sample],
-    render: impl Fn(&Parcel) -> Result<String, TemplateError>,
+    render: impl Fn(&Notification) -> Result<String, TemplateError>,
 ) -> Option<Failure> {
     samples.iter().find_map(|sample| {
-        let error = render(&sample.parcel).err()?;
+        let error = render(&sample.notification).err()?;
         let message = match sample.what {
             "" => error.message.clone(),
             what => format!("{}, in a message {what}", error.message),
@@ -123,21 +124,21 @@ pub(super) fn try_samples(
 }
 
 /// The problem of a template that fails.
-pub(super) fn problem(place: Position, key: &str, message: String, warning: bool) -> Problem {
+pub(super) fn problem(place: Position, key: &str, message: String, warning: bool) -> Diagnostic {
     if !warning {
-        return Problem::error(place, key, message);
+        return Diagnostic::error(place, key, message);
     }
     let hint = "plain text goes out then; write {{ name | default('') }}, or use alerts[0]";
-    Problem::warning(place, key, message).hint(hint)
+    Diagnostic::warning(place, key, message).hint(hint)
 }
 
 /// Messages of every kind.
 pub(super) fn samples(names: &Names) -> Vec<Sample> {
     let usual = sample(names);
     let changed = |what, change: &dyn Fn(&mut Message)| {
-        let mut parcel = usual.clone();
-        change(&mut parcel.message);
-        Sample { what, mixed: false, parcel }
+        let mut notification = usual.clone();
+        change(&mut notification.message);
+        Sample { what, mixed: false, notification }
     };
     let over = |message: &mut Message, expired: bool, no_data: bool| {
         message.status = Status::Resolved;
@@ -163,7 +164,7 @@ pub(super) fn samples(names: &Names) -> Vec<Sample> {
     });
     mixed.mixed = true;
     vec![
-        Sample { what: "", mixed: false, parcel: usual.clone() },
+        Sample { what: "", mixed: false, notification: usual.clone() },
         changed("that resolves", &|message| over(message, false, false)),
         changed("that expires", &|message| over(message, true, false)),
         changed("that ends by no data", &|message| over(message, false, true)),
@@ -178,7 +179,7 @@ pub(super) fn samples(names: &Names) -> Vec<Sample> {
     ]
 }
 
-fn sample(names: &Names) -> Parcel {
+fn sample(names: &Names) -> Notification {
     let at = Timestamp::UNIX_EPOCH;
     let fill = |names: &BTreeSet<String>| -> Labels {
         names.iter().map(|name| (name.clone(), "sample".to_owned())).collect()
@@ -226,5 +227,5 @@ fn sample(names: &Names) -> Parcel {
         created_at: at,
         fallback_for: None,
     };
-    Parcel { key: "sample".to_owned(), target: String::new(), attempt: 1, now: at, message }
+    Notification { key: "sample".to_owned(), target: String::new(), attempt: 1, now: at, message }
 }

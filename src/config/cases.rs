@@ -14,8 +14,8 @@ use super::section::{Problems, Section, closest, quote};
 use super::trial::Candidate;
 use super::yaml::{self, Data, Node};
 use super::{folder, matchers};
+use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::event::Source;
-use crate::problem::{Position, Problem, Severity};
 use crate::rules::Labels;
 use crate::simulation::{
     Body, Case, EventSpec, Expect, Field, NoticeSpec, Quiet, QuietSpec, Repeat, SilenceSpec, Step,
@@ -36,7 +36,7 @@ pub struct CaseFile {
     /// The cases.
     pub cases: Vec<Case>,
     /// What is wrong with the file, in its order; an empty list means that the cases can be run.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Diagnostic>,
 }
 
 /// Reads the file of cases at `path`. With `config`, that file is what they are run against.
@@ -56,7 +56,7 @@ pub fn cases(path: &Path, config: Option<&Path>) -> CaseFile {
         Err(message) => {
             let message = format!("{}: {message}", path.display());
             let (severity, key) = (Severity::Error, String::new());
-            problems.push(Problem { severity, position: None, key, message, hint: None });
+            problems.push(Diagnostic { severity, position: None, key, message, hint: None });
         }
     }
     CaseFile { candidate, cases: read, problems: problems.into_sorted(&[name]) }
@@ -70,7 +70,8 @@ fn run_against(tree: &Node, root: &Section<'_>, base: &Path, instead: Option<&Pa
     };
     let rules = rules.map(|(_, node)| node.clone()).filter(|_| root.has("rule_files"));
     if config.is_none() && rules.is_none() && instead.is_none() {
-        let problem = Problem::error(root.position.clone(), "", "nothing to run the cases against");
+        let problem =
+            Diagnostic::error(root.position.clone(), "", "nothing to run the cases against");
         root.push(problem.hint("give config or rule_files, or the option --config"));
     }
     let account = root.any("account").cloned();
@@ -197,12 +198,12 @@ fn event(step: &Section<'_>, base: &Path) -> Option<EventSpec> {
 fn repeat(section: &Section<'_>) -> Repeat {
     let vary = if section.has("vary") {
         let fields = section.texts("vary").into_iter().enumerate();
-        let field = |(n, text): (usize, crate::problem::At<String>)| {
+        let field = |(n, text): (usize, crate::diagnostic::At<String>)| {
             let field = Field::parse(&text.value);
             if field.is_none() {
                 let key = format!("{}[{n}]", section.at("vary"));
                 let message = "expected id or a field such as payload.call_leg_id";
-                section.push(Problem::error(text.position, key, message));
+                section.push(Diagnostic::error(text.position, key, message));
             }
             field
         };
@@ -239,7 +240,7 @@ fn expect(section: &Section<'_>, problems: &Problems) -> Expect {
         Expect { place: section.position.clone(), alerts: alerts(section), notified, suppressed };
     if expect.is_empty() {
         let message = "nothing is looked at";
-        let problem = Problem::error(section.position.clone(), &*section.path, message);
+        let problem = Diagnostic::error(section.position.clone(), &*section.path, message);
         section.push(problem.hint("give alerts, notified, suppressed or nothing: true"));
     }
     expect
@@ -250,7 +251,7 @@ fn quiet(mut labels: Labels, section: &Section<'_>, key: &str) -> Option<QuietSp
     let found = Quiet::WORDS.into_iter().find(|word| *word == by);
     if found.is_none() {
         let message = format!("expected by, one of {}", Quiet::WORDS.join(", "));
-        section.push(Problem::error(section.place("suppressed"), key, message));
+        section.push(Diagnostic::error(section.place("suppressed"), key, message));
     }
     Some(QuietSpec { by: found?, labels })
 }
@@ -285,7 +286,7 @@ fn notice(section: &Section<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
 /// A list of maps of labels.
 fn label_sets(node: &Node, key: &str, problems: &Problems) -> Vec<Labels> {
     let error = |position: &Position, message: &str| {
-        let problem = Problem::error(position.clone(), key, message);
+        let problem = Diagnostic::error(position.clone(), key, message);
         problems.push(problem.hint("a list of labels, such as [{alertname: LowBalance}], or []"));
     };
     let Data::List(nodes) = &node.data else {
@@ -306,7 +307,7 @@ fn label_sets(node: &Node, key: &str, problems: &Problems) -> Vec<Labels> {
             }
             if closest(&name.value, ["alertname"]).is_some() && name.value != "alertname" {
                 let message = format!("no alert has the label {:?}", quote(&name.value));
-                let problem = Problem::error(name.position.clone(), key, message);
+                let problem = Diagnostic::error(name.position.clone(), key, message);
                 problems.push(problem.hint("did you mean alertname?"));
             }
         }

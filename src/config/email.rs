@@ -6,9 +6,9 @@ use secrecy::ExposeSecret as _;
 use super::receivers::{Identified, is_header_name};
 use super::section::{Section, quote};
 use super::{Context, files};
+use crate::diagnostic::Diagnostic;
 use crate::notify::Channel;
 use crate::notify::email::{Auth, Mechanism, Settings, Tls};
-use crate::problem::Problem;
 
 /// Recipients of one entry at most.
 const RECIPIENTS_MAX: usize = 100;
@@ -69,9 +69,9 @@ fn recipients(entry: &Section<'_>) -> Vec<String> {
     for (n, address) in to.into_iter().enumerate() {
         let path = format!("{}[{n}]", entry.at("to"));
         if address.value.parse::<Mailbox>().is_err() {
-            entry.push(Problem::error(address.position, path, "not a mail address"));
+            entry.push(Diagnostic::error(address.position, path, "not a mail address"));
         } else if seen.contains(&address.value) {
-            entry.push(Problem::error(address.position, path, "recipient given twice"));
+            entry.push(Diagnostic::error(address.position, path, "recipient given twice"));
         } else {
             seen.push(address.value);
         }
@@ -135,7 +135,7 @@ fn headers(entry: &Section<'_>) -> Vec<(String, String)> {
             None
         };
         match problem {
-            Some((position, message)) => entry.push(Problem::error(position, path, message)),
+            Some((position, message)) => entry.push(Diagnostic::error(position, path, message)),
             None => headers.push((name.value, value.value)),
         }
     }

@@ -5,7 +5,7 @@
 
 use super::section::Problems;
 use super::yaml::{Data, Node};
-use crate::problem::Problem;
+use crate::diagnostic::Diagnostic;
 
 /// Finds the value of a variable.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -22,7 +22,7 @@ pub(super) fn expand_all(node: &mut Node, env: Env<'_>, problems: &Problems) {
         Data::Scalar(text) if text.contains('$') => match expand(text, env) {
             Ok(expanded) => *text = expanded,
             Err((message, hint)) => {
-                problems.push(Problem::error(node.position.clone(), "", message).hint(hint));
+                problems.push(Diagnostic::error(node.position.clone(), "", message).hint(hint));
                 node.data = Data::Broken;
             }
         },

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::section::Section;
 use super::{Context, trial};
-use crate::problem::Problem;
+use crate::diagnostic::Diagnostic;
 use crate::secret::Secret;
 
 /// Directory entries looked at for one glob.
@@ -70,7 +70,7 @@ pub(super) fn needed_secret(
     let file_key = format!("{name}_file");
     if !section.has_any(&[name, &file_key]) {
         let message = format!("missing key {name:?} or {file_key:?}");
-        section.push(Problem::error(section.position.clone(), &*section.path, message));
+        section.push(Diagnostic::error(section.position.clone(), &*section.path, message));
     }
     secret(section, name, context)
 }

@@ -4,7 +4,7 @@ use super::accounts::unique;
 use super::matchers::{self, fixed, implies};
 use super::section::Section;
 use crate::alerts::{InhibitRule, Matcher};
-use crate::problem::Problem;
+use crate::diagnostic::Diagnostic;
 
 /// Rules at most.
 const INHIBIT_RULES_MAX: usize = 1000;
@@ -22,7 +22,7 @@ pub(super) fn read(root: &Section<'_>) -> Vec<InhibitRule> {
 fn rule(section: &Section<'_>) -> InhibitRule {
     let side = |key| {
         if section.is_empty(key) {
-            let problem = Problem::error(
+            let problem = Diagnostic::error(
                 section.place(key),
                 section.at(key),
                 "no matcher: every alert would match",

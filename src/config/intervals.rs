@@ -9,7 +9,7 @@ use crate::alerts::{
     DayRange, IntervalError, IntervalSpec, MonthRange, TimeInterval, TimeRange, WeekdayRange,
     YearRange,
 };
-use crate::problem::{At, Problem};
+use crate::diagnostic::{At, Diagnostic};
 
 /// Time intervals at most.
 const INTERVALS_MAX: usize = 1000;
@@ -44,7 +44,7 @@ impl<'a> Intervals<'a> {
             if !known().any(|known| known == name.value) {
                 let message = format!("no time interval has the name {:?}", quote(&name.value));
                 let path = format!("{}[{n}]", section.at(key));
-                let problem = Problem::error(name.position, path, message);
+                let problem = Diagnostic::error(name.position, path, message);
                 section.push(match closest(&name.value, known()) {
                     Some(meant) => problem.hint(format!("did you mean {meant}?")),
                     None => problem,
@@ -89,7 +89,7 @@ fn spec(section: &Section<'_>) -> IntervalSpec {
     }
     if !section.has_any(&PARTS) {
         let message = "holds always: the time interval is no restriction";
-        section.push(Problem::warning(section.position.clone(), &*section.path, message));
+        section.push(Diagnostic::warning(section.position.clone(), &*section.path, message));
     }
     let location = section.text("location").map(|text| {
         let zone = IntervalSpec::location(&text.value);
@@ -133,5 +133,5 @@ fn ranges<T>(
 }
 
 fn report(section: &Section<'_>, text: &At<String>, path: String, error: IntervalError) {
-    section.push(Problem::error(text.inside(1, error.column), path, error.message));
+    section.push(Diagnostic::error(text.inside(1, error.column), path, error.message));
 }

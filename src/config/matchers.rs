@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::section::{Section, quote};
 use crate::alerts::{MatchOp, Matcher, is_label_name};
-use crate::problem::Problem;
+use crate::diagnostic::Diagnostic;
 use crate::rules::Labels;
 
 /// Labels that every alert has, with a value of one line that is not empty.
@@ -30,7 +30,7 @@ pub(super) fn read(section: &Section<'_>, key: &str) -> Read {
                 read.whole = false;
                 let place = text.inside(1, error.column);
                 let path = format!("{}[{n}]", section.at(key));
-                section.push(Problem::error(place, path, error.message));
+                section.push(Diagnostic::error(place, path, error.message));
             }
         }
     }
@@ -49,7 +49,11 @@ pub(super) fn label_names(section: &Section<'_>, key: &str) -> Vec<String> {
             names.push(name.value);
             continue;
         };
-        section.push(Problem::error(name.position, format!("{}[{n}]", section.at(key)), message));
+        section.push(Diagnostic::error(
+            name.position,
+            format!("{}[{n}]", section.at(key)),
+            message,
+        ));
     }
     names
 }

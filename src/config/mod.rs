@@ -52,11 +52,11 @@ pub use schema::schema;
 pub use trial::Candidate;
 
 use crate::alerts::{InhibitRule, Route, TimeInterval};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::PayloadPolicy;
 use crate::heartbeat::Heartbeat;
 use crate::intake::signature::PublicKey;
-use crate::notify::{Receiver, Wording};
-use crate::problem::{Problem, Severity};
+use crate::notify::{MessageTemplates, Receiver};
 use crate::rules::{Labels, RuleSet};
 use crate::telnyx;
 use folder::Folder;
@@ -82,7 +82,7 @@ pub struct Config {
     /// Who can be told.
     pub receivers: Vec<Receiver>,
     /// The texts of messages.
-    pub wording: Wording,
+    pub templates: MessageTemplates,
     /// Which alerts keep which quiet.
     pub inhibit_rules: Vec<InhibitRule>,
     /// Named hours and days.
@@ -153,7 +153,7 @@ pub struct Loaded {
     /// The configuration; there if, and only if, no problem is an error.
     pub config: Option<Config>,
     /// All problems in the order of the files.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Diagnostic>,
     /// [`Config::hash`], of files that cannot be used, too.
     pub hash: String,
     /// The files that were looked at.
@@ -181,7 +181,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Loaded {
         Ok(text) => read(&path.to_string_lossy(), &text, folder, env),
         Err(message) => {
             let message = format!("{}: {message}", path.display());
-            let problem = Problem {
+            let problem = Diagnostic {
                 severity: Severity::Error,
                 position: None,
                 key: String::new(),
@@ -254,7 +254,7 @@ struct Parts {
     receivers: Vec<Receiver>,
     inhibit_rules: Vec<InhibitRule>,
     time_intervals: Vec<TimeInterval>,
-    wording: Wording,
+    templates: MessageTemplates,
     heartbeats: Vec<Heartbeat>,
 }
 
@@ -274,7 +274,7 @@ impl Parts {
         let store = server::read_store(&root.section("store"));
         let templates = templates::read(root, context, sources);
         let receivers::Read { sections, receivers, bodies } =
-            receivers::read(root, context, &templates.wording);
+            receivers::read(root, context, &templates.templates);
         let route = routes::read(root, context, &receivers);
         receivers::check_uses(&sections, &receivers, &route);
         let (rules, names) = rules::read(root, context, &accounts, sources);
@@ -286,7 +286,7 @@ impl Parts {
         let inhibit_rules = inhibit::read(root);
         let heartbeats = heartbeats::read(root, context);
         let time_intervals = intervals.finish();
-        let wording = templates.wording;
+        let templates = templates.templates;
         Self {
             server,
             accounts,
@@ -296,7 +296,7 @@ impl Parts {
             receivers,
             inhibit_rules,
             time_intervals,
-            wording,
+            templates,
             heartbeats,
         }
     }
@@ -309,7 +309,7 @@ impl Parts {
             receivers,
             inhibit_rules,
             time_intervals,
-            wording,
+            templates,
             heartbeats,
             ..
         } = self;
@@ -320,7 +320,7 @@ impl Parts {
             rules,
             route,
             receivers,
-            wording,
+            templates,
             inhibit_rules,
             time_intervals,
             heartbeats,

@@ -7,8 +7,8 @@ use secrecy::ExposeSecret as _;
 use super::receivers::{Identified, check_url, headers, target};
 use super::section::{Section, quote};
 use super::{Context, files, server};
+use crate::diagnostic::Diagnostic;
 use crate::notify::{Channel, alertmanager, pagerduty};
-use crate::problem::Problem;
 use crate::secret::Secret;
 
 /// Length of a routing key, in characters: PagerDuty's own.
@@ -53,7 +53,7 @@ fn severities(entry: &Section<'_>) -> BTreeMap<String, pagerduty::Severity> {
             let path = format!("{}.{}", entry.at("severity"), quote(&label.value));
             let words = pagerduty::Severity::WORDS.map(|(word, _)| word).join(", ");
             let message = format!("expected one of {words}");
-            entry.push(Problem::error(word.position, path, message));
+            entry.push(Diagnostic::error(word.position, path, message));
         }
     }
     severities

@@ -9,11 +9,11 @@ use super::bodies::{self, Body};
 use super::section::{Section, closest, quote};
 use super::{Context, digest, email, files, peers, server};
 use crate::alerts::Route;
+use crate::diagnostic::Diagnostic;
 use crate::notify::{
-    Channel, Integration, Notifier, NotifyError, RateLimit, Receiver, RetryPolicy, Wording, slack,
-    webhook,
+    Channel, Integration, MessageTemplates, Notifier, NotifyError, RateLimit, Receiver,
+    RetryPolicy, slack, webhook,
 };
-use crate::problem::Problem;
 use crate::secret::Secret;
 
 /// Receivers at most.
@@ -43,7 +43,11 @@ pub(super) struct Read<'a> {
 }
 
 /// Reads `receivers`.
-pub(super) fn read<'a>(root: &Section<'a>, context: Context<'_>, wording: &Wording) -> Read<'a> {
+pub(super) fn read<'a>(
+    root: &Section<'a>,
+    context: Context<'_>,
+    templates: &MessageTemplates,
+) -> Read<'a> {
     let sections = root.sections("receivers");
     if root.is_empty("receivers") {
         root.error("receivers", "no receiver: nobody could be told");
@@ -54,14 +58,14 @@ pub(super) fn read<'a>(root: &Section<'a>, context: Context<'_>, wording: &Wordi
     unique(&sections, "name");
     let mut bodies = Vec::new();
     let receivers =
-        sections.iter().map(|section| receiver(section, context, wording, &mut bodies)).collect();
+        sections.iter().map(|section| receiver(section, context, templates, &mut bodies)).collect();
     Read { sections, receivers, bodies }
 }
 
 fn receiver(
     section: &Section<'_>,
     context: Context<'_>,
-    wording: &Wording,
+    templates: &MessageTemplates,
     bodies: &mut Vec<Body>,
 ) -> Receiver {
     let name = section.text("name").map(|name| name.value).unwrap_or_default();
@@ -93,13 +97,13 @@ fn receiver(
             if *count > 1 {
                 let message = "another one of this receiver goes to the same place: only their order tells \
                                them apart, and a change of it mixes them up";
-                let problem = Problem::warning(entry.position.clone(), &*entry.path, message);
+                let problem = Diagnostic::warning(entry.position.clone(), &*entry.path, message);
                 entry.push(problem.hint("give each a name"));
             }
             let id = if *count == 1 { id } else { format!("{id}-{count}") };
             let integration = integration(entry, id, &name, channel);
             if !context.trial {
-                check_usable(entry, &integration, wording);
+                check_usable(entry, &integration, templates);
             }
             integrations.push(integration);
         }
@@ -109,12 +113,12 @@ fn receiver(
 }
 
 /// Reports what the notifier itself would refuse at start; body templates are tried on their own.
-fn check_usable(entry: &Section<'_>, integration: &Integration, wording: &Wording) {
-    match Notifier::new(integration, wording) {
+fn check_usable(entry: &Section<'_>, integration: &Integration, templates: &MessageTemplates) {
+    match Notifier::new(integration, templates) {
         Ok(_) | Err(NotifyError::Template(_)) => {}
         Err(error) => {
             let text = error.to_string();
-            entry.push(Problem::error(entry.position.clone(), &*entry.path, text));
+            entry.push(Diagnostic::error(entry.position.clone(), &*entry.path, text));
         }
     }
 }
@@ -264,7 +268,7 @@ pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String,
             Ok(_) => None,
         };
         match problem {
-            Some((position, message)) => entry.push(Problem::error(position, path, message)),
+            Some((position, message)) => entry.push(Diagnostic::error(position, path, message)),
             None => headers.push((name.value, secret)),
         }
     }
@@ -328,7 +332,7 @@ fn is_cyclic(start: &Receiver, by_name: &BTreeMap<&str, &Receiver>) -> bool {
 /// Reports the name of a receiver that does not exist.
 pub(super) fn undefined(section: &Section<'_>, key: &str, name: &str, receivers: &[Receiver]) {
     let message = format!("no receiver has the name {:?}", quote(name));
-    let problem = Problem::error(section.place(key), section.at(key), message);
+    let problem = Diagnostic::error(section.place(key), section.at(key), message);
     let names = receivers.iter().map(|receiver| receiver.name.as_str());
     section.push(match closest(name, names) {
         Some(name) => problem.hint(format!("did you mean {name}?")),

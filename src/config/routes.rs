@@ -9,8 +9,8 @@ use super::matchers::{self, implies, label_names};
 use super::receivers::undefined;
 use super::section::Section;
 use crate::alerts::{GroupBy, Matcher, Route, Timing};
+use crate::diagnostic::Diagnostic;
 use crate::notify::Receiver;
-use crate::problem::Problem;
 
 /// Routes in the tree at most.
 const ROUTES_MAX: usize = 10_000;
@@ -27,7 +27,8 @@ pub(super) fn read(root: &Section<'_>, context: Context<'_>, receivers: &[Receiv
     }
     let section = root.section("route");
     if !section.has("receiver") {
-        let problem = Problem::error(section.position.clone(), "route", "missing key \"receiver\"");
+        let problem =
+            Diagnostic::error(section.position.clone(), "route", "missing key \"receiver\"");
         section.push(problem.hint("the root takes every alert that no child takes"));
     }
     for key in ["matchers", "continue"] {
@@ -176,7 +177,7 @@ fn warn_of_siblings(sections: &[Section<'_>], children: &[Read], above: &[Matche
         if n < last && takes_all && !route.continues {
             let message = "takes every alert: the routes after it are never asked";
             section.push(
-                Problem::warning(section.position.clone(), &*section.path, message)
+                Diagnostic::warning(section.position.clone(), &*section.path, message)
                     .hint("give it matchers, or continue: true"),
             );
         }
@@ -185,7 +186,7 @@ fn warn_of_siblings(sections: &[Section<'_>], children: &[Read], above: &[Matche
         if route.name.is_none() && !twins.insert((matchers, &route.receiver)) {
             let message = "an earlier sibling has the same matchers and receiver";
             section.push(
-                Problem::warning(section.position.clone(), &*section.path, message)
+                Diagnostic::warning(section.position.clone(), &*section.path, message)
                     .hint("remove it, or give both a name"),
             );
         } else if let Some(earlier) = covering(children, n, above)
@@ -193,7 +194,7 @@ fn warn_of_siblings(sections: &[Section<'_>], children: &[Read], above: &[Matche
         {
             let message = format!("never asked: {} takes all that would come here", earlier.path);
             section.push(
-                Problem::warning(section.position.clone(), &*section.path, message)
+                Diagnostic::warning(section.position.clone(), &*section.path, message)
                     .hint("put it before that one, or give that one continue: true"),
             );
         }

@@ -14,7 +14,7 @@ use super::files::{self, Source};
 use super::section::Section;
 use super::words::RULE_FILE;
 use super::{Account, Context, metrics, units, yaml};
-use crate::problem::{At, Position, Problem};
+use crate::diagnostic::{At, Diagnostic, Position};
 use crate::rules::{
     AccountLabels, Hold, KindSpec, LineSpec, Over, Period, ResolveSpec, RuleSet, RuleSpec,
 };
@@ -40,7 +40,7 @@ pub(super) fn read(
             }
             Err(message) => {
                 let message = format!("{}: {message}", path.display());
-                root.push(Problem::error(named_at, "rule_files", message));
+                root.push(Diagnostic::error(named_at, "rule_files", message));
             }
         }
     }
@@ -69,9 +69,9 @@ fn files(root: &Section<'_>, context: Context<'_>) -> Vec<(PathBuf, Position)> {
         let found = context.rules_base.glob(&pattern);
         if found.is_empty() {
             root.push(if files::is_glob(&pattern) {
-                Problem::warning(position.clone(), path, "no file matches")
+                Diagnostic::warning(position.clone(), path, "no file matches")
             } else {
-                Problem::error(position.clone(), path, "no such file")
+                Diagnostic::error(position.clone(), path, "no such file")
             });
         }
         for file in found {
@@ -192,8 +192,9 @@ impl Kind {
         for (key, kinds, hint) in KEYS {
             if section.has(key) && !kinds.contains(&self) {
                 let message = format!("{} takes no {key}", self.words());
-                section
-                    .push(Problem::error(section.place(key), section.at(key), message).hint(*hint));
+                section.push(
+                    Diagnostic::error(section.place(key), section.at(key), message).hint(*hint),
+                );
             }
         }
     }
@@ -245,7 +246,7 @@ fn needed(section: &Section<'_>, name: &str, kind: Kind) -> Option<At<String>> {
             (_, Kind::Window) => "value: sum(event.charge), or count()",
             _ => "value: payload.available_credit",
         };
-        let problem = Problem::error(section.position.clone(), &*section.path, message);
+        let problem = Diagnostic::error(section.position.clone(), &*section.path, message);
         section.push(problem.hint(example));
     }
     section.text(name)
@@ -279,7 +280,7 @@ fn over(section: &Section<'_>) -> Option<Over> {
             if section.has("time_zone") {
                 let message = "only days, weeks and months begin somewhere";
                 let problem =
-                    Problem::error(section.place("time_zone"), section.at("time_zone"), message);
+                    Diagnostic::error(section.place("time_zone"), section.at("time_zone"), message);
                 section.push(problem.hint("it is for over: day, week or month"));
             }
             if units::duration(other).is_none() {
@@ -295,7 +296,7 @@ fn over(section: &Section<'_>) -> Option<Over> {
         Ok(zone) => Some(Over::Calendar(period, zone)),
         Err(_unknown) => {
             let problem =
-                Problem::error(zone.position, section.at("time_zone"), "unknown time zone");
+                Diagnostic::error(zone.position, section.at("time_zone"), "unknown time zone");
             section.push(problem.hint("a name such as America/Chicago or UTC"));
             None
         }

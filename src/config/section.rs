@@ -11,22 +11,22 @@ use std::time::Duration;
 use super::units;
 use super::words::{Bounds, Key, Kind, LATER, Shape};
 use super::yaml::{Data, Node};
-use crate::problem::{At, Position, Problem};
+use crate::diagnostic::{At, Diagnostic, Position};
 
 /// Longest part of the file that a problem quotes, in characters.
 const QUOTE_CHARS_MAX: usize = 64;
 
 /// What was found so far.
 #[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Problem>>);
+pub(super) struct Problems(RefCell<Vec<Diagnostic>>);
 
 impl Problems {
-    pub(super) fn push(&self, problem: Problem) {
+    pub(super) fn push(&self, problem: Diagnostic) {
         self.0.borrow_mut().push(problem);
     }
 
     /// All of them, each once, in the order of `files` and within a file from top to bottom.
-    pub(super) fn into_sorted(self, files: &[Arc<str>]) -> Vec<Problem> {
+    pub(super) fn into_sorted(self, files: &[Arc<str>]) -> Vec<Diagnostic> {
         let mut problems = self.0.into_inner();
         problems.sort_by_key(|problem| {
             problem.position.as_ref().map_or((usize::MAX, 0, 0), |at| {
@@ -72,7 +72,7 @@ impl<'a> Section<'a> {
             Data::Broken => {}
             data => {
                 let message = format!("expected a map of keys, found {}", name_of(data));
-                problems.push(Problem::error(section.position.clone(), &*section.path, message));
+                problems.push(Diagnostic::error(section.position.clone(), &*section.path, message));
             }
         }
         section
@@ -85,20 +85,22 @@ impl<'a> Section<'a> {
                 continue;
             };
             if matches!(node.data, Data::Null) && !known.kind.is_container() {
-                let problem = Problem::error(key.position.clone(), self.at(known.name), "no value");
+                let problem =
+                    Diagnostic::error(key.position.clone(), self.at(known.name), "no value");
                 self.problems.push(problem.hint("give a value, or remove the key"));
             }
         }
         for key in self.shape.keys.iter().filter(|key| key.required && !self.has(key.name)) {
             let message = format!("missing key {:?}", key.name);
-            self.problems
-                .push(Problem::error(self.position.clone(), &*self.path, message).hint(key.about));
+            self.problems.push(
+                Diagnostic::error(self.position.clone(), &*self.path, message).hint(key.about),
+            );
         }
     }
 
-    fn unknown(&self, key: &At<String>) -> Problem {
+    fn unknown(&self, key: &At<String>) -> Diagnostic {
         let word = quote(&key.value);
-        let problem = Problem::error(key.position.clone(), self.at(&word), "unknown key");
+        let problem = Diagnostic::error(key.position.clone(), self.at(&word), "unknown key");
         if let Some((_, hint)) = self.shape.hints.iter().find(|(name, _)| *name == key.value) {
             return problem.hint(*hint);
         }
@@ -148,16 +150,16 @@ impl<'a> Section<'a> {
 
     /// Reports an error about a key.
     pub(super) fn error(&self, name: &str, message: impl Into<String>) {
-        self.push(Problem::error(self.place(name), self.at(name), message));
+        self.push(Diagnostic::error(self.place(name), self.at(name), message));
     }
 
     /// Reports a warning about a key.
     pub(super) fn warning(&self, name: &str, message: impl Into<String>) {
-        self.push(Problem::warning(self.place(name), self.at(name), message));
+        self.push(Diagnostic::warning(self.place(name), self.at(name), message));
     }
 
     /// Reports a problem.
-    pub(super) fn push(&self, problem: Problem) {
+    pub(super) fn push(&self, problem: Diagnostic) {
         self.problems.push(problem);
     }
 
@@ -340,7 +342,7 @@ impl<'a> Section<'a> {
             Data::Null => "no value".to_owned(),
             data => format!("expected a single value, found {}", name_of(data)),
         };
-        self.push(Problem::error(node.position.clone(), self.at(&name()), message));
+        self.push(Diagnostic::error(node.position.clone(), self.at(&name()), message));
         None
     }
 

@@ -8,8 +8,8 @@ use reqwest::Url;
 
 use super::section::Section;
 use super::{Server, StoreSettings};
+use crate::diagnostic::Diagnostic;
 use crate::event::PayloadPolicy;
-use crate::problem::Problem;
 
 /// Reads `server`; `None` after an error.
 pub(super) fn read(section: &Section<'_>) -> Option<Server> {
@@ -71,7 +71,7 @@ fn warn_if_open(section: &Section<'_>, private: SocketAddr) {
     if !private.ip().is_loopback() {
         let message = "not a loopback address: whoever reaches it can read alerts and events";
         section.push(
-            Problem::warning(
+            Diagnostic::warning(
                 section.place("private_listen"),
                 section.at("private_listen"),
                 message,
@@ -86,7 +86,7 @@ fn address(section: &Section<'_>, name: &str) -> Option<SocketAddr> {
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
         let problem =
-            Problem::error(text.position, section.at(name), "expected an IP address and a port");
+            Diagnostic::error(text.position, section.at(name), "expected an IP address and a port");
         section.push(problem.hint("such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464"));
     }
     parsed
@@ -120,7 +120,7 @@ fn networks(section: &Section<'_>, name: &str) -> Vec<IpNet> {
         let parsed = text.value.parse::<IpNet>().ok();
         match parsed.or_else(|| text.value.parse::<IpAddr>().ok().map(IpNet::from)) {
             Some(network) => networks.push(network.trunc()),
-            None => section.push(Problem::error(
+            None => section.push(Diagnostic::error(
                 text.position,
                 format!("{}[{n}]", section.at(name)),
                 "expected a network such as 10.0.0.0/8, or an IP address",

@@ -10,15 +10,15 @@ use super::Context;
 use super::bodies::{self, Failure, Sample};
 use super::files::Source;
 use super::section::{Section, closest, quote};
-use crate::notify::Wording;
-use crate::problem::{Position, Problem};
+use crate::diagnostic::{Diagnostic, Position};
+use crate::notify::MessageTemplates;
 use crate::template::{SOURCE_BYTES_MAX, TemplateError};
 
 /// The files, yet to be tried.
 pub(super) struct Templates {
     files: Vec<File>,
     /// The built-in texts, with those replaced whose files compile.
-    pub(super) wording: Wording,
+    pub(super) templates: MessageTemplates,
 }
 
 struct File {
@@ -47,7 +47,7 @@ pub(super) fn read(
     for (n, pattern) in root.texts("templates").into_iter().enumerate() {
         let key = format!("templates[{n}]");
         let report = |message: String| {
-            root.push(Problem::error(pattern.position.clone(), &*key, message));
+            root.push(Diagnostic::error(pattern.position.clone(), &*key, message));
         };
         let found = context.base.glob(&pattern.value);
         if found.is_empty() {
@@ -76,15 +76,15 @@ pub(super) fn read(
         }
     }
     let mut files: Vec<File> = read.into_values().collect();
-    files.retain(|file| match Wording::new([(file.text, &*file.source)]) {
+    files.retain(|file| match MessageTemplates::new([(file.text, &*file.source)]) {
         Ok(_) => true,
         Err(error) => {
-            root.push(Problem::error(file.place(&error), &*file.key, error.message));
+            root.push(Diagnostic::error(file.place(&error), &*file.key, error.message));
             false
         }
     });
-    let wording = Wording::new(files.iter().map(|file| (file.text, &*file.source)));
-    Templates { files, wording: wording.unwrap_or_default() }
+    let templates = MessageTemplates::new(files.iter().map(|file| (file.text, &*file.source)));
+    Templates { files, templates: templates.unwrap_or_default() }
 }
 
 /// The text that a file of this name replaces.
@@ -95,14 +95,17 @@ fn replaced_by(
     root: &Section<'_>,
 ) -> Option<&'static str> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let known = Wording::NAMES.into_iter().find(|known| *known == name);
+    let known = MessageTemplates::NAMES.into_iter().find(|known| *known == name);
     if known.is_none() {
         let message = format!("no text has the name {:?}", quote(&name));
-        let hint = match closest(&name, Wording::NAMES) {
+        let hint = match closest(&name, MessageTemplates::NAMES) {
             Some(meant) => format!("did you mean {meant}?"),
-            None => format!("a file is named as what it replaces: {}", Wording::NAMES.join(", ")),
+            None => format!(
+                "a file is named as what it replaces: {}",
+                MessageTemplates::NAMES.join(", ")
+            ),
         };
-        root.push(Problem::error(position.clone(), key, message).hint(hint));
+        root.push(Diagnostic::error(position.clone(), key, message).hint(hint));
     }
     known
 }
@@ -111,7 +114,7 @@ impl Templates {
     /// Renders each file with each sample.
     pub(super) fn try_out(&self, samples: &[Sample], context: Context<'_>) {
         for file in &self.files {
-            let render = |parcel: &_| self.wording.render(file.text, parcel);
+            let render = |notification: &_| self.templates.render(file.text, notification);
             if let Some(failure) = bodies::try_samples(samples, render) {
                 let Failure { error, message, warning } = failure;
                 let place = file.place(&error);

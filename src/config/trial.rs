@@ -10,7 +10,7 @@ use super::folder::{self, Folder, Sources};
 use super::section::Problems;
 use super::yaml::{self, Data, Node};
 use super::{Folders, Loaded, read_tree};
-use crate::problem::{At, Position, Problem, Severity};
+use crate::diagnostic::{At, Diagnostic, Position, Severity};
 
 /// What stands in for a secret or an address that is missing, by the key that wants it. No such host exists (RFC 2606).
 const STAND_INS: &[(&str, &str)] = &[
@@ -123,7 +123,7 @@ impl Candidate {
 fn unreadable(path: &Path, message: &str) -> Loaded {
     let message = format!("{}: {message}", path.display());
     let (severity, key) = (Severity::Error, String::new());
-    let problem = Problem { severity, position: None, key, message, hint: None };
+    let problem = Diagnostic { severity, position: None, key, message, hint: None };
     Loaded {
         config: None,
         problems: vec![problem],

@@ -174,7 +174,7 @@ static ACCOUNT: Shape = Shape {
         key(
             "tolerance",
             Kind::Duration(within("5m", "1s", "1h")),
-            "How far the timestamp of a delivery may be from our clock, both ways.",
+            "How far the timestamp of a delivery may be from our clock, both transports.",
         ),
         key("labels", Kind::Pairs, "Labels added to every alert of this account."),
         key(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use granit_parser::{Event, Parser, ScalarStyle, Span, options};
 
 use super::section::Problems;
-use crate::problem::{At, Position, Problem};
+use crate::diagnostic::{At, Diagnostic, Position};
 
 /// Largest file, in bytes.
 pub(super) const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -55,7 +55,7 @@ pub(super) enum Data {
 pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<Node> {
     if text.len() > FILE_BYTES_MAX {
         let place = Position::new(Arc::clone(file), 1, 1);
-        problems.push(Problem::error(place, "", "file is larger than 1 MiB"));
+        problems.push(Diagnostic::error(place, "", "file is larger than 1 MiB"));
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -74,7 +74,7 @@ pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<
             Ok((event, span)) => builder.take(event, span),
             Err(error) => {
                 let place = builder.place(error.marker().line(), error.marker().col());
-                Err(Problem::error(place, "", format!("not YAML: {}", error.info())))
+                Err(Diagnostic::error(place, "", format!("not YAML: {}", error.info())))
             }
         };
         if let Err(problem) = outcome {
@@ -113,11 +113,11 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     /// Takes one event; an error ends the reading of the file.
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
         let place = self.place(span.start.line(), span.start.col());
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
-                Err(Problem::error(place, "", "a second document: one file holds one document"))
+                Err(Diagnostic::error(place, "", "a second document: one file holds one document"))
             }
             Event::Scalar(.., Some(_))
             | Event::SequenceStart(.., Some(_))
@@ -136,7 +136,7 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => {
                 let Some((node, weight)) = self.anchors.get(&id).cloned() else {
-                    return Err(Problem::error(place, "", "an alias within its own anchor"));
+                    return Err(Diagnostic::error(place, "", "an alias within its own anchor"));
                 };
                 self.grow(weight, &place)?;
                 self.add(node, 0, weight)
@@ -145,10 +145,10 @@ impl Builder<'_> {
         }
     }
 
-    fn start(&mut self, position: Position, anchor: usize, items: Items) -> Result<(), Problem> {
+    fn start(&mut self, position: Position, anchor: usize, items: Items) -> Result<(), Diagnostic> {
         if self.open.len() >= DEPTH_MAX {
             let message = format!("nested deeper than {DEPTH_MAX} levels");
-            return Err(Problem::error(position, "", message));
+            return Err(Diagnostic::error(position, "", message));
         }
         let weight_before = self.weight;
         self.grow(1, &position)?;
@@ -156,7 +156,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), Problem> {
+    fn end(&mut self) -> Result<(), Diagnostic> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let data = match open.items {
             Items::List(nodes) => Data::List(nodes),
@@ -167,7 +167,7 @@ impl Builder<'_> {
     }
 
     /// Puts a finished node where it belongs: root, list item, key or value.
-    fn add(&mut self, node: Node, anchor: usize, weight: usize) -> Result<(), Problem> {
+    fn add(&mut self, node: Node, anchor: usize, weight: usize) -> Result<(), Diagnostic> {
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), weight));
         }
@@ -180,7 +180,7 @@ impl Builder<'_> {
                     Some((first, _)) => {
                         let line = first.position.line;
                         let message = format!("key given twice, first in line {line}");
-                        self.problems.push(Problem::error(key.position, key.value, message));
+                        self.problems.push(Diagnostic::error(key.position, key.value, message));
                     }
                     None => entries.push((key, node)),
                 },
@@ -190,10 +190,10 @@ impl Builder<'_> {
     }
 
     /// Counts what the tree holds; aliases of aliases grow it without end otherwise.
-    fn grow(&mut self, weight: usize, place: &Position) -> Result<(), Problem> {
+    fn grow(&mut self, weight: usize, place: &Position) -> Result<(), Diagnostic> {
         self.weight = self.weight.saturating_add(weight);
         if self.weight > WEIGHT_MAX {
-            return Err(Problem::error(place.clone(), "", "aliases make the file too large"));
+            return Err(Diagnostic::error(place.clone(), "", "aliases make the file too large"));
         }
         Ok(())
     }
@@ -223,18 +223,18 @@ fn scalar(text: &str, style: ScalarStyle, mut position: Position) -> Node {
     Node { position, data: Data::Scalar(text.to_owned()), plain }
 }
 
-fn key_of(node: Node) -> Result<At<String>, Problem> {
+fn key_of(node: Node) -> Result<At<String>, Diagnostic> {
     match node.data {
         Data::Scalar(text) if text == "<<" => {
-            Err(Problem::error(node.position, "", "merge keys are not supported"))
+            Err(Diagnostic::error(node.position, "", "merge keys are not supported"))
         }
         Data::Scalar(text) => Ok(At::new(text, node.position)),
-        _ => Err(Problem::error(node.position, "", "a key must be a word")),
+        _ => Err(Diagnostic::error(node.position, "", "a key must be a word")),
     }
 }
 
-fn tagged(place: Position) -> Problem {
-    Problem::error(place, "", "tags are not supported")
+fn tagged(place: Position) -> Diagnostic {
+    Diagnostic::error(place, "", "tags are not supported")
         .hint("put text that starts with ! in quotes")
 }
 

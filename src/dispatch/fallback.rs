@@ -40,7 +40,7 @@ async fn ring_due(deps: &Deps) -> Result<(), StoreError> {
     for delivery in deps.store.fallback_due(now, BATCH_MAX).await? {
         let copies = copies(&delivery, &deps.receivers.load(), now);
         let (id, receiver) = (delivery.id.clone(), delivery.receiver.as_str());
-        if deps.store.ring_fallback(delivery.id.clone(), copies).await? {
+        if deps.store.trigger_fallback(delivery.id.clone(), copies).await? {
             tracing::warn!(delivery.id = id, receiver, "undelivered for too long, fallback rung");
             deps.metrics.fell_back(receiver);
         }

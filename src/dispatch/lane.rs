@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::pacer::Pacer;
 use super::{Deps, decide, fallback};
 use crate::clock;
-use crate::notify::{Integration, Notifier, Outcome, Parcel, Reason, Sent};
+use crate::notify::{Integration, Notification, Notifier, Outcome, Reason, Sent};
 use crate::store::{Attempt, Claim, Delivery, Next, Settled, Settlement, StoreError};
 use crate::tasks::Tasks;
 
@@ -24,7 +24,7 @@ const SETTLE_TRIES: u32 = 20;
 
 /// How one integration sends, by the configuration in force.
 #[derive(Debug)]
-pub(super) struct Way {
+pub(super) struct Sender {
     pub(super) integration: Integration,
     pub(super) notifier: Notifier,
 }
@@ -34,7 +34,7 @@ pub(super) struct Way {
 pub(super) struct Lane {
     deps: Deps,
     /// A reload changes it; a send sees one state of it from its claim to its outcome.
-    way: ArcSwap<Way>,
+    sender: ArcSwap<Sender>,
     pace: Mutex<Pace>,
     /// A send ended, or the way has changed.
     nudged: Notify,
@@ -50,12 +50,12 @@ struct Pace {
 }
 
 impl Lane {
-    pub(super) fn new(deps: Deps, way: Way, tasks: Tasks) -> Self {
-        let pacer = Pacer::new(way.integration.rate_limit, deps.clock.now());
+    pub(super) fn new(deps: Deps, sender: Sender, tasks: Tasks) -> Self {
+        let pacer = Pacer::new(sender.integration.rate_limit, deps.clock.now());
         Self {
             pace: Mutex::new(Pace { pacer, in_flight: 0 }),
             nudged: Notify::new(),
-            way: ArcSwap::from_pointee(way),
+            sender: ArcSwap::from_pointee(sender),
             ended: AtomicBool::new(false),
             deps,
             tasks,
@@ -72,9 +72,9 @@ impl Lane {
     }
 
     /// Sends by other settings from the next send on. Pace, pauses and circuit go on.
-    pub(super) fn change(&self, way: Way) {
-        let (limit, now) = (way.integration.rate_limit, self.deps.clock.now());
-        self.way.store(Arc::new(way));
+    pub(super) fn change(&self, sender: Sender) {
+        let (limit, now) = (sender.integration.rate_limit, self.deps.clock.now());
+        self.sender.store(Arc::new(sender));
         self.paced(|pace| pace.pacer.limit(limit, now));
         self.nudged.notify_one();
     }
@@ -88,7 +88,7 @@ impl Lane {
             let wake = match self.turn().await {
                 Ok(wake) => wake,
                 Err(error) => {
-                    let integration = &self.way.load().integration.id;
+                    let integration = &self.sender.load().integration.id;
                     tracing::error!(%error, integration, "deliveries cannot be claimed");
                     None
                 }
@@ -111,8 +111,8 @@ impl Lane {
     /// Begins what may begin now; says when to look again.
     async fn turn(self: &Arc<Self>) -> Result<Option<Timestamp>, StoreError> {
         let now = self.deps.clock.now();
-        let way = self.way.load_full();
-        let integration = &way.integration;
+        let sender = self.sender.load_full();
+        let integration = &sender.integration;
         let (limit, ready_at) = self.paced(|pace| {
             let free = integration.concurrency.saturating_sub(pace.in_flight);
             (pace.pacer.allowance(now).min(free), pace.pacer.ready_at(now))
@@ -131,34 +131,34 @@ impl Lane {
                 pace.pacer.begin(now);
             });
             let lane = Arc::clone(self);
-            let way = Arc::clone(&way);
-            self.tasks.spawn_short(async move { lane.send(&way, delivery).await });
+            let sender = Arc::clone(&sender);
+            self.tasks.spawn_short(async move { lane.send(&sender, delivery).await });
         }
         if all { self.deps.store.next_due(&integration.id).await } else { Ok(Some(now)) }
     }
 
-    async fn send(&self, way: &Way, delivery: Delivery) {
-        let kind = way.integration.channel.kind();
+    async fn send(&self, sender: &Sender, delivery: Delivery) {
+        let kind = sender.integration.channel.kind();
         if delivery.maybe_repeated {
-            self.deps.metrics.resent(kind, &way.integration.receiver);
+            self.deps.metrics.resent(kind, &sender.integration.receiver);
         }
-        let parcel = Parcel {
+        let notification = Notification {
             key: delivery.id.clone(),
             target: delivery.target.clone(),
             attempt: delivery.attempts,
             now: self.deps.clock.now(),
             message: delivery.message.clone(),
         };
-        let Sent { outcome, template_failed } = way.notifier.send(&parcel).await;
+        let Sent { outcome, template_failed } = sender.notifier.send(&notification).await;
         let now = self.deps.clock.now();
         if template_failed {
             self.deps.metrics.template_error(kind);
         }
         // Before anything is written: what the peer asked for holds for the very next send.
         self.paced(|pace| pace.pacer.end(&outcome, now));
-        let settlement = self.settlement(&way.integration, &delivery, &outcome, now);
-        self.report(&way.integration, &delivery, &settlement, &outcome);
-        self.settle(&way.integration.receiver, settlement).await;
+        let settlement = self.settlement(&sender.integration, &delivery, &outcome, now);
+        self.report(&sender.integration, &delivery, &settlement, &outcome);
+        self.settle(&sender.integration.receiver, settlement).await;
         self.paced(|pace| pace.in_flight -= 1);
         self.nudged.notify_one();
     }

@@ -3,35 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::lane::{Lane, Way};
+use super::lane::{Lane, Sender};
 use super::{Deps, fallback};
-use crate::notify::{Notifier, NotifyError, Receiver, Wording};
+use crate::notify::{MessageTemplates, Notifier, NotifyError, Receiver};
 use crate::tasks::Tasks;
 
-/// The ways of a configuration, ready to send: whatever can fail has not.
+/// The senders of a configuration, ready to send: whatever can fail has not.
 #[derive(Debug)]
-pub struct Ways {
+pub struct Senders {
     receivers: BTreeMap<String, Receiver>,
-    ways: Vec<Way>,
+    senders: Vec<Sender>,
 }
 
-impl Ways {
+impl Senders {
     /// Sets up a notifier for each integration. Reads files; connects to nobody. The error names the integration.
-    pub fn new(receivers: Vec<Receiver>, wording: &Wording) -> Result<Self, (String, NotifyError)> {
-        let mut ways = Vec::new();
+    pub fn new(
+        receivers: Vec<Receiver>,
+        templates: &MessageTemplates,
+    ) -> Result<Self, (String, NotifyError)> {
+        let mut senders = Vec::new();
         for integration in receivers.iter().flat_map(|receiver| &receiver.integrations) {
-            match Notifier::new(integration, wording) {
-                Ok(notifier) => ways.push(Way { integration: integration.clone(), notifier }),
+            match Notifier::new(integration, templates) {
+                Ok(notifier) => senders.push(Sender { integration: integration.clone(), notifier }),
                 Err(error) => return Err((integration.id.clone(), error)),
             }
         }
         let receivers = receivers.into_iter().map(|one| (one.name.clone(), one)).collect();
-        Ok(Self { receivers, ways })
+        Ok(Self { receivers, senders })
     }
 
     /// The identities of the integrations.
     pub fn ids(&self) -> BTreeSet<String> {
-        self.ways.iter().map(|way| way.integration.id.clone()).collect()
+        self.senders.iter().map(|sender| sender.integration.id.clone()).collect()
     }
 }
 
@@ -52,26 +55,26 @@ struct Known {
 
 impl Lanes {
     /// Begins to send and to ring fallbacks.
-    pub fn start(deps: Deps, ways: Ways, tasks: Tasks) -> Self {
+    pub fn start(deps: Deps, senders: Senders, tasks: Tasks) -> Self {
         let lanes = Self { deps, tasks, known: Mutex::default() };
-        lanes.take(ways);
+        lanes.take(senders);
         // Not before the receivers are known: a fallback that is not found counts as rung.
         let fallbacks = fallback::run(lanes.deps.clone(), lanes.tasks.clone());
         lanes.tasks.spawn("fallbacks", fallbacks);
         lanes
     }
 
-    /// Takes the ways of a configuration: new integrations begin to send, known ones send by the new settings from the
+    /// Takes the senders of a configuration: new integrations begin to send, known ones send by the new settings from the
     /// next send on. Those that are gone go on until [`Lanes::retire`], for something may still be queued to them.
-    pub fn take(&self, ways: Ways) {
-        let Ways { receivers, ways } = ways;
+    pub fn take(&self, senders: Senders) {
+        let Senders { receivers, senders } = senders;
         let mut lanes = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for way in ways {
-            let id = way.integration.id.clone();
+        for sender in senders {
+            let id = sender.integration.id.clone();
             if let Some(lane) = lanes.running.get(&id) {
-                lane.change(way);
+                lane.change(sender);
             } else {
-                let lane = Arc::new(Lane::new(self.deps.clone(), way, self.tasks.branch()));
+                let lane = Arc::new(Lane::new(self.deps.clone(), sender, self.tasks.branch()));
                 lane.tasks().spawn("dispatch", Arc::clone(&lane).run());
                 lanes.running.insert(id, lane);
             }

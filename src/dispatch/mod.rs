@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use fallback::Receivers;
-pub use lanes::{Lanes, Ways};
+pub use lanes::{Lanes, Senders};
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;

@@ -262,14 +262,14 @@ fn publish(report: &Report, metrics: &Metrics) {
         metrics.remove_user(&row.name, &row.labels);
     }
     for row in report.totals.metered.values() {
-        metrics.user_is(row);
+        metrics.set_user_row(row);
     }
     // The one without labels is declared anew with its family.
     for row in report.unmetered.iter().filter(|row| !row.labels.is_empty()) {
         metrics.remove_user(&row.name, &row.labels);
     }
     for row in report.totals.spent.values() {
-        metrics.spend_is(row);
+        metrics.set_spend(row);
     }
     if report.crowded_out > 0 {
         tracing::error!(count = report.crowded_out, "a group is full: alerts in it were not told");
@@ -279,10 +279,10 @@ fn publish(report: &Report, metrics: &Metrics) {
 /// Exports the totals as they were kept.
 fn publish_totals(state: &State, metrics: &Metrics) {
     for row in state.meter.rows() {
-        metrics.user_is(&row);
+        metrics.set_user_row(&row);
     }
     for row in state.spent.rows() {
-        metrics.spend_is(&row);
+        metrics.set_spend(&row);
     }
 }
 

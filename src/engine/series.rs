@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::state::SeriesKey;
 use super::step::{At, Batch};
 use super::timers::Due;
-use crate::alerts::{self, AlertState, Fingerprint, Transition};
+use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
 use crate::rules::{Added, Failure, Labels, Observation, Phase, RuleRef, Series, Shape, Turn};
 
@@ -101,11 +101,8 @@ impl Batch<'_> {
                     self.state.alerts.get(&key.1).and_then(|alert| alerts::end(alert, state, at));
                 if let Some((mut alert, transition)) = ended {
                     alert.value = series.value;
-                    // An all-clear tells what is now. Texts that need a value there is none of stay as they were.
-                    let (annotations, template_errors) = of.annotate(&series);
-                    if state == AlertState::Resolved && template_errors.is_empty() {
-                        alert.annotations = annotations;
-                        alert.event.clone_from(&series.event);
+                    if state == AlertState::Resolved {
+                        tell_what_is_now(of, &series, &mut alert);
                     }
                     self.change(alert, transition, cause, at);
                 }
@@ -234,5 +231,14 @@ impl Batch<'_> {
             debug_assert_eq!(transition, Transition::RuleRemoved);
             self.change(alert, transition, None, self.now);
         }
+    }
+}
+
+/// An all-clear tells what is now. Texts that need a value there is none of stay as they were.
+fn tell_what_is_now(of: RuleRef<'_>, series: &Series, alert: &mut Alert) {
+    let (annotations, template_errors) = of.annotate(series);
+    if template_errors.is_empty() {
+        alert.annotations = annotations;
+        alert.event.clone_from(&series.event);
     }
 }

@@ -206,13 +206,10 @@ impl Request<'_> {
         let content_type =
             request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Account { name, currency, .. } = self.account;
-        let read = match currency {
-            Some(_) => None,
-            None => self.state.deps.store.currencies().of(name),
-        };
+        let currencies = self.state.deps.store.currencies();
         event::parse(&Incoming {
             account: name,
-            default_currency: currency.as_deref().or(read.as_deref()),
+            default_currency: currencies.or_read(currency.as_deref(), name).as_deref(),
             content_type,
             body: verified.body(),
             received_at: self.state.deps.clock.now(),

@@ -170,7 +170,7 @@ impl Metrics {
             .registry
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
             .expect("no other series starts with process_");
-        metrics.names_are(names);
+        metrics.set_names(names);
         metrics
     }
 

@@ -68,7 +68,7 @@ const USUAL_CURRENCY: &str = "USD";
 impl Metrics {
     /// The configured names, at the start and at each reload: series of new ones begin at zero, those of names that are
     /// gone are taken from the page.
-    pub fn names_are(&self, names: &Names<'_>) {
+    pub fn set_names(&self, names: &Names<'_>) {
         let owned = Owned::of(names);
         {
             let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,7 +223,7 @@ mod tests {
         metrics.webhook_received("kept", "call.cost");
         metrics.rules_evaluated("g/kept", "fired", 3);
         metrics.notified("slack", "kept", None);
-        metrics.names_are(&Names {
+        metrics.set_names(&Names {
             accounts: vec!["kept", "new"],
             asked: vec![],
             rules: vec!["g/kept", "g/new"],
@@ -253,9 +253,9 @@ mod tests {
     fn what_an_account_has_cost_does_not_go_back_to_zero() {
         let metrics = Metrics::new(&Names { accounts: vec!["a"], ..Names::default() });
         let row = SpendRow { added: 7.into(), ..SpendRow::zero("a", "voice", USUAL_CURRENCY) };
-        metrics.spend_is(&row);
-        metrics.names_are(&Names::default());
-        metrics.names_are(&Names { accounts: vec!["a"], ..Names::default() });
+        metrics.set_spend(&row);
+        metrics.set_names(&Names::default());
+        metrics.set_names(&Names { accounts: vec!["a"], ..Names::default() });
         let line = "tollbell_spend_total{account=\"a\",currency=\"USD\",product=\"voice\"} 7\n";
         assert!(metrics.render().expect("renders").contains(line));
     }

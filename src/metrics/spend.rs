@@ -41,7 +41,7 @@ impl Currencies {
 impl Metrics {
     /// What was spent in all, of one account, product and currency. Currencies beyond the twentieth share the label
     /// `other` and have NaN for a value.
-    pub fn spend_is(&self, row: &SpendRow) {
+    pub fn set_spend(&self, row: &SpendRow) {
         let currency = self.currencies.label(&row.currency);
         let labels = [row.account.as_str(), row.product.as_str(), currency];
         let total = |total: Decimal| if currency == OTHER { f64::NAN } else { float(total) };
@@ -49,7 +49,7 @@ impl Metrics {
         self.spend_corrections.set(&labels, total(row.corrected));
     }
 
-    /// As [`Metrics::spend_is`], where nothing is known yet.
+    /// As [`Metrics::set_spend`], where nothing is known yet.
     pub(super) fn spend_begins(&self, row: &SpendRow) {
         let labels = [row.account.as_str(), row.product.as_str(), row.currency.as_str()];
         self.spend.begin(&labels);
@@ -57,7 +57,7 @@ impl Metrics {
     }
 
     /// One series of the user's, as the engine holds it.
-    pub fn user_is(&self, row: &MeterRow) {
+    pub fn set_user_row(&self, row: &MeterRow) {
         self.set_user(&row.name, &row.labels, UserValue::from(&row.value));
     }
 }
@@ -103,8 +103,8 @@ mod tests {
         let zero =
             "tollbell_spend_total{account=\"default\",currency=\"USD\",product=\"voice\"} 0\n";
         assert!(metrics.render().expect("renders").contains(zero));
-        metrics.spend_is(&spent("USD", "0.0106", "0"));
-        metrics.spend_is(&spent("USD", "0.0157", "0.0006"));
+        metrics.set_spend(&spent("USD", "0.0106", "0"));
+        metrics.set_spend(&spent("USD", "0.0157", "0.0006"));
         let page = metrics.render().expect("renders");
         for line in [
             "# TYPE tollbell_spend_total counter",
@@ -131,7 +131,7 @@ mod tests {
 
         let metrics = Metrics::new(&Names::default());
         for letter in b'A'..=b'Z' {
-            metrics.spend_is(&spent(&format!("X{}A", char::from(letter)), "1", "0"));
+            metrics.set_spend(&spent(&format!("X{}A", char::from(letter)), "1", "0"));
         }
         let page = metrics.render().expect("renders");
         assert_eq!(page.matches("\ntollbell_spend_total{").count(), CURRENCIES_MAX + 1);
@@ -145,7 +145,7 @@ mod tests {
         metrics.user_metrics(&[("seconds", kind, "Seconds.")]);
         let mut meter = crate::rules::Meter::default();
         meter.apply("seconds", kind, &Labels::new(), Decimal::TWO, 1);
-        meter.rows().for_each(|row| metrics.user_is(&row));
+        meter.rows().for_each(|row| metrics.set_user_row(&row));
         let page = metrics.render().expect("renders");
         for line in [
             "# TYPE seconds histogram",

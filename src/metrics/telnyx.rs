@@ -22,7 +22,7 @@ impl Metrics {
 
     /// A balance was read. What Telnyx did not tell, or cannot be estimated, has no series, and another currency's has
     /// none any more. Of an account that is not asked any more nothing is shown: its last reading may end after a reload.
-    pub fn balance_is(&self, reading: &Reading) {
+    pub fn set_balance(&self, reading: &Reading) {
         // Held until the end, so that a reload comes before it or after it.
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if !names.asked.contains(&reading.account) {
@@ -103,14 +103,14 @@ mod tests {
     #[test]
     fn an_account_has_the_series_of_its_present_currency_only() {
         let metrics = Metrics::new(&Names { asked: vec!["a", "b"], ..Names::default() });
-        metrics.balance_is(&reading("b", Some("USD"), 7));
+        metrics.set_balance(&reading("b", Some("USD"), 7));
         for (currency, balance, label) in [
             (Some("USD"), 30, "USD"),
             (Some("EUR"), 500, "EUR"),
             (None, 400, "unknown"),
             (Some("EUR"), 450, "EUR"),
         ] {
-            metrics.balance_is(&reading("a", currency, balance));
+            metrics.set_balance(&reading("a", currency, balance));
             for (name, value) in [
                 ("tollbell_balance{", balance),
                 ("tollbell_available_credit{", balance),
@@ -134,17 +134,17 @@ mod tests {
         let names = Names { accounts: vec!["a"], asked: vec!["a"], ..Names::default() };
         let metrics = Metrics::new(&names);
         let one = reading("a", Some("USD"), 30);
-        metrics.balance_is(&one);
+        metrics.set_balance(&one);
         metrics.backfilled_until("a", Timestamp::UNIX_EPOCH);
-        metrics.names_are(&Names { accounts: vec!["a"], ..Names::default() });
-        metrics.balance_is(&one);
+        metrics.set_names(&Names { accounts: vec!["a"], ..Names::default() });
+        metrics.set_balance(&one);
         for name in
             ["balance", "available_credit", "burn_per_hour", "hours_left", "backfill_covered"]
         {
             assert_eq!(series(&metrics, &format!("tollbell_{name}")), Vec::<String>::new());
         }
-        metrics.names_are(&names);
-        metrics.balance_is(&one);
+        metrics.set_names(&names);
+        metrics.set_balance(&one);
         assert_eq!(series(&metrics, "tollbell_hours_left"), ["{account=\"a\"} 30"]);
     }
 }

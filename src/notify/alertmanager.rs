@@ -17,7 +17,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::view::{End, ended_at};
-use super::{NotifyError, Outcome, Parcel, Sent, http};
+use super::{Notification, NotifyError, Outcome, Sent, http};
 use crate::alerts::{self, Message, MessageAlert, Status};
 use crate::clock;
 use crate::secret::Secret;
@@ -67,22 +67,23 @@ impl Poster {
         Ok(Self { settings: settings.clone(), headers, resend, client })
     }
 
-    pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
-        let outcome = self.post_all(parcel).await.unwrap_or_else(|failure| failure);
+    pub(super) async fn send(&self, notification: &Notification) -> Sent {
+        let outcome = self.post_all(notification).await.unwrap_or_else(|failure| failure);
         Sent { outcome, template_failed: false }
     }
 
-    async fn post_all(&self, parcel: &Parcel) -> Result<Outcome, Outcome> {
+    async fn post_all(&self, notification: &Notification) -> Result<Outcome, Outcome> {
         let url = alerts_url(http::read_url(&self.settings.url)?);
         let mut secrets = vec![url.as_str().to_owned()];
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         http::add_own(&mut headers, &self.headers, &mut secrets)?;
-        headers.insert("idempotency-key", http::header_value(&parcel.key)?);
-        for body in bodies(&alerts_json(parcel, self.resend)) {
+        headers.insert("idempotency-key", http::header_value(&notification.key)?);
+        for body in bodies(&alerts_json(notification, self.resend)) {
             let sent = body.clone().into_bytes();
             let answer =
-                http::post(&self.client, url.clone(), headers.clone(), sent, parcel.now).await?;
+                http::post(&self.client, url.clone(), headers.clone(), sent, notification.now)
+                    .await?;
             match http::classify(&answer, &http::quote(&answer.body, &body, &secrets)) {
                 Outcome::Delivered => {}
                 failure => return Err(failure),
@@ -93,8 +94,8 @@ impl Poster {
 }
 
 /// What would be posted, in one array. Pure.
-pub fn render(parcel: &Parcel, resend: Duration) -> Value {
-    Value::Array(alerts_json(parcel, resend))
+pub fn render(notification: &Notification, resend: Duration) -> Value {
+    Value::Array(alerts_json(notification, resend))
 }
 
 /// The API below the address of the pages, which may have a path of its own.
@@ -130,9 +131,9 @@ fn bodies(alerts: &[Value]) -> Vec<String> {
     bodies
 }
 
-fn alerts_json(parcel: &Parcel, resend: Duration) -> Vec<Value> {
-    let vouched = clock::add(parcel.now, resend * VOUCHED_INTERVALS);
-    let message = &parcel.message;
+fn alerts_json(notification: &Notification, resend: Duration) -> Vec<Value> {
+    let vouched = clock::add(notification.now, resend * VOUCHED_INTERVALS);
+    let message = &notification.message;
     message.alerts.iter().map(|alert| alert_json(message, alert, vouched)).collect()
 }
 
@@ -176,16 +177,16 @@ mod tests {
     use super::*;
     use crate::notify::samples;
 
-    fn sent(parcel: &Parcel) -> Value {
-        render(parcel, RESEND_DEFAULT)
+    fn sent(notification: &Notification) -> Value {
+        render(notification, RESEND_DEFAULT)
     }
 
     #[test]
     fn a_firing_alert_is_vouched_for_four_intervals() {
-        let mut parcel = samples::spend_limit();
+        let mut notification = samples::spend_limit();
         for ends_at in [None, Some(samples::at("2026-08-21T01:17:08Z"))] {
-            parcel.message.alerts[0].ends_at = ends_at;
-            let json = sent(&parcel);
+            notification.message.alerts[0].ends_at = ends_at;
+            let json = sent(&notification);
             assert_eq!(json[0]["startsAt"], "2026-08-20T19:17:08Z");
             assert_eq!(json[0]["endsAt"], "2026-08-20T19:24:28Z", "sent at 19:20:28");
             assert_eq!(json[0]["labels"]["alertname"], "SpendLimitReached");
@@ -193,8 +194,8 @@ mod tests {
             assert!(url.starts_with("https://tollbell.example.com/alerts/"), "{url}");
             assert_eq!(json[0]["annotations"].get(END), None);
         }
-        parcel.message.external_url.clear();
-        assert_eq!(sent(&parcel)[0].get("generatorURL"), None, "an empty one is no URI");
+        notification.message.external_url.clear();
+        assert_eq!(sent(&notification)[0].get("generatorURL"), None, "an empty one is no URI");
     }
 
     #[test]
@@ -207,11 +208,11 @@ mod tests {
             (false, false, alerts::Reason::First, vouched, "it was over"),
             (true, false, alerts::Reason::First, vouched, "expired"),
         ] {
-            let mut parcel = samples::resolved();
-            parcel.message.reason = reason;
-            parcel.message.alerts[0].expired = expired;
-            parcel.message.alerts[0].no_data = no_data;
-            let json = sent(&parcel);
+            let mut notification = samples::resolved();
+            notification.message.reason = reason;
+            notification.message.alerts[0].expired = expired;
+            notification.message.alerts[0].no_data = no_data;
+            let json = sent(&notification);
             assert_eq!(json[0]["endsAt"], ends_at, "{annotation}");
             let said = json[0]["annotations"].get(END).and_then(Value::as_str).unwrap_or_default();
             assert!(said.starts_with(annotation), "{said}");
@@ -221,10 +222,10 @@ mod tests {
 
     #[test]
     fn a_large_group_goes_out_in_bounded_requests() {
-        let mut parcel = samples::many();
-        let alerts = parcel.message.alerts.clone();
-        parcel.message.alerts = alerts.into_iter().cycle().take(500).collect();
-        let split = bodies(&alerts_json(&parcel, RESEND_DEFAULT));
+        let mut notification = samples::many();
+        let alerts = notification.message.alerts.clone();
+        notification.message.alerts = alerts.into_iter().cycle().take(500).collect();
+        let split = bodies(&alerts_json(&notification, RESEND_DEFAULT));
         assert_eq!(split.len(), 8);
         let counts: Vec<usize> = split
             .iter()
@@ -254,8 +255,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn no_alert_ends_before_it_begins(parcel in samples::any_parcel()) {
-            for alert in alerts_json(&parcel, RESEND_DEFAULT) {
+        fn no_alert_ends_before_it_begins(notification in samples::any_parcel()) {
+            for alert in alerts_json(&notification, RESEND_DEFAULT) {
                 let at = |name: &str| alert[name].as_str().map(samples::at);
                 prop_assert!(at("startsAt") <= at("endsAt"));
             }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Parcel, Wording, samples, webhook, wording};
+use super::{MessageTemplates, Notification, samples, templates, webhook};
 use crate::alerts::Status;
 
 const WEBHOOKS: &str = include_str!("../../docs/webhooks.md");
@@ -15,7 +15,7 @@ fn blocks(document: &'static str) -> Vec<(&'static str, &'static str)> {
 }
 
 /// Every sample, and the largest and most hostile message that the engine makes.
-fn parcels() -> Vec<(&'static str, Parcel)> {
+fn notifications() -> Vec<(&'static str, Notification)> {
     let mut all = samples::all();
     let mut large = samples::many();
     let hostile = samples::hostile().message.alerts.remove(0);
@@ -31,8 +31,8 @@ fn the_bodies_in_the_document_are_json_within_the_peers_limits() {
     let names: Vec<&str> = blocks.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["teams", "discord", "ntfy"]);
     for (peer, source) in blocks {
-        for (sample, parcel) in parcels() {
-            let body = webhook::render_body(source, &parcel)
+        for (sample, notification) in notifications() {
+            let body = webhook::render_body(source, &notification)
                 .unwrap_or_else(|error| panic!("{peer} {sample}: {error:?}"));
             let json: Value = serde_json::from_str(&body)
                 .unwrap_or_else(|error| panic!("{peer} {sample}: {error}\n{body}"));
@@ -53,14 +53,14 @@ fn only_an_end_by_word_looks_like_an_all_clear_in_the_document() {
         alert.status = Status::Resolved;
     }
     // In the mixed group some fire, and some ended without a word: what fires decides.
-    for (parcel, teams, ntfy, discord, said) in [
+    for (notification, teams, ntfy, discord, said) in [
         (samples::spend_limit(), "Attention", "rotating_light", 12_652_063, "FIRING: "),
         (samples::mixed(), "Attention", "rotating_light", 12_652_063, "FIRING: "),
         (samples::resolved(), "Good", "white_check_mark", 1_736_503, "RESOLVED: "),
         (samples::expired(), "Default", "white_circle", 5_727_082, "EXPIRED: "),
         (samples::no_data(), "Default", "white_circle", 5_727_082, "NO DATA: "),
     ] {
-        let look = look(&parcel);
+        let look = look(&notification);
         assert_eq!((look.teams.as_str(), look.ntfy.as_str()), (teams, ntfy), "{said}");
         assert_eq!(look.discord, discord, "{said}");
         assert!(look.titles.iter().all(|title| title.starts_with(said)), "{:?}", look.titles);
@@ -73,13 +73,13 @@ fn only_an_end_by_word_looks_like_an_all_clear_in_the_document() {
 fn the_documented_one_line_body_tells_the_ends_apart() {
     let line = WEBHOOKS.lines().find_map(|line| line.trim().strip_prefix("body: \""));
     let source = line.and_then(|line| line.strip_suffix('"')).expect("a body");
-    for (parcel, said) in [
+    for (notification, said) in [
         (samples::mixed(), "firing: "),
         (samples::resolved(), "resolved: "),
         (samples::expired(), "expired: "),
         (samples::no_data(), "no data: "),
     ] {
-        let body = webhook::render_body(source, &parcel).expect("renders");
+        let body = webhook::render_body(source, &notification).expect("renders");
         assert!(body.starts_with(said), "{body}");
     }
 }
@@ -92,11 +92,11 @@ struct Look {
     titles: [String; 3],
 }
 
-fn look(parcel: &Parcel) -> Look {
+fn look(notification: &Notification) -> Look {
     let body = |peer: &str| -> Value {
         let blocks = blocks(WEBHOOKS);
         let (_, source) = blocks.iter().find(|(name, _)| *name == peer).expect("a block");
-        let body = webhook::render_body(source, parcel).expect("renders");
+        let body = webhook::render_body(source, notification).expect("renders");
         serde_json::from_str(&body).expect("json")
     };
     let (teams, ntfy, discord) = (body("teams"), body("ntfy"), body("discord"));
@@ -166,10 +166,10 @@ fn the_texts_in_the_document_render_for_every_message() {
     let blocks = blocks(TEMPLATES);
     assert_eq!(blocks.len(), 3);
     for (name, source) in blocks {
-        assert!(Wording::NAMES.contains(&name), "{name}");
-        let wording = Wording::new([(name, source)]).expect(name);
-        for (sample, parcel) in parcels() {
-            let text = wording.render(name, &parcel);
+        assert!(MessageTemplates::NAMES.contains(&name), "{name}");
+        let templates = MessageTemplates::new([(name, source)]).expect(name);
+        for (sample, notification) in notifications() {
+            let text = templates.render(name, &notification);
             let text = text.unwrap_or_else(|error| panic!("{name} {sample}: {error:?}"));
             assert!(!text.trim().is_empty(), "{name} {sample}");
         }
@@ -179,15 +179,15 @@ fn the_texts_in_the_document_render_for_every_message() {
 #[test]
 fn the_document_names_every_text_and_every_field() {
     let named = |word: &str| TEMPLATES.contains(&format!("`{word}`"));
-    for name in Wording::NAMES {
+    for name in MessageTemplates::NAMES {
         assert!(named(name), "{name}");
     }
-    let parcel = samples::mixed();
-    for field in wording::fields(&parcel) {
+    let notification = samples::mixed();
+    for field in templates::fields(&notification) {
         assert!(named(&field), "{field}");
     }
     let body: Value = serde_json::from_str(
-        &webhook::render_body("{{ alerts[0] | tojson }}", &parcel).expect("renders"),
+        &webhook::render_body("{{ alerts[0] | tojson }}", &notification).expect("renders"),
     )
     .expect("json");
     for field in body.as_object().expect("an alert").keys() {

@@ -1,7 +1,7 @@
 //! E-mail by SMTP.
 //!
 //! Renders text and HTML from templates before anything connects; a template that fails is replaced by plain
-//! text. One parcel is one recipient's copy; all copies show all recipients. Mails of one group of alerts make one
+//! text. One notification is one recipient's copy; all copies show all recipients. Mails of one group of alerts make one
 //! thread: they refer to an identifier that is derived from the group and that no mail has.
 
 use std::fmt::Write as _;
@@ -14,9 +14,9 @@ use lettre::message::{Mailbox, Message as Mail, MultiPart, SinglePart};
 use sha2::{Digest, Sha256};
 
 use super::smtp::{Letter, Server};
+use super::templates::{MAIL_HTML, MAIL_SUBJECT, MAIL_TEXT, MessageTemplates};
 use super::view::{Tone, View};
-use super::wording::{MAIL_HTML, MAIL_SUBJECT, MAIL_TEXT, Wording};
-use super::{NotifyError, Outcome, Parcel, Reason, Sent, plain};
+use super::{Notification, NotifyError, Outcome, Reason, Sent, plain};
 use crate::secret::Secret;
 use crate::text::one_line;
 
@@ -124,7 +124,7 @@ struct Letterhead {
     from: Mailbox,
     to: Vec<Mailbox>,
     headers: Vec<HeaderValue>,
-    wording: Wording,
+    templates: MessageTemplates,
 }
 
 impl Mailer {
@@ -132,21 +132,21 @@ impl Mailer {
         settings: &Settings,
         timeout: Duration,
         connections: usize,
-        wording: &Wording,
+        templates: &MessageTemplates,
     ) -> Result<Self, NotifyError> {
-        let letterhead = Letterhead::new(settings, wording)?;
+        let letterhead = Letterhead::new(settings, templates)?;
         Ok(Self { letterhead, server: Server::new(settings, timeout, connections)? })
     }
 
-    pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
-        let Some(target) = mailbox(&parcel.target) else {
+    pub(super) async fn send(&self, notification: &Notification) -> Sent {
+        let Some(target) = mailbox(&notification.target) else {
             let detail = "the recipient is no mail address".to_owned();
             let outcome = Outcome::Rejected { reason: Reason::ClientError, detail };
             return Sent { outcome, template_failed: false };
         };
-        let rendered = self.letterhead.render(parcel);
+        let rendered = self.letterhead.render(notification);
         let template_failed = rendered.template_failed;
-        let outcome = match self.letterhead.compose(parcel, &target, rendered) {
+        let outcome = match self.letterhead.compose(notification, &target, rendered) {
             Ok(mail) => {
                 let from = &self.letterhead.from.email;
                 let letter = Letter { from, to: &target.email, bytes: &mail.formatted() };
@@ -164,14 +164,14 @@ impl Mailer {
 /// Renders what a mail would say. Pure; an error is one of the settings.
 pub fn render(
     settings: &Settings,
-    parcel: &Parcel,
-    wording: &Wording,
+    notification: &Notification,
+    templates: &MessageTemplates,
 ) -> Result<Rendered, NotifyError> {
-    Ok(Letterhead::new(settings, wording)?.render(parcel))
+    Ok(Letterhead::new(settings, templates)?.render(notification))
 }
 
 impl Letterhead {
-    fn new(settings: &Settings, wording: &Wording) -> Result<Self, NotifyError> {
+    fn new(settings: &Settings, templates: &MessageTemplates) -> Result<Self, NotifyError> {
         let from =
             mailbox(&settings.from).ok_or_else(|| NotifyError::Address(settings.from.clone()))?;
         let headers = settings.headers.iter().map(|(name, value)| {
@@ -188,22 +188,22 @@ impl Letterhead {
             from,
             to: settings.to.iter().filter_map(|to| mailbox(to)).collect(),
             headers: headers.collect::<Result<_, _>>()?,
-            wording: wording.clone(),
+            templates: templates.clone(),
         })
     }
 
-    fn render(&self, parcel: &Parcel) -> Rendered {
-        match self.wording.render_all([MAIL_SUBJECT, MAIL_TEXT, MAIL_HTML], parcel) {
+    fn render(&self, notification: &Notification) -> Rendered {
+        match self.templates.render_all([MAIL_SUBJECT, MAIL_TEXT, MAIL_HTML], notification) {
             Ok([subject, text, html]) => {
                 Rendered { subject: header_text(&subject), text, html, template_failed: false }
             }
             Err(error) => {
-                let receiver = parcel.message.receiver.as_str();
+                let receiver = notification.message.receiver.as_str();
                 tracing::warn!(%error, receiver, "mail template failed, plain text goes out");
-                let text = plain::render(parcel);
+                let text = plain::render(notification);
                 let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
                 let html = format!("<!doctype html><pre>{escaped}</pre>");
-                let subject = header_text(&View::of(parcel, 1).subject);
+                let subject = header_text(&View::of(notification, 1).subject);
                 Rendered { subject, text, html, template_failed: true }
             }
         }
@@ -211,16 +211,16 @@ impl Letterhead {
 
     fn compose(
         &self,
-        parcel: &Parcel,
+        notification: &Notification,
         target: &Mailbox,
         rendered: Rendered,
     ) -> Result<Mail, lettre::error::Error> {
         let host = ascii_host(&self.from.email);
-        let thread = format!("<group-{}@{host}>", digest(&parcel.message.group_key));
+        let thread = format!("<group-{}@{host}>", digest(&notification.message.group_key));
         let mut builder = Mail::builder()
             .from(self.from.clone())
-            .date(sent_at(parcel))
-            .message_id(Some(format!("<{}@{host}>", local_part(&parcel.key))))
+            .date(sent_at(notification))
+            .message_id(Some(format!("<{}@{host}>", local_part(&notification.key))))
             .references(thread.clone())
             .in_reply_to(thread)
             .subject(rendered.subject);
@@ -228,7 +228,7 @@ impl Letterhead {
         for recipient in recipients {
             builder = builder.to(recipient.clone());
         }
-        for (name, value) in own_headers(parcel) {
+        for (name, value) in own_headers(notification) {
             let name = HeaderName::new_from_ascii_str(name);
             builder = builder.raw_header(HeaderValue::new(name, value));
         }
@@ -236,7 +236,7 @@ impl Letterhead {
             builder = builder.raw_header(header.clone());
         }
         // The same on every attempt, and nothing that an event's text could foresee.
-        let boundary = format!("tollbell-{}", digest(&parcel.key));
+        let boundary = format!("tollbell-{}", digest(&notification.key));
         let parts = MultiPart::alternative().boundary(boundary);
         let parts = parts.singlepart(SinglePart::plain(rendered.text));
         builder.multipart(parts.singlepart(SinglePart::html(rendered.html)))
@@ -249,9 +249,9 @@ fn header_text(subject: &str) -> String {
 }
 
 /// Headers by which people filter and machines keep quiet (RFC 3834).
-fn own_headers(parcel: &Parcel) -> Vec<(&'static str, String)> {
-    let message = &parcel.message;
-    let view = View::of(parcel, 1);
+fn own_headers(notification: &Notification) -> Vec<(&'static str, String)> {
+    let message = &notification.message;
+    let view = View::of(notification, 1);
     let mut headers = vec![
         ("Auto-Submitted", "auto-generated".to_owned()),
         ("X-Auto-Response-Suppress", "All".to_owned()),
@@ -285,8 +285,8 @@ fn mailbox(text: &str) -> Option<Mailbox> {
 }
 
 /// The time of sending, within the years that a `Date` header can name.
-fn sent_at(parcel: &Parcel) -> SystemTime {
-    let seconds = parcel.now.as_second().clamp(0, 253_370_764_800);
+fn sent_at(notification: &Notification) -> SystemTime {
+    let seconds = notification.now.as_second().clamp(0, 253_370_764_800);
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
 }
 
@@ -338,19 +338,19 @@ mod tests {
     }
 
     fn letterhead() -> Letterhead {
-        Letterhead::new(&settings(), &Wording::default()).expect("settings")
+        Letterhead::new(&settings(), &MessageTemplates::default()).expect("settings")
     }
 
-    fn told(parcel: &Parcel) -> Rendered {
-        render(&settings(), parcel, &Wording::default()).expect("renders")
+    fn told(notification: &Notification) -> Rendered {
+        render(&settings(), notification, &MessageTemplates::default()).expect("renders")
     }
 
-    fn formatted(parcel: &Parcel) -> Vec<u8> {
+    fn formatted(notification: &Notification) -> Vec<u8> {
         let letterhead = letterhead();
-        let target = mailbox(&parcel.target).expect("target");
-        let rendered = letterhead.render(parcel);
+        let target = mailbox(&notification.target).expect("target");
+        let rendered = letterhead.render(notification);
         assert!(!rendered.template_failed);
-        letterhead.compose(parcel, &target, rendered).expect("composes").formatted()
+        letterhead.compose(notification, &target, rendered).expect("composes").formatted()
     }
 
     /// The head of a mail, unfolded.
@@ -484,20 +484,20 @@ mod tests {
 
     #[test]
     fn hostile_text_is_text() {
-        let parcel = samples::hostile();
-        let html = told(&parcel).html;
+        let notification = samples::hostile();
+        let html = told(&notification).html;
         for bad in ["<script", "<img", "<b>&", "href=\"javascript", "\u{202e}"] {
             assert!(!html.contains(bad), "{bad}");
         }
-        let bytes = formatted(&parcel);
+        let bytes = formatted(&notification);
         assert!(head(&bytes).iter().all(|line| !line.to_lowercase().starts_with("bcc")));
         assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
     }
 
     #[test]
     fn a_template_that_fails_gives_way_to_plain_text() {
-        let wording = Wording::new([(MAIL_TEXT, "{{ nope }}")]).expect("compiles");
-        let rendered = render(&settings(), &samples::hostile(), &wording).expect("renders");
+        let templates = MessageTemplates::new([(MAIL_TEXT, "{{ nope }}")]).expect("compiles");
+        let rendered = render(&settings(), &samples::hostile(), &templates).expect("renders");
         assert!(rendered.template_failed);
         assert!(rendered.text.contains("Failure reason: outbound_profile_daily"));
         assert!(!rendered.html.contains("<script"));
@@ -515,11 +515,11 @@ mod tests {
         ] {
             let headers = vec![(name.to_owned(), value.to_owned())];
             let settings = Settings { headers, ..settings() };
-            assert!(Letterhead::new(&settings, &Wording::default()).is_err(), "{name}");
+            assert!(Letterhead::new(&settings, &MessageTemplates::default()).is_err(), "{name}");
         }
         for from in ["", "nobody", "a@b\r\nBcc: c@d"] {
             let settings = Settings { from: from.to_owned(), ..settings() };
-            assert!(Letterhead::new(&settings, &Wording::default()).is_err(), "{from}");
+            assert!(Letterhead::new(&settings, &MessageTemplates::default()).is_err(), "{from}");
         }
     }
 
@@ -527,14 +527,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn any_content_stays_in_its_header(parcel in samples::any_parcel()) {
+        fn any_content_stays_in_its_header(notification in samples::any_parcel()) {
             const NAMES: [&str; 19] = [
                 "From", "To", "Date", "Subject", "Message-ID", "References", "In-Reply-To",
                 "MIME-Version", "Content-Type", "Auto-Submitted", "X-Auto-Response-Suppress",
                 "X-Tollbell-Status", "X-Tollbell-Receiver", "X-Tollbell-Alertname",
                 "X-Tollbell-Account", "X-Tollbell-Severity", "Importance", "X-Priority", "Reply-To",
             ];
-            let bytes = formatted(&parcel);
+            let bytes = formatted(&notification);
             prop_assert!(bytes.is_ascii());
             prop_assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
             let mut seen = std::collections::BTreeSet::new();
@@ -544,7 +544,7 @@ mod tests {
                 prop_assert!(seen.insert(name), "{line}");
                 prop_assert!(!line.contains(['\r', '\n']));
             }
-            let rendered = told(&parcel);
+            let rendered = told(&notification);
             prop_assert_eq!(rendered.subject.lines().count(), 1);
         }
     }

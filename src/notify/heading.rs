@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::facts::{self, Fact};
 use super::view::{End, NAME_CHARACTERS, ROWS_MAX, is_single, status_of, text_of};
-use super::{Message, Parcel};
+use super::{Message, Notification};
 use crate::alerts::{MessageAlert, Status};
 use crate::template::{ago_text, duration_text, truncate};
 use crate::text::one_line;
@@ -77,8 +77,8 @@ fn names(message: &Message) -> String {
 }
 
 /// `[FIRING] summary`, or `[FIRING:3] what they share · 1 over`, and for whom.
-pub(super) fn subject(parcel: &Parcel, account: &str) -> String {
-    let message = &parcel.message;
+pub(super) fn subject(notification: &Notification, account: &str) -> String {
+    let message = &notification.message;
     let status = status_of(message);
     let mut subject = if is_single(message) {
         format!("[{status}] {}", truncate(&headline(message), SUBJECT_HEADLINE_CHARACTERS))
@@ -101,7 +101,7 @@ pub(super) fn subject(parcel: &Parcel, account: &str) -> String {
         && alert.missed
     {
         subject.push_str(" · occurred ");
-        subject.push_str(&ago_text(alert.starts_at, parcel.now));
+        subject.push_str(&ago_text(alert.starts_at, notification.now));
     }
     if !account.is_empty() {
         subject.push_str(" · account ");
@@ -114,29 +114,29 @@ pub(super) fn subject(parcel: &Parcel, account: &str) -> String {
     subject
 }
 
-pub(super) fn notes(parcel: &Parcel) -> Vec<String> {
-    let message = &parcel.message;
+pub(super) fn notes(notification: &Notification) -> Vec<String> {
+    let message = &notification.message;
     let mut notes = Vec::new();
     if let Some(receiver) = &message.fallback_for {
         let receiver = one_line(receiver, NAME_CHARACTERS);
         notes.push(format!("This copy is for receiver {receiver}, which could not be reached."));
     }
-    notes.extend(missed(parcel));
+    notes.extend(missed(notification));
     notes.extend(no_all_clear(message));
-    let late = parcel.now.duration_since(message.created_at).as_secs();
+    let late = notification.now.duration_since(message.created_at).as_secs();
     if late >= LATE_SECONDS {
         let late = duration_text(late);
-        notes.push(format!("Sent {late} late (attempt {}).", parcel.attempt));
+        notes.push(format!("Sent {late} late (attempt {}).", notification.attempt));
     }
     notes
 }
 
 /// What must be said of alerts whose webhook was missed: how old they are.
-fn missed(parcel: &Parcel) -> Option<String> {
-    let missed = parcel.message.alerts.iter().filter(|alert| alert.missed);
+fn missed(notification: &Notification) -> Option<String> {
+    let missed = notification.message.alerts.iter().filter(|alert| alert.missed);
     let (count, first) = (missed.clone().count(), missed.map(|alert| alert.starts_at).min()?);
-    let ago = ago_text(first, parcel.now);
-    Some(if is_single(&parcel.message) {
+    let ago = ago_text(first, notification.now);
+    Some(if is_single(&notification.message) {
         format!("Occurred {ago}. Its webhook was missed, and fetched from Telnyx's log.")
     } else {
         format!("{count} of them occurred up to {ago}: missed webhooks, fetched from Telnyx's log.")

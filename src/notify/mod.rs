@@ -12,7 +12,7 @@ pub mod webhook;
 pub mod pagerduty;
 pub mod alertmanager;
 pub mod http;
-mod wording;
+mod templates;
 mod smtp;
 mod view;
 mod facts;
@@ -32,17 +32,17 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
+pub use self::templates::MessageTemplates;
 use self::view::End;
-pub use self::wording::Wording;
 use crate::alerts::{self, Message, Status};
 use crate::template::TemplateError;
 
-/// Someone to tell, by one or more ways.
+/// Someone to tell, by one or more transports.
 #[derive(Debug, Clone)]
 pub struct Receiver {
     /// Name, as routes use it.
     pub name: String,
-    /// The ways.
+    /// The transports.
     pub integrations: Vec<Integration>,
     /// Rung when a delivery to this one dies, meets an authentication error, or takes too long.
     pub fallback: Option<String>,
@@ -50,7 +50,7 @@ pub struct Receiver {
     pub fallback_after: Duration,
 }
 
-/// One way to tell a receiver.
+/// One transport to tell a receiver.
 #[derive(Debug, Clone)]
 pub struct Integration {
     /// Stable identity across reloads: receiver, kind, and `name` or a hash of the non-secret target.
@@ -158,9 +158,9 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// One message on its way to one target.
+/// One message on its transport to one target.
 #[derive(Debug, Clone)]
-pub struct Parcel {
+pub struct Notification {
     /// Identity of the delivery: the same on every attempt, and the key by which a peer can tell a repeat.
     pub key: String,
     /// Which of [`Channel::targets`].
@@ -260,11 +260,11 @@ impl Reason {
 #[derive(Debug)]
 pub struct Notifier {
     timeout: Duration,
-    way: Way,
+    transport: Transport,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Transport {
     Email(email::Mailer),
     Slack(slack::Poster),
     Webhook(webhook::Poster),
@@ -298,24 +298,30 @@ pub enum NotifyError {
 impl Notifier {
     /// Builds what one integration keeps between sends: TLS, clients, pools, templates. Reads `ca_file` but no secret,
     /// and connects to nobody.
-    pub fn new(integration: &Integration, wording: &Wording) -> Result<Self, NotifyError> {
+    pub fn new(
+        integration: &Integration,
+        templates: &MessageTemplates,
+    ) -> Result<Self, NotifyError> {
         let Integration { timeout, concurrency, .. } = *integration;
-        let way = match &integration.channel {
+        let transport = match &integration.channel {
             Channel::Email(settings) => {
-                Way::Email(email::Mailer::new(settings, timeout, concurrency, wording)?)
+                Transport::Email(email::Mailer::new(settings, timeout, concurrency, templates)?)
             }
             Channel::Slack(settings) => {
-                Way::Slack(slack::Poster::new(settings, timeout, concurrency, wording)?)
+                Transport::Slack(slack::Poster::new(settings, timeout, concurrency, templates)?)
             }
             Channel::Webhook(settings) => {
-                Way::Webhook(webhook::Poster::new(settings, timeout, concurrency)?)
+                Transport::Webhook(webhook::Poster::new(settings, timeout, concurrency)?)
             }
-            Channel::PagerDuty(settings) => {
-                Way::PagerDuty(pagerduty::Poster::new(settings, timeout, concurrency, wording)?)
-            }
+            Channel::PagerDuty(settings) => Transport::PagerDuty(pagerduty::Poster::new(
+                settings,
+                timeout,
+                concurrency,
+                templates,
+            )?),
             Channel::Alertmanager(settings) => {
                 let resend = integration.resend.unwrap_or(alertmanager::RESEND_DEFAULT);
-                Way::Alertmanager(alertmanager::Poster::new(
+                Transport::Alertmanager(alertmanager::Poster::new(
                     settings,
                     timeout,
                     concurrency,
@@ -323,18 +329,18 @@ impl Notifier {
                 )?)
             }
         };
-        Ok(Self { timeout, way })
+        Ok(Self { timeout, transport })
     }
 
-    /// Sends one parcel, within the integration's `timeout`. Never panics: a fault of ours is an outcome, too.
-    pub async fn send(&self, parcel: &Parcel) -> Sent {
+    /// Sends one notification, within the integration's `timeout`. Never panics: a fault of ours is an outcome, too.
+    pub async fn send(&self, notification: &Notification) -> Sent {
         let exchange = async {
-            match &self.way {
-                Way::Email(mailer) => mailer.send(parcel).await,
-                Way::Slack(poster) => poster.send(parcel).await,
-                Way::Webhook(poster) => poster.send(parcel).await,
-                Way::PagerDuty(poster) => poster.send(parcel).await,
-                Way::Alertmanager(poster) => poster.send(parcel).await,
+            match &self.transport {
+                Transport::Email(mailer) => mailer.send(notification).await,
+                Transport::Slack(poster) => poster.send(notification).await,
+                Transport::Webhook(poster) => poster.send(notification).await,
+                Transport::PagerDuty(poster) => poster.send(notification).await,
+                Transport::Alertmanager(poster) => poster.send(notification).await,
             }
         };
         let bounded = tokio::time::timeout(self.timeout, AssertUnwindSafe(exchange).catch_unwind());
@@ -352,26 +358,27 @@ impl Notifier {
 /// What a channel would send, for people to look at: subject and text of a mail, JSON or body of a post. Pure.
 pub fn preview(
     channel: &Channel,
-    parcel: &Parcel,
-    wording: &Wording,
+    notification: &Notification,
+    templates: &MessageTemplates,
 ) -> Result<String, NotifyError> {
     match channel {
         Channel::Email(settings) => {
-            let rendered = email::render(settings, parcel, wording)?;
+            let rendered = email::render(settings, notification, templates)?;
             Ok(format!("Subject: {}\n\n{}", rendered.subject, rendered.text))
         }
         Channel::Slack(settings) => {
-            Ok(format!("{:#}", slack::render(settings, parcel, wording).payload))
+            Ok(format!("{:#}", slack::render(settings, notification, templates).payload))
         }
         Channel::Webhook(settings) => {
-            let rendered = webhook::render(settings, parcel).map_err(NotifyError::Template)?;
+            let rendered =
+                webhook::render(settings, notification).map_err(NotifyError::Template)?;
             Ok(rendered.body)
         }
         Channel::PagerDuty(settings) => {
-            Ok(format!("{:#}", pagerduty::render(settings, parcel, wording).event))
+            Ok(format!("{:#}", pagerduty::render(settings, notification, templates).event))
         }
         Channel::Alertmanager(_) => {
-            Ok(format!("{:#}", alertmanager::render(parcel, alertmanager::RESEND_DEFAULT)))
+            Ok(format!("{:#}", alertmanager::render(notification, alertmanager::RESEND_DEFAULT)))
         }
     }
 }

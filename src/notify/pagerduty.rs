@@ -18,9 +18,9 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::templates::{MessageTemplates, PAGERDUTY_SUMMARY};
 use super::view::{AlertView, End, View};
-use super::wording::{PAGERDUTY_SUMMARY, Wording};
-use super::{NotifyError, Outcome, Parcel, Sent, http};
+use super::{Notification, NotifyError, Outcome, Sent, http};
 use crate::alerts::{self, Message, Status};
 use crate::secret::Secret;
 use crate::text::one_line;
@@ -105,7 +105,7 @@ pub struct Rendered {
 #[derive(Debug)]
 pub(super) struct Poster {
     settings: Settings,
-    wording: Wording,
+    templates: MessageTemplates,
     client: reqwest::Client,
 }
 
@@ -114,19 +114,24 @@ impl Poster {
         settings: &Settings,
         timeout: Duration,
         connections: usize,
-        wording: &Wording,
+        templates: &MessageTemplates,
     ) -> Result<Self, NotifyError> {
         let client = crate::http::client(timeout, connections, settings.ca_file.as_deref())?;
-        Ok(Self { settings: settings.clone(), wording: wording.clone(), client })
+        Ok(Self { settings: settings.clone(), templates: templates.clone(), client })
     }
 
-    pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
-        let Rendered { event, template_failed } = render(&self.settings, parcel, &self.wording);
-        let outcome = self.post(parcel, event).await.unwrap_or_else(|failure| failure);
+    pub(super) async fn send(&self, notification: &Notification) -> Sent {
+        let Rendered { event, template_failed } =
+            render(&self.settings, notification, &self.templates);
+        let outcome = self.post(notification, event).await.unwrap_or_else(|failure| failure);
         Sent { outcome, template_failed }
     }
 
-    async fn post(&self, parcel: &Parcel, mut event: Value) -> Result<Outcome, Outcome> {
+    async fn post(
+        &self,
+        notification: &Notification,
+        mut event: Value,
+    ) -> Result<Outcome, Outcome> {
         let url = http::read_url(&self.settings.url)?;
         let key = http::read_secret(&self.settings.routing_key, "the routing key")?;
         let sent = event.to_string();
@@ -137,22 +142,26 @@ impl Poster {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = event.to_string().into_bytes();
-        let answer = http::post(&self.client, url, headers, body, parcel.now).await?;
+        let answer = http::post(&self.client, url, headers, body, notification.now).await?;
         Ok(http::classify(&answer, &http::quote(&answer.body, &sent, &secrets)))
     }
 }
 
 /// Renders the event. Pure, and never fails: where a template does, the built-in summary stands in.
-pub fn render(settings: &Settings, parcel: &Parcel, wording: &Wording) -> Rendered {
-    let message = &parcel.message;
+pub fn render(
+    settings: &Settings,
+    notification: &Notification,
+    templates: &MessageTemplates,
+) -> Rendered {
+    let message = &notification.message;
     let dedup_key = dedup_key(&message.group_key);
     if is_resolve(message) {
         let event =
             json!({"routing_key": "***", "event_action": "resolve", "dedup_key": dedup_key});
         return Rendered { event, template_failed: false };
     }
-    let view = View::of(parcel, ALERTS_SHOWN);
-    let summary = wording.render(PAGERDUTY_SUMMARY, parcel).map_err(|error| {
+    let view = View::of(notification, ALERTS_SHOWN);
+    let summary = templates.render(PAGERDUTY_SUMMARY, notification).map_err(|error| {
         let receiver = message.receiver.as_str();
         tracing::warn!(%error, receiver, "PagerDuty template failed, the built-in summary goes out");
     });
@@ -336,8 +345,9 @@ mod tests {
         }
     }
 
-    fn event(parcel: &Parcel) -> Value {
-        let Rendered { event, template_failed } = render(&settings(), parcel, &Wording::default());
+    fn event(notification: &Notification) -> Value {
+        let Rendered { event, template_failed } =
+            render(&settings(), notification, &MessageTemplates::default());
         assert!(!template_failed);
         event
     }
@@ -398,11 +408,11 @@ mod tests {
         ];
         let firing = event(&samples::spend_limit());
         for (expired, no_data, reason, expected) in ends {
-            let mut parcel = samples::resolved();
-            parcel.message.reason = reason;
-            parcel.message.alerts[0].expired = expired;
-            parcel.message.alerts[0].no_data = no_data;
-            let event = event(&parcel);
+            let mut notification = samples::resolved();
+            notification.message.reason = reason;
+            notification.message.alerts[0].expired = expired;
+            notification.message.alerts[0].no_data = no_data;
+            let event = event(&notification);
             assert_eq!(event["event_action"], expected, "{expired} {no_data} {reason:?}");
             assert_eq!(event["dedup_key"], firing["dedup_key"]);
         }
@@ -421,21 +431,21 @@ mod tests {
             ("info", "info"),
             ("sev1", "critical"),
         ] {
-            let mut parcel = samples::spend_limit();
-            let labels = &mut parcel.message.alerts[0].labels;
+            let mut notification = samples::spend_limit();
+            let labels = &mut notification.message.alerts[0].labels;
             labels.insert("severity".to_owned(), label.to_owned());
-            assert_eq!(event(&parcel)["payload"]["severity"], expected, "{label}");
+            assert_eq!(event(&notification)["payload"]["severity"], expected, "{label}");
         }
-        let mut parcel = samples::many();
-        parcel.message.alerts[7].labels.insert("severity".to_owned(), "error".to_owned());
-        assert_eq!(event(&parcel)["payload"]["severity"], "error");
+        let mut notification = samples::many();
+        notification.message.alerts[7].labels.insert("severity".to_owned(), "error".to_owned());
+        assert_eq!(event(&notification)["payload"]["severity"], "error");
     }
 
     #[test]
     fn several_alerts_are_lines_and_what_is_left_out_is_counted() {
-        let mut parcel = samples::many();
-        parcel.message.truncated_alerts = 6;
-        let event = event(&parcel);
+        let mut notification = samples::many();
+        notification.message.truncated_alerts = 6;
+        let event = event(&notification);
         let details = &event["payload"]["custom_details"];
         assert_eq!((&details["Firing"], &details["Resolved"]), (&json!(33), &json!(1)));
         assert_eq!(details["Not listed"], 6);
@@ -459,27 +469,32 @@ mod tests {
 
     #[test]
     fn a_summary_of_ones_own_is_cut_and_gives_way_when_it_fails() {
-        let parcel = samples::spend_limit();
-        let wording = |source| Wording::new([(PAGERDUTY_SUMMARY, source)]).expect("compiles");
-        let long = render(&settings(), &parcel, &wording("{{ '📞' * 2000 }}{{ status }}"));
+        let notification = samples::spend_limit();
+        let templates =
+            |source| MessageTemplates::new([(PAGERDUTY_SUMMARY, source)]).expect("compiles");
+        let long = render(&settings(), &notification, &templates("{{ '📞' * 2000 }}{{ status }}"));
         let long = if long.template_failed {
-            render(&settings(), &parcel, &wording("{% for n in range(2000) %}📞{% endfor %}"))
+            render(
+                &settings(),
+                &notification,
+                &templates("{% for n in range(2000) %}📞{% endfor %}"),
+            )
         } else {
             long
         };
         let summary = long.event["payload"]["summary"].as_str().expect("text");
         assert_eq!(summary.encode_utf16().count(), SUMMARY_UNITS);
-        let failed = render(&settings(), &parcel, &wording("{{ nope }}"));
+        let failed = render(&settings(), &notification, &templates("{{ nope }}"));
         assert!(failed.template_failed);
-        assert_eq!(failed.event, event(&parcel));
+        assert_eq!(failed.event, event(&notification));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn no_content_breaks_a_limit(parcel in samples::any_parcel()) {
-            let event = event(&parcel);
+        fn no_content_breaks_a_limit(notification in samples::any_parcel()) {
+            let event = event(&notification);
             prop_assert!(event.to_string().len() <= EVENT_BYTES_MAX);
             prop_assert!(!event["dedup_key"].as_str().expect("key").is_empty());
             if event["event_action"] == "trigger" {

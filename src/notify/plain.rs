@@ -1,13 +1,13 @@
 //! A message in plain words, for where a template fails.
 
-use super::Parcel;
+use super::Notification;
 use super::view::View;
 
 /// The message without any template: goes out where one could not render, so that no alert is lost to it.
-pub(super) fn render(parcel: &Parcel) -> String {
+pub(super) fn render(notification: &Notification) -> String {
     /// Alerts told in full; the rest is counted.
     const ALERTS_SHOWN: usize = 20;
-    let view = View::of(parcel, ALERTS_SHOWN);
+    let view = View::of(notification, ALERTS_SHOWN);
     let mut lines = vec![view.subject];
     lines.extend(view.notes);
     for alert in view.alerts {

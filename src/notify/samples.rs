@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Outcome, Parcel};
+use super::{Notification, Outcome};
 use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
 use crate::rules::Labels;
 
@@ -41,14 +41,14 @@ pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> Messag
     }
 }
 
-pub(super) fn parcel(alerts: Vec<MessageAlert>) -> Parcel {
+pub(super) fn notification(alerts: Vec<MessageAlert>) -> Notification {
     let firing = alerts.iter().any(|alert| alert.status == Status::Firing);
     let common = |of: fn(&MessageAlert) -> &Labels| {
         let mut common = alerts.first().map(of).cloned().unwrap_or_default();
         common.retain(|name, value| alerts.iter().all(|alert| of(alert).get(name) == Some(value)));
         common
     };
-    Parcel {
+    Notification {
         key: "0198c8f2-7d1e-7c3a-9d51-3f0c6a1b2c3d".to_owned(),
         target: "finance@example.com".to_owned(),
         attempt: 1,
@@ -71,8 +71,8 @@ pub(super) fn parcel(alerts: Vec<MessageAlert>) -> Parcel {
 }
 
 /// The commonest message: one alert that fires.
-pub(super) fn spend_limit() -> Parcel {
-    parcel(vec![alert(
+pub(super) fn spend_limit() -> Notification {
+    notification(vec![alert(
         labels(&[
             ("account", "default"),
             ("alertname", "SpendLimitReached"),
@@ -105,48 +105,48 @@ pub(super) fn spend_limit() -> Parcel {
 }
 
 /// The same, over.
-pub(super) fn resolved() -> Parcel {
-    let mut parcel = spend_limit();
-    parcel.now = at("2026-08-20T21:22:20Z");
-    parcel.message.status = Status::Resolved;
-    parcel.message.reason = Reason::AllResolved;
-    parcel.message.created_at = at("2026-08-20T21:22:19Z");
-    for alert in &mut parcel.message.alerts {
+pub(super) fn resolved() -> Notification {
+    let mut notification = spend_limit();
+    notification.now = at("2026-08-20T21:22:20Z");
+    notification.message.status = Status::Resolved;
+    notification.message.reason = Reason::AllResolved;
+    notification.message.created_at = at("2026-08-20T21:22:19Z");
+    for alert in &mut notification.message.alerts {
         alert.status = Status::Resolved;
         alert.ends_at = Some(at("2026-08-20T21:22:11Z"));
     }
-    parcel
+    notification
 }
 
 /// Over, because no reading came.
-pub(super) fn no_data() -> Parcel {
-    let mut parcel = resolved();
-    parcel.message.alerts[0].no_data = true;
-    parcel
+pub(super) fn no_data() -> Notification {
+    let mut notification = resolved();
+    notification.message.alerts[0].no_data = true;
+    notification
 }
 
 /// Over, because its time was.
-pub(super) fn expired() -> Parcel {
-    let mut parcel = resolved();
-    parcel.message.alerts[0].expired = true;
-    parcel
+pub(super) fn expired() -> Notification {
+    let mut notification = resolved();
+    notification.message.alerts[0].expired = true;
+    notification
 }
 
 /// Fires, and began hours ago: its webhook was missed.
-pub(super) fn missed() -> Parcel {
-    let mut parcel = spend_limit();
-    parcel.now = at("2026-08-20T22:22:13Z");
-    parcel.message.created_at = at("2026-08-20T22:22:12Z");
-    for alert in &mut parcel.message.alerts {
+pub(super) fn missed() -> Notification {
+    let mut notification = spend_limit();
+    notification.now = at("2026-08-20T22:22:13Z");
+    notification.message.created_at = at("2026-08-20T22:22:12Z");
+    for alert in &mut notification.message.alerts {
         alert.missed = true;
         alert.event["source"] = json!("backfill");
         alert.event["received_at"] = json!("2026-08-20T22:22:12Z");
     }
-    parcel
+    notification
 }
 
 /// Alerts of several rules and accounts, some over, each in another way.
-pub(super) fn mixed() -> Parcel {
+pub(super) fn mixed() -> Notification {
     let mut alerts = spend_limit().message.alerts;
     let balance = labels(&[
         ("account", "reseller-north"),
@@ -163,21 +163,21 @@ pub(super) fn mixed() -> Parcel {
         (over.expired, over.no_data) = (expired, no_data);
         alerts.push(over);
     }
-    parcel(alerts)
+    notification(alerts)
 }
 
 /// A copy for someone else, who was not reached.
-pub(super) fn fallback() -> Parcel {
-    let mut parcel = spend_limit();
-    parcel.message.receiver = "ops".to_owned();
-    parcel.message.fallback_for = Some("oncall".to_owned());
-    parcel.now = at("2026-08-20T19:41:00Z");
-    parcel.attempt = 7;
-    parcel
+pub(super) fn fallback() -> Notification {
+    let mut notification = spend_limit();
+    notification.message.receiver = "ops".to_owned();
+    notification.message.fallback_for = Some("oncall".to_owned());
+    notification.now = at("2026-08-20T19:41:00Z");
+    notification.attempt = 7;
+    notification
 }
 
 /// More alerts than anyone wants to read, one of them over.
-pub(super) fn many() -> Parcel {
+pub(super) fn many() -> Notification {
     let mut alerts: Vec<MessageAlert> = (1..=34)
         .map(|n| {
             alert(
@@ -198,24 +198,24 @@ pub(super) fn many() -> Parcel {
     if let Some(last) = alerts.last_mut() {
         last.status = Status::Resolved;
     }
-    parcel(alerts)
+    notification(alerts)
 }
 
 /// Several alerts of one rule, which share what to do and where to read on.
-pub(super) fn advised() -> Parcel {
+pub(super) fn advised() -> Notification {
     let alerts = ["p1", "p2", "p3"].map(|profile| {
         let mut alert = spend_limit().message.alerts.remove(0);
         alert.labels.insert("profile".to_owned(), profile.to_owned());
         alert.fingerprint = Fingerprint::of(&alert.labels);
         alert
     });
-    parcel(alerts.to_vec())
+    notification(alerts.to_vec())
 }
 
 /// Everything as long and as odd as can be.
-pub(super) fn hostile() -> Parcel {
+pub(super) fn hostile() -> Notification {
     let long = "very-long-value-without-any-space-".repeat(20);
-    let mut parcel = parcel(vec![alert(
+    let mut notification = notification(vec![alert(
         labels(&[
             ("account", "<script>alert('account')</script>"),
             ("alertname", "Hostile"),
@@ -241,18 +241,18 @@ pub(super) fn hostile() -> Parcel {
             "status": null, "page_count": 3, "note": "<b>&</b>",
         }}),
     )]);
-    parcel.message.external_url = "http://tollbell.monitoring:9464".to_owned();
-    parcel
+    notification.message.external_url = "http://tollbell.monitoring:9464".to_owned();
+    notification
 }
 
 /// As little as a message can hold.
-pub(super) fn bare() -> Parcel {
-    let mut parcel = parcel(vec![alert(Labels::new(), Labels::new(), Value::Null)]);
-    parcel.message.external_url = String::new();
-    parcel
+pub(super) fn bare() -> Notification {
+    let mut notification = notification(vec![alert(Labels::new(), Labels::new(), Value::Null)]);
+    notification.message.external_url = String::new();
+    notification
 }
 
-pub(super) fn all() -> Vec<(&'static str, Parcel)> {
+pub(super) fn all() -> Vec<(&'static str, Notification)> {
     vec![
         ("critical", spend_limit()),
         ("resolved", resolved()),
@@ -281,7 +281,7 @@ pub(super) fn any_text() -> BoxedStrategy<String> {
 }
 
 /// A message of any content, of one or many alerts.
-pub(super) fn any_parcel() -> impl Strategy<Value = Parcel> {
+pub(super) fn any_parcel() -> impl Strategy<Value = Notification> {
     let name = prop_oneof![
         Just("summary"),
         Just("description"),
@@ -317,9 +317,9 @@ pub(super) fn any_parcel() -> impl Strategy<Value = Parcel> {
         1 => (one, 2_usize..60).prop_map(|(alert, n)| vec![alert; n]),
     ];
     (alerts, any_text(), prop::option::of(any_text())).prop_map(|(alerts, receiver, fallback)| {
-        let mut parcel = parcel(alerts);
-        parcel.message.receiver = receiver;
-        parcel.message.fallback_for = fallback;
-        parcel
+        let mut notification = notification(alerts);
+        notification.message.receiver = receiver;
+        notification.message.fallback_for = fallback;
+        notification
     })
 }

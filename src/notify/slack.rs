@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::facts::Fact;
 use super::http;
 use super::slack_answer::classify;
+use super::templates::{MessageTemplates, SLACK_TEXT, SLACK_TITLE};
 use super::view::{AlertView, Link, Tone, View};
-use super::wording::{SLACK_TEXT, SLACK_TITLE, Wording};
-use super::{NotifyError, Outcome, Parcel, Sent};
+use super::{Notification, NotifyError, Outcome, Sent};
 use crate::secret::Secret;
 use crate::template::slack_escape;
 use crate::text::one_line;
@@ -70,7 +70,7 @@ const TEXT_MAX: usize = 600;
 #[derive(Debug)]
 pub(super) struct Poster {
     settings: Settings,
-    wording: Wording,
+    templates: MessageTemplates,
     client: reqwest::Client,
 }
 
@@ -79,26 +79,28 @@ impl Poster {
         settings: &Settings,
         timeout: Duration,
         connections: usize,
-        wording: &Wording,
+        templates: &MessageTemplates,
     ) -> Result<Self, NotifyError> {
         let client = crate::http::client(timeout, connections, settings.ca_file.as_deref())?;
-        Ok(Self { settings: settings.clone(), wording: wording.clone(), client })
+        Ok(Self { settings: settings.clone(), templates: templates.clone(), client })
     }
 
-    pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
-        let Rendered { payload, template_failed } = render(&self.settings, parcel, &self.wording);
-        let outcome = self.post(parcel, payload.to_string()).await;
+    pub(super) async fn send(&self, notification: &Notification) -> Sent {
+        let Rendered { payload, template_failed } =
+            render(&self.settings, notification, &self.templates);
+        let outcome = self.post(notification, payload.to_string()).await;
         Sent { outcome: outcome.unwrap_or_else(|failure| failure), template_failed }
     }
 
-    async fn post(&self, parcel: &Parcel, body: String) -> Result<Outcome, Outcome> {
+    async fn post(&self, notification: &Notification, body: String) -> Result<Outcome, Outcome> {
         let url = http::read_url(&self.settings.api_url)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         // Slack ignores it; a gateway in between, and whoever reads its log, can tell a repeat by it.
-        let key = HeaderValue::from_str(&parcel.key).ok();
+        let key = HeaderValue::from_str(&notification.key).ok();
         headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
-        let answer = http::post(&self.client, url, headers, body.into_bytes(), parcel.now).await?;
+        let answer =
+            http::post(&self.client, url, headers, body.into_bytes(), notification.now).await?;
         Ok(classify(&answer))
     }
 }
@@ -113,13 +115,17 @@ pub struct Rendered {
 }
 
 /// Renders what would be posted. Pure, and never fails: where a template does, the built-in form is built from values.
-pub fn render(settings: &Settings, parcel: &Parcel, wording: &Wording) -> Rendered {
-    let view = View::of(parcel, ALERTS_SHOWN);
+pub fn render(
+    settings: &Settings,
+    notification: &Notification,
+    templates: &MessageTemplates,
+) -> Rendered {
+    let view = View::of(notification, ALERTS_SHOWN);
     let mut template_failed = false;
     let mut own = |name: &str| {
-        let text = wording.replaces(name).then(|| wording.render(name, parcel))?;
+        let text = templates.replaces(name).then(|| templates.render(name, notification))?;
         let text = text.map_err(|error| {
-            let receiver = parcel.message.receiver.as_str();
+            let receiver = notification.message.receiver.as_str();
             tracing::warn!(%error, receiver, "Slack template failed, the built-in form goes out");
             template_failed = true;
         });
@@ -344,47 +350,48 @@ mod tests {
         }
     }
 
-    fn rendered(settings: &Settings, parcel: &Parcel) -> Value {
-        let Rendered { payload, template_failed } = render(settings, parcel, &Wording::default());
+    fn rendered(settings: &Settings, notification: &Notification) -> Value {
+        let Rendered { payload, template_failed } =
+            render(settings, notification, &MessageTemplates::default());
         assert!(!template_failed);
         payload
     }
 
     #[test]
     fn a_template_of_ones_own_stays_within_the_limits_and_gives_way_when_it_fails() {
-        let render = |name, source: &str, parcel: &Parcel| {
-            let wording = Wording::new([(name, source)]).expect("compiles");
-            render(&settings(), parcel, &wording)
+        let render = |name, source: &str, notification: &Notification| {
+            let templates = MessageTemplates::new([(name, source)]).expect("compiles");
+            render(&settings(), notification, &templates)
         };
-        for (_, parcel) in samples::all() {
+        for (_, notification) in samples::all() {
             let long =
                 "{% for n in range(400) %}<https://example.com/|open> {{ headline }}\n{% endfor %}";
             for (name, source) in
                 [(SLACK_TEXT, long), (SLACK_TITLE, "{{ headline }} {{ subject }}")]
             {
-                let Rendered { payload, template_failed } = render(name, source, &parcel);
+                let Rendered { payload, template_failed } = render(name, source, &notification);
                 assert!(!template_failed);
                 assert_acceptable(&payload);
             }
         }
-        let parcel = samples::spend_limit();
-        let own = render(SLACK_TEXT, "<!here> *{{ message.receiver }}*", &parcel).payload;
+        let notification = samples::spend_limit();
+        let own = render(SLACK_TEXT, "<!here> *{{ message.receiver }}*", &notification).payload;
         let blocks = &own["attachments"][0]["blocks"];
         assert_eq!(blocks[0]["text"]["text"], "<!here> *finance*");
         for failing in [SLACK_TEXT, SLACK_TITLE] {
-            let failed = render(failing, "{{ nope }}", &parcel);
+            let failed = render(failing, "{{ nope }}", &notification);
             assert!(failed.template_failed);
-            assert_eq!(failed.payload, rendered(&settings(), &parcel));
+            assert_eq!(failed.payload, rendered(&settings(), &notification));
         }
     }
 
     #[test]
     fn five_hundred_alerts_are_no_more_than_slack_takes() {
-        let mut parcel = samples::many();
+        let mut notification = samples::many();
         let hostile = samples::hostile().message.alerts.remove(0);
-        parcel.message.alerts = vec![hostile; 500];
-        parcel.message.truncated_alerts = 70;
-        let payload = rendered(&settings(), &parcel);
+        notification.message.alerts = vec![hostile; 500];
+        notification.message.truncated_alerts = 70;
+        let payload = rendered(&settings(), &notification);
         assert_acceptable(&payload);
         assert!(payload.to_string().contains("… and 560 more"), "{payload:#}");
     }
@@ -463,8 +470,8 @@ mod tests {
 
     #[test]
     fn every_sample_is_acceptable_to_slack() {
-        for (_, parcel) in samples::all() {
-            assert_acceptable(&rendered(&settings(), &parcel));
+        for (_, notification) in samples::all() {
+            assert_acceptable(&rendered(&settings(), &notification));
         }
     }
 
@@ -472,8 +479,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn any_content_is_acceptable_to_slack(parcel in samples::any_parcel()) {
-            assert_acceptable(&rendered(&settings(), &parcel));
+        fn any_content_is_acceptable_to_slack(notification in samples::any_parcel()) {
+            assert_acceptable(&rendered(&settings(), &notification));
         }
 
         #[test]
@@ -616,9 +623,9 @@ mod tests {
 
     #[test]
     fn a_channel_is_named_only_when_configured() {
-        let parcel = samples::spend_limit();
-        assert_eq!(rendered(&settings(), &parcel).get("channel"), None);
+        let notification = samples::spend_limit();
+        assert_eq!(rendered(&settings(), &notification).get("channel"), None);
         let named = Settings { channel: Some("#ops".to_owned()), ..settings() };
-        assert_eq!(rendered(&named, &parcel)["channel"], "#ops");
+        assert_eq!(rendered(&named, &notification)["channel"], "#ops");
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::facts::{self, Fact};
 use super::heading::{alert_headline, headline, notes, shared, subject, why};
-use super::{Message, Parcel};
+use super::{Message, Notification};
 use crate::alerts::{MessageAlert, Status};
 use crate::rules::Labels;
 use crate::template::{ago_text, duration_text};
@@ -188,9 +188,9 @@ pub(super) struct AlertView {
 }
 
 impl View {
-    /// The view of a parcel's message, with at most `shown` alerts.
-    pub(super) fn of(parcel: &Parcel, shown: usize) -> Self {
-        let message = &parcel.message;
+    /// The view of a notification's message, with at most `shown` alerts.
+    pub(super) fn of(notification: &Notification, shown: usize) -> Self {
+        let message = &notification.message;
         let decisive = message.alerts.iter().filter(|alert| alert.status == message.status);
         let (tone, severity) = decisive
             .map(|alert| (tone_of(alert), severity_of(alert)))
@@ -203,16 +203,16 @@ impl View {
         let headline = headline(message);
         let single = is_single(message);
         let account = one_line(text_of(&message.common_labels, "account"), NAME_CHARACTERS);
-        let alerts = shown_first(message, shown).map(|alert| alert_view(alert, parcel));
+        let alerts = shown_first(message, shown).map(|alert| alert_view(alert, notification));
         Self {
             tone,
             color: tone.color(),
             status: status_of(message),
             severity,
-            subject: subject(parcel, &account),
+            subject: subject(notification, &account),
             account,
             headline,
-            notes: notes(parcel),
+            notes: notes(notification),
             shared: if single { Vec::new() } else { shared(message) },
             alerts: alerts.collect(),
             advice: if single { String::new() } else { shared_advice(message) },
@@ -243,8 +243,8 @@ fn shared_advice(message: &Message) -> String {
     }
 }
 
-fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
-    let message = &parcel.message;
+fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
+    let message = &notification.message;
     let tone = tone_of(alert);
     let over = alert.status == Status::Resolved;
     let single = is_single(message);
@@ -284,7 +284,7 @@ fn alert_view(alert: &MessageAlert, parcel: &Parcel) -> AlertView {
         headline: alert_headline(alert),
         severity: if differs { severity_of(alert) } else { String::new() },
         figure,
-        when: when(alert, parcel),
+        when: when(alert, notification),
         facts,
         story: if over { String::new() } else { story(alert) },
         advice: if over { String::new() } else { advice(&alert.annotations) },
@@ -315,12 +315,14 @@ fn tone_of(alert: &MessageAlert) -> Tone {
 }
 
 /// `2026-08-20 19:17:08 UTC (3m ago)`, or from when to when.
-fn when(alert: &MessageAlert, parcel: &Parcel) -> Fact {
+fn when(alert: &MessageAlert, notification: &Notification) -> Fact {
     let start = utc(alert.starts_at);
     let (name, value) = match alert.status {
-        Status::Firing => ("Since", format!("{start} ({})", ago_text(alert.starts_at, parcel.now))),
+        Status::Firing => {
+            ("Since", format!("{start} ({})", ago_text(alert.starts_at, notification.now)))
+        }
         Status::Resolved => {
-            ("From", format!("{start} to {}", utc(ended_at(alert, &parcel.message))))
+            ("From", format!("{start} to {}", utc(ended_at(alert, &notification.message))))
         }
     };
     Fact { name: name.to_owned(), value }
@@ -388,9 +390,9 @@ mod tests {
 
     #[test]
     fn a_value_over_time_stands_in_the_place_of_the_last_events_cost() {
-        let mut parcel = samples::spend_limit();
-        parcel.message.alerts[0].value = Some("150.20".parse().expect("decimal"));
-        let view = View::of(&parcel, 10);
+        let mut notification = samples::spend_limit();
+        notification.message.alerts[0].value = Some("150.20".parse().expect("decimal"));
+        let view = View::of(&notification, 10);
         assert_eq!(view.alerts[0].figure, Fact::new("Value", "150.2"));
         assert!(!view.alerts[0].facts.iter().any(|fact| fact.name == "Spent"));
     }
@@ -411,21 +413,21 @@ mod tests {
 
     #[test]
     fn a_group_is_named_by_what_it_shares_or_by_the_worst_it_has() {
-        let mut parcel = samples::many();
-        let label = |parcel: &mut Parcel, at: usize, name: &str, value: &str| {
-            parcel.message.alerts[at].labels.insert(name.to_owned(), value.to_owned());
+        let mut notification = samples::many();
+        let label = |notification: &mut Notification, at: usize, name: &str, value: &str| {
+            notification.message.alerts[at].labels.insert(name.to_owned(), value.to_owned());
         };
-        label(&mut parcel, 3, "severity", "critical");
-        let view = View::of(&parcel, 5);
+        label(&mut notification, 3, "severity", "critical");
+        let view = View::of(&notification, 5);
         assert_eq!((view.tone, view.severity.as_str()), (Tone::Critical, "critical"));
         assert_eq!((view.alerts.len(), view.more, view.single), (5, 29, false));
-        parcel.message.common_labels.clear();
+        notification.message.common_labels.clear();
         for (at, name) in ["D", "B", "C", "A"].into_iter().enumerate() {
-            label(&mut parcel, at, "alertname", name);
+            label(&mut notification, at, "alertname", name);
         }
-        parcel.message.alerts.truncate(4);
-        assert_eq!(View::of(&parcel, 5).headline, "4 alerts: A, B, C and 1 more");
-        assert_eq!(View::of(&parcel, 5).account, "");
+        notification.message.alerts.truncate(4);
+        assert_eq!(View::of(&notification, 5).headline, "4 alerts: A, B, C and 1 more");
+        assert_eq!(View::of(&notification, 5).account, "");
     }
 
     #[test]
@@ -450,46 +452,46 @@ mod tests {
         assert_eq!(figure, Some("No data after"));
 
         // One of several is enough to take the green away.
-        let mut parcel = samples::mixed();
-        parcel.message.status = Status::Resolved;
-        for alert in &mut parcel.message.alerts {
+        let mut notification = samples::mixed();
+        notification.message.status = Status::Resolved;
+        for alert in &mut notification.message.alerts {
             alert.status = Status::Resolved;
         }
-        let view = View::of(&parcel, 9);
+        let view = View::of(&notification, 9);
         assert_eq!((view.status, view.tone), ("NO DATA", Tone::Expired));
         assert!(view.subject.starts_with("[NO DATA:5] "), "{}", view.subject);
         assert_eq!(view.notes.len(), 2, "{:?}", view.notes);
-        parcel.message.alerts.retain(|alert| !alert.no_data);
-        assert_eq!(View::of(&parcel, 9).status, "EXPIRED");
-        parcel.message.alerts.retain(|alert| !alert.expired);
+        notification.message.alerts.retain(|alert| !alert.no_data);
+        assert_eq!(View::of(&notification, 9).status, "EXPIRED");
+        notification.message.alerts.retain(|alert| !alert.expired);
         assert_eq!(
-            (View::of(&parcel, 9).status, View::of(&parcel, 9).tone),
+            (View::of(&notification, 9).status, View::of(&notification, 9).tone),
             ("RESOLVED", Tone::Resolved)
         );
     }
 
     #[test]
     fn an_end_without_a_time_ended_when_it_was_queued() {
-        let mut parcel = samples::no_data();
-        parcel.message.alerts[0].ends_at = None;
-        let view = View::of(&parcel, 1);
+        let mut notification = samples::no_data();
+        notification.message.alerts[0].ends_at = None;
+        let view = View::of(&notification, 1);
         assert!(view.alerts[0].when.value.ends_with("to 2026-08-20 21:22:19 UTC"), "{view:?}");
-        parcel.message.alerts[0].ends_at = Some(samples::at("2020-01-01T00:00:00Z"));
+        notification.message.alerts[0].ends_at = Some(samples::at("2020-01-01T00:00:00Z"));
         assert_eq!(
-            ended_at(&parcel.message.alerts[0], &parcel.message),
-            parcel.message.alerts[0].starts_at
+            ended_at(&notification.message.alerts[0], &notification.message),
+            notification.message.alerts[0].starts_at
         );
     }
 
     #[test]
     fn several_alerts_are_counted_and_share_what_they_have_in_common() {
-        let mut parcel = samples::mixed();
+        let mut notification = samples::mixed();
         assert_eq!(
-            View::of(&parcel, 9).subject,
+            View::of(&notification, 9).subject,
             "[FIRING:2] CallCostHigh, LowBalance, SpendLimitReached · 3 over"
         );
-        parcel.message.truncated_alerts = 7;
-        let view = View::of(&parcel, 3);
+        notification.message.truncated_alerts = 7;
+        let view = View::of(&notification, 3);
         assert!(view.subject.starts_with("[FIRING:2+] "), "{}", view.subject);
         assert_eq!(
             (view.more, view.headline.starts_with("12 alerts, 3 of them over: ")),
@@ -497,12 +499,12 @@ mod tests {
         );
         assert_eq!(view.alerts[0].severity, "critical", "they differ in it");
 
-        let mut parcel = samples::many();
-        parcel.message.common_labels.insert("team".to_owned(), "voice".to_owned());
-        for alert in &mut parcel.message.alerts {
+        let mut notification = samples::many();
+        notification.message.common_labels.insert("team".to_owned(), "voice".to_owned());
+        for alert in &mut notification.message.alerts {
             alert.labels.insert("team".to_owned(), "voice".to_owned());
         }
-        let view = View::of(&parcel, 2);
+        let view = View::of(&notification, 2);
         assert_eq!(view.shared, [Fact::new("Team", "voice").expect("fact")]);
         let alert = &view.alerts[0];
         assert_eq!(alert.severity, "");
@@ -512,13 +514,13 @@ mod tests {
 
     #[test]
     fn a_runbook_is_a_link_or_advice() {
-        let mut parcel = samples::bare();
+        let mut notification = samples::bare();
         for (text, advice, links) in
             [("https://wiki.example.com/x", "", 1), ("call Ann", "call Ann", 0), (" ", "", 0)]
         {
-            let annotations = &mut parcel.message.alerts[0].annotations;
+            let annotations = &mut notification.message.alerts[0].annotations;
             annotations.insert("runbook".to_owned(), text.to_owned());
-            let view = View::of(&parcel, 1);
+            let view = View::of(&notification, 1);
             assert_eq!(
                 (view.alerts[0].advice.as_str(), view.alerts[0].links.len()),
                 (advice, links)
@@ -528,41 +530,41 @@ mod tests {
 
     #[test]
     fn what_changed_last_is_shown_however_many_alerts_there_are() {
-        let mut parcel = samples::many();
-        let alerts = &mut parcel.message.alerts;
+        let mut notification = samples::many();
+        let alerts = &mut notification.message.alerts;
         alerts[32].starts_at = samples::at("2026-08-20T19:20:00Z");
         let (newest, over) = (alert_headline(&alerts[32]), alert_headline(&alerts[33]));
-        let headlines = |parcel: &Parcel, shown: usize| -> Vec<String> {
-            View::of(parcel, shown).alerts.into_iter().map(|alert| alert.headline).collect()
+        let headlines = |notification: &Notification, shown: usize| -> Vec<String> {
+            View::of(notification, shown).alerts.into_iter().map(|alert| alert.headline).collect()
         };
-        let shown = headlines(&parcel, 4);
+        let shown = headlines(&notification, 4);
         assert_eq!(shown[0], newest);
         assert!(shown[1].starts_with("One call cost 1.50"), "else the order stays: {shown:?}");
         assert_eq!((shown.len(), &shown[3]), (4, &over));
-        assert_eq!(View::of(&parcel, 4).more, 30);
-        assert_eq!(headlines(&parcel, 1), [newest]);
-        assert_eq!(headlines(&parcel, 0).len(), 0);
+        assert_eq!(View::of(&notification, 4).more, 30);
+        assert_eq!(headlines(&notification, 1), [newest]);
+        assert_eq!(headlines(&notification, 0).len(), 0);
 
         // Many ends leave half of the places, the last end first; few firing ones leave all the others.
-        let alerts = &mut parcel.message.alerts;
+        let alerts = &mut notification.message.alerts;
         for alert in alerts.iter_mut().skip(10) {
             alert.status = Status::Resolved;
         }
         alerts[20].ends_at = Some(samples::at("2026-08-22T00:00:00Z"));
         let last = alert_headline(&alerts[20]);
-        assert_eq!(headlines(&parcel, 10)[5], last);
-        parcel.message.alerts.drain(..9);
-        assert_eq!(headlines(&parcel, 10)[1], last);
+        assert_eq!(headlines(&notification, 10)[5], last);
+        notification.message.alerts.drain(..9);
+        assert_eq!(headlines(&notification, 10)[1], last);
     }
 
     #[test]
     fn advice_and_runbook_that_all_share_are_told_once_while_some_fire() {
-        let parcel = samples::advised();
-        let view = View::of(&parcel, 9);
+        let notification = samples::advised();
+        let view = View::of(&notification, 9);
         assert_eq!(view.advice, "Raise the daily limit in Mission Control, Messaging, Profiles.");
         let links: Vec<_> = view.links.iter().map(|link| link.label).collect();
         assert_eq!(links, ["All alerts", "Runbook"]);
-        let mut over = parcel.clone();
+        let mut over = notification.clone();
         over.message.status = Status::Resolved;
         assert_eq!(View::of(&over, 9).advice, "");
         assert_eq!(View::of(&samples::mixed(), 9).advice, "", "they do not share it");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::view::ended_at;
-use super::{NotifyError, Outcome, Parcel, Sent, http, plain};
+use super::{Notification, NotifyError, Outcome, Sent, http, plain};
 use crate::alerts::{Message, MessageAlert, Status};
 use crate::secret::Secret;
 use crate::template::{self, TemplateError, Templates};
@@ -77,14 +77,18 @@ impl Poster {
         })
     }
 
-    pub(super) async fn send(&self, parcel: &Parcel) -> Sent {
-        let rendered = fill(self.body.as_ref(), self.settings.max_alerts, parcel);
+    pub(super) async fn send(&self, notification: &Notification) -> Sent {
+        let rendered = fill(self.body.as_ref(), self.settings.max_alerts, notification);
         let template_failed = rendered.template_failed;
-        let outcome = self.post(parcel, rendered).await.unwrap_or_else(|failure| failure);
+        let outcome = self.post(notification, rendered).await.unwrap_or_else(|failure| failure);
         Sent { outcome, template_failed }
     }
 
-    async fn post(&self, parcel: &Parcel, rendered: Rendered) -> Result<Outcome, Outcome> {
+    async fn post(
+        &self,
+        notification: &Notification,
+        rendered: Rendered,
+    ) -> Result<Outcome, Outcome> {
         let url = http::read_url(&self.settings.url)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
@@ -94,12 +98,12 @@ impl Poster {
             // The type of the plain text that stands in for a template is not the user's to say.
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
         }
-        let key = http::header_value(&parcel.key)?;
+        let key = http::header_value(&notification.key)?;
         headers.insert("idempotency-key", key.clone());
         if let Some(secret) = &self.settings.secret {
             let secret = http::read_secret(secret, "the signing secret")?;
-            let seconds = parcel.now.as_second();
-            let signature = sign(&secret, &parcel.key, seconds, rendered.body.as_bytes())
+            let seconds = notification.now.as_second();
+            let signature = sign(&secret, &notification.key, seconds, rendered.body.as_bytes())
                 .ok_or_else(|| http::no_credentials("the signing secret is not valid base64"))?;
             headers.insert("webhook-id", key);
             headers.insert("webhook-timestamp", HeaderValue::from(seconds));
@@ -107,7 +111,7 @@ impl Poster {
             secrets.push(secret.expose_secret().to_owned());
         }
         let body = rendered.body.clone().into_bytes();
-        let answer = http::post(&self.client, url, headers, body, parcel.now).await?;
+        let answer = http::post(&self.client, url, headers, body, notification.now).await?;
         let said = http::quote(&answer.body, &rendered.body, &secrets);
         Ok(http::classify(&answer, &said))
     }
@@ -121,19 +125,19 @@ fn compile(source: Option<&str>) -> Result<Option<Templates>, TemplateError> {
 }
 
 /// Renders what would be posted. Pure; an error is one of the template's syntax.
-pub fn render(settings: &Settings, parcel: &Parcel) -> Result<Rendered, TemplateError> {
-    Ok(fill(compile(settings.body.as_deref())?.as_ref(), settings.max_alerts, parcel))
+pub fn render(settings: &Settings, notification: &Notification) -> Result<Rendered, TemplateError> {
+    Ok(fill(compile(settings.body.as_deref())?.as_ref(), settings.max_alerts, notification))
 }
 
 /// Renders a body template and says what is wrong with it, syntax or use: for checks at load. Pure.
-pub fn render_body(source: &str, parcel: &Parcel) -> Result<String, TemplateError> {
+pub fn render_body(source: &str, notification: &Notification) -> Result<String, TemplateError> {
     let mut templates = Templates::new();
     templates.add(BODY, source)?;
-    templates.render(BODY, &template::value(&alertmanager(&parcel.message, usize::MAX, true)))
+    templates.render(BODY, &template::value(&alertmanager(&notification.message, usize::MAX, true)))
 }
 
-fn fill(body: Option<&Templates>, max_alerts: usize, parcel: &Parcel) -> Rendered {
-    let message = &parcel.message;
+fn fill(body: Option<&Templates>, max_alerts: usize, notification: &Notification) -> Rendered {
+    let message = &notification.message;
     let json = alertmanager(message, max_alerts, body.is_some());
     let Some(templates) = body else {
         return Rendered { body: json.to_string(), content_type: JSON, template_failed: false };
@@ -146,7 +150,11 @@ fn fill(body: Option<&Templates>, max_alerts: usize, parcel: &Parcel) -> Rendere
         }
         Err(error) => {
             tracing::warn!(%error, receiver = message.receiver, "webhook body template failed");
-            Rendered { body: plain::render(parcel), content_type: TEXT, template_failed: true }
+            Rendered {
+                body: plain::render(notification),
+                content_type: TEXT,
+                template_failed: true,
+            }
         }
     }
 }
@@ -289,9 +297,9 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_counted() {
-        let mut parcel = samples::many();
-        parcel.message.truncated_alerts = 5;
-        let json = alertmanager(&parcel.message, 2, false);
+        let mut notification = samples::many();
+        notification.message.truncated_alerts = 5;
+        let json = alertmanager(&notification.message, 2, false);
         assert_eq!(json["alerts"].as_array().map(Vec::len), Some(2));
         assert_eq!(json["truncatedAlerts"], 37);
     }

@@ -7,8 +7,8 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json};
 
 use super::Labels;
+use crate::diagnostic::{At, Diagnostic};
 use crate::event::Event;
-use crate::problem::{At, Problem};
 use crate::template::{self, TemplateError, Templates};
 
 /// What a template may call.
@@ -96,16 +96,16 @@ impl Annotations {
         key: &str,
         source: &At<String>,
         trial: &Trial,
-    ) -> Vec<Problem> {
+    ) -> Vec<Diagnostic> {
         if let Err(error) = self.templates.add(name, &source.value) {
             return vec![problem(key, source, &error)];
         }
         let unknown = unknown_names(&self.templates.variables(name), trial);
-        let mut problems: Vec<Problem> = unknown
+        let mut problems: Vec<Diagnostic> = unknown
             .into_iter()
             .map(|(name, message)| {
                 let (line, column) = find(&source.value, &name);
-                Problem::error(source.inside(line, column), key, message)
+                Diagnostic::error(source.inside(line, column), key, message)
             })
             .collect();
         if problems.is_empty() {
@@ -124,14 +124,14 @@ impl Annotations {
         key: &str,
         source: &At<String>,
         trial: &Trial,
-    ) -> Option<Problem> {
+    ) -> Option<Diagnostic> {
         let mut last = None;
         for sample in &trial.samples {
             last = Some(self.templates.render(name, sample).err()?);
         }
         let problem = problem(key, source, &last?);
         let hint = "no sample event has it; where it may be missing write `| default('…')`";
-        Some(Problem { severity: crate::problem::Severity::Warning, ..problem }.hint(hint))
+        Some(Diagnostic { severity: crate::diagnostic::Severity::Warning, ..problem }.hint(hint))
     }
 
     /// Renders annotations, given with the names of their templates; says also which could not be rendered.
@@ -216,7 +216,7 @@ fn unknown_names(names: &BTreeSet<String>, trial: &Trial) -> Vec<(String, String
 }
 
 /// An error that does not come from a field that some event lacks: an unknown filter, a runaway loop.
-fn never_renders(key: &str, source: &At<String>, trial: &Trial) -> Option<Problem> {
+fn never_renders(key: &str, source: &At<String>, trial: &Trial) -> Option<Diagnostic> {
     let mut lenient = Templates::lenient();
     if let Err(error) = lenient.add(DRAFT, &source.value) {
         return Some(problem(key, source, &error));
@@ -235,8 +235,8 @@ fn never_renders(key: &str, source: &At<String>, trial: &Trial) -> Option<Proble
     last.map(|error| problem(key, source, &error))
 }
 
-fn problem(key: &str, source: &At<String>, error: &TemplateError) -> Problem {
-    Problem::error(source.inside(error.line.unwrap_or(1), 1), key, error.message.clone())
+fn problem(key: &str, source: &At<String>, error: &TemplateError) -> Diagnostic {
+    Diagnostic::error(source.inside(error.line.unwrap_or(1), 1), key, error.message.clone())
 }
 
 /// Line and column in characters, both from 1, of the first place where `name` stands.

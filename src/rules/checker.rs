@@ -10,7 +10,7 @@ use super::operators::binary;
 use super::program::{Node, Op, OwnField};
 use super::suggest::did_you_mean;
 use super::types::{self, Type};
-use crate::problem::{At, Problem};
+use crate::diagnostic::{At, Diagnostic};
 
 /// Longest way from an expression's root to a leaf, in parts: what runs it recurses as deep.
 const DEPTH_MAX: usize = 120;
@@ -36,9 +36,9 @@ impl Flaw {
     }
 
     /// The problem at its place in a file; without a key.
-    pub(super) fn problem(self, source: &At<String>) -> Problem {
+    pub(super) fn problem(self, source: &At<String>) -> Diagnostic {
         let (line, column) = place(&source.value, self.at);
-        let problem = Problem::error(source.inside(line, column), "", self.message);
+        let problem = Diagnostic::error(source.inside(line, column), "", self.message);
         match self.hint {
             Some(hint) => problem.hint(hint),
             None => problem,

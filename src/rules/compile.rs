@@ -18,8 +18,8 @@ use super::trial::samples;
 use super::{
     AccountLabels, Expression, KindSpec, MetricSpec, ResolveSpec, RuleSet, RuleSpec, Want,
 };
+use crate::diagnostic::{At, Diagnostic, Position, Severity};
 use crate::event::{self, Event};
-use crate::problem::{At, Position, Problem, Severity};
 
 /// Problems after which kinds are no longer compared for likeness, which takes long for thousands of them.
 const SUGGESTIONS_MAX: usize = 100;
@@ -33,10 +33,10 @@ impl RuleSet {
         specs: Vec<RuleSpec>,
         metrics: Vec<MetricSpec>,
         accounts: &[AccountLabels],
-    ) -> (Self, Vec<Problem>) {
+    ) -> (Self, Vec<Diagnostic>) {
         let compile = || Compiler::new(accounts).all(specs, metrics, accounts);
         on_large_stack(compile).unwrap_or_else(|error| {
-            let problem = Problem {
+            let problem = Diagnostic {
                 severity: Severity::Error,
                 position: None,
                 key: String::new(),
@@ -50,7 +50,7 @@ impl RuleSet {
 
 /// What compiles all rules and metrics of a configuration.
 pub(super) struct Compiler {
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<Diagnostic>,
     /// Rules often say the same; parsing is by far the most of the work.
     programs: HashMap<(String, Scope, Want), Result<Arc<Program>, Flaw>>,
     pub(super) annotations: Annotations,
@@ -80,7 +80,7 @@ impl Compiler {
         specs: Vec<RuleSpec>,
         metrics: Vec<MetricSpec>,
         accounts: &[AccountLabels],
-    ) -> (RuleSet, Vec<Problem>) {
+    ) -> (RuleSet, Vec<Diagnostic>) {
         let mut rules = Vec::with_capacity(specs.len());
         let mut patterns = Vec::with_capacity(specs.len());
         let mut seen = HashMap::<String, Position>::new();
@@ -115,7 +115,7 @@ impl Compiler {
     }
 
     pub(super) fn error(&mut self, at: &Position, key: &str, message: impl Into<String>) {
-        self.problems.push(Problem::error(at.clone(), key, message));
+        self.problems.push(Diagnostic::error(at.clone(), key, message));
     }
 
     fn resolve_kinds(&mut self, spec: &RuleSpec, name: &str) -> Vec<String> {
@@ -140,7 +140,7 @@ impl Compiler {
             let known = event::known_kinds();
             if !known.iter().any(|kind| glob.matches(kind)) {
                 let message = format!("no known kind of event is `{}`", pattern.value);
-                let problem = Problem::warning(pattern.position.clone(), key, message);
+                let problem = Diagnostic::warning(pattern.position.clone(), key, message);
                 let worth_it =
                     !pattern.value.contains('*') && self.problems.len() < SUGGESTIONS_MAX;
                 let near = || did_you_mean(&pattern.value, known.iter().copied());
@@ -226,7 +226,7 @@ impl Compiler {
         match Expression::from_program(source, program) {
             Ok(expression) => Some(expression),
             Err(problem) => {
-                self.problems.push(Problem { key: key.to_owned(), ..problem });
+                self.problems.push(Diagnostic { key: key.to_owned(), ..problem });
                 None
             }
         }

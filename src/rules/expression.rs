@@ -22,7 +22,7 @@ use super::scan;
 use super::types::Type;
 use super::values::{Kind, Value};
 use super::{Failure, FailureReason};
-use crate::problem::{At, Position, Problem};
+use crate::diagnostic::{At, Diagnostic, Position};
 
 /// Stack of the thread that parses, in bytes. What [`scan`] lets pass took less than a quarter of it in a build
 /// without optimisation; only what is touched costs memory.
@@ -52,7 +52,7 @@ pub enum Want {
 
 impl Expression {
     /// Compiles and checks an expression; the problem has the place and no key.
-    pub fn compile(source: &At<String>, scope: Scope, want: Want) -> Result<Self, Problem> {
+    pub fn compile(source: &At<String>, scope: Scope, want: Want) -> Result<Self, Diagnostic> {
         let program = on_large_stack(|| Program::new(&source.value, scope, want))
             .unwrap_or_else(|error| Err(Flaw::new(0, format!("cannot start a thread: {error}"))));
         Self::from_program(source, program.map(Arc::new))
@@ -62,7 +62,7 @@ impl Expression {
     pub(super) fn from_program(
         source: &At<String>,
         program: Result<Arc<Program>, Flaw>,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, Diagnostic> {
         match program {
             Ok(program) => Ok(Self { program, origin: source.position.clone() }),
             Err(flaw) => Err(flaw.problem(source)),
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
     use crate::event::Event;
 
-    fn compile(source: &str, want: Want) -> Result<Expression, Problem> {
+    fn compile(source: &str, want: Want) -> Result<Expression, Diagnostic> {
         let at = At::new(source.to_owned(), Position::new("rules.yaml", 10, 20));
         Expression::compile(&at, Scope::EVENT, want)
     }

@@ -263,7 +263,7 @@ mod tests {
                 (Some("0.0106"), usd, 1, ["0.0106", "0.0106", "USD"]),
                 (Some("0.01060"), usd, 2, ["0", "0.01060", "USD"]),
             ],
-            // Corrections, both ways.
+            // Corrections, both transports.
             &[
                 (Some("1.00"), usd, 1, ["1.00", "1.00", "USD"]),
                 (Some("0.40"), usd, 2, ["-0.60", "0.40", "USD"]),

@@ -12,8 +12,8 @@ use super::{
     CallContext, Expression, Failure, FailureReason, Inputs, Labels, Measurement, MetricKind,
     MetricSpec, Want, names,
 };
+use crate::diagnostic::{Diagnostic, Position};
 use crate::event::Event;
-use crate::problem::{Position, Problem};
 
 /// One of the user's own metrics, ready to measure.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Compiler {
         match spec.kind {
             MetricKind::Counter if !spec.name.value.ends_with("_total") => {
                 let message = "the name of a counter ends in _total";
-                self.problems.push(Problem::warning(at.clone(), key, message));
+                self.problems.push(Diagnostic::warning(at.clone(), key, message));
             }
             MetricKind::Gauge | MetricKind::Histogram if spec.value.is_none() => {
                 let message = format!("a {} has to have a value", spec.kind.as_str());

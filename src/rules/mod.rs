@@ -52,7 +52,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use crate::problem::At;
+use crate::diagnostic::At;
 
 pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country};
 pub use checker::Scope;

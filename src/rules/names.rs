@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::expression::LABEL_BYTES_MAX;
 use super::{MetricSpec, RuleSpec};
-use crate::problem::{At, Position, Problem};
+use crate::diagnostic::{At, Diagnostic, Position};
 
 /// Most `by` labels, fixed labels or annotations of one rule, each.
 pub(super) const ENTRIES_MAX: usize = 32;
@@ -39,14 +39,14 @@ fn is_name(name: &str) -> bool {
 }
 
 /// What is wrong with the names of the rule called `rule`, its labels and annotations, and with fixed label values.
-pub(super) fn check_rule(rule: &str, spec: &RuleSpec) -> Vec<Problem> {
+pub(super) fn check_rule(rule: &str, spec: &RuleSpec) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     for part in [&spec.group, &spec.alert.value] {
         if !is_name(part) {
             let message = format!(
                 "a group or alert name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
             );
-            problems.push(Problem::error(spec.alert.position.clone(), rule, message));
+            problems.push(Diagnostic::error(spec.alert.position.clone(), rule, message));
         }
     }
     let sections = [("by", &*spec.by), ("labels", &*spec.labels)];
@@ -55,7 +55,7 @@ pub(super) fn check_rule(rule: &str, spec: &RuleSpec) -> Vec<Problem> {
         if text.value.len() > LABEL_BYTES_MAX {
             let key = format!("{rule}.labels.{}", label.value);
             let message = format!("a label value longer than {LABEL_BYTES_MAX} bytes");
-            problems.push(Problem::error(text.position.clone(), key, message));
+            problems.push(Diagnostic::error(text.position.clone(), key, message));
         }
     }
     let mut annotations = BTreeSet::new();
@@ -68,7 +68,7 @@ pub(super) fn check_rule(rule: &str, spec: &RuleSpec) -> Vec<Problem> {
             continue;
         };
         let key = format!("{rule}.annotations.{}", annotation.value);
-        problems.push(Problem::error(annotation.position.clone(), key, message));
+        problems.push(Diagnostic::error(annotation.position.clone(), key, message));
     }
     let sections =
         [("by", &*spec.by), ("labels", &*spec.labels), ("annotations", &*spec.annotations)];
@@ -77,9 +77,9 @@ pub(super) fn check_rule(rule: &str, spec: &RuleSpec) -> Vec<Problem> {
 }
 
 /// What is wrong with the names of a metric and its labels; `key` is its path.
-pub(super) fn check_metric(key: &str, spec: &MetricSpec, by_currency: bool) -> Vec<Problem> {
+pub(super) fn check_metric(key: &str, spec: &MetricSpec, by_currency: bool) -> Vec<Diagnostic> {
     let name = &spec.name;
-    let error = |message: String| Problem::error(name.position.clone(), key, message);
+    let error = |message: String| Diagnostic::error(name.position.clone(), key, message);
     let mut problems = Vec::new();
     if !is_word(&name.value, |byte| matches!(byte, b'_' | b':')) {
         problems.push(error(METRIC_NAME.to_owned()));
@@ -98,7 +98,7 @@ pub(super) fn check_metric(key: &str, spec: &MetricSpec, by_currency: bool) -> V
     problems
 }
 
-fn check_labels(of: &str, sections: &[(&str, &[Pair])], reserved: &[&str]) -> Vec<Problem> {
+fn check_labels(of: &str, sections: &[(&str, &[Pair])], reserved: &[&str]) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let mut seen = BTreeMap::<&str, &str>::new();
     for (section, entries) in sections {
@@ -113,22 +113,28 @@ fn check_labels(of: &str, sections: &[(&str, &[Pair])], reserved: &[&str]) -> Ve
                 continue;
             };
             let key = format!("{of}.{section}.{}", label.value);
-            problems.push(Problem::error(label.position.clone(), key, message));
+            problems.push(Diagnostic::error(label.position.clone(), key, message));
         }
     }
     problems
 }
 
-fn check_counts(of: &str, sections: &[(&str, &[Pair])]) -> Vec<Problem> {
+fn check_counts(of: &str, sections: &[(&str, &[Pair])]) -> Vec<Diagnostic> {
     let beyond = |(section, entries): &(&str, &[Pair])| {
         let (name, _) = entries.get(ENTRIES_MAX)?;
         let message = format!("more than {ENTRIES_MAX} entries");
-        Some(Problem::error(name.position.clone(), format!("{of}.{section}"), message))
+        Some(Diagnostic::error(name.position.clone(), format!("{of}.{section}"), message))
     };
     sections.iter().filter_map(beyond).collect()
 }
 
 /// The problem of a name that is given twice.
-pub(super) fn twice(what: &str, name: &str, at: &Position, key: &str, first: &Position) -> Problem {
-    Problem::error(at.clone(), key, format!("{what} `{name}` is already defined at {first}"))
+pub(super) fn twice(
+    what: &str,
+    name: &str,
+    at: &Position,
+    key: &str,
+    first: &Position,
+) -> Diagnostic {
+    Diagnostic::error(at.clone(), key, format!("{what} `{name}` is already defined at {first}"))
 }

@@ -153,8 +153,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::diagnostic::{At, Position};
     use crate::event::Event;
-    use crate::problem::{At, Position};
     use crate::rules::{Expression, Scope, Want};
 
     fn event() -> Event {

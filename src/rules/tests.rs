@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::event::{self, Event, Incoming, PayloadPolicy};
-use crate::problem::{Position, Problem, Severity};
 
 pub(super) type Pairs<'s> = &'s [(&'s str, &'s str)];
 
@@ -68,7 +68,7 @@ pub(super) fn accounts() -> [AccountLabels; 1] {
     [AccountLabels { name: "main".to_owned(), labels }]
 }
 
-fn compile(drafts: &[Draft<'_>]) -> (RuleSet, Vec<Problem>) {
+fn compile(drafts: &[Draft<'_>]) -> (RuleSet, Vec<Diagnostic>) {
     RuleSet::compile(drafts.iter().map(|draft| spec(*draft)).collect(), Vec::new(), &accounts())
 }
 

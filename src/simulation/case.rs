@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::alerts::Matcher;
+use crate::diagnostic::{At, Position};
 use crate::event::{Event, Source};
-use crate::problem::{At, Position};
 use crate::rules::Labels;
 
 /// One case; it begins with nothing.

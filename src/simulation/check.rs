@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::case::{Expect, NoticeSpec, QuietSpec};
 use super::run::{Mismatch, Stage};
 use super::world::{Notice, Quiet, World};
-use crate::notify::{Parcel, Wording};
+use crate::notify::{MessageTemplates, Notification};
 use crate::rules::Labels;
 
 /// Lines of a text that is not as expected are shown up to here.
@@ -21,7 +21,7 @@ pub(super) fn look(stage: &Stage, world: &mut World<'_>, expect: &Expect) -> Vec
     }
     if let Some(expected) = &expect.notified {
         let got: Vec<Told<'_>> =
-            happened.notices.iter().map(|notice| Told::of(notice, &stage.wording)).collect();
+            happened.notices.iter().map(|notice| Told::of(notice, &stage.templates)).collect();
         mismatches.extend(notices(expected, &got));
     }
     if let Some(expected) = &expect.suppressed {
@@ -181,20 +181,20 @@ fn describe(expected: &NoticeSpec) -> String {
 /// A notice with its texts, which are rendered when somebody looks at them.
 struct Told<'n> {
     notice: &'n Notice,
-    wording: &'n Wording,
+    templates: &'n MessageTemplates,
     texts: OnceCell<(String, String)>,
 }
 
 impl<'n> Told<'n> {
-    fn of(notice: &'n Notice, wording: &'n Wording) -> Self {
-        Self { notice, wording, texts: OnceCell::new() }
+    fn of(notice: &'n Notice, templates: &'n MessageTemplates) -> Self {
+        Self { notice, templates, texts: OnceCell::new() }
     }
 
     /// Subject and plain text of a mail.
     fn texts(&self) -> &(String, String) {
         self.texts.get_or_init(|| {
             let Notice { at, message, id, .. } = self.notice;
-            let parcel = Parcel {
+            let notification = Notification {
                 key: id.clone(),
                 target: String::new(),
                 attempt: 1,
@@ -202,7 +202,7 @@ impl<'n> Told<'n> {
                 message: message.clone(),
             };
             let render = |name: &str| {
-                let rendered = self.wording.render(name, &parcel);
+                let rendered = self.templates.render(name, &notification);
                 rendered.unwrap_or_else(|error| format!("cannot be rendered: {}", error.message))
             };
             (render("mail.subject"), render("mail.txt"))

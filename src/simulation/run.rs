@@ -10,10 +10,10 @@ use super::check;
 use super::world::World;
 use crate::alerts::{Silence, SilenceDraft};
 use crate::clock;
+use crate::diagnostic::{Diagnostic, Position};
 use crate::engine::Policy;
 use crate::event::{self, Event, Incoming, PayloadPolicy};
-use crate::notify::Wording;
-use crate::problem::{Position, Problem};
+use crate::notify::MessageTemplates;
 
 /// The account that is meant where there are several and a case names none.
 const DEFAULT_ACCOUNT: &str = "default";
@@ -28,7 +28,7 @@ pub struct Stage {
     /// How much of a payload is kept.
     pub payload: PayloadPolicy,
     /// The texts of messages.
-    pub wording: Wording,
+    pub templates: MessageTemplates,
 }
 
 /// An account, as far as events must know it.
@@ -63,7 +63,7 @@ pub struct Mismatch {
 }
 
 impl Stage {
-    fn account(&self, spec: &EventSpec) -> Result<&Account, Problem> {
+    fn account(&self, spec: &EventSpec) -> Result<&Account, Diagnostic> {
         let wanted = spec.account.as_ref();
         if wanted.is_none() && self.accounts.len() == 1 {
             return self.accounts.first().ok_or_else(|| no_account(&spec.place, DEFAULT_ACCOUNT));
@@ -75,15 +75,15 @@ impl Stage {
     }
 
     /// What a case asks for that is not there.
-    pub fn check(&self, case: &Case) -> Vec<Problem> {
+    pub fn check(&self, case: &Case) -> Vec<Diagnostic> {
         let events = case.steps.iter().filter_map(|step| step.event.as_ref());
         events.filter_map(|event| self.account(event).err()).collect()
     }
 }
 
-fn no_account(place: &Position, name: &str) -> Problem {
+fn no_account(place: &Position, name: &str) -> Diagnostic {
     let name: String = name.chars().take(64).collect();
-    Problem::error(place.clone(), "", format!("no account has the name {name:?}"))
+    Diagnostic::error(place.clone(), "", format!("no account has the name {name:?}"))
         .hint("give account, one of the configuration's")
 }
 

@@ -1,5 +1,6 @@
 //! The currency of each account's balance, as last read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +17,15 @@ impl Currencies {
     /// The account's currency, an ISO 4217 code; `None` when no reading has told it.
     pub fn of(&self, account: &str) -> Option<Arc<str>> {
         self.0.load().get(account).cloned()
+    }
+
+    /// In which currency amounts are that name none: the one that is configured for the account, else that of its last
+    /// reading.
+    pub fn or_read<'c>(&self, configured: Option<&'c str>, account: &str) -> Option<Cow<'c, str>> {
+        match configured {
+            Some(currency) => Some(Cow::Borrowed(currency)),
+            None => self.of(account).map(|currency| Cow::Owned(String::from(&*currency))),
+        }
     }
 
     /// Takes what readings say.

@@ -235,21 +235,21 @@ impl Store {
 
     /// Queues the fallback's copies of an open delivery, once; false when there was nothing new to queue: it was rung
     /// before, for this delivery or for another of the same message, or the delivery has ended.
-    pub async fn ring_fallback(
+    pub async fn trigger_fallback(
         &self,
         id: String,
         copies: Vec<NewDelivery>,
     ) -> Result<bool, StoreError> {
-        self.backend().ring_fallback(id, copies).await
+        self.backend().trigger_fallback(id, copies).await
     }
 
     /// Ends open deliveries of integrations that are not among `known` as dead: `receiver removed`. Tells how many.
-    pub async fn bury_strangers(
+    pub async fn dead_letter_orphans(
         &self,
         known: Vec<String>,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        self.backend().bury_strangers(known, now).await
+        self.backend().dead_letter_orphans(known, now).await
     }
 
     /// Deliveries, newest first.

@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::error::{ApiError, items};
+use super::pages::{Page, Pages};
 use super::retry::{Failed, again, pause, should_retry, wait_asked};
 use super::{Endpoint, Settings};
 use crate::clock::{self, Clock};
@@ -53,19 +54,6 @@ impl std::fmt::Debug for Client {
 
 /// Query parameters; names as Telnyx writes them, such as `filter[status][eq]`.
 pub type Query<'a> = &'a [(&'a str, String)];
-
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// `data`.
-    pub items: Vec<Value>,
-    /// Its number, from 1.
-    pub number: u32,
-    /// How many there are, where Telnyx says; else one more than this when it is full. At least this one.
-    pub pages: u32,
-    /// How many items there are on all pages, where Telnyx says.
-    pub results: Option<u64>,
-}
 
 impl Client {
     /// A client for one account; connects to nobody yet.
@@ -118,23 +106,13 @@ impl Client {
         }
     }
 
-    /// One page of a list, from 1. `size` is bound by the endpoint: 250 in general.
-    pub async fn page(
-        &self,
-        endpoint: &Endpoint,
-        query: Query<'_>,
-        number: u32,
-        size: u32,
-    ) -> Result<Page, ApiError> {
-        self.turn(endpoint, query, number, size).await.map(|(page, _told)| page)
+    /// A list, to be read page by page. `size` is bound by the endpoint: 250 items in general.
+    pub fn pages<'a>(&'a self, endpoint: &'a Endpoint, query: Query<'a>, size: u32) -> Pages<'a> {
+        Pages::new(self, endpoint, query, size)
     }
 
     /// All items of a list, `pages_max` pages at most, and whether these are all; `progress` is told of each page as it
     /// comes.
-    ///
-    /// A list that changes while it is read may give an item twice, or not at all. Where Telnyx does not say how many
-    /// pages there are, a full page makes us ask for one more, until one repeats the page before it. An empty page is the
-    /// last, whatever Telnyx says.
     pub async fn list(
         &self,
         endpoint: &Endpoint,
@@ -143,40 +121,16 @@ impl Client {
         pages_max: u32,
         mut progress: impl FnMut(&Page),
     ) -> Result<(Vec<Value>, bool), ApiError> {
-        let mut items: Vec<Value> = Vec::new();
-        let mut number = 1;
-        loop {
-            let (mut page, told) = self.turn(endpoint, query, number, size).await?;
-            // An endpoint without pages answers alike whatever page is asked for.
-            let repeated = number > 1 && !told && items.ends_with(&page.items);
-            if page.items.is_empty() || repeated {
-                return Ok((items, true));
-            }
+        let mut items = Vec::new();
+        let mut pages = self.pages(endpoint, query, size);
+        while let Some(mut page) = pages.next().await? {
             progress(&page);
             items.append(&mut page.items);
-            if number >= page.pages {
-                return Ok((items, true));
-            }
-            if number >= pages_max {
+            if page.number >= pages_max && !pages.is_over() {
                 return Ok((items, false));
             }
-            number += 1;
         }
-    }
-
-    async fn turn(
-        &self,
-        endpoint: &Endpoint,
-        query: Query<'_>,
-        number: u32,
-        size: u32,
-    ) -> Result<(Page, bool), ApiError> {
-        let mut query = query.to_vec();
-        query.push(("page[number]", number.to_string()));
-        query.push(("page[size]", size.to_string()));
-        let answer = self.get(endpoint, &query).await?;
-        page_of(answer, number, size)
-            .ok_or_else(|| unreadable(endpoint, "there is no list under data"))
+        Ok((items, true))
     }
 
     async fn attempt(
@@ -287,20 +241,6 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, ApiError> {
     Ok(bearer)
 }
 
-/// The page that an answer holds, and whether Telnyx says how many there are; `None` when there is no list.
-fn page_of(mut answer: Value, number: u32, size: u32) -> Option<(Page, bool)> {
-    let meta = |key: &str| answer.get("meta").and_then(|meta| meta.get(key)?.as_u64());
-    let (told, results) = (meta("total_pages"), meta("total_results"));
-    let Value::Array(items) = answer.get_mut("data")?.take() else { return None };
-    let full = usize::try_from(size).is_ok_and(|size| items.len() >= size);
-    let pages = match told {
-        Some(pages) => u32::try_from(pages).unwrap_or(u32::MAX).max(number),
-        None if full => number.saturating_add(1),
-        None => number,
-    };
-    Some((Page { items, number, pages, results }, told.is_some()))
-}
-
 /// The endpoint's address. The id is one segment, whatever is in it.
 fn address(
     base: &str,
@@ -332,7 +272,7 @@ fn address(
     Ok(url)
 }
 
-fn unreadable(endpoint: &Endpoint, detail: &str) -> ApiError {
+pub(super) fn unreadable(endpoint: &Endpoint, detail: &str) -> ApiError {
     ApiError::Unreadable { endpoint: endpoint.name, detail: detail.to_owned() }
 }
 
@@ -343,8 +283,6 @@ fn place(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -409,36 +347,6 @@ mod tests {
             let error = key(text).expect_err("no key");
             assert_eq!(error.to_string(), format!("the API key cannot be used: {why}"));
             assert_eq!(error.reason(), "key");
-        }
-    }
-
-    #[test]
-    fn a_page_knows_how_many_there_are_or_guesses_by_its_size() {
-        let page = |answer: Value, number, size| {
-            let (page, told) = page_of(answer, number, size)?;
-            Some((page.items.len(), page.pages, page.results, told))
-        };
-        let meta = json!({"page_number": 1, "total_pages": 3, "total_results": 5});
-        for (answer, number, expected) in [
-            (json!({"data": [1, 2], "meta": meta}), 1, Some((2, 3, Some(5), true))),
-            (json!({"data": [1], "meta": meta}), 7, Some((1, 7, Some(5), true))),
-            (json!({"data": [], "meta": {"total_pages": 0}}), 1, Some((0, 1, None, true))),
-            (
-                json!({"data": [], "meta": {"total_pages": 1_u64 << 40}}),
-                1,
-                Some((0, u32::MAX, None, true)),
-            ),
-            (json!({"data": [1, 2]}), 1, Some((2, 2, None, false))),
-            (json!({"data": [1]}), 2, Some((1, 2, None, false))),
-            (json!({"data": [1], "meta": {"total_pages": "3"}}), 1, Some((1, 1, None, false))),
-            (json!({"data": [1], "meta": []}), 1, Some((1, 1, None, false))),
-            (json!({"data": {}}), 1, None),
-            (json!({"data": null}), 1, None),
-            (json!({}), 1, None),
-            (json!([]), 1, None),
-            (Value::Null, 1, None),
-        ] {
-            assert_eq!(page(answer.clone(), number, 2), expected, "{answer}");
         }
     }
 

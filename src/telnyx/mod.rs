@@ -5,7 +5,7 @@
 //! [`crate::event::Source`].
 //!
 //! - [`client`] speaks the REST API: deadlines, retries, pages, typed errors. [`endpoint`] lists every call that it can
-//!   make; none of them moves money. `retry` says what is tried again.
+//!   make; none of them moves money. `retry` says what is tried again, [`pages`] reads lists.
 //! - `poller` asks for the balance, `balance` reads the answer, [`forecast`] says how long it lasts.
 //! - `backfill` fetches webhooks that were missed.
 //! - [`charges`] reads what was charged in all, for `spend --compare`.
@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod error;
 pub mod forecast;
 pub mod provision;
+pub mod pages;
 mod balance;
 mod poller;
 mod backfill;
@@ -37,6 +38,7 @@ use crate::tasks::Tasks;
 pub use client::Client;
 pub use endpoint::Endpoint;
 pub use error::ApiError;
+pub use pages::{Page, Pages};
 
 /// What is asked of Telnyx for one account.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +72,9 @@ pub struct Deps {
     pub payload: PayloadPolicy,
 }
 
+/// What a worker has: what all share, its account, and the way to Telnyx.
+type Means = (Deps, Arc<Settings>, Client);
+
 /// Starts the workers of one account; they end with `tasks`.
 pub fn start(deps: &Deps, settings: Settings, tasks: &Tasks) {
     let settings = Arc::new(settings);
@@ -85,11 +90,8 @@ pub fn start(deps: &Deps, settings: Settings, tasks: &Tasks) {
             return;
         }
     };
-    let worker = || (deps.clone(), Arc::clone(&settings), client.clone(), tasks.clone());
-    let (deps, settings, client, stop) = worker();
-    tasks.spawn("balance poller", poller::run(deps, settings, client, stop));
-    let (deps, settings, client, stop) = worker();
-    tasks.spawn("back-fill", backfill::run(deps, settings, client, stop));
-    let (deps, settings, client, stop) = worker();
-    tasks.spawn("reconciliation", reconcile::run(deps, settings, client, stop));
+    let of = || (deps.clone(), Arc::clone(&settings), client.clone());
+    tasks.spawn("balance poller", poller::run(of(), tasks.clone()));
+    tasks.spawn("back-fill", backfill::run(of(), tasks.clone()));
+    tasks.spawn("reconciliation", reconcile::run(of(), tasks.clone()));
 }

@@ -178,7 +178,7 @@ impl Scene {
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     }
 
-    /// All that `list` and `show` print, both ways.
+    /// All that `list` and `show` print, both transports.
     fn shown(&self) -> String {
         let mut all = String::new();
         for noun in ["deliveries", "events"] {

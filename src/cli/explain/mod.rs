@@ -289,11 +289,11 @@ async fn state(
 
 /// Asks today's rules.
 fn report(args: &Args, config: Config, case: Case, now: Timestamp) -> Report {
-    let wording = config.wording.clone();
+    let templates = config.templates.clone();
     let policy = policy(config);
     let Case { stored, state, judged, then, dropped, notes } = case;
     let only = args.rule.as_deref();
-    let question = Question { stored: &stored, judged, only, wording: &wording, now };
+    let question = Question { stored: &stored, judged, only, templates: &templates, now };
     let today = (!dropped).then(|| engine::explain(&state, &policy, &question));
     Report {
         event: About::of(&stored.event),

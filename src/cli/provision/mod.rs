@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::api::{self, AccountArg};
 use super::{ConfigArg, Exit, Format, output, runtime};
-use crate::telnyx::client::Page;
+use crate::telnyx::Page;
 use crate::telnyx::provision::{
     self, Address, Applied, Happened, Item, Place, Places, Plan, Wish, WrongId,
 };

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::{Exit, Format, output};
 use crate::config::{self, CaseFile, Config};
+use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::policy::policy;
-use crate::problem::{Position, Problem, Severity};
 use crate::simulation::{self, Account, Case, Failure, Stage};
 
 /// Arguments of `test`.
@@ -42,7 +42,7 @@ struct FileReport {
     /// The file as the user named it.
     file: String,
     /// What is wrong with it, or with what it is run against; then no case was run.
-    problems: Vec<Problem>,
+    problems: Vec<Diagnostic>,
     /// Its cases.
     results: Vec<CaseReport>,
 }
@@ -84,14 +84,14 @@ struct Report<'a> {
     ok: bool,
     passed: usize,
     failed: usize,
-    problems: Vec<&'a Problem>,
+    problems: Vec<&'a Diagnostic>,
     cases: Vec<&'a CaseReport>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let files: Vec<FileReport> = args.files.iter().map(|path| run_file(path, args)).collect();
     let results: Vec<&CaseReport> = files.iter().flat_map(|file| &file.results).collect();
-    let problems: Vec<&Problem> = files.iter().flat_map(|file| &file.problems).collect();
+    let problems: Vec<&Diagnostic> = files.iter().flat_map(|file| &file.problems).collect();
     let passed = results.iter().filter(|result| result.ok).count();
     let failed = results.len() - passed;
     let empty = results.is_empty() && problems.is_empty();
@@ -145,7 +145,7 @@ fn run_file(path: &Path, args: &Args) -> FileReport {
         return wrong(errors.filter(|problem| problem.severity == Severity::Error).collect());
     };
     let stage = stage(config);
-    let problems: Vec<Problem> = cases.iter().flat_map(|case| stage.check(case)).collect();
+    let problems: Vec<Diagnostic> = cases.iter().flat_map(|case| stage.check(case)).collect();
     if !problems.is_empty() {
         return wrong(problems);
     }
@@ -163,7 +163,7 @@ fn stage(config: Config) -> Stage {
     Stage {
         accounts: accounts.collect(),
         payload: config.store.payload,
-        wording: config.wording.clone(),
+        templates: config.templates.clone(),
         policy: policy(config),
     }
 }

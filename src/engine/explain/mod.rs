@@ -20,7 +20,7 @@ use super::state::State;
 use super::step::{Batch, Judged, step};
 use crate::alerts::{self, Alert, Fingerprint};
 use crate::event::Event;
-use crate::notify::Wording;
+use crate::notify::MessageTemplates;
 use crate::rules::{
     self, CallContext, Finding, Labels, Over, Period, Phase, RuleRef, Shape, Traced,
 };
@@ -36,7 +36,7 @@ pub struct Question<'q> {
     /// Only the rules whose names fit this; `*` stands for anything.
     pub only: Option<&'q str>,
     /// The texts of messages.
-    pub wording: &'q Wording,
+    pub templates: &'q MessageTemplates,
     /// The time now.
     pub now: Timestamp,
 }

@@ -64,9 +64,9 @@ fn failed(seq: i64, minute: i64, n: i64) -> StoredEvent {
 }
 
 fn ask(state: &State, policy: &Policy, stored: &StoredEvent, judged: bool) -> Explanation {
-    let wording = Wording::default();
+    let templates = MessageTemplates::default();
     let now = stored.event.received_at;
-    explain(state, policy, &Question { stored, judged, only: None, wording: &wording, now })
+    explain(state, policy, &Question { stored, judged, only: None, templates: &templates, now })
 }
 
 fn outcomes(said: &Explanation) -> Vec<(&str, Outcome)> {
@@ -184,13 +184,13 @@ fn an_event_that_was_judged_is_not_entered_again() {
 
 #[test]
 fn only_the_rules_that_are_asked_for_are_told_of() {
-    let (policy, state, wording) = (policy(), State::default(), Wording::default());
+    let (policy, state, templates) = (policy(), State::default(), MessageTemplates::default());
     let event = failed(1, 0, 7);
     let question = Question {
         stored: &event,
         judged: false,
         only: Some("*/Sum"),
-        wording: &wording,
+        templates: &templates,
         now: at(0),
     };
     let said = explain(&state, &policy, &question);

@@ -10,7 +10,7 @@ use crate::alerts::{Alert, Group, Inhibitor, Message, Notice, Reason, Route, Ste
 use crate::clock;
 use crate::engine::step::Batch;
 use crate::engine::tell::{group_key, message};
-use crate::notify::{self, Integration, Parcel, Receiver};
+use crate::notify::{self, Integration, Notification, Receiver};
 use crate::rules::Labels;
 use crate::store::NewDelivery;
 use crate::template::truncate;
@@ -241,14 +241,14 @@ fn rendered(
     at: Timestamp,
 ) -> NoticeSaid {
     let targets = integration.channel.targets();
-    let parcel = Parcel {
+    let notification = Notification {
         key: NO_KEY.to_owned(),
         target: targets.first().cloned().unwrap_or_default(),
         attempt: 1,
         now: at,
         message: message.clone(),
     };
-    let text = notify::preview(&integration.channel, &parcel, asked.question.wording)
+    let text = notify::preview(&integration.channel, &notification, asked.question.templates)
         .unwrap_or_else(|error| format!("cannot be rendered: {error}"));
     NoticeSaid {
         integration: integration.id.clone(),

@@ -15,7 +15,7 @@ fn what_is_kept_depends_on_the_policy_and_nothing_else_does() {
         );
     }
     let secrets = [
-        "parcel",
+        "notification",
         "neighbour",
         "anyone there",
         "40817",
@@ -36,7 +36,7 @@ fn what_is_kept_depends_on_the_policy_and_nothing_else_does() {
         let kept = read_as(content_type, body, PayloadPolicy::Redacted);
         let payload = kept.payload.to_string();
         let shown = kept.snapshot().to_string();
-        let template = if name.starts_with("whatsapp") { "parcel" } else { "" };
+        let template = if name.starts_with("whatsapp") { "notification" } else { "" };
         for secret in secrets.iter().filter(|secret| **secret != template) {
             assert!(!payload.contains(secret), "{name} keeps {secret}: {payload}");
             assert!(!shown.contains(secret), "{name} shows {secret}");

@@ -21,7 +21,7 @@ fn authority() -> (tempfile::NamedTempFile, tokio_rustls::TlsAcceptor) {
 #[tokio::test]
 async fn a_certificate_is_checked_and_ca_file_adds_an_authority() {
     let (file, acceptor) = authority();
-    let parcel = samples::spend_limit();
+    let notification = samples::spend_limit();
     for (trusted, expected) in [(true, "delivered"), (false, "retry connect")] {
         let ca_file = trusted.then(|| file.path().to_path_buf());
         let (listener, address, _) = listen().await;
@@ -35,7 +35,7 @@ async fn a_certificate_is_checked_and_ca_file_adds_an_authority() {
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("an answer");
             stream.flush().await.expect("an answer");
         };
-        let ((), outcome) = tokio::join!(peer, send(channel, LONG, &parcel));
+        let ((), outcome) = tokio::join!(peer, send(channel, LONG, &notification));
         assert_eq!(told(&outcome), expected, "https: {outcome:?}");
 
         let (listener, _, port) = listen().await;
@@ -48,7 +48,7 @@ async fn a_certificate_is_checked_and_ca_file_adds_an_authority() {
                 serve_smtp(stream, &GOOD).await;
             }
         };
-        let ((), outcome) = tokio::join!(peer, send(channel, LONG, &parcel));
+        let ((), outcome) = tokio::join!(peer, send(channel, LONG, &notification));
         assert_eq!(told(&outcome), expected, "smtp: {outcome:?}");
     }
 }
@@ -64,8 +64,8 @@ fn a_ca_file_without_certificates_is_refused() {
         Channel::Webhook(webhook::Settings { ca_file: ca_file.clone(), ..webhook("x") }),
         Channel::Email(email::Settings { tls, ca_file, ..settings }),
     ] {
-        let error =
-            Notifier::new(&integration(channel, LONG), &Wording::default()).expect_err("refused");
+        let error = Notifier::new(&integration(channel, LONG), &MessageTemplates::default())
+            .expect_err("refused");
         assert!(matches!(error, NotifyError::Client(_)), "{error}");
     }
 }

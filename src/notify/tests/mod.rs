@@ -66,10 +66,10 @@ async fn listen() -> (TcpListener, String, u16) {
     (listener, address.to_string(), address.port())
 }
 
-async fn send(channel: Channel, timeout: Duration, parcel: &Parcel) -> Outcome {
-    let notifier =
-        Notifier::new(&integration(channel, timeout), &Wording::default()).expect("a notifier");
-    notifier.send(parcel).await.outcome
+async fn send(channel: Channel, timeout: Duration, notification: &Notification) -> Outcome {
+    let notifier = Notifier::new(&integration(channel, timeout), &MessageTemplates::default())
+        .expect("a notifier");
+    notifier.send(notification).await.outcome
 }
 
 /// Reads one HTTP request, answers it, and returns what was read.
@@ -174,10 +174,10 @@ async fn http_peers_that_misbehave_cost_no_more_than_the_timeout() {
         ),
     ] {
         let (listener, address, _) = listen().await;
-        let parcel = samples::spend_limit();
+        let notification = samples::spend_limit();
         let (_, outcome) = tokio::join!(
             answer(&listener, reply.as_bytes()),
-            send(slack(&address), timeout, &parcel)
+            send(slack(&address), timeout, &notification)
         );
         assert_eq!(told(&outcome), expected, "{name}: {outcome:?}");
         assert!(!format!("{outcome:?}").contains("planted"), "{outcome:?}");
@@ -187,14 +187,14 @@ async fn http_peers_that_misbehave_cost_no_more_than_the_timeout() {
 #[tokio::test]
 async fn a_hung_http_peer_is_left_in_time() {
     let (listener, address, _) = listen().await;
-    let parcel = samples::spend_limit();
+    let notification = samples::spend_limit();
     let begun = tokio::time::Instant::now();
     let hang = async {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         read_request(&mut stream).await;
         stream
     };
-    let (_stream, outcome) = tokio::join!(hang, send(slack(&address), SHORT, &parcel));
+    let (_stream, outcome) = tokio::join!(hang, send(slack(&address), SHORT, &notification));
     assert_eq!(told(&outcome), "retry timeout");
     assert!(begun.elapsed() < SHORT * 3, "{:?}", begun.elapsed());
 }
@@ -203,9 +203,9 @@ async fn a_hung_http_peer_is_left_in_time() {
 async fn nobody_listens() {
     let (listener, address, port) = listen().await;
     drop(listener);
-    let parcel = samples::spend_limit();
+    let notification = samples::spend_limit();
     for channel in [slack(&address), Channel::Webhook(webhook(&address)), email(port, None)] {
-        let outcome = send(channel, LONG, &parcel).await;
+        let outcome = send(channel, LONG, &notification).await;
         assert_eq!(told(&outcome), "retry connect");
         assert!(!format!("{outcome:?}").contains("planted"), "{outcome:?}");
     }
@@ -214,13 +214,15 @@ async fn nobody_listens() {
 #[tokio::test]
 async fn a_webhook_carries_key_and_signature_and_shows_no_secret() {
     let (listener, address, _) = listen().await;
-    let parcel = samples::spend_limit();
+    let notification = samples::spend_limit();
     let reply = b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 88\r\n\r\n\
         {\"error\": \"planted-bearer planted-token planted-query planted-signing-key\"}             ";
-    let notifier =
-        Notifier::new(&integration(Channel::Webhook(webhook(&address)), LONG), &Wording::default());
+    let notifier = Notifier::new(
+        &integration(Channel::Webhook(webhook(&address)), LONG),
+        &MessageTemplates::default(),
+    );
     let notifier = notifier.expect("a notifier");
-    let (request, sent) = tokio::join!(answer(&listener, reply), notifier.send(&parcel));
+    let (request, sent) = tokio::join!(answer(&listener, reply), notifier.send(&notification));
     let request = request.to_lowercase();
     for expected in [
         "content-type: application/json",
@@ -260,13 +262,13 @@ async fn smtp_peers_that_misbehave_cost_no_more_than_the_timeout() {
         (".", None, SHORT, "retry timeout"),
     ] {
         let (listener, _, port) = listen().await;
-        let parcel = samples::spend_limit();
+        let notification = samples::spend_limit();
         let script = script(command, reply);
         let peer = async {
             let (stream, _) = listener.accept().await.expect("a connection");
             serve_smtp(stream, &script).await
         };
-        let (_, outcome) = tokio::join!(peer, send(email(port, None), timeout, &parcel));
+        let (_, outcome) = tokio::join!(peer, send(email(port, None), timeout, &notification));
         assert_eq!(told(&outcome), expected, "{command} {reply:?}: {outcome:?}");
         if command == "." && reply.is_none() {
             assert!(format!("{outcome:?}").contains("may have been taken"), "{outcome:?}");
@@ -277,9 +279,10 @@ async fn smtp_peers_that_misbehave_cost_no_more_than_the_timeout() {
 #[tokio::test]
 async fn a_connection_is_kept_after_success_and_closed_after_a_hang() {
     let (listener, _, port) = listen().await;
-    let mut parcel = samples::spend_limit();
-    let notifier = Notifier::new(&integration(email(port, None), SHORT), &Wording::default())
-        .expect("a notifier");
+    let mut notification = samples::spend_limit();
+    let notifier =
+        Notifier::new(&integration(email(port, None), SHORT), &MessageTemplates::default())
+            .expect("a notifier");
     let hangs = script(".", None);
     let peer = async {
         let (stream, _) = listener.accept().await.expect("a connection");
@@ -290,10 +293,10 @@ async fn a_connection_is_kept_after_success_and_closed_after_a_hang() {
     let sends = async {
         let mut outcomes = Vec::new();
         for _ in 0..3 {
-            outcomes.push(told(&notifier.send(&parcel).await.outcome));
+            outcomes.push(told(&notifier.send(&notification).await.outcome));
         }
-        parcel.target = "not an address".to_owned();
-        outcomes.push(told(&notifier.send(&parcel).await.outcome));
+        notification.target = "not an address".to_owned();
+        outcomes.push(told(&notifier.send(&notification).await.outcome));
         drop(notifier);
         outcomes
     };
@@ -307,7 +310,7 @@ async fn a_connection_is_kept_after_success_and_closed_after_a_hang() {
 #[tokio::test]
 async fn a_new_password_gets_a_new_connection() {
     let (listener, _, port) = listen().await;
-    let parcel = samples::spend_limit();
+    let notification = samples::spend_limit();
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "old\n").expect("written");
     let auth = email::Auth {
@@ -315,8 +318,9 @@ async fn a_new_password_gets_a_new_connection() {
         username: "bell".to_owned(),
         password: Secret::File(file.path().to_path_buf()),
     };
-    let notifier = Notifier::new(&integration(email(port, Some(auth)), LONG), &Wording::default())
-        .expect("a notifier");
+    let notifier =
+        Notifier::new(&integration(email(port, Some(auth)), LONG), &MessageTemplates::default())
+            .expect("a notifier");
     let refuses = script("AUTH", Some("535 5.7.8 planted\r\n"));
     let peer = async {
         let (stream, _) = listener.accept().await.expect("a connection");
@@ -325,9 +329,9 @@ async fn a_new_password_gets_a_new_connection() {
         (first, serve_smtp(stream, &refuses).await)
     };
     let sends = async {
-        let first = notifier.send(&parcel).await.outcome;
+        let first = notifier.send(&notification).await.outcome;
         std::fs::write(file.path(), "new").expect("written");
-        (first, notifier.send(&parcel).await.outcome)
+        (first, notifier.send(&notification).await.outcome)
     };
     let ((first, second), outcomes) = tokio::join!(peer, sends);
     assert_eq!(
@@ -343,23 +347,24 @@ async fn a_new_password_gets_a_new_connection() {
 #[tokio::test]
 async fn starttls_is_required_unless_waived() {
     let (listener, _, port) = listen().await;
-    let parcel = samples::spend_limit();
+    let notification = samples::spend_limit();
     let Channel::Email(mut settings) = email(port, None) else { unreachable!() };
     settings.tls = email::Tls::StartTls;
     let peer = async {
         let (stream, _) = listener.accept().await.expect("a connection");
         serve_smtp(stream, &GOOD).await
     };
-    let (heard, outcome) = tokio::join!(peer, send(Channel::Email(settings), LONG, &parcel));
+    let (heard, outcome) = tokio::join!(peer, send(Channel::Email(settings), LONG, &notification));
     assert_eq!(told(&outcome), "retry connect");
     assert!(heard.iter().all(|command| !command.starts_with("MAIL")), "{heard:?}");
 }
 
 #[test]
 fn previews_need_no_network() {
-    let parcel = samples::spend_limit();
+    let notification = samples::spend_limit();
     for channel in [slack("x"), email(25, None), Channel::Webhook(webhook("x"))] {
-        let preview = preview(&channel, &parcel, &Wording::default()).expect("renders");
+        let preview =
+            preview(&channel, &notification, &MessageTemplates::default()).expect("renders");
         assert!(preview.contains("Messaging profile reached its spend limit"), "{preview}");
     }
 }

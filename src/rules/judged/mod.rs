@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::problem::{At, Position, Problem};
+use crate::diagnostic::{At, Diagnostic, Position};
 use crate::rules::aggregate;
 use crate::rules::checker::Scope;
 use crate::rules::compile::Compiler;
@@ -49,7 +49,8 @@ impl Compiler {
                     let message = "an absence rule has one series for each account";
                     let key = format!("{name}.by");
                     self.problems.push(
-                        Problem::error(label.position.clone(), key, message).hint("leave out by"),
+                        Diagnostic::error(label.position.clone(), key, message)
+                            .hint("leave out by"),
                     );
                 }
                 let shape = Shape::Absence { absent_for: *absent_for };
@@ -68,7 +69,7 @@ impl Compiler {
             Ok(parsed) => parsed,
             Err(flaw) => {
                 let problem = flaw.problem(value);
-                self.problems.push(Problem { key, ..problem });
+                self.problems.push(Diagnostic { key, ..problem });
                 return None;
             }
         };

@@ -107,7 +107,8 @@ async fn a_fallback_is_rung_once(store: &Store) {
     assert_eq!(due(4).await, no_ids());
     assert_eq!(due(6).await, ["a", "b"]);
     for (expected, id) in [(true, "fa"), (false, "fa2")] {
-        let rung = store.ring_fallback("a".to_owned(), vec![copy(id, "a")]).await.expect("rings");
+        let rung =
+            store.trigger_fallback("a".to_owned(), vec![copy(id, "a")]).await.expect("rings");
         assert_eq!(rung, expected);
     }
     assert_eq!(due(6).await, ["b"]);
@@ -127,7 +128,7 @@ async fn a_fallback_is_rung_once(store: &Store) {
     let copies: Vec<_> =
         all.iter().filter(|d| d.fallback_of.is_some()).map(|d| d.id.as_str()).collect();
     assert_eq!(copies, ["fb", "fa"]);
-    assert!(!store.ring_fallback("b".to_owned(), vec![copy("fb2", "b")]).await.expect("rings"));
+    assert!(!store.trigger_fallback("b".to_owned(), vec![copy("fb2", "b")]).await.expect("rings"));
 
     // Newer messages do not put it off.
     settle(store, "c1", 1, Next::RetryAt(at(1))).await;
@@ -333,8 +334,8 @@ async fn deliveries_of_strangers_are_buried(store: &Store) {
     let known = NewDelivery { integration: "mail".to_owned(), ..queued("m", "m", 0) };
     queue(store, [queued("a", "a", 0), queued("b", "b", 0), known]).await;
     assert_eq!(claim_some(store, 0, 1).await, ["a"]);
-    assert_eq!(store.bury_strangers(vec!["mail".to_owned()], at(1)).await.expect("buries"), 2);
-    assert_eq!(store.bury_strangers(vec!["mail".to_owned()], at(1)).await.expect("buries"), 0);
+    assert_eq!(store.dead_letter_orphans(vec!["mail".to_owned()], at(1)).await.expect("buries"), 2);
+    assert_eq!(store.dead_letter_orphans(vec!["mail".to_owned()], at(1)).await.expect("buries"), 0);
     assert_eq!(states(store).await, "a dead, b dead, m pending");
     let (buried, _) = store.delivery("a").await.expect("reads").expect("is there");
     assert_eq!((buried.reason.as_str(), buried.finished_at), ("receiver removed", Some(at(1))));

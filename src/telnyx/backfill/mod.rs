@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use self::entry::{Context, Missed, Ours};
 use self::plan::{BATCH, CONTENT_NEAR, PAGE_SIZE, PAGES_MAX, Run};
-use super::{ApiError, Client, Deps, Endpoint, Settings};
+use super::{ApiError, Client, Deps, Endpoint, Means, Settings};
 use crate::clock;
 use crate::event::{self, Event};
 use crate::store::{Feed, Place, Recorded, StoreError};
@@ -29,7 +29,7 @@ use crate::tasks::Tasks;
 const SOURCE: &str = "backfill";
 
 /// Fetches what was missed, at once and then at intervals, until `tasks` ends; nothing where it is not asked for.
-pub(super) async fn run(deps: Deps, settings: Arc<Settings>, client: Client, tasks: Tasks) {
+pub(super) async fn run((deps, settings, client): Means, tasks: Tasks) {
     let ours = settings.public_url.as_deref().and_then(|url| Ours::new(url, &settings.account));
     let (Some(max_age), Some(ours)) = (settings.backfill, ours) else {
         tasks.stopping().await;
@@ -169,31 +169,26 @@ impl Worker {
     ) -> Result<Slice, ApiError> {
         let query = query(run.any_status, from, to);
         let Settings { account, currency, .. } = &*self.settings;
-        let learned = self.deps.store.currencies().of(account);
+        let currency = self.deps.store.currencies().or_read(currency.as_deref(), account);
         let context = Context {
             account,
-            currency: currency.as_deref().or(learned.as_deref()),
+            currency: currency.as_deref(),
             policy: self.deps.payload,
             now: self.deps.clock.now(),
             since: run.from,
         };
-        let mut found = Vec::new();
-        let mut number = 1;
-        loop {
-            let endpoint = &Endpoint::WEBHOOK_DELIVERIES;
-            let page = self.client.page(endpoint, &query, number, PAGE_SIZE).await?;
+        let (mut found, mut last) = (Vec::new(), 1);
+        let mut pages = self.client.pages(&Endpoint::WEBHOOK_DELIVERIES, &query, PAGE_SIZE);
+        while let Some(page) = pages.next().await? {
             let entries = page.items.iter();
             found.extend(entries.filter_map(|entry| entry::read(entry, &self.ours, &context)));
-            // Where Telnyx does not say how many there are, a full page may have a successor.
-            let is_full = page.results.is_none() && page.items.len() >= PAGE_SIZE as usize;
-            if page.items.is_empty() || !(page.pages > number || is_full) {
-                return Ok(Slice::Whole(found, number));
-            }
-            if number >= PAGES_MAX || (may_halve && page.pages > PAGES_MAX) {
+            last = page.number;
+            let over = last >= PAGES_MAX || (may_halve && page.pages > PAGES_MAX);
+            if over && !pages.is_over() {
                 return Ok(Slice::TooMany(found));
             }
-            number += 1;
         }
+        Ok(Slice::Whole(found, last))
     }
 
     /// Feeds the events of a slice in batches, and with the last of them how far the log is read; gives how many were new.

@@ -20,7 +20,7 @@ use serde_json::Value;
 use self::core::{Place, Recharge};
 use super::balance::{self, AutoRecharge};
 use super::forecast::{SPAN, WINDOW_MAX, Window};
-use super::{ApiError, Client, Deps, Endpoint, Settings};
+use super::{ApiError, Client, Deps, Endpoint, Means, Settings};
 use crate::clock;
 use crate::store::{Feed, StoreError};
 use crate::tasks::Tasks;
@@ -32,7 +32,7 @@ const STORE_WAIT: Duration = Duration::from_secs(1);
 /// Longest of these waits.
 const STORE_WAIT_MAX: Duration = Duration::from_secs(30);
 
-pub(super) async fn run(deps: Deps, settings: Arc<Settings>, client: Client, tasks: Tasks) {
+pub(super) async fn run((deps, settings, client): Means, tasks: Tasks) {
     let poller = Poller { deps, settings, client: client.patience(PATIENCE) };
     tokio::select! {
         () = tasks.stopping() => {}
@@ -79,7 +79,7 @@ impl Poller {
         let (account, store) = (&self.settings.account, &self.deps.store);
         let last = store.last_readings().await?;
         if let Some(last) = last.iter().find(|last| last.account == *account) {
-            self.deps.metrics.balance_is(last);
+            self.deps.metrics.set_balance(last);
         }
         let place = match store.place(account, core::PLACE).await? {
             None => Place::default(),
@@ -120,7 +120,7 @@ impl Poller {
                     }
                     let (reading, events, next) =
                         core::read(settings, &place, &mut window, balance, now);
-                    self.deps.metrics.balance_is(&reading);
+                    self.deps.metrics.set_balance(&reading);
                     (core::feed(settings, events, Some(reading), &next), next, None)
                 }
                 Err(error) => {

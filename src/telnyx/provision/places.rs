@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::state::text;
 use super::{PAGE_ITEMS, PAGES_MAX, ReadError};
-use crate::telnyx::client::Page;
+use crate::telnyx::Page;
 use crate::telnyx::{Client, Endpoint};
 
 /// The field that has Telnyx send `call.cost`.

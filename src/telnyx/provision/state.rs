@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{PAGE_ITEMS, PAGES_MAX};
-use crate::telnyx::client::Page;
+use crate::telnyx::Page;
 use crate::telnyx::{ApiError, Client, Endpoint};
 
 /// The channel type that we use.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use self::compare::{Compared, Ground, Range, compare};
 use self::record::{RECORD_TYPES, Record, RecordType};
-use super::{ApiError, Client, Deps, Endpoint, Settings};
+use super::{ApiError, Client, Deps, Endpoint, Means, Settings};
 use crate::clock::{self, Clock};
 use crate::rules::{CallKey, Entry, LedgerKey};
 use crate::store::{ChargeFilter, Feed, Place, StoreError};
@@ -60,7 +60,7 @@ enum Failed {
     Store(#[from] StoreError),
 }
 
-pub(super) async fn run(deps: Deps, settings: Arc<Settings>, client: Client, tasks: Tasks) {
+pub(super) async fn run((deps, settings, client): Means, tasks: Tasks) {
     let Some(max_age) = settings.backfill else { return tasks.stopping().await };
     let worker = Worker { deps, settings, client, max_age };
     tokio::select! {
@@ -177,23 +177,22 @@ impl Worker {
             (&*format!("filter[{}][gte]", of.time), from.to_string()),
             (&*format!("filter[{}][{}]", of.time, of.until), to.to_string()),
         ];
-        let mut number = 1;
-        loop {
-            let page =
-                self.client.page(&Endpoint::DETAIL_RECORDS, &query, number, PAGE_SIZE).await?;
-            let default = self.settings.currency.as_deref();
-            let read = page.items.iter().map(|json| Record::read(of, json, default));
+        let Settings { account, currency, .. } = &*self.settings;
+        let default = self.deps.store.currencies().or_read(currency.as_deref(), account);
+        let clock = &self.deps.clock;
+        let mut pages = self.client.pages(&Endpoint::DETAIL_RECORDS, &query, PAGE_SIZE);
+        while let Some(page) = pages.next().await? {
+            let read = page.items.iter().map(|json| Record::read(of, json, default.as_deref()));
             records.extend(read.filter(|record| record.at.is_none_or(|at| from <= at && at < to)));
-            if number >= page.pages {
-                return Ok(true);
+            if pages.is_over() {
+                break;
             }
-            if number >= PAGES_MAX {
+            if page.number >= PAGES_MAX {
                 return Ok(false);
             }
-            number += 1;
-            let clock = &self.deps.clock;
             clock.sleep_until(clock::add(clock.now(), PAGE_PAUSE)).await;
         }
+        Ok(true)
     }
 
     /// The ledger's charges since the range begins; tells whether these are all.

@@ -39,6 +39,21 @@ fn line(status: &str, reason: &str) -> [String; 3] {
     [status, reason, "p"].map(str::to_owned)
 }
 
+/// A silence of what [`down`] rings, from now on.
+fn silence(app: &TestApp, lasts: Duration) -> Silence {
+    let now = app.clock.now();
+    Silence {
+        id: "s-1".to_owned(),
+        matchers: vec![Matcher::parse("profile=p").unwrap()],
+        starts_at: now,
+        ends_at: clock::add(now, lasts),
+        created_by: "me".to_owned(),
+        comment: "a test".to_owned(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
 /// The only delivery ended without having been told; gives what the list says of it.
 async fn withdrawn(app: &TestApp) -> String {
     let found = until(app, DeliveryState::Superseded, 1).await;
@@ -76,17 +91,7 @@ async fn a_silent_expiry_is_told_by_what_still_waits() {
 #[tokio::test]
 async fn a_silence_stops_what_waits_and_what_still_fires_is_told_when_it_ends() {
     let (sink, app) = down("send_resolved: true").await;
-    let now = app.clock.now();
-    let silence = Silence {
-        id: "s-1".to_owned(),
-        matchers: vec![Matcher::parse("profile=p").unwrap()],
-        starts_at: now,
-        ends_at: clock::add(now, Duration::from_hours(1)),
-        created_by: "me".to_owned(),
-        comment: "a test".to_owned(),
-        created_at: now,
-        updated_at: now,
-    };
+    let silence = silence(&app, Duration::from_hours(1));
     app.app().store.put_silence(silence).await.unwrap();
     assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
     assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is silenced");
@@ -102,17 +107,7 @@ async fn a_silence_stops_what_waits_and_what_still_fires_is_told_when_it_ends() 
 #[tokio::test]
 async fn what_ends_while_it_is_silenced_is_never_told() {
     let (sink, app) = down("send_resolved: true").await;
-    let now = app.clock.now();
-    let silence = Silence {
-        id: "s-1".to_owned(),
-        matchers: vec![Matcher::parse("profile=p").unwrap()],
-        starts_at: now,
-        ends_at: clock::add(now, Duration::from_secs(30)),
-        created_by: "me".to_owned(),
-        comment: "a test".to_owned(),
-        created_at: now,
-        updated_at: now,
-    };
+    let silence = silence(&app, Duration::from_secs(30));
     // Nothing is tried while the receiver is paused: what waits is corrected by the engine alone.
     sink.always("/hook", Reply::too_many("3600"));
     app.clock.advance(Duration::from_secs(2));
@@ -135,17 +130,7 @@ async fn what_expires_while_it_is_silenced_is_never_told() {
     app.clock.advance(Duration::from_secs(2));
     sink.wait_for("/hook", 2).await;
     until_tried(&app, 2).await;
-    let now = app.clock.now();
-    let silence = Silence {
-        id: "s-1".to_owned(),
-        matchers: vec![Matcher::parse("profile=p").unwrap()],
-        starts_at: now,
-        ends_at: clock::add(now, Duration::from_hours(2)),
-        created_by: "me".to_owned(),
-        comment: "a test".to_owned(),
-        created_at: now,
-        updated_at: now,
-    };
+    let silence = silence(&app, Duration::from_hours(2));
     app.app().store.put_silence(silence).await.unwrap();
     app.pass(Duration::from_mins(20)).await;
     assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is over");

@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
 
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::Event;
-use crate::problem::{Problem, Severity};
 use crate::rules::tests::{Pairs, accounts, at, labels, only, sample};
 use crate::rules::*;
 
@@ -57,7 +57,7 @@ fn compile(specs: Vec<RuleSpec>) -> (RuleSet, String) {
     (set, shown(&problems))
 }
 
-fn shown(problems: &[Problem]) -> String {
+fn shown(problems: &[Diagnostic]) -> String {
     problems.iter().fold(String::new(), |all, problem| all + &problem.to_string() + "\n")
 }
 

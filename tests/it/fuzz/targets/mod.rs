@@ -18,8 +18,8 @@ use tollbell::alerts::{
     WeekdayRange, YearRange,
 };
 use tollbell::config::{self, Config, Loaded};
+use tollbell::diagnostic::{At, Position, Severity};
 use tollbell::event::{self, Event, Incoming, PayloadPolicy};
-use tollbell::problem::{At, Position, Severity};
 use tollbell::rules::{self, Expression, Inputs, Labels, Level, Scope, Want};
 use tollbell::template::{self, Templates};
 

@@ -75,7 +75,7 @@ async fn what_is_no_answer_of_telnyx_is_unreadable_and_not_quoted() {
     let it = Setting::new().await;
     let list = async |reply| {
         it.api.always("/invoices", reply);
-        it.client.page(&Endpoint::INVOICES, &[], 1, 2).await.unwrap_err().to_string()
+        it.client.pages(&Endpoint::INVOICES, &[], 2).next().await.unwrap_err().to_string()
     };
     let html = Reply::status(200).header("content-type", "text/html").body("<html>private</html>");
     let place = "invoices: the answer cannot be read: no JSON at line 1, column 1";

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tollbell::clock::Clock;
 use tollbell::config;
-use tollbell::telnyx::client::Page;
+use tollbell::telnyx::Page;
 use tollbell::telnyx::{ApiError, Client, Endpoint};
 
 use crate::support::http::Reply;

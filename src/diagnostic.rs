@@ -70,7 +70,7 @@ pub enum Severity {
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct Diagnostic {
     /// Whether it stops the load.
     pub severity: Severity,
     /// Where; absent only for problems of no file (an unreadable directory, a missing variable of a flag).
@@ -83,7 +83,7 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
-impl Problem {
+impl Diagnostic {
     /// An error at a place.
     pub fn error(position: Position, key: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(position) = &self.position {
             write!(f, "{position}: ")?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::view::View;
-use super::{Parcel, webhook};
+use super::{Notification, webhook};
 use crate::template::{self, TemplateError, Templates};
 
 /// Subject of a mail.
@@ -39,12 +39,12 @@ const BUILT_IN: [(&str, &str); 5] = [
 
 /// The compiled templates of all channels. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Wording {
+pub struct MessageTemplates {
     templates: Arc<Templates>,
     replaced: BTreeSet<&'static str>,
 }
 
-impl Wording {
+impl MessageTemplates {
     /// The names that a file may have.
     pub const NAMES: [&str; 6] =
         [MAIL_SUBJECT, MAIL_TEXT, MAIL_HTML, SLACK_TITLE, SLACK_TEXT, PAGERDUTY_SUMMARY];
@@ -73,18 +73,18 @@ impl Wording {
         self.replaced.contains(name)
     }
 
-    /// Renders one text for a parcel; an error is also one of a name that is not known.
-    pub fn render(&self, name: &str, parcel: &Parcel) -> Result<String, TemplateError> {
-        self.render_all([name], parcel).map(|[text]| text)
+    /// Renders one text for a notification; an error is also one of a name that is not known.
+    pub fn render(&self, name: &str, notification: &Notification) -> Result<String, TemplateError> {
+        self.render_all([name], notification).map(|[text]| text)
     }
 
     /// Renders texts that go out together.
     pub(super) fn render_all<const N: usize>(
         &self,
         names: [&str; N],
-        parcel: &Parcel,
+        notification: &Notification,
     ) -> Result<[String; N], TemplateError> {
-        let context = context(parcel);
+        let context = context(notification);
         let mut texts = [const { String::new() }; N];
         for (text, name) in texts.iter_mut().zip(names) {
             *text = self.templates.render(name, &context)?;
@@ -93,33 +93,33 @@ impl Wording {
     }
 }
 
-impl Default for Wording {
+impl Default for MessageTemplates {
     fn default() -> Self {
         Self::new([]).expect("a test compiles the built-in templates")
     }
 }
 
 /// What a template sees: the view, and `message`, the message as webhook bodies see it.
-fn context(parcel: &Parcel) -> minijinja::Value {
-    template::value(&context_json(parcel))
+fn context(notification: &Notification) -> minijinja::Value {
+    template::value(&context_json(notification))
 }
 
 /// The names of all that a template sees at the top and of each alert.
 #[cfg(test)]
-pub(super) fn fields(parcel: &Parcel) -> Vec<String> {
-    let context = context_json(parcel);
+pub(super) fn fields(notification: &Notification) -> Vec<String> {
+    let context = context_json(notification);
     let tops = context.as_object().into_iter().flatten();
     let alerts = context["alerts"][0].as_object().into_iter().flatten();
     tops.chain(alerts).map(|(name, _)| name.clone()).collect()
 }
 
-fn context_json(parcel: &Parcel) -> serde_json::Value {
-    let view = View::of(parcel, ALERTS_SHOWN);
+fn context_json(notification: &Notification) -> serde_json::Value {
+    let view = View::of(notification, ALERTS_SHOWN);
     let mut context = serde_json::to_value(&view).unwrap_or_default();
     if let Some(fields) = context.as_object_mut() {
         fields.insert("mark".to_owned(), json!(view.tone.mark()));
-        fields.insert("now".to_owned(), json!(parcel.now.to_string()));
-        let message = webhook::alertmanager(&parcel.message, ALERTS_SHOWN, true);
+        fields.insert("now".to_owned(), json!(notification.now.to_string()));
+        let message = webhook::alertmanager(&notification.message, ALERTS_SHOWN, true);
         fields.insert("message".to_owned(), message);
     }
     context
@@ -132,10 +132,10 @@ mod tests {
 
     #[test]
     fn the_built_in_texts_render_for_every_sample() {
-        let wording = Wording::default();
-        for (name, parcel) in samples::all() {
+        let templates = MessageTemplates::default();
+        for (name, notification) in samples::all() {
             for (template, _) in BUILT_IN {
-                let text = wording.render(template, &parcel).expect(name);
+                let text = templates.render(template, &notification).expect(name);
                 assert!(!text.trim().is_empty(), "{name} {template}");
             }
         }
@@ -144,16 +144,17 @@ mod tests {
     #[test]
     fn a_file_replaces_one_text_and_sees_view_and_message() {
         let source = "{{ status }} {{ message.alerts[0].labels.team }} {{ message.alerts[0].event.fields.current_cost | money('USD') }} {{ message.alerts[0].startsAt | ago(now) }}";
-        let wording = Wording::new([(MAIL_SUBJECT, source), ("mail.pdf", "{{")]).expect("compiles");
-        let parcel = samples::spend_limit();
+        let templates =
+            MessageTemplates::new([(MAIL_SUBJECT, source), ("mail.pdf", "{{")]).expect("compiles");
+        let notification = samples::spend_limit();
         assert_eq!(
-            wording.render(MAIL_SUBJECT, &parcel).as_deref(),
+            templates.render(MAIL_SUBJECT, &notification).as_deref(),
             Ok("FIRING billing 10.02 USD 3m 20s ago")
         );
-        assert!(wording.replaces(MAIL_SUBJECT) && !wording.replaces(MAIL_TEXT));
-        assert!(wording.render("mail.pdf", &parcel).is_err());
-        assert!(wording.render(SLACK_TEXT, &parcel).is_err(), "no built-in one");
-        let error = Wording::new([(MAIL_TEXT, "a\n{{ b")]).expect_err("syntax");
+        assert!(templates.replaces(MAIL_SUBJECT) && !templates.replaces(MAIL_TEXT));
+        assert!(templates.render("mail.pdf", &notification).is_err());
+        assert!(templates.render(SLACK_TEXT, &notification).is_err(), "no built-in one");
+        let error = MessageTemplates::new([(MAIL_TEXT, "a\n{{ b")]).expect_err("syntax");
         assert_eq!(error.line, Some(2));
     }
 }
