@@ -159,7 +159,7 @@ impl Lane {
     ) -> Result<Option<Delivery>, Failure> {
         let (newest, fallback_at): (Option<i64>, Option<i64>) = tx
             .prepare_cached(
-                "SELECT max(n), min(CASE WHEN fallback_triggered = 0 THEN fallback_at END) \
+                "SELECT max(n), min(CASE WHEN fallback_rung = 0 THEN fallback_at END) \
                  FROM deliveries WHERE integration = ?1 AND target = ?2 AND group_key = ?3 \
                  AND finished_at IS NULL",
             )?

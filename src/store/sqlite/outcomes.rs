@@ -122,7 +122,7 @@ impl Sqlite {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.read(move |conn| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM deliveries WHERE finished_at IS NULL AND fallback_triggered = 0 \
+                "SELECT {COLUMNS} FROM deliveries WHERE finished_at IS NULL AND fallback_rung = 0 \
                  AND fallback_at IS NOT NULL AND fallback_at <= ?1 ORDER BY fallback_at LIMIT ?2"
             );
             deliveries::collect(conn, &sql, &[&micros(now), &rows(limit)])
@@ -241,7 +241,7 @@ impl Found {
     fn ring(&self, tx: &Connection, copies: &[NewRow]) -> Result<bool, Failure> {
         let first = tx
             .prepare_cached(
-                "UPDATE deliveries SET fallback_triggered = 1 WHERE n = ?1 AND fallback_triggered = 0",
+                "UPDATE deliveries SET fallback_rung = 1 WHERE n = ?1 AND fallback_rung = 0",
             )?
             .execute([self.n])?;
         let mut queued = false;
