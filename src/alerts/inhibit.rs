@@ -1,6 +1,6 @@
 //! Inhibition: while a source alert fires, its targets are not told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Alert, Fingerprint, Matcher};
 use crate::rules::Labels;
@@ -41,61 +41,88 @@ impl InhibitRule {
     }
 }
 
-/// Answers who inhibits an alert, at one moment: the sources among the firing alerts, indexed by their `equal` values.
+/// Answers who inhibits an alert: the sources among the firing alerts, indexed by their `equal` values.
 ///
-/// Built once for many questions; a question costs the matchers of each rule, however many alerts fire. A silenced
-/// source inhibits like any other.
-#[derive(Debug)]
-pub struct Inhibitor<'a> {
-    rules: Vec<(&'a InhibitRule, HashMap<Vec<&'a str>, Sources<'a>>)>,
+/// Kept along with the alerts; a question costs the matchers of each rule, however many alerts fire. A silenced source
+/// inhibits like any other.
+#[derive(Debug, Clone, Default)]
+pub struct Inhibitor {
+    /// For each rule, in order.
+    indices: Vec<HashMap<Vec<String>, Sources>>,
 }
 
-/// The sources of one rule with the same `equal` values; of each sort the one with the least fingerprint, so that the
-/// answer does not depend on the order of the alerts.
-#[derive(Debug, Default)]
-struct Sources<'a> {
-    /// Matches the source side only: inhibits every target.
-    one_sided: Option<&'a Fingerprint>,
-    /// Matches both sides: inhibits only what does not.
-    two_sided: Option<&'a Fingerprint>,
+/// The sources of one rule with the same `equal` values.
+#[derive(Debug, Clone, Default)]
+struct Sources {
+    /// Match the source side only: they inhibit every target.
+    one_sided: BTreeSet<Fingerprint>,
+    /// Match both sides: they inhibit only what does not.
+    two_sided: BTreeSet<Fingerprint>,
 }
 
-impl<'a> Inhibitor<'a> {
+impl Inhibitor {
     /// Indexes the sources among `alerts`; those that do not fire are passed over.
-    pub fn new(rules: &'a [InhibitRule], alerts: impl IntoIterator<Item = &'a Alert>) -> Self {
-        let mut rules: Vec<_> = rules.iter().map(|rule| (rule, HashMap::new())).collect();
+    pub fn new<'a>(rules: &[InhibitRule], alerts: impl IntoIterator<Item = &'a Alert>) -> Self {
+        let mut inhibitor = Self { indices: rules.iter().map(|_| HashMap::new()).collect() };
         if !rules.is_empty() {
             for alert in alerts.into_iter().filter(|alert| alert.is_firing()) {
-                for (rule, index) in &mut rules {
-                    if rule.is_source(&alert.labels) {
-                        let sources: &mut Sources<'a> =
-                            index.entry(rule.shared(&alert.labels)).or_default();
-                        sources.add(&alert.fingerprint, rule.is_target(&alert.labels));
-                    }
+                inhibitor.add(rules, alert);
+            }
+        }
+        inhibitor
+    }
+
+    /// Takes an alert that fires in; whether it is a source of any rule.
+    pub fn add(&mut self, rules: &[InhibitRule], alert: &Alert) -> bool {
+        let mut is_source = false;
+        for (rule, index) in rules.iter().zip(&mut self.indices) {
+            if rule.is_source(&alert.labels) {
+                let shared = rule.shared(&alert.labels).into_iter().map(str::to_owned).collect();
+                let side = index.entry(shared).or_default().side(rule.is_target(&alert.labels));
+                is_source |= side.insert(alert.fingerprint.clone());
+            }
+        }
+        is_source
+    }
+
+    /// Takes an alert out that fires no more; whether it was a source of any rule.
+    pub fn remove(&mut self, rules: &[InhibitRule], alert: &Alert) -> bool {
+        let mut was_source = false;
+        for (rule, index) in rules.iter().zip(&mut self.indices) {
+            if !rule.is_source(&alert.labels) {
+                continue;
+            }
+            let shared: Vec<String> =
+                rule.shared(&alert.labels).into_iter().map(str::to_owned).collect();
+            if let Some(sources) = index.get_mut(&shared) {
+                was_source |=
+                    sources.side(rule.is_target(&alert.labels)).remove(&alert.fingerprint);
+                if sources.one_sided.is_empty() && sources.two_sided.is_empty() {
+                    index.remove(&shared);
                 }
             }
         }
-        Self { rules }
+        was_source
     }
 
-    /// The alert that keeps `target` quiet, by the first rule that has one.
-    pub fn inhibited_by(&self, target: &Alert) -> Option<Fingerprint> {
-        let labels = &target.labels;
-        self.rules.iter().find_map(|(rule, index)| {
-            if index.is_empty() || !rule.is_target(labels) {
+    /// The alert that keeps one with the labels `target` quiet, by the first rule that has one; the least fingerprint of
+    /// several, so that the answer does not depend on the order of the alerts.
+    pub fn inhibited_by(&self, rules: &[InhibitRule], target: &Labels) -> Option<Fingerprint> {
+        rules.iter().zip(&self.indices).find_map(|(rule, index)| {
+            if index.is_empty() || !rule.is_target(target) {
                 return None;
             }
-            let sources = index.get(rule.shared(labels).as_slice())?;
-            let two_sided = sources.two_sided.filter(|_| !rule.is_source(labels));
-            sources.one_sided.into_iter().chain(two_sided).min().cloned()
+            let shared: Vec<String> = rule.shared(target).into_iter().map(str::to_owned).collect();
+            let sources = index.get(&shared)?;
+            let two_sided = sources.two_sided.first().filter(|_| !rule.is_source(target));
+            sources.one_sided.first().into_iter().chain(two_sided).min().cloned()
         })
     }
 }
 
-impl<'a> Sources<'a> {
-    fn add(&mut self, source: &'a Fingerprint, two_sided: bool) {
-        let slot = if two_sided { &mut self.two_sided } else { &mut self.one_sided };
-        *slot = Some(slot.map_or(source, |other| other.min(source)));
+impl Sources {
+    fn side(&mut self, two_sided: bool) -> &mut BTreeSet<Fingerprint> {
+        if two_sided { &mut self.two_sided } else { &mut self.one_sided }
     }
 }
 
@@ -170,8 +197,7 @@ mod tests {
             assert_eq!(rule.inhibits(&source, &target), want, "{name}");
             let rules = [rule.clone()];
             let source = alert(source, AlertState::Firing);
-            let by =
-                Inhibitor::new(&rules, [&source]).inhibited_by(&alert(target, AlertState::Firing));
+            let by = Inhibitor::new(&rules, [&source]).inhibited_by(&rules, &target);
             assert_eq!(by, want.then_some(source.fingerprint), "{name}, by index");
         }
     }
@@ -179,10 +205,14 @@ mod tests {
     #[test]
     fn what_ended_inhibits_nobody() {
         let rules = [rule(&["s=1"], &["t=1"], &[])];
-        let target = alert(labels("t=1"), AlertState::Firing);
+        let target = labels("t=1");
         for state in [AlertState::Resolved, AlertState::Expired, AlertState::NoData] {
             let source = alert(labels("s=1"), state);
-            assert_eq!(Inhibitor::new(&rules, [&source]).inhibited_by(&target), None, "{state:?}");
+            assert_eq!(
+                Inhibitor::new(&rules, [&source]).inhibited_by(&rules, &target),
+                None,
+                "{state:?}"
+            );
         }
     }
 
@@ -204,7 +234,7 @@ mod tests {
                     .filter(|source| rule.inhibits(&source.labels, &target.labels))
                     .map(|source| source.fingerprint.clone()).min());
                 prop_assert_ne!(&want, &Some(target.fingerprint.clone()));
-                prop_assert_eq!(inhibitor.inhibited_by(target), want);
+                prop_assert_eq!(inhibitor.inhibited_by(&rules, &target.labels), want);
             }
         }
     }

@@ -9,7 +9,10 @@ mod interval;
 mod lifecycle;
 mod matcher;
 mod message;
+mod notification_log;
+mod edges;
 mod route;
+mod routing;
 mod silence;
 
 use std::fmt::{self, Write as _};
@@ -20,7 +23,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use group::{Flushed, Group, Member, Notice, Teller, Told, Withdrawn};
+pub use edges::next_change;
+pub use group::{
+    Composed, DELIVERY_CAUSES_MAX, Due, Envelope, FAILED_INTERVAL_MAX, Gate, Group, INTERVAL_MIN,
+    Listed, Look, MEMBERS_MAX, Member, Owed, PeerKind, Scope, Target, message_alert, newest,
+};
 pub use inhibit::{InhibitRule, Inhibitor};
 pub use interval::{
     DayRange, IntervalError, IntervalSpec, MonthRange, TimeInterval, TimeRange, WeekdayRange,
@@ -29,8 +36,10 @@ pub use interval::{
 pub use lifecycle::{Transition, end, expire, fire, raise, resolve};
 pub(crate) use matcher::is_label_name;
 pub use matcher::{MatchOp, Matcher, MatcherError};
-pub use message::{Message, MessageAlert, Reason, Status};
+pub use message::{Message, MessageAlert, Reason, Status, severity_rank};
+pub use notification_log::{Lives, LogEntry, TargetId};
 pub use route::{Answer, GroupBy, Route, Step, Timing};
+pub use routing::Routing;
 pub use silence::{
     SILENCE_DAYS_MAX, SILENCE_MATCHER_BYTES_MAX, SILENCE_MATCHERS_MAX, SILENCE_TEXT_BYTES_MAX,
     Silence, SilenceDraft, SilenceError, SilenceState, SilenceUpdate,
@@ -171,6 +180,24 @@ impl Suppression {
     /// Whether it is the time of day that keeps it quiet: what ends meanwhile is told later.
     pub fn is_by_time(&self) -> bool {
         matches!(self, Self::Inactive(_) | Self::Muted(_))
+    }
+}
+
+/// Why an alert is quiet, in the order of the journey: inhibited, by time, silenced. For one that ended a silence goes
+/// first: it decides that nobody hears of it, where the time of day would keep it for later.
+pub fn quiet(
+    alert: &Alert,
+    inhibited: Option<Suppression>,
+    muted: Option<&Suppression>,
+    silenced: impl FnOnce() -> Option<Suppression>,
+) -> Option<Suppression> {
+    if inhibited.is_some() {
+        return inhibited;
+    }
+    if alert.is_firing() {
+        muted.cloned().or_else(silenced)
+    } else {
+        silenced().or_else(|| muted.cloned())
     }
 }
 

@@ -74,6 +74,15 @@ pub struct Timing {
     pub repeat_interval: Duration,
 }
 
+impl Timing {
+    /// Where the route of a group is gone: what is still owed of it is owed at once.
+    pub const NO_ROUTE: Self = Self {
+        group_wait: Duration::ZERO,
+        group_interval: Duration::ZERO,
+        repeat_interval: Duration::MAX,
+    };
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::feeds::Feeds;
 use super::parts::{self, Fixed};
 use crate::admin::Reloaded;
+use crate::alerts::Routing;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
@@ -21,7 +22,7 @@ use crate::policy::policy;
 use crate::store::{Store, StoreError};
 
 /// How long a reload waits for the engine to judge by the new rules; it goes on to do so afterwards.
-const FIT_WAIT: Duration = Duration::from_secs(5);
+const APPLY_WAIT: Duration = Duration::from_secs(5);
 
 /// What a reload swaps.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct Live {
     pub(super) intake: Arc<ArcSwap<intake::Live>>,
     /// Who sends.
     pub(super) lanes: Lanes,
+    /// By what the senders compose.
+    pub(super) routing: Arc<ArcSwap<Routing>>,
     /// Who asks Telnyx, and who is told that we live.
     pub(super) feeds: Feeds,
     /// Told when a lane has ended.
@@ -42,7 +45,7 @@ pub(super) struct Live {
     /// What is judged by.
     pub(super) policy: Arc<watch::Sender<Arc<Policy>>>,
     /// What the engine judges by.
-    pub(super) fitted: watch::Receiver<String>,
+    pub(super) applied: watch::Receiver<String>,
     pub(super) fixed: Fixed,
 }
 
@@ -66,10 +69,12 @@ impl Live {
         self.lanes.take(senders);
         let accounts = parts::intake(&config, self.fixed.payload());
         self.feeds.take(&config);
-        self.policy.send_replace(Arc::new(policy(config)));
+        let policy = policy(config);
+        self.routing.store(Arc::clone(&policy.routing));
+        self.policy.send_replace(Arc::new(policy));
         self.intake.store(Arc::new(accounts));
-        let fits = self.fitted.wait_for(|fitted| *fitted == hash);
-        if tokio::time::timeout(FIT_WAIT, fits).await.is_err() {
+        let fits = self.applied.wait_for(|applied| *applied == hash);
+        if tokio::time::timeout(APPLY_WAIT, fits).await.is_err() {
             tracing::warn!(
                 config = hash,
                 "the rules wait for a commit of the store to take effect"
@@ -83,7 +88,7 @@ impl Live {
     pub(super) async fn untidy(&mut self) {
         tokio::select! {
             // The engine is there as long as we are; without it there is nothing to wait for.
-            changed = self.fitted.changed() => if changed.is_err() { std::future::pending().await },
+            changed = self.applied.changed() => if changed.is_err() { std::future::pending().await },
             () = self.ended.notified() => {}
         }
     }
@@ -91,7 +96,7 @@ impl Live {
     /// Ends the lanes of integrations that are gone, and buries what is queued to them. Does so in several steps, as the
     /// engine and the lanes come along; each call does what can be done by now.
     pub(super) async fn tidy(&self) {
-        if *self.fitted.borrow() != self.policy.borrow().config_hash {
+        if *self.applied.borrow() != self.policy.borrow().config_hash {
             return;
         }
         if !self.lanes.retire(&self.known) {

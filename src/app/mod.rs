@@ -25,6 +25,7 @@ use self::parts::Fixed;
 use self::reload::Reloader;
 pub use self::reload::Source;
 pub use crate::admin::{ReloadError, Reloaded};
+use crate::alerts::Routing;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::dispatch::{Lanes, Senders};
@@ -234,26 +235,32 @@ impl Workers {
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
         let known = senders.ids();
         let ended = Arc::new(Notify::new());
+        let routing = Arc::new(ArcSwap::<Routing>::default());
         let deps = dispatch::Deps {
             store: store.clone(),
             receivers: dispatch::Receivers::default(),
+            routing: Arc::clone(&routing),
+            silences: dispatch::Silences::default(),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
             ended: Arc::clone(&ended),
         };
-        let lanes = Lanes::start(deps, senders, tasks.clone());
-        let deps = telnyx::Deps {
+        let asking = telnyx::Deps {
             store: store.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
             payload: fixed.payload(),
         };
-        let feeds = Feeds::start(deps, &config, tasks.clone());
-        let policy = cell::Sender::new(Arc::new(policy(config)));
+        let feeds = Feeds::start(asking, &config, tasks.clone());
+        let policy = policy(config);
+        routing.store(Arc::clone(&policy.routing));
+        // Before the engine: nothing is opened for an integration that nobody serves.
+        let lanes = Lanes::start(deps, senders, tasks.clone());
+        let policy = cell::Sender::new(Arc::new(policy));
         let deps = engine::Deps {
             store: store.clone(),
             policy: Arc::new(policy),
-            fitted: Arc::new(cell::Sender::default()),
+            applied: Arc::new(cell::Sender::default()),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
         };
@@ -263,11 +270,12 @@ impl Workers {
             metrics: Arc::clone(metrics),
             intake: Arc::clone(&accounts),
             lanes,
+            routing,
             feeds,
             ended,
             known,
             policy: Arc::clone(&deps.policy),
-            fitted: deps.fitted.subscribe(),
+            applied: deps.applied.subscribe(),
             fixed,
         };
         tasks.spawn("engine", engine::run(deps, tasks.clone()));

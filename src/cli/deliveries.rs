@@ -132,7 +132,8 @@ async fn list(args: List) -> anyhow::Result<Exit> {
 }
 
 fn row(delivery: &Delivery) -> Vec<String> {
-    let labels = &delivery.message.common_labels;
+    let message = delivery.message.as_ref();
+    let name = message.and_then(|message| message.common_labels.get("alertname"));
     vec![
         delivery.id.clone(),
         delivery.state.as_str().to_owned(),
@@ -142,8 +143,8 @@ fn row(delivery: &Delivery) -> Vec<String> {
         if delivery.target.is_empty() { "-".to_owned() } else { delivery.target.clone() },
         format!(
             "{} {}",
-            labels.get("alertname").map_or("-", String::as_str),
-            delivery.message.status.as_str()
+            name.map_or("-", String::as_str),
+            message.map_or("", |message| message.status.as_str())
         ),
         match (delivery.reason.as_str(), delivery.detail.as_str()) {
             (reason, "") => reason.to_owned(),
@@ -171,10 +172,12 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
     if let Some(of) = &delivery.fallback_of {
         output::line(&format!("{:12} {of}", "fallback of"));
     }
-    output::line(&format!("{:12} {}", "why", delivery.message.reason.as_str()));
-    for alert in &delivery.message.alerts {
-        for (name, value) in &alert.annotations {
-            output::line(&format!("{name:12} {value}"));
+    if let Some(message) = &delivery.message {
+        output::line(&format!("{:12} {}", "why", message.reason.as_str()));
+        for alert in &message.alerts {
+            for (name, value) in &alert.annotations {
+                output::line(&format!("{name:12} {value}"));
+            }
         }
     }
     output::line("");

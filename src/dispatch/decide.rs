@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::pacer;
+use crate::alerts::Message;
 use crate::clock;
 use crate::event::{Event, Source};
 use crate::notify::{Outcome, Reason, RetryPolicy};
@@ -20,7 +21,13 @@ pub(super) fn next(
     match outcome {
         Outcome::Delivered => Next::Delivered,
         Outcome::Rejected { .. } => Next::Dead,
-        Outcome::Retry { .. } if now >= clock::add(delivery.created_at, policy.max_age) => {
+        Outcome::Retry { lasting, .. }
+            if now
+                >= clock::add(
+                    delivery.created_at,
+                    lasting.unwrap_or(policy.max_age).min(policy.max_age),
+                ) =>
+        {
             Next::Dead
         }
         Outcome::Retry { after, .. } => {
@@ -31,8 +38,8 @@ pub(super) fn next(
     }
 }
 
-/// Whether the fallback is rung at once; otherwise it is rung when `fallback_after` has passed.
-pub(super) fn rings_fallback(next: Next, outcome: &Outcome) -> bool {
+/// Whether the fallback is notified at once; otherwise it is when `fallback_after` has passed.
+pub(super) fn triggers_fallback(next: Next, outcome: &Outcome) -> bool {
     next == Next::Dead || matches!(outcome, Outcome::Retry { reason: Reason::AuthError, .. })
 }
 
@@ -41,17 +48,18 @@ pub(super) fn rings_fallback(next: Next, outcome: &Outcome) -> bool {
 /// A dead message about tollbell itself raises none: that could go on for ever.
 pub(super) fn dead_letter(
     delivery: &Delivery,
+    message: &Message,
     next: Next,
     reason: Option<Reason>,
     now: Timestamp,
 ) -> Option<Event> {
-    let about_itself = delivery.message.alerts.iter().any(|alert| {
+    let about_itself = message.alerts.iter().any(|alert| {
         alert.event.get("source").and_then(Value::as_str) == Some(Source::Tollbell.as_str())
     });
     if next != Next::Dead || about_itself {
         return None;
     }
-    let account = delivery.message.common_labels.get("account").map_or("", String::as_str);
+    let account = message.common_labels.get("account").map_or("", String::as_str);
     let id = format!("tollbell.dead_letter:{}:{}", delivery.id, delivery.attempts);
     let payload = json!({
         "delivery": delivery.id,

@@ -1,4 +1,4 @@
-//! Rings a receiver's fallback when the receiver cannot be reached in time. The original keeps trying.
+//! Notifies a receiver's fallback when the receiver cannot be reached in time. The original keeps trying.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use super::Deps;
-use crate::alerts::Message;
+use crate::alerts::TargetId;
 use crate::clock;
 use crate::notify::Receiver;
 use crate::store::{Delivery, NewDelivery, StoreError, delivery_id};
@@ -17,16 +17,16 @@ use crate::tasks::Tasks;
 /// The receivers in force, by name.
 pub type Receivers = Arc<ArcSwap<BTreeMap<String, Receiver>>>;
 
-/// How often undelivered messages are looked at.
+/// How often undelivered notifications are looked at.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Fallbacks rung in one look at most.
+/// Fallbacks triggered in one look at most.
 const BATCH_MAX: usize = 100;
 
-/// Rings fallbacks whose time has come, until shutdown.
+/// Triggers fallbacks whose time has come, until shutdown.
 pub(super) async fn run(deps: Deps, tasks: Tasks) {
     while !tasks.is_stopping() {
-        if let Err(error) = ring_due(&deps).await {
-            tracing::error!(%error, "due fallbacks cannot be rung");
+        if let Err(error) = trigger_due(&deps).await {
+            tracing::error!(%error, "due fallbacks cannot be triggered");
         }
         tokio::select! {
             () = deps.clock.sleep_until(clock::add(deps.clock.now(), PERIOD)) => {}
@@ -35,22 +35,25 @@ pub(super) async fn run(deps: Deps, tasks: Tasks) {
     }
 }
 
-async fn ring_due(deps: &Deps) -> Result<(), StoreError> {
+async fn trigger_due(deps: &Deps) -> Result<(), StoreError> {
     let now = deps.clock.now();
     for delivery in deps.store.fallback_due(now, BATCH_MAX).await? {
-        let copies = copies(&delivery, &deps.receivers.load(), now);
+        let fallbacks = deliveries(&delivery, &deps.receivers.load(), now);
         let (id, receiver) = (delivery.id.clone(), delivery.receiver.as_str());
-        if deps.store.trigger_fallback(delivery.id.clone(), copies).await? {
-            tracing::warn!(delivery.id = id, receiver, "undelivered for too long, fallback rung");
+        if deps.store.trigger_fallback(delivery.id.clone(), fallbacks).await? {
+            tracing::warn!(
+                delivery.id = id,
+                receiver,
+                "undelivered for too long, the fallback is notified"
+            );
             deps.metrics.fell_back(receiver);
         }
     }
     Ok(())
 }
 
-/// The copies of a delivery for its receiver's fallback; none without a fallback. Their identity is that of the message:
-/// the fallback hears of it once, however many of the receiver's targets fail.
-pub(super) fn copies(
+/// What a delivery's fallback is owed while the delivery is not made; nothing without a fallback.
+pub(super) fn deliveries(
     delivery: &Delivery,
     receivers: &BTreeMap<String, Receiver>,
     now: Timestamp,
@@ -62,38 +65,21 @@ pub(super) fn copies(
     else {
         return Vec::new();
     };
-    let message = Message {
-        receiver: fallback.name.clone(),
-        fallback_for: Some(delivery.receiver.clone()),
-        ..delivery.message.clone()
-    };
-    let queued_at = delivery.message.created_at.to_string();
-    let mut copies = Vec::new();
-    for integration in fallback.integrations.iter().filter(|one| one.tells(&message)) {
+    let further = fallback.fallback.as_ref().map(|_| clock::add(now, fallback.fallback_after));
+    let mut owed = Vec::new();
+    for integration in &fallback.integrations {
         for target in integration.channel.targets() {
-            copies.push(NewDelivery {
-                id: delivery_id(&[
-                    "fallback",
-                    &delivery.receiver,
-                    &delivery.group_key,
-                    &queued_at,
-                    &integration.id,
-                    &target,
-                ]),
-                integration: integration.id.clone(),
+            owed.push(NewDelivery {
+                id: delivery_id(&["fallback", &delivery.id, &integration.id, &target]),
+                target: TargetId::new(integration.id.clone(), target),
                 receiver: fallback.name.clone(),
-                target,
                 group_key: delivery.group_key.clone(),
-                created_at: now,
-                fallback_at: fallback
-                    .fallback
-                    .as_ref()
-                    .map(|_| clock::add(now, fallback.fallback_after)),
+                opened_at: now,
+                fallback_at: further,
                 fallback_of: Some(delivery.id.clone()),
                 caused_by: Vec::new(),
-                message: message.clone(),
             });
         }
     }
-    copies
+    owed
 }

@@ -8,11 +8,13 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::compose::{self, Composed};
 use super::pacer::Pacer;
 use super::{Deps, decide, fallback};
+use crate::alerts::LogEntry;
 use crate::clock;
 use crate::notify::{Integration, Notification, Notifier, Outcome, Reason, Sent};
-use crate::store::{Attempt, Claim, Delivery, Next, Settled, Settlement, StoreError};
+use crate::store::{Attempt, Claim, Claimed, Next, Settled, Settlement, StoreError};
 use crate::tasks::Tasks;
 
 /// How long a loop sleeps at most before it looks again; a signal wakes it earlier.
@@ -43,6 +45,14 @@ pub(super) struct Lane {
     ended: AtomicBool,
 }
 
+/// Deliveries that were composed, to be claimed.
+struct Prepared {
+    /// How many were due.
+    found: usize,
+    claim: Claim,
+    composed: Vec<Composed>,
+}
+
 #[derive(Debug)]
 struct Pace {
     pacer: Pacer,
@@ -64,6 +74,20 @@ impl Lane {
 
     pub(super) fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    pub(super) fn deps(&self) -> &Deps {
+        &self.deps
+    }
+
+    pub(super) fn sender(&self) -> Arc<Sender> {
+        self.sender.load_full()
+    }
+
+    /// Whether the peer is left alone for a while.
+    pub(super) fn is_paused(&self) -> bool {
+        let now = self.deps.clock.now();
+        self.paced(|pace| pace.pacer.paused_until(now).is_some())
     }
 
     /// Whether [`Lane::run`] is over, and with it all sends.
@@ -121,33 +145,116 @@ impl Lane {
             // Without a `ready_at` or a free place, the end of a send wakes us.
             return Ok(ready_at.filter(|at| *at > now));
         }
-        let lease = integration.timeout.saturating_add(LEASE_MARGIN);
-        let claim = Claim { integration: &integration.id, now, lease, limit };
-        let claimed = self.deps.store.claim(claim).await?;
-        let all = claimed.len() < limit;
-        for delivery in claimed {
+        let Some(prepared) = self.prepare(integration, limit, now).await? else {
+            return self.deps.store.next_due(&integration.id).await;
+        };
+        let (found, claimed) = (prepared.found, self.claim(prepared).await?);
+        let all = found < limit && claimed.is_some();
+        for composed in claimed.unwrap_or_default() {
             self.paced(|pace| {
                 pace.in_flight += 1;
                 pace.pacer.begin(now);
             });
-            let lane = Arc::clone(self);
-            let sender = Arc::clone(&sender);
-            self.tasks.spawn_short(async move { lane.send(&sender, delivery).await });
+            let (lane, sender) = (Arc::clone(self), Arc::clone(&sender));
+            self.tasks.spawn_short(async move { lane.work(sender, composed).await });
         }
         if all { self.deps.store.next_due(&integration.id).await } else { Ok(Some(now)) }
     }
 
-    async fn send(&self, sender: &Sender, delivery: Delivery) {
+    /// Composes what is due; `None` when nothing is.
+    async fn prepare(
+        &self,
+        integration: &Integration,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Option<Prepared>, StoreError> {
+        let due = self.deps.store.due(&integration.id, now, limit).await?;
+        let found = due.deliveries.len() + due.unreadable.len();
+        if found == 0 {
+            return Ok(None);
+        }
+        let silences = self.deps.silences.of(&self.deps.store, due.silences).await?;
+        let routing = self.deps.routing.load_full();
+        let mut deliveries: Vec<(i64, Claimed)> = Vec::with_capacity(found);
+        for (n, detail) in due.unreadable {
+            tracing::error!(n, detail, "a delivery cannot be read back");
+            deliveries.push((n, Claimed::Dead(detail)));
+        }
+        let mut composed = Vec::with_capacity(due.deliveries.len());
+        for due in due.deliveries {
+            let (n, claimed, sent) =
+                compose::compose(due, integration, &routing, &silences.silences, now);
+            deliveries.push((n, claimed));
+            composed.extend(sent);
+        }
+        let lease = integration.timeout.saturating_add(LEASE_MARGIN);
+        let claim = Claim { silences: silences.version, now, lease, deliveries };
+        Ok(Some(Prepared { found, claim, composed }))
+    }
+
+    /// Claims what was prepared; `None` when a silence was made meanwhile: then it is to be composed anew.
+    async fn claim(&self, prepared: Prepared) -> Result<Option<Vec<Composed>>, StoreError> {
+        let Prepared { claim, mut composed, .. } = prepared;
+        match self.deps.store.claim(claim).await {
+            Ok(claimed) => {
+                composed.retain(|one| claimed.contains(&one.n));
+                Ok(Some(composed))
+            }
+            Err(StoreError::Stale(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends one delivery after another as long as the pace allows it. The next claim shares the transaction of the last
+    /// outcome.
+    async fn work(&self, mut sender: Arc<Sender>, first: Composed) {
+        let mut next = Some(first);
+        while let Some(composed) = next.take() {
+            let settlement = self.send(&sender, composed).await;
+            let receiver = sender.integration.receiver.clone();
+            sender = self.sender.load_full();
+            let prepared = self.prepare_next(&sender).await;
+            let (_, claimed) =
+                tokio::join!(self.settle(&receiver, settlement), self.claim_next(prepared));
+            next = claimed;
+        }
+        self.paced(|pace| pace.in_flight -= 1);
+        self.nudged.notify_one();
+    }
+
+    /// Composes the next delivery, if one may be sent now. What goes wrong here goes wrong again in the loop, which tells of
+    /// it.
+    async fn prepare_next(&self, sender: &Sender) -> Option<Prepared> {
+        let now = self.deps.clock.now();
+        let may = self.paced(|pace| {
+            pace.in_flight <= sender.integration.concurrency && pace.pacer.allowance(now) > 0
+        });
+        if !may || self.tasks.is_stopping() {
+            return None;
+        }
+        self.prepare(&sender.integration, 1, now).await.ok().flatten()
+    }
+
+    async fn claim_next(&self, prepared: Option<Prepared>) -> Option<Composed> {
+        let prepared = prepared?;
+        let now = prepared.claim.now;
+        let claimed = self.claim(prepared).await.ok().flatten()?.pop()?;
+        self.paced(|pace| pace.pacer.begin(now));
+        Some(claimed)
+    }
+
+    /// Sends one delivery; what became of it.
+    async fn send(&self, sender: &Sender, composed: Composed) -> Settlement {
         let kind = sender.integration.channel.kind();
-        if delivery.maybe_repeated {
+        if composed.repeats {
             self.deps.metrics.resent(kind, &sender.integration.receiver);
         }
         let notification = Notification {
-            key: delivery.id.clone(),
-            target: delivery.target.clone(),
-            attempt: delivery.attempts,
+            key: composed.key.clone(),
+            target: composed.delivery.target.clone(),
+            attempt: composed.delivery.attempts,
             now: self.deps.clock.now(),
-            message: delivery.message.clone(),
+            message: composed.message.clone(),
         };
         let Sent { outcome, template_failed } = sender.notifier.send(&notification).await;
         let now = self.deps.clock.now();
@@ -155,24 +262,56 @@ impl Lane {
             self.deps.metrics.template_error(kind);
         }
         // Before anything is written: what the peer asked for holds for the very next send.
-        self.paced(|pace| pace.pacer.end(&outcome, now));
-        let settlement = self.settlement(&sender.integration, &delivery, &outcome, now);
-        self.report(&sender.integration, &delivery, &settlement, &outcome);
-        self.settle(&sender.integration.receiver, settlement).await;
-        self.paced(|pace| pace.in_flight -= 1);
-        self.nudged.notify_one();
+        self.pause_after(&sender.integration, &outcome, now).await;
+        let settlement = self.settlement(&sender.integration, &composed, &outcome, now);
+        self.report(&sender.integration, &composed, &settlement, &outcome);
+        settlement
+    }
+
+    /// Notes what an outcome means for the pace, and makes a pause visible: in the log, in a metric, in the store.
+    async fn pause_after(&self, integration: &Integration, outcome: &Outcome, now: Timestamp) {
+        let (before, after) = self.paced(|pace| {
+            let before = pace.pacer.paused_until(now);
+            pace.pacer.end(outcome, now);
+            (before, pace.pacer.paused_until(now))
+        });
+        let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
+        let (_, reason, _) = decide::describe(outcome);
+        let pause = match after {
+            after if after == before => return,
+            Some(until) => {
+                let reason = reason.map(Reason::as_str).unwrap_or_default();
+                if before.is_none() {
+                    tracing::warn!(receiver, integration = kind, reason, %until, "the integration is paused");
+                }
+                Some((until, reason.to_owned()))
+            }
+            None => {
+                tracing::info!(
+                    receiver,
+                    integration = kind,
+                    "the integration is not paused any more"
+                );
+                None
+            }
+        };
+        self.deps.metrics.integration_paused(kind, receiver, pause.is_some());
+        if let Err(error) = self.deps.store.set_pause(&integration.id, pause).await {
+            tracing::debug!(%error, "a pause could not be noted");
+        }
     }
 
     fn settlement(
         &self,
         integration: &Integration,
-        delivery: &Delivery,
+        composed: &Composed,
         outcome: &Outcome,
         now: Timestamp,
     ) -> Settlement {
+        let delivery = &composed.delivery;
         let next = decide::next(delivery, &integration.retry, outcome, now, fastrand::f64());
         let (word, reason, detail) = decide::describe(outcome);
-        let rung = decide::rings_fallback(next, outcome);
+        let triggers = decide::triggers_fallback(next, outcome);
         Settlement {
             id: delivery.id.clone(),
             attempt: Attempt {
@@ -184,9 +323,13 @@ impl Lane {
             },
             next,
             maybe_taken: reason == Some(Reason::Timeout),
-            events: decide::dead_letter(delivery, next, reason, now).into_iter().collect(),
-            fallbacks: if rung {
-                fallback::copies(delivery, &self.deps.receivers.load(), now)
+            entry: (next == Next::Delivered)
+                .then(|| LogEntry { notified_at: Some(now), ..composed.entry.clone() }),
+            events: decide::dead_letter(delivery, &composed.message, next, reason, now)
+                .into_iter()
+                .collect(),
+            fallbacks: if triggers {
+                fallback::deliveries(delivery, &self.deps.receivers.load(), now)
             } else {
                 Vec::new()
             },
@@ -196,10 +339,11 @@ impl Lane {
     fn report(
         &self,
         integration: &Integration,
-        delivery: &Delivery,
+        composed: &Composed,
         settlement: &Settlement,
         outcome: &Outcome,
     ) {
+        let delivery = &composed.delivery;
         let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
         let now = settlement.attempt.finished_at;
         let metrics = &self.deps.metrics;
@@ -242,7 +386,7 @@ impl Lane {
     async fn settle(&self, receiver: &str, settlement: Settlement) {
         for _ in 0..SETTLE_TRIES {
             match self.deps.store.settle(settlement.clone()).await {
-                Ok(Settled::Rang) => {
+                Ok(Settled::FallbackOpened) => {
                     self.deps.metrics.fell_back(receiver);
                     return;
                 }

@@ -76,6 +76,7 @@ impl Lanes {
             } else {
                 let lane = Arc::new(Lane::new(self.deps.clone(), sender, self.tasks.branch()));
                 lane.tasks().spawn("dispatch", Arc::clone(&lane).run());
+                lane.tasks().spawn_short(Arc::clone(&lane).refresh());
                 lanes.running.insert(id, lane);
             }
         }

@@ -3,19 +3,25 @@
 //! One loop for each integration, with its own pace and its own sends in flight: a hung receiver slows nobody else.
 //! Meets the engine only in the store. A delivery ends delivered, superseded or dead; it never disappears.
 
+mod compose;
 mod decide;
 mod fallback;
 mod lane;
 mod lanes;
 mod pacer;
+mod refresh;
+mod silences;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 pub use fallback::Receivers;
 pub use lanes::{Lanes, Senders};
+pub use silences::Silences;
 
+use crate::alerts::Routing;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -27,6 +33,10 @@ pub struct Deps {
     pub store: Store,
     /// The receivers in force, by name.
     pub receivers: Receivers,
+    /// The routing in force.
+    pub routing: Arc<ArcSwap<Routing>>,
+    /// The silences as they were read last.
+    pub silences: Silences,
     /// Time.
     pub clock: Clock,
     /// Counters.

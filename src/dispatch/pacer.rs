@@ -66,6 +66,12 @@ impl Pacer {
         if self.half_open() { whole.min(1) } else { whole }
     }
 
+    /// Until when nothing is sent, whatever waits; `None` when that is not so. While the circuit is half open and its probe
+    /// has not answered, the pause lasts.
+    pub(super) fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.paused_until > now || self.half_open()).then_some(self.paused_until)
+    }
+
     /// When [`Pacer::allowance`] will be at least one, if nothing else happens; `None` while a probe is out.
     pub(super) fn ready_at(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.refill(now);
@@ -152,7 +158,7 @@ mod tests {
     }
 
     fn retry(reason: Reason, after: Option<Duration>) -> Outcome {
-        Outcome::Retry { reason, after, peer_works: false, detail: String::new() }
+        Outcome::Retry { reason, after, lasting: None, peer_works: false, detail: String::new() }
     }
 
     #[test]

@@ -8,12 +8,11 @@ mod fire;
 mod policy;
 mod report;
 mod series;
+mod groups;
 mod state;
 mod step;
-mod tell;
 mod timers;
 mod totals;
-mod withdraw;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +24,7 @@ pub use explain::{
     AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Question, Quiet, RuleSaid, SeriesSaid,
     ToldSaid, explain,
 };
+pub use groups::compose;
 pub use policy::Policy;
 use report::Changed;
 pub use report::Report;
@@ -52,7 +52,7 @@ pub struct Deps {
     pub policy: Arc<watch::Sender<Arc<Policy>>>,
     /// Told the [`Policy::config_hash`] after the first commit under a policy: from then on nothing is queued by the
     /// one before.
-    pub fitted: Arc<watch::Sender<String>>,
+    pub applied: Arc<watch::Sender<String>>,
     /// Time.
     pub clock: Clock,
     /// Counters.
@@ -126,14 +126,11 @@ impl Engine {
     /// The next events, at most so many, as one read that brings the state what judging them needs: silences that are
     /// new, the charges and calls that the events speak of.
     async fn read(&mut self, limit: usize) -> Result<Vec<Kept>, StoreError> {
+        let now = self.deps.clock.now();
         let store = self.deps.store.clone();
         let state = self.state().await?;
         let batch = store.batch_after(state.cursor(), limit, state.silences().version).await?;
-        if let Some(silences) = batch.silences {
-            state.set_silences(silences);
-        }
-        state.bring(batch.known);
-        Ok(batch.events)
+        Ok(state.load(batch, now))
     }
 
     /// Judges one batch, or the timers that are due.
@@ -142,8 +139,9 @@ impl Engine {
         let hash = self.deps.policy.borrow().config_hash.clone();
         let inbox = self.read(BATCH_EVENTS_MAX).await?;
         let state = self.state().await?;
-        let (fits, deadline) = (state.is_fitted_to(&hash), state.next_deadline());
-        if fits && inbox.is_empty() && deadline.is_none_or(|deadline| deadline > now) {
+        let (applied, deadline) = (state.has_applied(&hash), state.next_deadline());
+        let applied = applied && !state.has_ended_deliveries();
+        if applied && inbox.is_empty() && deadline.is_none_or(|deadline| deadline > now) {
             let poll = clock::add(now, POLL);
             return Ok(Turn::Idle { until: deadline.map_or(poll, |deadline| deadline.min(poll)) });
         }
@@ -200,11 +198,11 @@ impl Engine {
             }
         })?;
         self.commit(judged).await?;
-        state.send_back();
-        if *self.deps.fitted.borrow() != hash {
+        state.clear();
+        if *self.deps.applied.borrow() != hash {
             // Families that are declared anew have lost what they showed.
             publish_totals(&state, &self.deps.metrics);
-            self.deps.fitted.send_replace(hash);
+            self.deps.applied.send_replace(hash);
         }
         self.state = Some(state);
         Ok(())

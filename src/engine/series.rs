@@ -67,7 +67,7 @@ impl Batch<'_> {
     pub(super) fn tick(&mut self, key: &SeriesKey, at: Timestamp) {
         let Some(of) = self.policy.rules.rule(&key.0) else { return };
         let Some(mut series) = self.state.take_series(key) else { return };
-        let active = self.policy.is_active(of.active_time_intervals(), at);
+        let active = self.policy.routing.is_active(of.active_time_intervals(), at);
         let (turn, failures) = of.tick(&mut series, active, at);
         self.count_failures(&key.0, &failures);
         self.turn(of, key, series, turn, None, at);
@@ -146,7 +146,7 @@ impl Batch<'_> {
 
     /// Fits what is kept to rules that may be new: series of removed rules go, those whose data means something else now
     /// begin anew, and each absence rule has its series.
-    pub(super) fn fit_series(&mut self) {
+    pub(super) fn apply_to_series(&mut self) {
         let now = self.now;
         for key in self.state.series.keys().cloned().collect::<Vec<_>>() {
             let Some(mut series) = self.state.series.get(&key).cloned() else { continue };
@@ -214,7 +214,7 @@ impl Batch<'_> {
     }
 
     /// Ends alerts whose rule is gone or makes other labels now, without a notice.
-    pub(super) fn fit_alerts(&mut self) {
+    pub(super) fn apply_to_alerts(&mut self) {
         let gone: Vec<_> = self
             .state
             .alerts

@@ -9,11 +9,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::timers::{Due, Timers};
-use crate::alerts::{Alert, Fingerprint, Group};
+use crate::alerts::{
+    Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Member, Suppression, TargetId,
+};
 use crate::rules::{
     CallContext, CallKey, Entry, LedgerKey, Meter, MeterRow, Series, Spend, SpendRow,
 };
-use crate::store::{Known, Resumed, Row, Silences, Space};
+use crate::store::{
+    Batch, EndedDelivery, Known, Resumed, Row, Silences, Space, StoredEvent, Unreadable, member_key,
+};
 
 /// Row of the time up to which the engine was ready.
 const READY: &str = "ready";
@@ -31,8 +35,8 @@ pub(super) type SeriesKey = (Arc<str>, Fingerprint);
 #[derive(Debug, Clone, Default)]
 pub struct State {
     pub(super) cursor: i64,
-    /// Hash of the configuration that the state was fitted to; empty before the first batch.
-    pub(super) fitted_to: String,
+    /// Hash of the configuration that was applied to the state; empty before the first batch.
+    pub(super) applied: String,
     /// The alerts that fire.
     pub(super) alerts: BTreeMap<Fingerprint, Alert>,
     /// How many of them each rule has.
@@ -43,6 +47,22 @@ pub struct State {
     /// How many series each rule has.
     pub(super) series_by_rule: HashMap<Arc<str>, usize>,
     pub(super) groups: BTreeMap<String, Group>,
+    /// The notification log, by group.
+    pub(super) log: BTreeMap<String, BTreeMap<TargetId, LogEntry>>,
+    /// Deliveries that are open, or ended without our having taken note of it: by group and target, their ids.
+    pub(super) open: BTreeMap<String, BTreeMap<TargetId, String>>,
+    /// Ended deliveries to take note of.
+    pub(super) ended_deliveries: Vec<EndedDelivery>,
+    /// The sources among the firing alerts.
+    pub(super) inhibitor: Inhibitor,
+    /// Groups with an alert that is inhibited, by the source.
+    pub(super) inhibited: BTreeMap<Fingerprint, BTreeSet<String>>,
+    /// Groups with an alert that is silenced.
+    pub(super) silenced: BTreeSet<String>,
+    /// Groups with a target that failed, by its integration.
+    pub(super) gated: BTreeMap<String, BTreeSet<String>>,
+    /// When routes that are quiet by the time of day are so no more: asked when, and the answer.
+    pub(super) edges: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
     /// Charges and calls that the events at hand speak of.
     pub(super) ledger: HashMap<LedgerKey, Entry>,
     pub(super) calls: HashMap<CallKey, CallContext>,
@@ -72,6 +92,7 @@ pub(super) struct Totals {
 pub(super) enum Touched {
     Series(SeriesKey),
     Group(String),
+    Member(String, Fingerprint),
     Metric(String),
     Spend(String),
     Ended(Fingerprint),
@@ -88,8 +109,14 @@ impl State {
         for alert in resumed.alerts {
             state.put_alert(alert);
         }
+        let mut ended: HashMap<Fingerprint, Arc<Alert>> = HashMap::new();
+        for alert in resumed.ended {
+            ended.insert(alert.fingerprint.clone(), Arc::new(alert));
+        }
+        let mut members = Vec::new();
         for row in resumed.rows {
             let taken = match row.space {
+                Space::Member => read(&row).map(|one| members.push((row.key.clone(), one))),
                 Space::Metric => read(&row).map(|one| metered.push(one)),
                 Space::Spend => read(&row).map(|one| spent.push(one)),
                 Space::Series | Space::Group | Space::Engine => state.take(&row),
@@ -98,10 +125,35 @@ impl State {
                 broken.push(format!("{} row {:?}: {error}", row.space.as_str(), row.key));
             }
         }
+        for (group, target, entry) in resumed.log {
+            state.log.entry(group).or_default().insert(target, entry);
+        }
+        for (group, target, id) in resumed.open {
+            state.open.entry(group).or_default().insert(target, id);
+        }
+        for (key, member) in members {
+            state.resume_member(&key, member, &ended);
+        }
         state.meter = Meter::resume(metered);
         state.spent = Spend::resume(spent);
         state.touched.clear();
         (state, broken)
+    }
+
+    fn resume_member(
+        &mut self,
+        key: &str,
+        mut member: Member,
+        ended: &HashMap<Fingerprint, Arc<Alert>>,
+    ) {
+        let Some((group, fingerprint)) = key.rsplit_once('\n') else { return };
+        let fingerprint = Fingerprint::from(fingerprint.to_owned());
+        if member.over {
+            member.ended = ended.get(&fingerprint).cloned();
+        }
+        if let Some(group) = self.groups.get_mut(group) {
+            group.members.insert(fingerprint, member);
+        }
     }
 
     fn take(&mut self, row: &Row) -> Result<(), serde_json::Error> {
@@ -113,13 +165,13 @@ impl State {
             }
             Space::Group => {
                 let group: Group = read(row)?;
-                self.put_group(group.key.clone(), Some(group));
+                self.put_group(group);
             }
             Space::Engine if row.key == READY => self.ready_until = Some(read(row)?),
             Space::Engine if let Some(digits) = row.key.strip_prefix(ENDED) => {
                 self.ended.insert(Fingerprint::from(digits.to_owned()), read(row)?);
             }
-            Space::Engine | Space::Metric | Space::Spend => {}
+            Space::Engine | Space::Member | Space::Metric | Space::Spend => {}
         }
         Ok(())
     }
@@ -129,9 +181,14 @@ impl State {
         self.cursor
     }
 
-    /// Whether it was fitted to the configuration with this hash.
-    pub fn is_fitted_to(&self, hash: &str) -> bool {
-        self.fitted_to == hash
+    /// Whether the configuration with this hash was applied to it.
+    pub fn has_applied(&self, hash: &str) -> bool {
+        self.applied == hash
+    }
+
+    /// Whether deliveries ended that are to be taken note of.
+    pub fn has_ended_deliveries(&self) -> bool {
+        !self.ended_deliveries.is_empty()
     }
 
     /// When the next timer is due.
@@ -154,21 +211,82 @@ impl State {
         &self.silences
     }
 
-    /// Takes the silences as they are now.
-    pub fn set_silences(&mut self, silences: Silences) {
+    /// Takes the silences as they are now. Groups with an alert that was silenced are looked at: it may be so no more.
+    pub fn set_silences(&mut self, silences: Silences, now: Timestamp) {
         self.silences = silences;
+        for key in std::mem::take(&mut self.silenced) {
+            self.look_soon(&key, now);
+        }
     }
 
-    /// Brings what the store knows of the charges and calls that a batch speaks of.
-    pub fn bring(&mut self, known: Known) {
+    /// Loads what the store knows of the charges and calls that a batch speaks of, the silences when they have changed, and
+    /// the deliveries that ended. Gives the events.
+    pub fn load(&mut self, batch: Batch, now: Timestamp) -> Vec<Result<StoredEvent, Unreadable>> {
+        let Batch { events, known, silences, ended } = batch;
+        if let Some(silences) = silences {
+            self.set_silences(silences, now);
+        }
+        self.load_known(known);
+        self.ended_deliveries = ended;
+        events
+    }
+
+    /// Gives the deliveries that ended, for the next step to take note of.
+    pub fn set_ended_deliveries(&mut self, ended: Vec<EndedDelivery>) {
+        self.ended_deliveries = ended;
+    }
+
+    /// Loads charges and calls.
+    pub fn load_known(&mut self, known: Known) {
         self.ledger.extend(known.entries.into_iter().map(|entry| (entry.key.clone(), entry)));
         self.calls.extend(known.calls);
     }
 
-    /// Forgets charges and calls: the store has them.
-    pub fn send_back(&mut self) {
+    /// Clears what was loaded for a batch: the store has it.
+    pub fn clear(&mut self) {
         self.ledger.clear();
         self.calls.clear();
+        self.ended_deliveries.clear();
+    }
+
+    /// Looks at a group at this time, or earlier where that is planned.
+    pub(super) fn look_soon(&mut self, key: &str, at: Timestamp) {
+        if self.groups.contains_key(key) {
+            self.timers.set_earlier(Due::Group(key.to_owned()), at);
+        }
+    }
+
+    /// Indexes the sources of inhibition by the rules in force.
+    pub(super) fn index_inhibition(&mut self, rules: &[InhibitRule]) {
+        self.inhibitor = Inhibitor::new(rules, self.alerts.values());
+    }
+
+    /// What keeps an alert quiet for its own sake: another alert, or a silence.
+    pub(super) fn suppression(
+        &self,
+        rules: &[InhibitRule],
+        alert: &Alert,
+        at: Timestamp,
+    ) -> Option<Suppression> {
+        let inhibited =
+            self.inhibitor.inhibited_by(rules, &alert.labels).map(Suppression::Inhibited);
+        inhibited.or_else(|| self.silenced(alert, at))
+    }
+
+    /// The silence that keeps an alert quiet.
+    pub(super) fn silenced(&self, alert: &Alert, at: Timestamp) -> Option<Suppression> {
+        let silence =
+            self.silences.silences.iter().find(|silence| silence.silences(&alert.labels, at));
+        silence.map(|silence| Suppression::Silenced(silence.id.clone()))
+    }
+
+    /// When a silence ends.
+    pub(super) fn silence_ends(&self, id: &str) -> Option<Timestamp> {
+        self.silences
+            .silences
+            .iter()
+            .find(|silence| silence.id == id)
+            .map(|silence| silence.ends_at)
     }
 
     /// Keeps an alert while it fires.
@@ -241,15 +359,37 @@ impl State {
         }
     }
 
-    /// Keeps a group, or forgets it; its deadline is set by who knows its route.
-    pub(super) fn put_group(&mut self, key: String, group: Option<Group>) {
-        self.touched.insert(Touched::Group(key.clone()));
-        if let Some(group) = group {
-            self.groups.insert(key, group);
-        } else {
-            self.timers.set(Due::Group(key.clone()), None);
-            self.groups.remove(&key);
+    /// Takes a group out to be changed; it is to be put again.
+    pub(super) fn take_group(&mut self, key: &str) -> Option<Group> {
+        self.groups.remove(key)
+    }
+
+    /// Puts a group again that was taken and did not change.
+    pub(super) fn put_group_back(&mut self, group: Group) {
+        self.groups.insert(group.key.clone(), group);
+    }
+
+    /// Keeps a group that was changed; its deadline is set by who knows its route. Members that changed are touched apart.
+    pub(super) fn put_group(&mut self, group: Group) {
+        self.touched.insert(Touched::Group(group.key.clone()));
+        self.groups.insert(group.key.clone(), group);
+    }
+
+    /// A member of a group was changed, added or removed.
+    pub(super) fn touch_member(&mut self, key: &str, fingerprint: &Fingerprint) {
+        self.touched.insert(Touched::Member(key.to_owned(), fingerprint.clone()));
+    }
+
+    /// Forgets a group that is over, with what was told of it.
+    pub(super) fn forget_group(&mut self, group: &Group) {
+        self.timers.set(Due::Group(group.key.clone()), None);
+        self.touched.insert(Touched::Group(group.key.clone()));
+        for fingerprint in group.members.keys() {
+            self.touch_member(&group.key, fingerprint);
         }
+        self.log.remove(&group.key);
+        self.open.remove(&group.key);
+        self.groups.remove(&group.key);
     }
 
     /// Adds to what was spent.
@@ -297,6 +437,12 @@ impl State {
             },
             Touched::Group(key) => {
                 Row { space: Space::Group, value: self.groups.get(&key).map(json), key }
+            }
+            Touched::Member(key, fingerprint) => {
+                let member =
+                    self.groups.get(&key).and_then(|group| group.members.get(&fingerprint));
+                let (key, value) = (member_key(&key, &fingerprint), member.map(json));
+                Row { space: Space::Member, key, value }
             }
             Touched::Metric(key) => {
                 Row { space: Space::Metric, value: self.totals.metered.get(&key).map(json), key }

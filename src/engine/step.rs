@@ -45,7 +45,8 @@ pub struct Judged {
 /// state is void and must be read back from the store.
 pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
     let mut batch = Batch::new(state, policy, now);
-    batch.fit();
+    batch.apply_config();
+    batch.note_ended_deliveries();
     for stored in events {
         let at = stored.event.received_at.min(now);
         batch.run_timers(at);
@@ -122,16 +123,17 @@ impl<'a> Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Fits what is kept to a configuration that may be new.
-    pub(super) fn fit(&mut self) {
-        if self.state.fitted_to == self.policy.config_hash && !self.policy.config_hash.is_empty() {
+    /// Applies a configuration that may be new to what is kept.
+    pub(super) fn apply_config(&mut self) {
+        if self.state.applied == self.policy.config_hash && !self.policy.config_hash.is_empty() {
             return;
         }
-        self.fit_alerts();
-        self.fit_series();
-        self.fit_groups();
-        self.fit_metrics();
-        self.state.fitted_to.clone_from(&self.policy.config_hash);
+        self.state.index_inhibition(&self.policy.routing.inhibit_rules);
+        self.apply_to_alerts();
+        self.apply_to_series();
+        self.apply_routes();
+        self.apply_to_metrics();
+        self.state.applied.clone_from(&self.policy.config_hash);
     }
 
     /// Runs what is due by `until`, in the order of the deadlines.
@@ -154,7 +156,7 @@ impl Batch<'_> {
                     while let Some(key) = self.state.timers.pop_group(at) {
                         keys.push(key);
                     }
-                    self.flush(&keys, at);
+                    self.look_at(&keys, at);
                 }
             }
         }
@@ -185,7 +187,6 @@ impl Batch<'_> {
             }
         }
         self.measure(&at, call.as_ref());
-        self.heed_withheld(&at);
     }
 
     /// Enters what the event says of money and of its call; gives the event with its charge, and the call.
@@ -253,7 +254,7 @@ impl Batch<'_> {
         });
     }
 
-    /// Takes a changed alert over, and tells the groups that it concerns.
+    /// Takes a changed alert over, and notes it in the groups that it concerns.
     pub(super) fn change(
         &mut self,
         alert: Alert,
@@ -263,9 +264,20 @@ impl Batch<'_> {
     ) {
         if transition != Transition::Extended {
             self.note(&alert, transition, cause, at);
-            self.tell_groups(&alert, cause.map(|at| at.seq), at);
+            self.note_in_groups(&alert, cause.map(|at| at.seq), at);
         }
+        let rules = &self.policy.routing.inhibit_rules;
+        let is_source = match transition {
+            Transition::Extended => false,
+            _ if alert.is_firing() => self.state.inhibitor.add(rules, &alert),
+            _ => self.state.inhibitor.remove(rules, &alert),
+        };
         self.state.put_alert(alert.clone());
+        if is_source && alert.is_firing() {
+            self.source_began(at);
+        } else if is_source {
+            self.source_ended(&alert.fingerprint, at);
+        }
         self.changed.insert(alert.fingerprint.clone(), alert);
     }
 
@@ -316,7 +328,6 @@ impl Batch<'_> {
         judged.changes.cursor = self.state.cursor;
         judged.changes.alerts = self.changed.into_values().collect();
         (judged.changes.rows, judged.report.totals) = self.state.changed_rows();
-        judged.changes.silences = Some(self.state.silences.version);
         judged
     }
 }

@@ -45,6 +45,13 @@ impl Timers {
         }
     }
 
+    /// Sets a deadline unless an earlier one is set.
+    pub(super) fn set_earlier(&mut self, due: Due, at: Timestamp) {
+        if self.deadlines.get(&due).is_none_or(|planned| *planned > at) {
+            self.set(due, Some(at));
+        }
+    }
+
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.order.first().map(|(at, _)| *at)

@@ -31,7 +31,7 @@ impl Batch<'_> {
     }
 
     /// Forgets the series of metrics that the configuration does not have any more, or not with these labels.
-    pub(super) fn fit_metrics(&mut self) {
+    pub(super) fn apply_to_metrics(&mut self) {
         let rules = &self.policy.rules;
         let gone = self.state.meter.retain(|row| {
             rules.metric(&row.name).is_some_and(|metric| {

@@ -115,6 +115,8 @@ declare! {
     notifications: IntCounterVec = "notifications_total" ["integration", "receiver"];
     /// Attempts that failed, by reason.
     notifications_failed: IntCounterVec = "notifications_failed_total" ["integration", "receiver", "reason"];
+    /// 1 while an integration is left alone: its peer failed repeatedly, asked for a pause, or refused our credentials.
+    integration_paused: IntGaugeVec = "integration_paused" ["integration", "receiver"];
     /// Sends that were cut off, by a crash most often, and repeated with the same key.
     notifications_resent: IntCounterVec = "notifications_resent_total" ["integration", "receiver"];
     /// Seconds from queueing a notification to its delivery.
@@ -307,7 +309,12 @@ impl Metrics {
         self.notifications_resent.with_label_values(&[kind, receiver]).inc();
     }
 
-    /// A fallback was rung for a receiver.
+    /// An integration is left alone for a while, or no more.
+    pub fn integration_paused(&self, kind: &str, receiver: &str, paused: bool) {
+        self.integration_paused.with_label_values(&[kind, receiver]).set(i64::from(paused));
+    }
+
+    /// A fallback was triggered for a receiver.
     pub fn fell_back(&self, receiver: &str) {
         self.fallbacks.with_label_values(&[receiver]).inc();
     }

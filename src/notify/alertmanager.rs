@@ -1,7 +1,7 @@
 //! Another Alertmanager, by its API v2: `POST {url}/api/v2/alerts`.
 //!
-//! Alertmanager forgets an alert that is not sent again. So the engine tells a firing group again every
-//! `resend_interval`, and each alert carries as its `endsAt` the time until which we vouch for it, a few intervals on:
+//! Alertmanager forgets an alert that is not sent again. So what it knows as firing is refreshed every
+//! `resend_interval`, beside the notifications, and each alert carries as its `endsAt` the time until which we vouch for it, a few intervals on:
 //! if we die, it ends there by itself. An alert that ended carries its end. One that was over before it was ever told
 //! is sent as firing for that while, as Alertmanager tells nobody of an alert that it first sees ended.
 //!
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::view::{End, ended_at};
 use super::{Notification, NotifyError, Outcome, Sent, http};
-use crate::alerts::{self, Message, MessageAlert, Status};
+use crate::alerts::{Message, MessageAlert, Status};
 use crate::clock;
 use crate::secret::Secret;
 
@@ -138,7 +138,7 @@ fn alerts_json(notification: &Notification, resend: Duration) -> Vec<Value> {
 }
 
 fn alert_json(message: &Message, alert: &MessageAlert, vouched: Timestamp) -> Value {
-    let late = message.status == Status::Resolved && message.reason == alerts::Reason::First;
+    let late = alert.unheard;
     let ends_at = match alert.status {
         Status::Resolved if !late => ended_at(alert, message),
         _ => vouched.max(alert.starts_at),

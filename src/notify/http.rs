@@ -90,24 +90,42 @@ pub(super) async fn post(
     Ok(Answer { status, after, body: String::from_utf8_lossy(&body).into_owned(), whole })
 }
 
+/// How long a peer that answers as if there were nothing at its address is taken for one that is being replaced.
+const ROLLOUT_MAX: Duration = Duration::from_mins(10);
+
 /// The outcome that a status alone means; `said` is what the peer wrote, in a form fit for [`Outcome`].
 pub(super) fn classify(answer: &Answer, said: &str) -> Outcome {
     let detail = match said {
         "" => format!("status {}", answer.status.as_u16()),
         said => format!("status {}: {said}", answer.status.as_u16()),
     };
-    let retry = |reason, after, detail| Outcome::Retry { reason, after, peer_works: false, detail };
+    let retry = |reason, after, detail| Outcome::Retry {
+        reason,
+        after,
+        lasting: None,
+        peer_works: false,
+        detail,
+    };
     match answer.status.as_u16() {
         200..=299 => Outcome::Delivered,
-        300..=399 => Outcome::Rejected {
-            reason: Reason::ClientError,
-            detail: format!("{detail} (a redirect, which is never followed)"),
-        },
+        300..=399 => rollout(answer, format!("{detail} (a redirect, which is never followed)")),
+        404 | 405 | 410 => rollout(answer, detail),
         401 | 403 | 407 => retry(Reason::AuthError, answer.after, detail),
         408 => retry(Reason::Timeout, answer.after, detail),
         429 => retry(Reason::RateLimited, answer.after, detail),
         425 | 500..=599 => retry(Reason::ServerError, answer.after, detail),
         _ => Outcome::Rejected { reason: Reason::ClientError, detail },
+    }
+}
+
+/// A refusal by which a proxy answers for a service that is being replaced, too: worth trying again for a while.
+fn rollout(answer: &Answer, detail: String) -> Outcome {
+    Outcome::Retry {
+        reason: Reason::ClientError,
+        after: answer.after,
+        lasting: Some(ROLLOUT_MAX),
+        peer_works: false,
+        detail,
     }
 }
 
@@ -123,7 +141,7 @@ fn failure(error: reqwest::Error) -> Outcome {
         Reason::Timeout => "no answer in time; it may have been taken".to_owned(),
         _ => describe(error),
     };
-    Outcome::Retry { reason, after: None, peer_works: false, detail }
+    Outcome::Retry { reason, after: None, lasting: None, peer_works: false, detail }
 }
 
 /// Whether the peer speaks, but not HTTP. hyper's error types are out of reach here, so its words have to do; they only
@@ -198,6 +216,7 @@ pub(super) fn no_credentials(detail: &str) -> Outcome {
     Outcome::Retry {
         reason: Reason::AuthError,
         after: None,
+        lasting: None,
         peer_works: false,
         detail: detail.to_owned(),
     }
@@ -247,14 +266,14 @@ mod tests {
         for (status, expected) in [
             (200, None),
             (204, None),
-            (301, Some((false, Reason::ClientError))),
-            (307, Some((false, Reason::ClientError))),
+            (301, Some((true, Reason::ClientError))),
+            (307, Some((true, Reason::ClientError))),
             (400, Some((false, Reason::ClientError))),
             (401, Some((true, Reason::AuthError))),
             (403, Some((true, Reason::AuthError))),
-            (404, Some((false, Reason::ClientError))),
+            (404, Some((true, Reason::ClientError))),
             (408, Some((true, Reason::Timeout))),
-            (410, Some((false, Reason::ClientError))),
+            (410, Some((true, Reason::ClientError))),
             (413, Some((false, Reason::ClientError))),
             (425, Some((true, Reason::ServerError))),
             (429, Some((true, Reason::RateLimited))),

@@ -33,9 +33,11 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
 pub use self::templates::MessageTemplates;
-use self::view::End;
-use crate::alerts::{self, Message, Status};
+use crate::alerts::{Message, PeerKind, Scope, Target, TargetId};
 use crate::template::TemplateError;
+
+/// Alerts in one message to people at most.
+const MESSAGE_ALERTS_MAX: usize = 500;
 
 /// Someone to tell, by one or more transports.
 #[derive(Debug, Clone)]
@@ -61,8 +63,7 @@ pub struct Integration {
     pub channel: Channel,
     /// Whether ends are told too.
     pub send_resolved: bool,
-    /// Where the peer forgets what is not told again: how often it must be. Stands in for the `repeat_interval` of
-    /// the route.
+    /// Where the peer forgets what is not told again: how often it is refreshed, beside the notifications.
     pub resend: Option<Duration>,
     /// Bound on one whole send, connect to last byte.
     pub timeout: Duration,
@@ -75,18 +76,18 @@ pub struct Integration {
 }
 
 impl Integration {
-    /// Whether it tells a message: ends only with `send_resolved`, but what was never told before always. PagerDuty
-    /// hears of no end that nobody reported: it could only take it for an all-clear, or page for it.
-    pub fn tells(&self, message: &Message) -> bool {
-        let is_new = matches!(message.reason, alerts::Reason::First | alerts::Reason::NewAlerts);
-        if message.status == Status::Firing || is_new {
-            return true;
-        }
-        let heard = match &self.channel {
-            Channel::PagerDuty(_) => End::worst(message) == End::Resolved,
-            _ => true,
-        };
-        self.send_resolved && heard
+    /// Its targets, as the comparison with the notification log must know them.
+    pub fn as_targets(&self, scope: Scope) -> Vec<Target> {
+        let targets = self.channel.targets().into_iter().map(|target| Target {
+            id: TargetId::new(self.id.clone(), target),
+            kind: self.channel.peer_kind(),
+            scope,
+            send_resolved: self.send_resolved,
+            interval: self.resend,
+            max_age: self.retry.max_age,
+            alerts_max: self.channel.alerts_max(),
+        });
+        targets.collect()
     }
 }
 
@@ -114,6 +115,25 @@ impl Channel {
             Self::Webhook(_) => "webhook",
             Self::PagerDuty(_) => "pagerduty",
             Self::Alertmanager(_) => "alertmanager",
+        }
+    }
+
+    /// What the peer makes of a notification.
+    pub fn peer_kind(&self) -> PeerKind {
+        match self {
+            Self::Email(_) | Self::Slack(_) | Self::Webhook(_) => PeerKind::People,
+            Self::PagerDuty(_) => PeerKind::Incident,
+            Self::Alertmanager(_) => PeerKind::Alerts,
+        }
+    }
+
+    /// Alerts of one message at most; how many were left out is said. An Alertmanager hears of all, in requests of a bounded
+    /// size.
+    fn alerts_max(&self) -> usize {
+        match self {
+            Self::Email(_) | Self::Slack(_) | Self::PagerDuty(_) => MESSAGE_ALERTS_MAX,
+            Self::Webhook(settings) => settings.max_alerts,
+            Self::Alertmanager(_) => usize::MAX,
         }
     }
 
@@ -184,6 +204,9 @@ pub enum Outcome {
         reason: Reason,
         /// Not before this much later, by the peer's word (capped at an hour); then the whole integration waits.
         after: Option<Duration>,
+        /// Only for so long after the delivery was opened, where that is less than the retry policy gives: the peer refuses
+        /// as one does that is being replaced.
+        lasting: Option<Duration>,
         /// The peer works, only this message has to wait: a full or greylisting mailbox. Others may go on.
         peer_works: bool,
         /// One line for people; no secret, no message text.
@@ -349,8 +372,13 @@ impl Notifier {
             Ok(Err(_panic)) => (Reason::Other, "internal error while sending"),
             Err(_elapsed) => (Reason::Timeout, "no answer in time; it may have been taken"),
         };
-        let outcome =
-            Outcome::Retry { reason, after: None, peer_works: false, detail: detail.to_owned() };
+        let outcome = Outcome::Retry {
+            reason,
+            after: None,
+            lasting: None,
+            peer_works: false,
+            detail: detail.to_owned(),
+        };
         Sent { outcome, template_failed: false }
     }
 }

@@ -1,9 +1,10 @@
 //! PagerDuty, by its Events API v2.
 //!
 //! One group of alerts is one PagerDuty alert: its `dedup_key` is the group's identity. While an alert of the group
-//! fires, the event is a `trigger`; when all of them ended by word, a `resolve`. An end that nobody reported (the time
-//! was over, no reading came) resolves nothing. What was over before it was ever told is a `trigger`, too: PagerDuty
-//! drops a `resolve` of what it does not know, and the page would be lost.
+//! fires, the event is a `trigger`; when nothing that PagerDuty knows as firing fires any more, however it ended, a `resolve`:
+//! an incident that is left open swallows the next page. What was over before it was ever told is a `trigger`, too: PagerDuty
+//! drops a `resolve` of what it does not know, and the page would be lost; the `resolve` follows. Where an incident is still
+//! open for what is over, it is resolved before the next one is triggered.
 //!
 //! Limits kept before sending (<https://developer.pagerduty.com/docs/events-api-v2/overview/>): summary 1,024
 //! characters, `dedup_key` 255, the whole event 512 KiB. 202 is delivered, 400 rejected, 429 and 5xx tried again.
@@ -19,7 +20,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::templates::{MessageTemplates, PAGERDUTY_SUMMARY};
-use super::view::{AlertView, End, View};
+use super::view::{AlertView, View};
 use super::{Notification, NotifyError, Outcome, Sent, http};
 use crate::alerts::{self, Message, Status};
 use crate::secret::Secret;
@@ -121,6 +122,15 @@ impl Poster {
     }
 
     pub(super) async fn send(&self, notification: &Notification) -> Sent {
+        if notification.message.reopens {
+            let event = resolve(&dedup_key(&notification.message.group_key));
+            match self.post(notification, event).await {
+                Ok(Outcome::Delivered) => {}
+                Ok(failure) | Err(failure) => {
+                    return Sent { outcome: failure, template_failed: false };
+                }
+            }
+        }
         let Rendered { event, template_failed } =
             render(&self.settings, notification, &self.templates);
         let outcome = self.post(notification, event).await.unwrap_or_else(|failure| failure);
@@ -156,9 +166,7 @@ pub fn render(
     let message = &notification.message;
     let dedup_key = dedup_key(&message.group_key);
     if is_resolve(message) {
-        let event =
-            json!({"routing_key": "***", "event_action": "resolve", "dedup_key": dedup_key});
-        return Rendered { event, template_failed: false };
+        return Rendered { event: resolve(&dedup_key), template_failed: false };
     }
     let view = View::of(notification, ALERTS_SHOWN);
     let summary = templates.render(PAGERDUTY_SUMMARY, notification).map_err(|error| {
@@ -187,11 +195,13 @@ pub fn render(
     Rendered { event, template_failed }
 }
 
-/// Whether word came that all of it is over, and PagerDuty knows of it.
+fn resolve(dedup_key: &str) -> Value {
+    json!({"routing_key": "***", "event_action": "resolve", "dedup_key": dedup_key})
+}
+
+/// Whether nothing that PagerDuty knows as firing fires any more.
 fn is_resolve(message: &Message) -> bool {
-    message.status == Status::Resolved
-        && message.reason != alerts::Reason::First
-        && End::worst(message) == End::Resolved
+    message.status == Status::Resolved && message.reason == alerts::Reason::AllResolved
 }
 
 /// The group's identity, by its hash where it is too long.

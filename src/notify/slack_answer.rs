@@ -12,6 +12,7 @@ pub(super) fn classify(answer: &Answer) -> Outcome {
     let retry = |reason, after| Outcome::Retry {
         reason,
         after,
+        lasting: None,
         peer_works: false,
         detail: format!("status {}: {said}", status.as_u16()),
     };
@@ -23,6 +24,7 @@ pub(super) fn classify(answer: &Answer) -> Outcome {
             word if word.is_empty() || !answer.whole => Outcome::Retry {
                 reason: Reason::Other,
                 after: None,
+                lasting: None,
                 peer_works: false,
                 detail: format!("status {}, but the body is not Slack's", status.as_u16()),
             },

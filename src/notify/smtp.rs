@@ -303,7 +303,7 @@ fn no_connection(detail: &str) -> Outcome {
 }
 
 fn retry(reason: Reason, detail: String) -> Outcome {
-    Outcome::Retry { reason, after: None, peer_works: false, detail }
+    Outcome::Retry { reason, after: None, lasting: None, peer_works: false, detail }
 }
 
 fn classify(phase: Phase, error: &Error) -> Outcome {
@@ -331,9 +331,13 @@ fn reply(phase: Phase, code: u16, said: &str) -> Outcome {
     let detail = one_line(&format!("{code} {said}"), QUOTE_CHARACTERS);
     match (phase, code) {
         // Said of this mail or this mailbox; the next one may fare better.
-        (Phase::Mail, ..500) if code != 421 => {
-            Outcome::Retry { reason: Reason::ServerError, after: None, peer_works: true, detail }
-        }
+        (Phase::Mail, ..500) if code != 421 => Outcome::Retry {
+            reason: Reason::ServerError,
+            after: None,
+            lasting: None,
+            peer_works: true,
+            detail,
+        },
         (_, ..500) => retry(Reason::ServerError, detail),
         (Phase::Auth, _) | (_, 530 | 534 | 535 | 538) => retry(Reason::AuthError, detail),
         (Phase::Connect, _) => retry(Reason::ServerError, detail),

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use crate::alerts::{Alert, Fingerprint, Message, Reason, Silence, Status};
 use crate::clock;
-use crate::engine::{Policy, Report, State, step};
+use crate::engine::{Policy, Report, State, compose, step};
 use crate::event::Event;
 use crate::rules::Labels;
-use crate::store::{Changes, NewDelivery, Silences, StoredEvent};
+use crate::store::{Changes, DeliveryState, EndedDelivery, NewDelivery, Silences, StoredEvent};
 
 /// So long an id counts as the same event: the least retention that a configuration may have.
 const ID_WINDOW: Duration = Duration::from_hours(7 * 24);
@@ -28,6 +28,8 @@ pub struct World<'p> {
     /// Ids by account, and until when they count as the same event.
     seen: HashMap<(String, String), Timestamp>,
     happened: Happened,
+    /// Deliveries so far.
+    delivered: i64,
 }
 
 /// What became of an event.
@@ -102,6 +104,7 @@ impl<'p> World<'p> {
             seq: 0,
             seen: HashMap::new(),
             happened: Happened::default(),
+            delivered: 0,
         };
         // Fits the state to the policy, as the worker's first turn does.
         let raised = world.step(&[]);
@@ -135,7 +138,7 @@ impl<'p> World<'p> {
     pub fn silence(&mut self, silence: Silence) {
         let Silences { version, mut silences } = self.state.silences().clone();
         silences.push(silence);
-        self.state.set_silences(Silences { version: version + 1, silences });
+        self.state.set_silences(Silences { version: version + 1, silences }, self.now);
     }
 
     /// Takes an event in, unless the same came before, at its `received_at`: the time moves there.
@@ -200,15 +203,47 @@ impl<'p> World<'p> {
         }
     }
 
-    /// One step of the engine; gives the events that tollbell raises.
+    /// One step of the engine, and the deliveries that it opens: each is composed and delivered at once. Gives the events
+    /// that tollbell raises.
     fn step(&mut self, events: &[&StoredEvent]) -> Vec<Event> {
+        let mut raised = Vec::new();
+        let mut opened = self.step_once(events, &mut raised);
+        while !opened.is_empty() {
+            let ended = opened.into_iter().map(|delivery| self.deliver(delivery)).collect();
+            self.state.set_ended_deliveries(ended);
+            opened = self.step_once(&[], &mut raised);
+        }
+        raised
+    }
+
+    fn step_once(&mut self, events: &[&StoredEvent], raised: &mut Vec<Event>) -> Vec<NewDelivery> {
         let judged = step(&mut self.state, self.policy, events, self.now);
         let Changes { deliveries, alerts, events, .. } = judged.changes;
         self.note(&judged.report, &alerts);
-        for delivery in deliveries {
-            self.notice(delivery);
+        raised.extend(events);
+        deliveries
+    }
+
+    fn deliver(&mut self, delivery: NewDelivery) -> EndedDelivery {
+        let composed = compose(&self.state, self.policy, &delivery, self.now);
+        self.delivered += 1;
+        let state =
+            if composed.is_some() { DeliveryState::Delivered } else { DeliveryState::Superseded };
+        let why = composed.as_ref().map_or("", |composed| composed.message.reason.as_str());
+        let ended = EndedDelivery {
+            n: self.delivered,
+            group_key: delivery.group_key.clone(),
+            target: delivery.target.clone(),
+            receiver: delivery.receiver.clone(),
+            state,
+            finished_at: self.now,
+            why: why.to_owned(),
+            entry: composed.as_ref().map(|composed| composed.delivered.clone()),
+        };
+        if let Some(composed) = composed {
+            self.notice(delivery, composed.message);
         }
-        events
+        ended
     }
 
     fn note(&mut self, report: &Report, changed: &[Alert]) {
@@ -236,23 +271,23 @@ impl<'p> World<'p> {
             .unwrap_or_default()
     }
 
-    fn notice(&mut self, delivery: NewDelivery) {
-        let NewDelivery { id, integration, created_at, message, .. } = delivery;
+    fn notice(&mut self, delivery: NewDelivery, message: Message) {
+        let NewDelivery { id, target, opened_at, .. } = delivery;
         let integrations = self.policy.receivers.get(&message.receiver);
         let integrations = integrations.iter().flat_map(|receiver| &receiver.integrations);
         let channel = integrations
-            .filter(|one| one.id == integration)
+            .filter(|one| one.id == target.integration)
             .map(|one| one.channel.kind())
             .next()
             .unwrap_or_default();
         let mut lately =
-            self.happened.notices.iter_mut().rev().take_while(|notice| notice.at == created_at);
+            self.happened.notices.iter_mut().rev().take_while(|notice| notice.at == opened_at);
         if let Some(notice) = lately.find(|notice| told(&notice.message) == told(&message)) {
             notice.channels.insert(channel);
             return;
         }
         let channels = BTreeSet::from([channel]);
-        self.happened.notices.push(Notice { at: created_at, message, channels, id });
+        self.happened.notices.push(Notice { at: opened_at, message, channels, id });
     }
 }
 

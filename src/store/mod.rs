@@ -9,7 +9,6 @@ mod model;
 mod feed;
 mod query;
 mod sqlite;
-mod withdrawal;
 
 #[cfg(test)]
 mod contract;
@@ -20,7 +19,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::alerts::{Alert, Silence};
+use crate::alerts::{Alert, Fingerprint, Silence};
 use crate::event::Event;
 use crate::rules::{CallKey, Entry, LedgerKey};
 
@@ -29,7 +28,6 @@ pub use feed::*;
 pub use model::*;
 pub use open::*;
 pub use query::*;
-pub use withdrawal::Withdrawal;
 
 /// The store. Cheap to clone; all clones are one store.
 #[derive(Debug, Clone)]
@@ -140,8 +138,7 @@ impl Store {
     }
 
     /// Commits one judged batch, all or nothing. The cursor never goes back: [`StoreError::Stale`] when the batch
-    /// holds anything that is judged already, or when the silences are others than [`Changes::silences`]. With
-    /// [`PayloadPolicy::None`] the payloads of the batch are dropped.
+    /// holds anything that is judged already. With [`PayloadPolicy::None`] the payloads of the batch are dropped.
     pub async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
         self.backend().commit(changes).await
     }
@@ -166,8 +163,8 @@ impl Store {
         self.backend().silences().await
     }
 
-    /// Makes a silence, or changes the one of the same id. Once it is answered, nothing more is told of what it
-    /// matches: the engine's next commit checks [`Changes::silences`]. There is a bound on how many are kept:
+    /// Makes a silence, or changes the one of the same id. Once it is answered, nothing more is claimed that was composed
+    /// without it ([`Claim::silences`]). There is a bound on how many are kept:
     /// [`StoreError::Unstorable`] beyond it.
     pub async fn put_silence(&self, silence: Silence) -> Result<(), StoreError> {
         self.backend().put_silence(silence).await
@@ -176,6 +173,14 @@ impl Store {
     /// The engine's rows of one kind, in the order of their keys, `limit` at most; for people and programs that ask.
     pub async fn rows(&self, space: Space, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.backend().rows(space, limit).await
+    }
+
+    /// The groups that hold an alert, or by which somebody was told of it.
+    pub async fn groups_of(
+        &self,
+        fingerprint: &Fingerprint,
+    ) -> Result<Vec<GroupRecord>, StoreError> {
+        self.backend().groups_of(fingerprint).await
     }
 
     /// Alerts, firing ones first (by fingerprint), then the latest ended; `limit` at most.
@@ -192,18 +197,45 @@ impl Store {
         self.backend().journal(fingerprint, limit).await
     }
 
-    /// Claims deliveries that are due. A lane (integration, target, group key) has one in flight: its newest waiting
-    /// one, once the oldest is due; the others end as superseded. What was claimed under a lease that ran out counts
-    /// as waiting, and is marked [`Delivery::maybe_repeated`]. A claimed delivery takes over the earliest fallback
-    /// time of those it supersedes, so that a stream of messages cannot put the fallback off for ever.
-    ///
-    /// What fires and is silenced now is taken out of a message; an event in the inbox (`tollbell.notice_withheld`) tells
-    /// the engine. A message of which nothing is left ends as superseded.
-    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Delivery>, StoreError> {
+    /// Deliveries of an integration that are due, longest due first, `limit` at most, with all that their messages are
+    /// composed of. One whose lease ran out is among them.
+    pub async fn due(
+        &self,
+        integration: &str,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<DueDeliveries, StoreError> {
+        self.backend().due(integration, now, limit).await
+    }
+
+    /// Claims what [`Store::due`] gave, as it was composed. Gives the places of those that were still due.
+    /// [`StoreError::Stale`] when the silences have changed since: nothing is claimed then.
+    pub async fn claim(&self, claim: Claim) -> Result<Vec<i64>, StoreError> {
         self.backend().claim(claim).await
     }
 
-    /// When [`Store::claim`] will next find something for this integration; `None` while nothing is open.
+    /// Groups of which an integration with one target knows alerts as firing, behind a group key, in the order of keys, and
+    /// the silences' version; not those for which it has a delivery open. The key of the last group that was looked at, to go
+    /// on from; `None` at the end.
+    pub async fn known_groups(
+        &self,
+        integration: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<(Vec<KnownGroup>, Option<String>), StoreError> {
+        self.backend().known_groups(integration, after, limit).await
+    }
+
+    /// Notes until when an integration is left alone and why, for people who ask; `None` when it is not.
+    pub async fn set_pause(
+        &self,
+        integration: &str,
+        pause: Option<(Timestamp, String)>,
+    ) -> Result<(), StoreError> {
+        self.backend().set_pause(integration, pause).await
+    }
+
+    /// When [`Store::due`] will next find something for this integration; `None` while nothing is open.
     pub async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         self.backend().next_due(integration).await
     }
@@ -224,7 +256,7 @@ impl Store {
         self.backend().release_all().await
     }
 
-    /// Open deliveries whose fallback is to be rung by now and was not, longest due first.
+    /// Open deliveries whose fallback is to be notified by now and was not, longest due first.
     pub async fn fallback_due(
         &self,
         now: Timestamp,
@@ -233,14 +265,14 @@ impl Store {
         self.backend().fallback_due(now, limit).await
     }
 
-    /// Queues the fallback's copies of an open delivery, once; false when there was nothing new to queue: it was rung
-    /// before, for this delivery or for another of the same message, or the delivery has ended.
+    /// Opens deliveries to the fallback of an open delivery, once; false when there was nothing to open: it was triggered
+    /// before, for this delivery or for another of the same group, or the delivery has ended.
     pub async fn trigger_fallback(
         &self,
         id: String,
-        copies: Vec<NewDelivery>,
+        fallbacks: Vec<NewDelivery>,
     ) -> Result<bool, StoreError> {
-        self.backend().trigger_fallback(id, copies).await
+        self.backend().trigger_fallback(id, fallbacks).await
     }
 
     /// Ends open deliveries of integrations that are not among `known` as dead: `receiver removed`. Tells how many.

@@ -1,5 +1,6 @@
 //! The values that the store's operations take and give.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,8 +9,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::query::JournalEntry;
-use super::withdrawal::Withdrawal;
-use crate::alerts::{Alert, Message, Silence};
+use crate::alerts::{Alert, Fingerprint, Group, LogEntry, Message, Silence, TargetId};
 use crate::event::Event;
 use crate::rules::{CallContext, CallKey, Entry};
 
@@ -74,10 +74,14 @@ pub struct Changes {
     pub faulted: Vec<(i64, String)>,
     /// Alerts as they stand now (inserted or replaced by fingerprint).
     pub alerts: Vec<Alert>,
-    /// Messages to be sent.
+    /// Deliveries that are opened: who is owed a notification about which group.
     pub deliveries: Vec<NewDelivery>,
-    /// What messages that wait are to say no more; each applied at its place among [`Changes::deliveries`].
-    pub withdrawals: Vec<Withdrawal>,
+    /// Further events that caused deliveries which are open already: the delivery's id, places in the inbox.
+    pub causes: Vec<(String, Vec<i64>)>,
+    /// Ended deliveries that the engine has taken note of, by [`EndedDelivery::n`].
+    pub noted: Vec<i64>,
+    /// Groups that are over: their entries of the notification log go.
+    pub forgotten: Vec<String>,
     /// Events tollbell raises about itself; they go through the inbox like any other.
     pub events: Vec<Event>,
     /// The engine's own state: rows that changed.
@@ -90,9 +94,6 @@ pub struct Changes {
     pub charges: Vec<(i64, Decimal)>,
     /// What happened to alerts and notices, kept so that it can be asked afterwards.
     pub journal: Vec<JournalEntry>,
-    /// The version of the silences that were asked; when they have changed since, nothing is committed
-    /// ([`StoreError::Stale`]): a silence takes effect at once. `None` asks for no such check.
-    pub silences: Option<u64>,
 }
 
 /// A part of the engine's state. The store keeps its bytes and does not look inside.
@@ -113,6 +114,8 @@ pub enum Space {
     Series,
     /// Groups of alerts.
     Group,
+    /// The alerts of groups; the key is [`member_key`].
+    Member,
     /// The user's own metrics.
     Metric,
     /// What was spent so far.
@@ -123,18 +126,25 @@ pub enum Space {
 
 impl Space {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Series, Self::Group, Self::Metric, Self::Spend, Self::Engine];
+    pub const ALL: [Self; 6] =
+        [Self::Series, Self::Group, Self::Member, Self::Metric, Self::Spend, Self::Engine];
 
     /// The word used in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Series => "series",
             Self::Group => "group",
+            Self::Member => "member",
             Self::Metric => "metric",
             Self::Spend => "spend",
             Self::Engine => "engine",
         }
     }
+}
+
+/// The key of the row of a group's member.
+pub fn member_key(group_key: &str, fingerprint: &Fingerprint) -> String {
+    format!("{group_key}\n{fingerprint}")
 }
 
 /// The silences, all that are kept, expired ones too.
@@ -164,6 +174,29 @@ pub struct Batch {
     pub known: Known,
     /// All of them, when they are others than those that were known.
     pub silences: Option<Silences>,
+    /// Deliveries that ended and that the engine has not taken note of, in the order in which they were opened.
+    pub ended: Vec<EndedDelivery>,
+}
+
+/// A delivery that ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedDelivery {
+    /// Its place among the deliveries.
+    pub n: i64,
+    /// The group.
+    pub group_key: String,
+    /// Who was to be notified.
+    pub target: TargetId,
+    /// The receiver.
+    pub receiver: String,
+    /// How it ended.
+    pub state: DeliveryState,
+    /// When.
+    pub finished_at: Timestamp,
+    /// The reason of the notification, in words; empty when it was never composed.
+    pub why: String,
+    /// The target's entry of the notification log now.
+    pub entry: Option<LogEntry>,
 }
 
 /// What one rule said of one event, kept so that it can be asked afterwards.
@@ -197,29 +230,25 @@ pub fn delivery_id(parts: &[&str]) -> String {
     uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
-/// A message to queue for one target of one integration.
-#[derive(Debug, Clone, PartialEq)]
+/// A delivery to open: somebody is owed a notification about a group. What it says is composed when it is claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDelivery {
     /// Identity, unique for ever; the key the peer sees.
     pub id: String,
-    /// The integration's id.
-    pub integration: String,
-    /// Its receiver.
+    /// Who is owed. There is one open delivery for each group and target.
+    pub target: TargetId,
+    /// The integration's receiver.
     pub receiver: String,
-    /// The target within the integration.
-    pub target: String,
-    /// Messages with the same integration, target and group key are sent in order, one in flight.
+    /// The group.
     pub group_key: String,
-    /// When it was queued.
-    pub created_at: Timestamp,
-    /// When the receiver's fallback is to be rung if this is still undelivered; `None` without a fallback.
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When the receiver's fallback is to be notified if this is still undelivered; `None` without a fallback.
     pub fallback_at: Option<Timestamp>,
-    /// The delivery whose receiver could not be reached, when this is its fallback's copy.
+    /// The delivery whose receiver could not be reached, when this is for its fallback.
     pub fallback_of: Option<String>,
     /// The events that caused it, by their place in the inbox, as far as they are still kept.
     pub caused_by: Vec<i64>,
-    /// What to tell.
-    pub message: Message,
 }
 
 /// Where a delivery stands.
@@ -232,7 +261,7 @@ pub enum DeliveryState {
     Sending,
     /// The peer took it.
     Delivered,
-    /// A later message of its group went out in its place.
+    /// There was nothing left to say when it was claimed.
     Superseded,
     /// Given up, with the reason; can be retried by hand.
     Dead,
@@ -285,10 +314,99 @@ pub struct Delivery {
     /// The delivery it stands in for.
     pub fallback_of: Option<String>,
     /// True when an earlier attempt was cut off by a crash, so that the peer may have seen it already.
-    /// Of a delivery just claimed: whether this very attempt may be the repeat.
     pub maybe_repeated: bool,
-    /// What to tell.
-    pub message: Message,
+    /// What was composed last; `None` before the first attempt.
+    pub message: Option<Message>,
+}
+
+/// A delivery that is due, with all that its message is composed of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DueDelivery {
+    /// Its place among the deliveries.
+    pub n: i64,
+    /// The delivery as it is kept, with the message of its last attempt.
+    pub delivery: Delivery,
+    /// Whether the attempt before was cut off: this one may be its repeat.
+    pub cut_off: bool,
+    /// Digest of the last attempt's message.
+    pub digest: Option<Vec<u8>>,
+    /// How often its content has changed between attempts.
+    pub revision: u32,
+    /// Whether somebody asked for it to be tried again.
+    pub by_hand: bool,
+    /// The delivery that it stands in for: its receiver, and whether that was reached meanwhile.
+    pub original: Option<(String, bool)>,
+    /// The group with its members; `None` when it is over.
+    pub group: Option<Group>,
+    /// The alerts of the group, and those that its entry knows, as they are kept.
+    pub alerts: BTreeMap<Fingerprint, Alert>,
+    /// The target's entry of the notification log.
+    pub entry: Option<LogEntry>,
+}
+
+/// Deliveries that are due.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DueDeliveries {
+    /// Longest due first.
+    pub deliveries: Vec<DueDelivery>,
+    /// Those that cannot be read back, each with one line why: nobody will ever be able to send them.
+    pub unreadable: Vec<(i64, String)>,
+    /// The version of the silences of the same moment.
+    pub silences: u64,
+}
+
+/// A group of which an integration with one target knows alerts as firing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownGroup {
+    /// The group with its members.
+    pub group: Group,
+    /// Its alerts that fire, as they are kept.
+    pub alerts: BTreeMap<Fingerprint, Alert>,
+    /// The target's entry of the notification log.
+    pub entry: LogEntry,
+}
+
+/// What becomes of deliveries that are due.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The version of the silences by which they were composed: when they have changed since, nothing is claimed
+    /// ([`StoreError::Stale`]). Once a silence is answered, nothing more is composed of what it matches.
+    pub silences: u64,
+    /// The time now.
+    pub now: Timestamp,
+    /// How long the claim holds; longer than the longest send.
+    pub lease: Duration,
+    /// Each delivery by [`DueDelivery::n`].
+    pub deliveries: Vec<(i64, Claimed)>,
+}
+
+/// What a claim makes of one delivery.
+#[derive(Debug, Clone)]
+pub enum Claimed {
+    /// It is sent now.
+    Sent {
+        /// What is sent.
+        content: Content,
+        /// The target's entry of the notification log while the attempt is unanswered; `None` leaves it alone.
+        unanswered: Option<LogEntry>,
+    },
+    /// Nothing is left to say: one line why.
+    Superseded(String),
+    /// It cannot be sent: one line why.
+    Dead(String),
+}
+
+/// What one attempt sends.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// [`DueDelivery::revision`], or one more when the content has changed.
+    pub revision: u32,
+    /// SHA-256 of [`Content::message`]: targets that are sent the same share it.
+    pub digest: Vec<u8>,
+    /// The message as JSON.
+    pub message: Vec<u8>,
+    /// The reason of the notification, in words.
+    pub why: &'static str,
 }
 
 /// One attempt of a delivery.
@@ -317,8 +435,9 @@ pub struct Settlement {
     pub next: Next,
     /// The peer may have taken it all the same: the next attempt may be a repeat.
     pub maybe_taken: bool,
-    /// Copies for the receiver's fallback, queued in the same transaction, once for each original delivery:
-    /// ids that exist already are left alone.
+    /// The target's entry of the notification log, where it was delivered.
+    pub entry: Option<LogEntry>,
+    /// Deliveries to the receiver's fallback, opened in the same transaction, once for each original delivery.
     pub fallbacks: Vec<NewDelivery>,
     /// Events that tollbell raises about it.
     pub events: Vec<Event>,
@@ -335,26 +454,13 @@ pub enum Next {
     Dead,
 }
 
-/// What a claim asks for.
-#[derive(Debug, Clone, Copy)]
-pub struct Claim<'a> {
-    /// Deliveries of this integration only.
-    pub integration: &'a str,
-    /// The time now.
-    pub now: Timestamp,
-    /// How long the claim holds; longer than the longest send.
-    pub lease: Duration,
-    /// Deliveries at most.
-    pub limit: usize,
-}
-
 /// What [`super::Store::commit`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Events of [`Changes::events`] that are new in the inbox.
     pub recorded: usize,
-    /// Deliveries that were queued; those whose id was known are not counted.
-    pub queued: usize,
+    /// Deliveries that were opened; not those whose target had one open for the group.
+    pub opened: usize,
     /// Calls that were forgotten before their time, since too many are known.
     pub calls_evicted: usize,
 }
@@ -368,8 +474,14 @@ pub struct Resumed {
     pub alerts: Vec<Alert>,
     /// The engine's state; [`Row::value`] is never `None` here.
     pub rows: Vec<Row>,
+    /// Alerts that ended and that groups still hold.
+    pub ended: Vec<Alert>,
     /// The silences.
     pub silences: Silences,
+    /// The notification log: group, target, entry.
+    pub log: Vec<(String, TargetId, LogEntry)>,
+    /// Deliveries that are open, or ended without the engine having taken note of it: group, target, id.
+    pub open: Vec<(String, TargetId, String)>,
 }
 
 /// What became of a [`Settlement`].
@@ -377,8 +489,8 @@ pub struct Resumed {
 pub enum Settled {
     /// The delivery moved as asked.
     Applied,
-    /// As asked, and the fallback hears of the message now; it did not before.
-    Rang,
+    /// As asked, and a delivery to the fallback was opened.
+    FallbackOpened,
     /// Only the attempt was noted: another attempt has been begun since, the delivery has ended, or it is gone.
     Stale,
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::model::{DeliveryState, Judgement, StoredEvent};
+use crate::alerts::{Group, LogEntry, TargetId};
 use crate::event::Source;
 
 /// Which deliveries to list.
@@ -215,4 +216,13 @@ pub struct JournalEntry {
     pub what: String,
     /// One line: the value, the receiver and the reason, or what kept it quiet.
     pub detail: String,
+}
+
+/// A group with its members and its part of the notification log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupRecord {
+    /// The group.
+    pub group: Group,
+    /// What each target was last told of it.
+    pub log: Vec<(TargetId, LogEntry)>,
 }

@@ -1,29 +1,34 @@
-//! A group: the alerts of one route that are told together, who was told what, and when the next telling is due.
+//! A group: the alerts of one route that are notified together.
 //!
-//! Pure: `(group, alerts, now) -> notices`. Alertmanager's semantics with the departures of the design: repeats are
-//! exact, an alert that ended before its first notice is told, what ended while muted is told when the mute ends.
+//! Pure. A [`Group`] takes note of what happens to its alerts ([`Group::note`]). A [`Look`] compares it with the
+//! notification log and says what a target is owed ([`Look::owed`]), when ([`Look::due`]) and as which message
+//! ([`Look::compose`]). The engine looks to open deliveries, the claim looks again to compose them: both ask the same
+//! function, so what was owed and is no longer is not sent.
 //!
-//! Time: the first flush comes `group_wait` after the group's first alert. Later changes are told on a grid of
-//! `group_interval` steps that begins at the last flush that told something; an empty step leaves no trace. Repeats
-//! come when they are due, off the grid, and begin it anew. Whatever the occasion, each integration is told at most
-//! once in `group_interval`: one whose turn is not yet come is told as soon as it is.
+//! The semantics are Alertmanager's with the departures of the design: `group_interval` is the least time between two
+//! notifications and no grid, repeats are exact, an alert that ended before its first notification is still notified, what
+//! ended while muted is notified when the mute ends.
 
-mod flush;
+mod compose;
+mod look;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertState, Fingerprint, Reason, Suppression, Timing};
-use crate::clock;
+pub use compose::{Composed, Envelope, message_alert};
+pub use look::{Due, Listed, Look, Owed, PeerKind, Scope, Target};
+
+use super::{Alert, AlertState, Fingerprint, Suppression, TargetId};
 use crate::rules::Labels;
 
 /// Most alerts of one group.
-const MEMBERS_MAX: usize = 10_000;
+pub const MEMBERS_MAX: usize = 10_000;
 
 /// How many ended alerts make room at once when a group is full, so that a flood pays for the search rarely.
 const MEMBERS_EVICTED: usize = 1_000;
@@ -31,13 +36,16 @@ const MEMBERS_EVICTED: usize = 1_000;
 /// Most events kept per alert as causes; the newest stay.
 const MEMBER_CAUSES_MAX: usize = 16;
 
-/// Most causes of one notice; the newest stay.
-const NOTICE_CAUSES_MAX: usize = 100;
+/// Most causes of one delivery; the newest stay.
+pub const DELIVERY_CAUSES_MAX: usize = 100;
 
-/// Least `group_interval`: with none, a group whose alerts are kept quiet would be looked at without end.
-const INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// Least `group_interval`: with none, a target that refuses would be tried without end.
+pub const INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// A group as it is kept.
+/// After a delivery died the group is owed again after `group_interval`, and no later than this.
+pub const FAILED_INTERVAL_MAX: Duration = Duration::from_mins(15);
+
+/// A group as it is kept; its members are rows of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Identity: route and group labels. The group key of its messages.
@@ -48,91 +56,56 @@ pub struct Group {
     pub labels: Labels,
     /// When its first alert came.
     pub born_at: Timestamp,
-    /// The last flush, from which `group_interval` is counted; `None` before the first.
-    pub flushed_at: Option<Timestamp>,
-    /// The flush at which what changed is told; `None` while nothing waits to be told.
-    pub next_flush: Option<Timestamp>,
-    /// Flushes so far; makes each notice's identity.
-    pub flushes: u64,
+    /// Deliveries opened so far; makes each one's identity.
+    #[serde(default)]
+    pub opened: u64,
+    /// Firings so far; makes each one's life.
+    #[serde(default)]
+    pub lives: u64,
+    /// Targets whose last delivery died, and when they are owed again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+    /// Alerts that another group of the same receiver has now: an Alertmanager is not told that they ended.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub moved: BTreeSet<Fingerprint>,
     /// Its alerts.
+    #[serde(skip)]
     pub members: BTreeMap<Fingerprint, Member>,
-    /// What each integration was told last, by its id.
-    pub told: BTreeMap<String, Told>,
+}
+
+/// A target whose last delivery died.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// The target.
+    #[serde(flatten)]
+    pub target: TargetId,
+    /// Owed again from then on.
+    pub until: Timestamp,
+    /// Whether a delivery died; false where there was nothing to send after all.
+    pub died: bool,
 }
 
 /// An alert of a group.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Member {
-    /// The alert as it ended, until that is told; `None` while it fires.
-    pub ended: Option<Box<Alert>>,
-    /// Whether any integration was told that it fires, in this life of the alert.
-    pub told: bool,
-    /// Events (places in the inbox) that changed it since it was last told; the newest few.
-    pub causes: Vec<i64>,
-    /// Why it was not told at the last flush.
-    pub suppressed: Option<Suppression>,
-}
-
-/// What one integration was told last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Told {
-    /// When.
-    pub at: Timestamp,
-    /// Alerts that it knows as firing.
-    pub firing: BTreeSet<Fingerprint>,
-    /// Alerts of the group whose end it need not hear of: it was told, or does not want to be.
-    pub resolved: BTreeSet<Fingerprint>,
-    /// [`Teller::every`] when it was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub every: Option<Duration>,
-}
-
-/// An integration of the route's receiver, as far as a group must know it.
-#[derive(Debug, Clone, Copy)]
-pub struct Teller<'a> {
-    /// Identity.
-    pub id: &'a str,
-    /// Whether ends are told.
-    pub send_resolved: bool,
-    /// A pace of its own, in the place of the route's `group_interval` and `repeat_interval`: a peer that forgets what
-    /// is not said again, as Alertmanager does.
-    pub every: Option<Duration>,
-}
-
-/// Something to tell by one integration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Notice {
-    /// The integration's id.
-    pub integration: String,
-    /// Why now.
-    pub reason: Reason,
-    /// What to tell: firing ones first, then those that ended; never empty.
-    pub alerts: Vec<Alert>,
-    /// Events that caused it.
+pub struct Member {
+    /// Which firing this is; grows with each one in the group.
+    pub life: u64,
+    /// The first firing of an unbroken chain: whoever was told of one since then knows the alert.
+    pub first_life: u64,
+    /// When it last began to fire or ended.
+    pub changed_at: Timestamp,
+    /// Whether it ended; then the alert as it ended is [`Member::ended`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+    /// The alert as it ended, until that is told. Not part of the row: it is the alert's own row.
+    #[serde(skip)]
+    pub ended: Option<Arc<Alert>>,
+    /// Events (places in the inbox) that changed it since deliveries were last opened; the newest few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<i64>,
-}
-
-/// What a flush did.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Flushed {
-    /// What is to be told.
-    pub notices: Vec<Notice>,
-    /// Alerts that are kept quiet now and were not, or for another reason, at the last flush.
-    pub suppressed: Vec<(Fingerprint, Suppression)>,
-    /// What integrations know as firing no more, without a notice that says so.
-    pub withdrawn: Vec<Withdrawn>,
-}
-
-/// An alert that an integration knew as firing, and of whose end it gets no notice. A message that waits is to say so no
-/// more.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Withdrawn {
-    /// The integration's id.
-    pub integration: String,
-    /// The alert.
-    pub fingerprint: Fingerprint,
-    /// As it ended; `None` when nothing of it is to be told.
-    pub ended: Option<Alert>,
+    /// What kept it quiet at the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<Suppression>,
 }
 
 impl Group {
@@ -143,191 +116,129 @@ impl Group {
             route,
             labels,
             born_at: now,
-            flushed_at: None,
-            next_flush: None,
-            flushes: 0,
+            opened: 0,
+            lives: 0,
+            gates: Vec::new(),
+            moved: BTreeSet::new(),
             members: BTreeMap::new(),
-            told: BTreeMap::new(),
         }
     }
 
-    /// Takes note that an alert of this group fires, fires again, or ended. `cause` is the event, where there is one.
-    /// An end that nobody needs to hear of (silent expiry of an alert that was told, or a removed rule) drops it.
+    /// Takes note that an alert of this group fires, fires again, or ended. `cause` is the event, where there is one. With
+    /// `dropped` an end is not kept: an alert that ends while it is silenced or inhibited, or because its rule is gone, is
+    /// nothing that people are to hear of. If it fires again it is new to everyone.
     ///
     /// A full group drops the ended alerts that were touched longest ago; if all fire, the new one stays out. Returns
-    /// how many alerts were lost so.
+    /// which alerts were lost so.
     pub fn note(
         &mut self,
         alert: &Alert,
         cause: Option<i64>,
-        timing: &Timing,
+        dropped: bool,
         now: Timestamp,
-    ) -> usize {
+    ) -> Vec<Fingerprint> {
         let fingerprint = &alert.fingerprint;
-        if self.ends_silently(alert) {
-            self.forget(fingerprint);
-            return 0;
+        if !alert.is_firing() && (dropped || alert.state == AlertState::RuleRemoved) {
+            self.members.remove(fingerprint);
+            return Vec::new();
         }
         let lost = self.make_room(fingerprint);
         if self.members.len() >= MEMBERS_MAX && !self.members.contains_key(fingerprint) {
             return lost;
         }
-        let known = self.members.contains_key(fingerprint);
-        let member = self.members.entry(fingerprint.clone()).or_default();
+        let next_life = self.lives + 1;
+        let ended = (!alert.is_firing()).then(|| Arc::new(alert.clone()));
+        self.moved.remove(fingerprint);
+        let Some(member) = self.members.get_mut(fingerprint) else {
+            self.lives = next_life;
+            let member = Member {
+                life: next_life,
+                first_life: next_life,
+                changed_at: now,
+                over: ended.is_some(),
+                ended,
+                causes: cause.into_iter().collect(),
+                suppressed: None,
+            };
+            self.members.insert(fingerprint.clone(), member);
+            return lost;
+        };
         member.causes.extend(cause);
         newest(&mut member.causes, MEMBER_CAUSES_MAX);
-        if known && member.ended.is_none() && alert.is_firing() {
-            // Merely goes on; what is to be told of it is planned already.
-            return lost;
+        match (&member.ended, &ended) {
+            // Merely goes on; what is owed of it is owed already.
+            (None, None) => return lost,
+            (None, Some(_)) => {}
+            (Some(_), Some(_)) => {
+                // It fired and ended once more: nobody was told of this life.
+                (member.life, member.first_life) = (next_life, next_life);
+                self.lives = next_life;
+            }
+            (Some(before), None) => {
+                member.life = next_life;
+                if ends_silently(before) {
+                    member.first_life = next_life;
+                }
+                self.lives = next_life;
+            }
         }
-        if alert.is_firing() {
-            member.ended = None;
-        } else if member.ended.replace(Box::new(alert.clone())).is_some() {
-            // It fired and ended once more: this life was told to nobody.
-            member.told = false;
-        }
-        for told in self.told.values_mut() {
-            told.resolved.remove(fingerprint);
-        }
-        self.recheck(timing, now);
+        member.over = ended.is_some();
+        member.ended = ended;
+        member.changed_at = now;
         lost
     }
 
-    /// Plans a flush at the next regular time, unless one is planned before it. For the engine when something outside
-    /// of the group changed, such as the receiver's integrations.
-    pub fn recheck(&mut self, timing: &Timing, now: Timestamp) {
-        let at = match self.flushed_at {
-            None => clock::add(self.born_at, timing.group_wait),
-            // A clock that was set back must not postpone what is to be told.
-            Some(flushed_at) => tick(flushed_at.min(now), interval(timing), now),
-        };
-        self.next_flush = Some(self.next_flush.map_or(at, |planned| planned.min(at)));
+    /// The gate of a target.
+    pub fn gate(&self, target: &TargetId) -> Option<&Gate> {
+        self.gates.iter().find(|gate| gate.target == *target)
     }
 
-    /// When the next flush is due: for what changed, or for the next repeat.
-    pub fn deadline(&self, timing: &Timing) -> Option<Timestamp> {
-        // A repeat needs an alert that may be repeated: one that is quiet is looked at on the grid, one that was never
-        // told has its own flush.
-        let repeats = self
-            .members
-            .values()
-            .any(|member| member.told && member.ended.is_none() && member.suppressed.is_none());
-        let repeat = self.told.values().map(|told| repeat_at(told, timing)).filter(|_| repeats);
-        repeat.chain(self.next_flush).min()
+    /// Owes a target again from then on, since its delivery died or had nothing to say.
+    pub fn close_gate(&mut self, target: &TargetId, until: Timestamp, died: bool) {
+        let died = died || self.gate(target).is_some_and(|gate| gate.died);
+        self.open_gates(|gate| gate.target == *target);
+        self.gates.push(Gate { target: target.clone(), until, died });
     }
 
-    /// Whether it has no alerts left: then it is forgotten, with what was told.
-    pub fn is_over(&self) -> bool {
-        self.members.is_empty()
+    /// Removes gates; whether there were any.
+    pub fn open_gates(&mut self, which: impl Fn(&Gate) -> bool) -> bool {
+        let before = self.gates.len();
+        self.gates.retain(|gate| !which(gate));
+        self.gates.len() < before
     }
 
-    /// Whether nobody is to hear of this end: the rule is gone, or the time of an alert that was told is over.
-    fn ends_silently(&self, alert: &Alert) -> bool {
-        match alert.state {
-            AlertState::RuleRemoved => true,
-            // Only of the life that was told: one that fires and expires again before that end is told is another.
-            AlertState::Expired if !alert.notify_expired => self
-                .members
-                .get(&alert.fingerprint)
-                .is_some_and(|member| member.told && member.ended.is_none()),
-            AlertState::Expired
-            | AlertState::Firing
-            | AlertState::Resolved
-            | AlertState::NoData => false,
-        }
-    }
-
-    /// The integrations that know an alert as firing.
-    pub fn knowers(&self, fingerprint: &Fingerprint) -> Vec<String> {
-        let knows = |(_, told): &(&String, &Told)| told.firing.contains(fingerprint);
-        self.told.iter().filter(knows).map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Takes note that an integration was not told of these alerts after all: they are new to it.
-    pub fn untell(
-        &mut self,
-        integration: &str,
-        fingerprints: &[Fingerprint],
-        timing: &Timing,
-        now: Timestamp,
-    ) {
-        let Some(told) = self.told.get_mut(integration) else { return };
-        let mut changed = false;
-        for fingerprint in fingerprints {
-            changed |= told.firing.remove(fingerprint);
-        }
-        for fingerprint in fingerprints {
-            let known = self.told.values().any(|told| told.firing.contains(fingerprint));
-            if let Some(member) = self.members.get_mut(fingerprint).filter(|_| !known) {
-                member.told = false;
-            }
-        }
-        if changed {
-            self.recheck(timing, now);
-        }
-    }
-
-    /// Drops an alert, and that anybody knows of it: if it fires again, it is new.
-    fn forget(&mut self, fingerprint: &Fingerprint) {
-        self.members.remove(fingerprint);
-        for told in self.told.values_mut() {
-            told.firing.remove(fingerprint);
-            told.resolved.remove(fingerprint);
-        }
-    }
-
-    /// Makes room for an alert in a full group; returns how many were lost, the alert itself if there is no room.
-    fn make_room(&mut self, newcomer: &Fingerprint) -> usize {
+    /// Makes room for an alert in a full group; returns which were lost, the alert itself if there is no room.
+    fn make_room(&mut self, newcomer: &Fingerprint) -> Vec<Fingerprint> {
         if self.members.len() < MEMBERS_MAX || self.members.contains_key(newcomer) {
-            return 0;
+            return Vec::new();
         }
         let mut ended: Vec<(Timestamp, Fingerprint)> = self
             .members
             .iter()
-            .filter_map(|(fingerprint, member)| {
-                member.ended.as_ref().map(|alert| (alert.updated_at, fingerprint.clone()))
-            })
+            .filter(|(_, member)| member.over)
+            .map(|(fingerprint, member)| (member.changed_at, fingerprint.clone()))
             .collect();
         ended.sort_unstable();
         ended.truncate(MEMBERS_EVICTED);
-        for (_, fingerprint) in &ended {
-            self.forget(fingerprint);
+        let mut lost: Vec<Fingerprint> =
+            ended.into_iter().map(|(_, fingerprint)| fingerprint).collect();
+        for fingerprint in &lost {
+            self.members.remove(fingerprint);
         }
-        ended.len().max(1)
+        if lost.is_empty() {
+            lost.push(newcomer.clone());
+        }
+        lost
     }
 }
 
-/// The step between flushes.
-fn interval(timing: &Timing) -> Duration {
-    timing.group_interval.max(INTERVAL_MIN)
-}
-
-/// When an integration is to be told again although nothing changed.
-fn repeat_at(told: &Told, timing: &Timing) -> Timestamp {
-    let repeat = timing.repeat_interval.max(interval(timing));
-    clock::add(told.at, told.every.unwrap_or(repeat))
-}
-
-/// When an integration may be told again at the earliest.
-fn turn_at(told: &Told, timing: &Timing) -> Timestamp {
-    let step = interval(timing);
-    clock::add(told.at, told.every.map_or(step, |every| every.min(step)))
-}
-
-/// The first step after `anchor` that is not before `at`.
-fn tick(anchor: Timestamp, step: Duration, at: Timestamp) -> Timestamp {
-    let since = clock::until(anchor, at);
-    if since.is_zero() {
-        return clock::add(anchor, step);
-    }
-    match since.as_nanos().checked_rem(step.as_nanos()) {
-        None | Some(0) => at,
-        Some(over) => clock::add(at, step.saturating_sub(Duration::from_nanos_u128(over))),
-    }
+/// Whether nobody who knows an alert hears of this end: its time is over, and the rule does not notify that.
+fn ends_silently(alert: &Alert) -> bool {
+    alert.state == AlertState::Expired && !alert.notify_expired
 }
 
 /// Sorts causes and keeps the newest.
-fn newest(causes: &mut Vec<i64>, max: usize) {
+pub fn newest(causes: &mut Vec<i64>, max: usize) {
     causes.sort_unstable();
     causes.dedup();
     causes.drain(..causes.len().saturating_sub(max));

@@ -2,6 +2,8 @@
 
 mod text;
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -9,9 +11,10 @@ use serde::Serialize;
 
 use super::deliveries::attach;
 use super::{ConfigArg, Exit, Format, output, runtime};
-use crate::alerts::{Alert, Fingerprint, Group, Silence, Suppression};
+use crate::alerts::{Alert, Fingerprint, Member, Silence, Suppression};
 use crate::clock::Clock;
-use crate::store::{AlertFilter, JournalEntry, Space, Store};
+use crate::rules::Labels;
+use crate::store::{AlertFilter, GroupRecord, JournalEntry, Space, Store};
 
 pub(super) use text::{fields, from_now, labels_text, lasted, name, short, span};
 
@@ -82,8 +85,35 @@ struct Seen<'a> {
 struct Story<'a> {
     #[serde(flatten)]
     seen: Seen<'a>,
-    groups: Vec<&'a Group>,
+    groups: Vec<InGroup<'a>>,
     journal: Vec<JournalEntry>,
+}
+
+/// An alert within one of its groups.
+#[derive(Debug, Serialize)]
+struct InGroup<'a> {
+    /// The group's key.
+    key: &'a str,
+    /// Identity of its route.
+    route: &'a str,
+    /// Labels that make the group.
+    labels: &'a Labels,
+    /// What keeps the alert quiet there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<&'a Suppression>,
+    /// Who was notified of it.
+    notified: Vec<Notified<'a>>,
+}
+
+/// What one target was told of an alert.
+#[derive(Debug, Serialize)]
+struct Notified<'a> {
+    integration: &'a str,
+    target: &'a str,
+    /// When it was last notified of the group.
+    at: Timestamp,
+    /// Whether it knows the alert as firing; else it was told its end.
+    firing: bool,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
@@ -100,10 +130,11 @@ async fn list(args: List) -> anyhow::Result<Exit> {
     let filter = AlertFilter { firing_only: !args.all, fingerprint: None, limit: args.limit };
     let alerts = store.alerts(filter).await?;
     let silences = store.silences().await?.silences;
-    let groups = groups(&store).await?;
+    let members = members(&store).await?;
     let now = Clock::system().now();
+    let suppressed = |alert: &Alert| members.get(&alert.fingerprint).map_or(&[][..], Vec::as_slice);
     let seen: Vec<Seen<'_>> =
-        alerts.iter().map(|alert| Seen::of(alert, &silences, &groups, now)).collect();
+        alerts.iter().map(|alert| Seen::of(alert, &silences, suppressed(alert), now)).collect();
     match args.format {
         Format::Json => output::json(&seen)?,
         Format::Text => {
@@ -120,12 +151,15 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
     let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
     let alert = find(&store, &args.fingerprint).await?;
     let silences = store.silences().await?.silences;
-    let mut groups = groups(&store).await?;
-    groups.retain(|group| concerns(group, &alert.fingerprint));
+    let records = store.groups_of(&alert.fingerprint).await?;
+    let members = records.iter().filter_map(|record| record.group.members.get(&alert.fingerprint));
+    let members: Vec<Option<Suppression>> =
+        members.map(|member| member.suppressed.clone()).collect();
     let journal = store.journal(alert.fingerprint.to_string(), args.limit).await?;
     let now = Clock::system().now();
-    let seen = Seen::of(&alert, &silences, &groups, now);
-    let story = Story { seen, groups: groups.iter().collect(), journal };
+    let seen = Seen::of(&alert, &silences, &members, now);
+    let groups = records.iter().map(|record| InGroup::of(record, &alert.fingerprint)).collect();
+    let story = Story { seen, groups, journal };
     match args.format {
         Format::Json => output::json(&story)?,
         Format::Text => output::line(&text::story_text(&story, &silences, now)),
@@ -158,39 +192,55 @@ async fn find(store: &Store, fingerprint: &str) -> anyhow::Result<Alert> {
     bail!("no alert has the fingerprint {fingerprint}");
 }
 
-async fn groups(store: &Store) -> anyhow::Result<Vec<Group>> {
-    let rows = store.rows(Space::Group, LOOK_MAX).await?;
-    let values: Vec<Vec<u8>> = rows.into_iter().filter_map(|row| row.value).collect();
-    let groups: Vec<Group> =
-        values.iter().filter_map(|value| serde_json::from_slice(value).ok()).collect();
-    let lost = values.len().saturating_sub(groups.len());
-    if lost > 0 {
-        let many = output::count(lost, "group", "groups");
-        output::error(&format!("{many} left out: this tollbell cannot read what is kept of them"));
+/// What keeps each alert quiet in its groups.
+async fn members(store: &Store) -> anyhow::Result<BTreeMap<Fingerprint, Vec<Option<Suppression>>>> {
+    let mut members: BTreeMap<Fingerprint, Vec<Option<Suppression>>> = BTreeMap::new();
+    for row in store.rows(Space::Member, LOOK_MAX).await? {
+        let Some((_, fingerprint)) = row.key.rsplit_once('\n') else { continue };
+        let value = row.value.unwrap_or_default();
+        if let Ok(member) = serde_json::from_slice::<Member>(&value) {
+            let of = members.entry(Fingerprint::from(fingerprint.to_owned())).or_default();
+            of.push(member.suppressed);
+        }
     }
-    Ok(groups)
+    Ok(members)
 }
 
-/// Whether the alert is of the group, or somebody was told of it there.
-fn concerns(group: &Group, alert: &Fingerprint) -> bool {
-    group.members.contains_key(alert)
-        || group
-            .told
-            .values()
-            .any(|told| told.firing.contains(alert) || told.resolved.contains(alert))
+impl<'a> InGroup<'a> {
+    fn of(record: &'a GroupRecord, alert: &Fingerprint) -> Self {
+        let GroupRecord { group, log } = record;
+        let notified = log.iter().filter_map(|(id, entry)| {
+            let firing = entry.firing.contains_key(alert);
+            (firing || entry.resolved.contains_key(alert)).then_some(())?;
+            let (integration, target) = (id.integration.as_str(), id.target.as_str());
+            Some(Notified { integration, target, at: entry.notified_at?, firing })
+        });
+        Self {
+            key: &group.key,
+            route: &group.route,
+            labels: &group.labels,
+            suppressed: group.members.get(alert).and_then(|member| member.suppressed.as_ref()),
+            notified: notified.collect(),
+        }
+    }
 }
 
 impl<'a> Seen<'a> {
-    fn of(alert: &'a Alert, silences: &'a [Silence], groups: &'a [Group], now: Timestamp) -> Self {
+    /// `members` has what keeps the alert quiet in each of its groups.
+    fn of(
+        alert: &'a Alert,
+        silences: &'a [Silence],
+        members: &'a [Option<Suppression>],
+        now: Timestamp,
+    ) -> Self {
         let silenced_by = silences
             .iter()
             .filter(|silence| alert.is_firing() && silence.silences(&alert.labels, now))
             .map(|silence| silence.id.as_str())
             .collect();
-        let mut members = groups.iter().filter_map(|group| group.members.get(&alert.fingerprint));
-        let first = members.next().and_then(|member| member.suppressed.as_ref());
-        let everywhere = members.all(|member| member.suppressed.is_some());
-        // Which silences hold is known better than from the last flush.
+        let first = members.first().and_then(Option::as_ref);
+        let everywhere = members.iter().all(Option::is_some);
+        // Which silences hold is known better than from the last look.
         let suppressed = first.filter(|why| {
             everywhere && alert.is_firing() && !matches!(why, Suppression::Silenced(_))
         });

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{BEGINNING, Seen, Story};
-use crate::alerts::{Alert, Fingerprint, Group, Silence, Suppression};
+use super::{BEGINNING, InGroup, Seen, Story};
+use crate::alerts::{Alert, Silence, Suppression};
 use crate::cli::output::{clean, table_text};
 use crate::rules::Labels;
 use crate::template::duration_text;
@@ -98,7 +98,7 @@ pub(super) fn story_text(story: &Story<'_>, silences: &[Silence], now: Timestamp
         }
     }
     for group in &story.groups {
-        group_text(&mut text, group, &alert.fingerprint, now);
+        group_text(&mut text, group, now);
     }
     if story.groups.is_empty() {
         text.push_str("\n\nno group holds it now: there is nothing left to tell");
@@ -144,32 +144,28 @@ fn facts(story: &Story<'_>, silences: &[Silence], now: Timestamp) -> Vec<(&'stat
     facts
 }
 
-/// Who was told of the alert in one group, and what comes next.
-fn group_text(text: &mut String, group: &Group, alert: &Fingerprint, now: Timestamp) {
-    let labels = labels_of(&group.labels);
+/// Who was notified of the alert in one group.
+fn group_text(text: &mut String, group: &InGroup<'_>, now: Timestamp) {
+    let labels = labels_of(group.labels);
     let of = if labels.is_empty() { String::new() } else { format!(" {labels}") };
-    write!(text, "\n\ngroup{} of route {}", clean(&of), clean(&group.route))
+    write!(text, "\n\ngroup{} of route {}", clean(&of), clean(group.route))
         .expect("writing to a string cannot fail");
     let mut facts: Vec<(&str, String)> = Vec::new();
-    for (integration, told) in &group.told {
-        let what = if told.firing.contains(alert) {
-            "it fires"
-        } else if told.resolved.contains(alert) {
-            "it is over"
+    for notified in &group.notified {
+        let what = if notified.firing { "it fires" } else { "it is over" };
+        let (at, ago) = (notified.at, from_now(notified.at, now));
+        let whom = if notified.target.is_empty() {
+            String::new()
         } else {
-            continue;
+            format!(" {}", notified.target)
         };
-        let ago = from_now(told.at, now);
-        facts.push((integration, format!("notice queued {:.0} ({ago}): {what}", told.at)));
+        facts.push((notified.integration, format!("notified{whom} {at:.0} ({ago}): {what}")));
     }
     if facts.is_empty() {
-        facts.push(("notices", "none yet".to_owned()));
+        facts.push(("notified", "nobody yet".to_owned()));
     }
-    if let Some(why) = group.members.get(alert).and_then(|member| member.suppressed.as_ref()) {
+    if let Some(why) = group.suppressed {
         facts.push(("kept quiet", suppression_text(why)));
-    }
-    if let Some(at) = group.next_flush {
-        facts.push(("next", format!("{at:.0} ({})", from_now(at, now))));
     }
     fields(text, &facts);
 }
@@ -227,12 +223,11 @@ pub(in crate::cli) fn lasted(alert: &Alert, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::Value;
 
+    use super::super::Notified;
     use super::*;
-    use crate::alerts::{AlertState, Matcher, Member, SilenceDraft, Told};
+    use crate::alerts::{AlertState, Fingerprint, Matcher, SilenceDraft};
     use crate::store::JournalEntry;
 
     fn at(text: &str) -> Timestamp {
@@ -276,19 +271,6 @@ mod tests {
         }
     }
 
-    fn group(of: &Alert, suppressed: Option<Suppression>) -> Group {
-        let mut group =
-            Group::new("k".into(), "critical".into(), labels(&[("team", "x")]), at("01:52:40"));
-        group.next_flush = Some(at("03:04:00"));
-        group.members.insert(of.fingerprint.clone(), Member { suppressed, ..Member::default() });
-        group
-    }
-
-    fn told(at: Timestamp, firing: &[&Alert], resolved: &[&Alert]) -> Told {
-        let set = |alerts: &[&Alert]| alerts.iter().map(|one| one.fingerprint.clone()).collect();
-        Told { at, firing: set(firing), resolved: set(resolved), every: None }
-    }
-
     #[test]
     fn the_list_says_what_fires_and_what_is_quiet_and_why() {
         let now = at("03:00:00");
@@ -298,9 +280,11 @@ mod tests {
             alert("LowBalance", "old", AlertState::NoData),
         ];
         let silences = [silence()];
-        let groups = [group(&alerts[1], Some(Suppression::Muted("nights".into())))];
+        let muted = [Some(Suppression::Muted("nights".into()))];
+        let quiet = [&[][..], &muted, &[]];
+        let seen = alerts.iter().zip(quiet);
         let seen: Vec<Seen<'_>> =
-            alerts.iter().map(|alert| Seen::of(alert, &silences, &groups, now)).collect();
+            seen.map(|(alert, members)| Seen::of(alert, &silences, members, now)).collect();
         insta::assert_snapshot!(list_text(&seen, now), @r#"
         2 alerts fire, 1 of them silenced
 
@@ -320,9 +304,9 @@ mod tests {
     #[test]
     fn an_alert_is_kept_quiet_when_all_of_its_groups_are() {
         let firing = alert("LowBalance", "main", AlertState::Firing);
-        let muted = || group(&firing, Some(Suppression::Muted("nights".into())));
-        let loud = || group(&firing, None);
-        let stale = || group(&firing, Some(Suppression::Silenced("gone".into())));
+        let muted = || Some(Suppression::Muted("nights".into()));
+        let loud = || None;
+        let stale = || Some(Suppression::Silenced("gone".into()));
         for (groups, want) in [
             (vec![], "-"),
             (vec![muted()], "muted by nights"),
@@ -345,16 +329,23 @@ mod tests {
         let now = at("03:00:00");
         let alert = alert("LowBalance", "main", AlertState::Firing);
         let other = self::alert("Other", "main", AlertState::Firing);
-        let mut first = group(&alert, None);
-        first.told = BTreeMap::from([
-            ("ops/slack".to_owned(), told(at("02:55:00"), &[&alert], &[])),
-            ("ops/mail".to_owned(), told(at("02:55:00"), &[&other], &[])),
-            ("ops/pager/with-a-long-name".to_owned(), told(at("02:58:30"), &[], &[&alert])),
-        ]);
-        let second = group(&alert, Some(Suppression::Inhibited(other.fingerprint.clone())));
-        let groups = [first, second];
+        let labels = labels(&[("team", "x")]);
+        let inhibited = [None, Some(Suppression::Inhibited(other.fingerprint.clone()))];
+        let notified = |integration, at: &str, firing| Notified {
+            integration,
+            target: if integration == "ops/mail" { "a@example.com" } else { "" },
+            at: self::at(at),
+            firing,
+        };
+        let in_group = |suppressed, notified| InGroup {
+            key: "k",
+            route: "critical",
+            labels: &labels,
+            suppressed,
+            notified,
+        };
         let silences = [silence()];
-        let seen = Seen::of(&alert, &silences, &groups, now);
+        let seen = Seen::of(&alert, &silences, &inhibited, now);
         let entry = |when: &str, what: &str, detail: &str| JournalEntry {
             at: at(when),
             fingerprint: alert.fingerprint.to_string(),
@@ -366,7 +357,12 @@ mod tests {
             entry("02:55:00", "notified", "ops/slack: first notification"),
             entry("01:52:40", "fired", "3.2"),
         ];
-        let story = Story { seen, groups: groups.iter().collect(), journal };
+        let first = vec![
+            notified("ops/mail", "02:55:00", true),
+            notified("ops/pager/with-a-long-name", "02:58:30", false),
+        ];
+        let groups = vec![in_group(None, first), in_group(inhibited[1].as_ref(), vec![])];
+        let story = Story { seen, groups, journal };
         let text = story_text(&story, &silences, now);
         assert!(!text.contains('\u{1b}'), "{text}");
         insta::assert_snapshot!(text, @r#"
@@ -385,14 +381,12 @@ mod tests {
           summary      USD 3 left [31m
 
         group team="x" of route critical
-          ops/pager/with-a-long-name  notice queued 2026-11-23T02:58:30Z (1m 30s ago): it is over
-          ops/slack                   notice queued 2026-11-23T02:55:00Z (5m ago): it fires
-          next                        2026-11-23T03:04:00Z (in 4m)
+          ops/mail                    notified a@example.com 2026-11-23T02:55:00Z (5m ago): it fires
+          ops/pager/with-a-long-name  notified 2026-11-23T02:58:30Z (1m 30s ago): it is over
 
         group team="x" of route critical
-          notices      none yet
+          notified     nobody yet
           kept quiet   inhibited by cefcad72dc905184
-          next         2026-11-23T03:04:00Z (in 4m)
 
         WHEN                  WHAT      DETAIL
         2026-11-23T02:55:00Z  notified  ops/slack: first notification

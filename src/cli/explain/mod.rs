@@ -283,7 +283,7 @@ async fn state(
     let (mut state, broken) = State::resume(store.resume().await?);
     notes.extend(broken.into_iter().map(|detail| format!("Cannot be read back: {detail}.")));
     let charges = rules::ledger_key(event).into_iter().collect();
-    state.bring(store.known(charges, rules::call_keys(event)).await?);
+    state.load_known(store.known(charges, rules::call_keys(event)).await?);
     Ok(state)
 }
 

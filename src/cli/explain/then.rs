@@ -51,7 +51,7 @@ impl Then {
             let failed: Vec<&str> = failed.into_iter().filter(|text| !text.is_empty()).collect();
             deliveries.push(Caused {
                 problem: failed.join(": "),
-                reason: delivery.message.reason.as_str(),
+                reason: delivery.message.as_ref().map_or("", |message| message.reason.as_str()),
                 id: delivery.id,
                 state: delivery.state,
                 integration: delivery.integration,

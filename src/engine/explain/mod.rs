@@ -129,7 +129,7 @@ pub fn explain(state: &State, policy: &Policy, question: &Question<'_>) -> Expla
     let at = if judged { now } else { stored.event.received_at.min(now) };
     let mut before = state.clone();
     let mut batch = Batch::new(&mut before, policy, now);
-    batch.fit();
+    batch.apply_config();
     batch.run_timers(at);
     let (event, call) = booked(&before, policy, question);
     let mut after = before.clone();

@@ -6,10 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Asked;
-use crate::alerts::{Alert, Group, Inhibitor, Message, Notice, Reason, Route, Step, Suppression};
+use crate::alerts::{
+    Alert, Composed, Envelope, Fingerprint, Group, Look, Message, Reason, Route, Scope, Step,
+    Suppression, Timing,
+};
 use crate::clock;
+use crate::engine::groups::{compose, group_key, next_notification};
+use crate::engine::state::State;
 use crate::engine::step::Batch;
-use crate::engine::tell::{group_key, message};
 use crate::notify::{self, Integration, Notification, Receiver};
 use crate::rules::Labels;
 use crate::store::NewDelivery;
@@ -82,6 +86,9 @@ pub struct GroupSaid {
 pub struct ToldSaid {
     /// The integration's id.
     pub integration: String,
+    /// The target within it; empty where there is just one place.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target: String,
     /// When it was told last.
     pub at: Timestamp,
     /// Whether it knows the alert as firing.
@@ -107,7 +114,7 @@ pub struct NoticeSaid {
 
 /// Says all that is to be said of an alert.
 pub(super) fn alert_said(asked: &Asked<'_>, alert: Alert) -> AlertSaid {
-    let route = &asked.policy.route;
+    let route = &asked.policy.routing.route;
     let groups =
         route.take(&alert.labels).into_iter().map(|route| group_said(asked, route, &alert));
     let groups = groups.collect();
@@ -124,8 +131,8 @@ pub(super) fn alert_said(asked: &Asked<'_>, alert: Alert) -> AlertSaid {
 /// The silences and the alerts that keep an alert quiet now.
 fn quiet(asked: &Asked<'_>, alert: &Alert) -> Vec<Quiet> {
     let alerts = &asked.after.alerts;
-    let inhibitor = Inhibitor::new(&asked.policy.inhibit_rules, alerts.values());
-    let source = inhibitor.inhibited_by(alert).map(|source| {
+    let rules = &asked.policy.routing.inhibit_rules;
+    let source = asked.after.inhibitor.inhibited_by(rules, &alert.labels).map(|source| {
         let detail = alerts.get(&source).map(|source| {
             let labels = source.labels.iter().map(|(name, value)| format!("{name}={value:?}"));
             labels.collect::<Vec<_>>().join(" ")
@@ -146,24 +153,18 @@ fn quiet(asked: &Asked<'_>, alert: &Alert) -> Vec<Quiet> {
 fn group_said(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupSaid {
     let (key, labels) = group_key(route, &alert.labels);
     let group = asked.after.groups.get(&key);
-    let next = group.and_then(|group| group.deadline(&route.timing));
-    let next_by = group.filter(|_| next.is_some()).map(|group| {
-        if group.flushed_at.is_none() {
-            "group_wait"
-        } else if group.next_flush == next {
-            "group_interval"
-        } else {
-            "repeat_interval"
-        }
-    });
-    let known = asked.before.groups.get(&key).into_iter().flat_map(|group| &group.told);
-    let told = known.map(|(integration, told)| {
-        let firing = told.firing.contains(&alert.fingerprint);
-        ToldSaid { integration: integration.clone(), at: told.at, firing }
+    let next = next_notification(&asked.after, asked.policy, &key, asked.at);
+    let (next, next_by) = next.unzip();
+    let next = next.map(|next| next.max(asked.at));
+    let known = asked.before.log.get(&key).into_iter().flatten();
+    let told = known.filter_map(|(id, entry)| {
+        let firing = entry.firing.contains_key(&alert.fingerprint);
+        let integration = id.integration.clone();
+        Some(ToldSaid { integration, target: id.target.clone(), at: entry.notified_at?, firing })
     });
     let told = told.collect();
     let alerts = group.map_or(0, |group| group.members.len());
-    let muted = asked.policy.muted(route, asked.at);
+    let muted = asked.policy.routing.muted(route, asked.at);
     let receiver = asked.policy.receivers.get(&route.receiver);
     let integrations = receiver.map(|receiver| receiver.integrations.as_slice());
     let integrations = integrations.unwrap_or_default().iter().map(|one| one.id.clone());
@@ -192,45 +193,56 @@ fn notices(
     alert: &Alert,
     next: Option<Timestamp>,
 ) -> Vec<NoticeSaid> {
-    let rendered = |integration: &Integration, message: &Message, at: Timestamp| {
-        rendered(asked, integration, message, at)
-    };
     if asked.question.judged {
-        let group = Group::new(key.to_owned(), route.id.clone(), labels, asked.at);
-        let of = |integration: &Integration| Notice {
-            integration: integration.id.clone(),
-            reason: Reason::First,
-            alerts: vec![alert.clone()],
-            causes: Vec::new(),
+        let mut group = Group::new(key.to_owned(), route.id.clone(), labels, asked.at);
+        group.note(alert, None, false, asked.at);
+        let first = |one: &Integration| {
+            Some(rendered(asked, one, &first(asked, &group, one, alert)?.message, asked.at))
         };
-        return receiver
-            .integrations
-            .iter()
-            .map(|one| {
-                let message = message(asked.policy, receiver, &group, &of(one), asked.at);
-                rendered(one, &message, asked.at)
-            })
-            .collect();
+        return receiver.integrations.iter().filter_map(first).collect();
     }
-    let mut queued: Vec<NewDelivery> = asked.done.changes.deliveries.clone();
-    let tells = |delivery: &NewDelivery| {
-        let alerts = &delivery.message.alerts;
-        delivery.group_key == key && alerts.iter().any(|one| one.fingerprint == alert.fingerprint)
+    let tells = |composed: &Composed| {
+        composed.message.alerts.iter().any(|one| one.fingerprint == alert.fingerprint)
     };
-    if !queued.iter().any(tells)
-        && let Some(next) = next.filter(|next| *next <= clock::add(asked.at, AHEAD_MAX))
-    {
-        let mut ahead = asked.after.clone();
-        let mut batch = Batch::new(&mut ahead, asked.policy, next);
-        batch.run_timers(next);
-        queued = batch.judged.changes.deliveries;
-    }
-    let of = |one: &Integration| {
-        let delivery =
-            queued.iter().find(|delivery| tells(delivery) && delivery.integration == one.id)?;
-        Some(rendered(one, &delivery.message, delivery.created_at))
+    let composed = |state: &State, opened: &[NewDelivery], at: Timestamp| {
+        let of = |one: &Integration| {
+            let opened = opened
+                .iter()
+                .find(|opened| opened.group_key == key && opened.target.integration == one.id)?;
+            let composed = compose(state, asked.policy, opened, at).filter(tells)?;
+            Some(rendered(asked, one, &composed.message, at))
+        };
+        receiver.integrations.iter().filter_map(of).collect::<Vec<_>>()
     };
-    receiver.integrations.iter().filter_map(of).collect()
+    let now = composed(&asked.after, &asked.done.changes.deliveries, asked.at);
+    let Some(next) = next.filter(|next| now.is_empty() && *next <= clock::add(asked.at, AHEAD_MAX))
+    else {
+        return now;
+    };
+    let mut ahead = asked.after.clone();
+    let mut batch = Batch::new(&mut ahead, asked.policy, next);
+    batch.run_timers(next);
+    let opened = batch.judged.changes.deliveries;
+    composed(&ahead, &opened, next)
+}
+
+/// What a first notification would say of an alert alone.
+fn first(
+    asked: &Asked<'_>,
+    group: &Group,
+    integration: &Integration,
+    alert: &Alert,
+) -> Option<Composed> {
+    let target = integration.as_targets(Scope::All).into_iter().next()?;
+    let firing = |one: &Fingerprint| Some(alert).filter(|alert| alert.fingerprint == *one);
+    let look = Look::new(group, &firing, &|_, _| None, asked.at);
+    let envelope = Envelope {
+        receiver: &integration.receiver,
+        external_url: &asked.policy.routing.external_url,
+        opened_at: asked.at,
+        fallback_for: None,
+    };
+    look.compose(&target, None, &Timing::default(), &envelope, &|_| None)
 }
 
 /// A message as its receiver would get it.

@@ -240,6 +240,7 @@ async fn a_webhook_carries_key_and_signature_and_shows_no_secret() {
         Outcome::Retry {
             reason: Reason::RateLimited,
             after: Some(Duration::from_secs(7)),
+            lasting: None,
             peer_works: false,
             detail: "status 429: *** *** *** ***".to_owned(),
         }

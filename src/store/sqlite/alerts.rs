@@ -57,6 +57,13 @@ pub(super) fn firing(conn: &Connection) -> Result<Vec<Alert>, Failure> {
     collect(conn, FIRING, &[&i64::MAX])
 }
 
+/// The alerts that ended and that a group still holds.
+pub(super) fn ended_members(conn: &Connection) -> Result<Vec<Alert>, Failure> {
+    let sql = "SELECT fingerprint, alert FROM alerts WHERE state <> 'firing' AND fingerprint IN \
+         (SELECT substr(key, -16) FROM state WHERE space = 'member')";
+    collect(conn, sql, &[])
+}
+
 fn list(conn: &Connection, filter: &AlertFilter) -> Result<Vec<Alert>, Failure> {
     let limit = rows(filter.limit);
     if let Some(fingerprint) = &filter.fingerprint {

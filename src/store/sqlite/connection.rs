@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failure::Failure;
@@ -92,6 +93,9 @@ pub(super) fn reader(path: &Path) -> Result<Connection, Failure> {
 fn common(conn: &Connection) -> Result<(), Failure> {
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "mmap_size", 0)?;
+    // A statement's plan does not depend on what is bound to it: else SQLite, built with STAT4, would prepare a cached one
+    // anew for each value.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(())
 }

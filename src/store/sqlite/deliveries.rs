@@ -5,8 +5,7 @@ use rusqlite::types::Null;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
 use super::failure::Failure;
-use super::lanes::{self, Lane};
-use super::{Sqlite, json, micros, rows, time};
+use super::{Sqlite, micros, rows, time};
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, DeliveryState, NewDelivery, Retry, StoreError,
 };
@@ -19,7 +18,8 @@ const ID_PREFIX_MIN: usize = 8;
 
 /// The columns that [`delivery`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, integration, receiver, target, group_key, state, attempts, \
-     created_at, not_before, finished_at, reason, detail, fallback_of, maybe_repeated, message";
+     created_at, due_at, finished_at, reason, detail, fallback_of, maybe_repeated, \
+     (SELECT message FROM contents WHERE contents.n = deliveries.content)";
 
 impl Sqlite {
     pub(in crate::store) async fn deliveries(
@@ -60,57 +60,46 @@ impl Sqlite {
     }
 }
 
-/// A delivery on its way into the store, its message already text.
-pub(super) struct NewRow {
-    pub(super) new: NewDelivery,
-    message: Vec<u8>,
-}
-
-impl NewRow {
-    pub(super) fn new(new: NewDelivery) -> Result<Self, StoreError> {
-        Ok(Self { message: json(&new.message)?, new })
-    }
-}
-
-/// Queues a delivery and notes which events caused it; false when its id is known.
-pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<bool, Failure> {
-    let new = &row.new;
-    let created_at = micros(new.created_at);
+/// Opens a delivery and notes which events caused it. False when its id is known, or when one is open for the same group
+/// and target: that one will say what is owed.
+pub(super) fn open(tx: &Connection, new: &NewDelivery) -> Result<bool, Failure> {
     let added = tx
         .prepare_cached(
             "INSERT INTO deliveries (id, integration, receiver, target, group_key, state, \
-             created_at, not_before, fallback_at, fallback_of, message) \
-             VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6, ?7, ?8, ?9) \
-             ON CONFLICT (id) DO NOTHING",
+             created_at, due_at, fallback_at, fallback_of) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         )?
         .execute((
             &new.id,
-            &new.integration,
+            &new.target.integration,
             &new.receiver,
-            &new.target,
+            &new.target.target,
             &new.group_key,
-            created_at,
+            micros(new.opened_at),
             new.fallback_at.map(micros),
             &new.fallback_of,
-            &row.message,
         ))?;
-    if added > 0 {
-        lanes::joined(tx, &new.integration, &new.target, &new.group_key, created_at)?;
-    }
-    for seq in &new.caused_by {
+    caused(tx, &new.id, &new.caused_by)?;
+    Ok(added > 0)
+}
+
+/// Notes which events caused a delivery.
+pub(super) fn caused(tx: &Connection, id: &str, by: &[i64]) -> Result<(), Failure> {
+    for seq in by {
         // An event that the retention took has nothing left to hang a link on.
         tx.prepare_cached(
             "INSERT OR IGNORE INTO caused (seq, delivery) SELECT seq, ?2 FROM inbox WHERE seq = ?1",
         )?
-        .execute((seq, &new.id))?;
+        .execute((seq, id))?;
     }
-    Ok(added > 0)
+    Ok(())
 }
 
 /// Reads a row of [`COLUMNS`]; the error is one line for people.
 pub(super) fn delivery(row: &Row<'_>) -> Result<Delivery, String> {
     let column = |error: rusqlite::Error| error.to_string();
-    let message: Vec<u8> = row.get(14).map_err(column)?;
+    let message: Option<Vec<u8>> = row.get(14).map_err(column)?;
+    let message = message.map(|message| serde_json::from_slice(&message));
     Ok(Delivery {
         id: row.get(0).map_err(column)?,
         integration: row.get(1).map_err(column)?,
@@ -126,7 +115,7 @@ pub(super) fn delivery(row: &Row<'_>) -> Result<Delivery, String> {
         detail: row.get(11).map_err(column)?,
         fallback_of: row.get(12).map_err(column)?,
         maybe_repeated: row.get(13).map_err(column)?,
-        message: serde_json::from_slice(&message).map_err(|error| format!("message: {error}"))?,
+        message: message.transpose().map_err(|error| format!("message: {error}"))?,
     })
 }
 
@@ -160,16 +149,19 @@ pub(super) fn collect(
 }
 
 fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Failure> {
-    // The few that are not delivered or superseded are found by their own indices, not by walking all.
-    let (index, state) = match filter.state {
-        None => ("", ""),
-        Some(DeliveryState::Pending) => {
-            ("INDEXED BY deliveries_open", "AND finished_at IS NULL AND state = 'pending'")
+    // The few that are open or dead are found by their own indices, not by walking all.
+    let (index, state) = match (filter.state, &filter.receiver) {
+        (Some(DeliveryState::Dead), _) => ("INDEXED BY deliveries_dead", "AND state = 'dead'"),
+        (Some(DeliveryState::Pending), _) => {
+            ("INDEXED BY deliveries_due", "AND finished_at IS NULL AND state = 'pending'")
         }
-        Some(DeliveryState::Sending) => ("INDEXED BY deliveries_sending", "AND state = 'sending'"),
-        Some(DeliveryState::Delivered) => ("", "AND state = 'delivered'"),
-        Some(DeliveryState::Superseded) => ("", "AND state = 'superseded'"),
-        Some(DeliveryState::Dead) => ("INDEXED BY deliveries_dead", "AND state = 'dead'"),
+        (Some(DeliveryState::Sending), _) => {
+            ("INDEXED BY deliveries_due", "AND finished_at IS NULL AND state = 'sending'")
+        }
+        (Some(DeliveryState::Delivered), _) => ("", "AND state = 'delivered'"),
+        (Some(DeliveryState::Superseded), _) => ("", "AND state = 'superseded'"),
+        (None, Some(_)) => ("INDEXED BY deliveries_receiver", ""),
+        (None, None) => ("", ""),
     };
     let receiver = if filter.receiver.is_some() { "receiver = ?1" } else { "?1 IS NULL" };
     let sql = format!(
@@ -227,8 +219,8 @@ fn attempts(conn: &Connection, delivery: i64) -> Result<Vec<Attempt>, Failure> {
     Ok(attempts)
 }
 
-/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most; not those that a later message of their lane overtook:
-/// "firing" told after "resolved" would be a lie.
+/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most; not those whose target was notified of the group later, or has
+/// a delivery open for it.
 fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
     let one;
     let (which, value): (_, &dyn ToSql) = match selection {
@@ -239,23 +231,24 @@ fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, F
         Retry::Receiver(receiver) => ("receiver = ?1", receiver),
         Retry::All => ("?1 IS NULL", &Null),
     };
-    let revived: Vec<(i64, Lane)> = tx
+    let dead: Vec<i64> = tx
         .prepare_cached(&format!(
-            "SELECT n, integration, target, group_key FROM deliveries \
+            "SELECT max(n) FROM deliveries \
              WHERE state = 'dead' AND {which} AND NOT EXISTS ( \
                 SELECT 1 FROM deliveries AS later WHERE later.integration = deliveries.integration \
                 AND later.target = deliveries.target AND later.group_key = deliveries.group_key \
-                AND later.n > deliveries.n AND later.state = 'delivered') LIMIT ?2"
+                AND later.n <> deliveries.n AND (later.finished_at IS NULL \
+                OR (later.n > deliveries.n AND later.state = 'delivered'))) \
+             GROUP BY integration, target, group_key LIMIT ?2"
         ))?
-        .query_map((value, rows(RETRY_ROWS)), |row| Ok((row.get(0)?, Lane::read(row, 1)?)))?
+        .query_map((value, rows(RETRY_ROWS)), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    for (n, lane) in &revived {
+    for n in &dead {
         tx.prepare_cached(
-            "UPDATE deliveries SET state = 'pending', created_at = ?2, not_before = ?2, \
-             finished_at = NULL WHERE n = ?1",
+            "UPDATE deliveries SET state = 'pending', created_at = ?2, due_at = ?2, \
+             finished_at = NULL, by_hand = 1 WHERE n = ?1",
         )?
         .execute((n, micros(now)))?;
-        lane.refresh(tx)?;
     }
-    Ok(revived.len())
+    Ok(dead.len())
 }

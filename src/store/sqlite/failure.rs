@@ -17,6 +17,11 @@ impl Failure {
         Self::Other(StoreError::Unstorable(reason.into()))
     }
 
+    /// A column of another type than expected.
+    pub(super) fn column(error: rusqlite::types::FromSqlError) -> Self {
+        Self::unstorable(error.to_string())
+    }
+
     pub(super) fn unavailable(reason: impl Into<String>) -> Self {
         Self::Other(StoreError::Unavailable(reason.into()))
     }

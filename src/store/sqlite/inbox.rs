@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::{Sqlite, json, ledger, micros, rows, silences, time};
+use super::{Sqlite, json, ledger, micros, notification_log, rows, silences, time};
 use crate::clock;
 use crate::event::{Event, Source};
 use crate::rules;
@@ -75,7 +75,7 @@ impl Sqlite {
             let known = ledger::find(&tx, charges, told().flat_map(rules::call_keys))?;
             let changed = silences::version(&tx)? != silences;
             let silences = if changed { Some(silences::all(&tx)?) } else { None };
-            Ok(Batch { events, known, silences })
+            Ok(Batch { events, known, silences, ended: notification_log::unnoted(&tx)? })
         })
         .await
     }

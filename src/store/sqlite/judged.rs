@@ -4,15 +4,14 @@ use rusqlite::Connection;
 
 use super::Sqlite;
 use super::alerts::{self, NewAlert};
-use super::deliveries::{self, NewRow as NewDeliveryRow};
 use super::failure::Failure;
 use super::inbox::{self, NewRow as NewEventRow};
 use super::job::Effects;
 use super::ledger::{self, NewCall, NewEntry};
-use super::{journal, silences, state, withdrawn};
+use super::{deliveries, journal, notification_log, silences, state};
 use crate::event::PayloadPolicy;
 use crate::store::{
-    Changes, Committed, JournalEntry, Judgement, Recorded, Resumed, Row, StoreError, Withdrawal,
+    Changes, Committed, JournalEntry, Judgement, NewDelivery, Recorded, Resumed, Row, StoreError,
 };
 
 impl Sqlite {
@@ -23,8 +22,11 @@ impl Sqlite {
             Ok(Resumed {
                 cursor: cursor(&tx)?,
                 alerts: alerts::firing(&tx)?,
+                ended: alerts::ended_members(&tx)?,
                 rows: state::all(&tx)?,
                 silences: silences::all(&tx)?,
+                log: notification_log::all(&tx)?,
+                open: notification_log::open(&tx)?,
             })
         })
         .await
@@ -37,12 +39,10 @@ impl Sqlite {
             judgements: changes.judgements,
             faulted: changes.faulted,
             alerts: changes.alerts.into_iter().map(NewAlert::new).collect::<Result<_, _>>()?,
-            deliveries: changes
-                .deliveries
-                .into_iter()
-                .map(NewDeliveryRow::new)
-                .collect::<Result<_, _>>()?,
-            withdrawals: changes.withdrawals,
+            deliveries: changes.deliveries,
+            causes: changes.causes,
+            noted: changes.noted,
+            forgotten: changes.forgotten,
             events: changes
                 .events
                 .into_iter()
@@ -57,7 +57,6 @@ impl Sqlite {
                 .map(|(seq, charge)| (seq, charge.to_string()))
                 .collect(),
             journal: changes.journal,
-            silences: changes.silences,
             drop_payloads: self.payload == PayloadPolicy::None,
         };
         self.write(move |tx, effects| prepared.commit(tx, effects)).await
@@ -77,15 +76,16 @@ struct Prepared {
     judgements: Vec<Judgement>,
     faulted: Vec<(i64, String)>,
     alerts: Vec<NewAlert>,
-    deliveries: Vec<NewDeliveryRow>,
-    withdrawals: Vec<Withdrawal>,
+    deliveries: Vec<NewDelivery>,
+    causes: Vec<(String, Vec<i64>)>,
+    noted: Vec<i64>,
+    forgotten: Vec<String>,
     events: Vec<NewEventRow>,
     rows: Vec<Row>,
     ledger: Vec<NewEntry>,
     calls: Vec<NewCall>,
     charges: Vec<(i64, String)>,
     journal: Vec<JournalEntry>,
-    silences: Option<u64>,
     drop_payloads: bool,
 }
 
@@ -103,37 +103,33 @@ impl Prepared {
             journal::insert(tx, line)?;
         }
         let mut committed = Committed { calls_evicted: self.book(tx)?, ..Committed::default() };
-        let mut withdrawals = self.withdrawals.iter().peekable();
-        for (place, delivery) in self.deliveries.iter().enumerate() {
-            while let Some(withdrawal) = withdrawals.next_if(|next| next.after <= place) {
-                withdrawn::apply(tx, withdrawal)?;
-            }
-            committed.queued += usize::from(deliveries::insert(tx, delivery)?);
+        for n in &self.noted {
+            tx.prepare_cached("UPDATE deliveries SET noted = 1 WHERE n = ?1")?.execute([n])?;
         }
-        for withdrawal in withdrawals {
-            withdrawn::apply(tx, withdrawal)?;
+        for key in &self.forgotten {
+            notification_log::forget(tx, key)?;
+        }
+        for delivery in &self.deliveries {
+            committed.opened += usize::from(deliveries::open(tx, delivery)?);
+        }
+        for (id, causes) in &self.causes {
+            deliveries::caused(tx, id, causes)?;
         }
         for event in &self.events {
             committed.recorded += usize::from(inbox::insert(tx, event)? == Recorded::New);
         }
-        effects.queued |= committed.queued > 0;
+        effects.queued |= committed.opened > 0;
         effects.recorded |= committed.recorded > 0;
         Ok(committed)
     }
 
-    /// Moves the cursor, unless any of this is judged already: then it would take effect twice. Nor when the silences
-    /// are others than were asked: then it would ring although somebody was told that it will not.
+    /// Moves the cursor, unless any of this is judged already: then it would take effect twice.
     fn advance(&self, tx: &Connection) -> Result<(), Failure> {
         let stood = cursor(tx)?;
         let judged = self.judgements.iter().map(|judgement| judgement.seq);
         let charged = self.charges.iter().map(|(seq, _)| *seq);
         let mut touched = judged.chain(self.faulted.iter().map(|(seq, _)| *seq)).chain(charged);
         if self.cursor < stood || touched.any(|seq| seq <= stood) {
-            return Err(StoreError::Stale(stood).into());
-        }
-        if let Some(asked) = self.silences
-            && asked != silences::version(tx)?
-        {
             return Err(StoreError::Stale(stood).into());
         }
         if self.cursor == stood {

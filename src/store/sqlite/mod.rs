@@ -2,10 +2,11 @@
 //!
 //! One thread writes, in batches that share an fsync (`writer`); a few connections read (`readers`). One process
 //! serves from a database at a time, by a lock beside the file; commands attach beside it through the write-ahead log.
-//! The operations stand by subject: `inbox`, `judged`, `alerts`, `state`, `ledger`, `silences`, `journal`, `lanes`,
-//! `outcomes`, `deliveries`, `events`, `stats`, `sweep`.
+//! The operations stand by subject: `inbox`, `judged`, `alerts`, `state`, `ledger`, `silences`, `journal`, `claims`,
+//! `notification_log`, `outcomes`, `deliveries`, `events`, `stats`, `sweep`.
 
 mod alerts;
+mod claims;
 mod connection;
 mod deliveries;
 mod events;
@@ -15,16 +16,15 @@ mod inbox;
 mod job;
 mod journal;
 mod judged;
-mod lanes;
 mod ledger;
 mod migrations;
+mod notification_log;
 mod outcomes;
 mod readers;
 mod silences;
 mod state;
 mod stats;
 mod sweep;
-mod withdrawn;
 mod writer;
 
 #[cfg(test)]

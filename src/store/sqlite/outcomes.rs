@@ -1,13 +1,12 @@
-//! What becomes of deliveries: settled, given back, passed to the fallback, buried.
+//! What becomes of deliveries: settled, given back, passed to the fallback, dead for want of a receiver.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::deliveries::{self, COLUMNS, NewRow};
+use super::deliveries::{self, COLUMNS};
 use super::failure::Failure;
-use super::lanes::Lane;
-use super::withdrawn::{self, WITHDRAWN};
-use super::{Sqlite, inbox, micros, rows};
+use super::{Sqlite, inbox, json, micros, notification_log, rows};
+use crate::alerts::TargetId;
 use crate::store::{
     Attempt, Delivery, DeliveryState, NewDelivery, Next, Recorded, Resent, Settled, Settlement,
     StoreError,
@@ -24,8 +23,8 @@ impl Sqlite {
         &self,
         settlement: Settlement,
     ) -> Result<Settled, StoreError> {
-        let Settlement { id, attempt, next, maybe_taken, fallbacks, events } = settlement;
-        let copies = prepare(fallbacks)?;
+        let Settlement { id, attempt, next, maybe_taken, entry, fallbacks, events } = settlement;
+        let entry = entry.map(|entry| json(&entry)).transpose()?;
         let raised = events
             .into_iter()
             .map(|event| inbox::NewRow::new(event, self.retention))
@@ -35,26 +34,25 @@ impl Sqlite {
                 return Ok(Settled::Stale);
             };
             note(tx, found.n, &attempt)?;
+            if let (Next::Delivered, Some(entry)) = (next, &entry) {
+                let key = (found.n, attempt.number);
+                notification_log::put(tx, &found.group_key, &found.target, key, entry)?;
+            }
             if !found.heeds(&attempt, next) {
                 return Ok(Settled::Stale);
             }
-            let withdrawn = found.withdrawn && matches!(next, Next::RetryAt(_));
             found.end_attempt(tx, &attempt, next)?;
-            if withdrawn {
-                withdrawn::end_late(tx, found.n, micros(attempt.finished_at))?;
-            }
             if maybe_taken {
                 tx.prepare_cached("UPDATE deliveries SET maybe_repeated = 1 WHERE n = ?1")?
                     .execute([found.n])?;
             }
-            let rung = !withdrawn && !copies.is_empty() && found.ring(tx, &copies)?;
+            let triggered = !fallbacks.is_empty() && found.trigger(tx, &fallbacks)?;
             for event in &raised {
                 effects.recorded |= inbox::insert(tx, event)? == Recorded::New;
             }
-            found.lane.refresh(tx)?;
-            // The lane that sent it looks again by itself.
-            effects.queued |= rung;
-            Ok(if rung { Settled::Rang } else { Settled::Applied })
+            // The loop that sent it looks again by itself.
+            effects.queued |= triggered;
+            Ok(if triggered { Settled::FallbackOpened } else { Settled::Applied })
         })
         .await
     }
@@ -62,17 +60,13 @@ impl Sqlite {
     pub(in crate::store) async fn release(&self, ids: Vec<String>) -> Result<(), StoreError> {
         self.write(move |tx, effects| {
             for id in &ids {
-                if let Some(found) = Found::by_id(tx, id)?
-                    && found.state == DeliveryState::Sending
-                {
-                    tx.prepare_cached(
+                let released = tx
+                    .prepare_cached(
                         "UPDATE deliveries SET state = 'pending', attempts = max(attempts - 1, 0), \
-                         lease_until = NULL WHERE n = ?1",
+                         due_at = created_at WHERE id = ?1 AND state = 'sending'",
                     )?
-                    .execute([found.n])?;
-                    found.lane.refresh(tx)?;
-                    effects.queued = true;
-                }
+                    .execute([id])?;
+                effects.queued |= released > 0;
             }
             Ok(())
         })
@@ -84,7 +78,7 @@ impl Sqlite {
             let resent = tx
                 .prepare_cached(
                     "SELECT integration, receiver, count(*) FROM deliveries \
-                     WHERE state = 'sending' GROUP BY integration, receiver",
+                     WHERE finished_at IS NULL AND state = 'sending' GROUP BY integration, receiver",
                 )?
                 .query_map((), |row| {
                     Ok(Resent {
@@ -94,21 +88,11 @@ impl Sqlite {
                     })
                 })?
                 .collect::<Result<Vec<_>, _>>()?;
-            let lanes = tx
-                .prepare_cached(
-                    "SELECT DISTINCT integration, target, group_key FROM deliveries \
-                     WHERE state = 'sending'",
-                )?
-                .query_map((), |row| Lane::read(row, 0))?
-                .collect::<Result<Vec<_>, _>>()?;
             tx.prepare_cached(
-                "UPDATE deliveries SET state = 'pending', lease_until = NULL, maybe_repeated = 1 \
-                 WHERE state = 'sending'",
+                "UPDATE deliveries SET state = 'pending', due_at = created_at, maybe_repeated = 1 \
+                 WHERE finished_at IS NULL AND state = 'sending'",
             )?
             .execute(())?;
-            for lane in lanes {
-                lane.refresh(tx)?;
-            }
             effects.queued |= !resent.is_empty();
             Ok(resent)
         })
@@ -122,7 +106,7 @@ impl Sqlite {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.read(move |conn| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM deliveries WHERE finished_at IS NULL AND fallback_rung = 0 \
+                "SELECT {COLUMNS} FROM deliveries WHERE finished_at IS NULL AND fallback_triggered = 0 \
                  AND fallback_at IS NOT NULL AND fallback_at <= ?1 ORDER BY fallback_at LIMIT ?2"
             );
             deliveries::collect(conn, &sql, &[&micros(now), &rows(limit)])
@@ -133,15 +117,14 @@ impl Sqlite {
     pub(in crate::store) async fn trigger_fallback(
         &self,
         id: String,
-        copies: Vec<NewDelivery>,
+        fallbacks: Vec<NewDelivery>,
     ) -> Result<bool, StoreError> {
-        let copies = prepare(copies)?;
         self.write(move |tx, effects| {
             let Some(found) = Found::by_id(tx, &id)? else { return Ok(false) };
             let open = matches!(found.state, DeliveryState::Pending | DeliveryState::Sending);
-            let rung = open && found.ring(tx, &copies)?;
-            effects.queued |= rung;
-            Ok(rung)
+            let triggered = open && found.trigger(tx, &fallbacks)?;
+            effects.queued |= triggered;
+            Ok(triggered)
         })
         .await
     }
@@ -153,29 +136,24 @@ impl Sqlite {
     ) -> Result<usize, StoreError> {
         self.write(move |tx, _| {
             let open: Vec<String> = tx
-                .prepare_cached("SELECT DISTINCT integration FROM lanes")?
+                .prepare_cached(
+                    "SELECT DISTINCT integration FROM deliveries WHERE finished_at IS NULL",
+                )?
                 .query_map((), |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
-            let mut buried = 0;
-            for stranger in open.iter().filter(|integration| !known.contains(integration)) {
-                buried += tx
+            let mut dead = 0;
+            for orphan in open.iter().filter(|integration| !known.contains(integration)) {
+                dead += tx
                     .prepare_cached(
-                        "UPDATE deliveries SET state = 'dead', finished_at = ?2, \
-                         lease_until = NULL, reason = ?3 \
+                        "UPDATE deliveries SET state = 'dead', finished_at = ?2, reason = ?3 \
                          WHERE integration = ?1 AND finished_at IS NULL",
                     )?
-                    .execute((stranger, micros(now), REMOVED))?;
-                tx.prepare_cached("DELETE FROM lanes WHERE integration = ?1")?
-                    .execute([stranger])?;
+                    .execute((orphan, micros(now), REMOVED))?;
             }
-            Ok(buried)
+            Ok(dead)
         })
         .await
     }
-}
-
-fn prepare(copies: Vec<NewDelivery>) -> Result<Vec<NewRow>, StoreError> {
-    copies.into_iter().map(NewRow::new).collect()
 }
 
 /// A delivery as far as its outcome needs it.
@@ -183,25 +161,33 @@ struct Found {
     n: i64,
     state: DeliveryState,
     attempts: u32,
-    /// Nothing of it is to be told any more.
-    withdrawn: bool,
-    lane: Lane,
+    created_at: i64,
+    group_key: String,
+    target: TargetId,
 }
 
 impl Found {
     fn by_id(tx: &Connection, id: &str) -> Result<Option<Self>, Failure> {
-        let found: Option<(i64, String, u32, bool, Lane)> = tx
+        let found = tx
             .prepare_cached(
-                "SELECT n, state, attempts, reason = ?2, integration, target, group_key \
+                "SELECT n, attempts, created_at, group_key, integration, target, state \
                  FROM deliveries WHERE id = ?1",
             )?
-            .query_row((id, WITHDRAWN), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, Lane::read(row, 4)?))
+            .query_row([id], |row| {
+                let found = Self {
+                    n: row.get(0)?,
+                    state: DeliveryState::Pending,
+                    attempts: row.get(1)?,
+                    created_at: row.get(2)?,
+                    group_key: row.get(3)?,
+                    target: TargetId { integration: row.get(4)?, target: row.get(5)? },
+                };
+                Ok((found, row.get::<_, String>(6)?))
             })
             .optional()?;
-        let Some((n, state, attempts, withdrawn, lane)) = found else { return Ok(None) };
+        let Some((found, state)) = found else { return Ok(None) };
         let state = deliveries::state(&state).map_err(Failure::unstorable)?;
-        Ok(Some(Self { n, state, attempts, withdrawn, lane }))
+        Ok(Some(Self { state, ..found }))
     }
 
     /// Whether an outcome still counts. A peer that took it took it; any other word counts only from the attempt
@@ -217,19 +203,19 @@ impl Found {
 
     fn end_attempt(&self, tx: &Connection, attempt: &Attempt, next: Next) -> Result<(), Failure> {
         let finished_at = micros(attempt.finished_at);
-        let (state, not_before, finished_at) = match next {
+        let (state, due_at, finished_at) = match next {
             Next::Delivered => (DeliveryState::Delivered, None, Some(finished_at)),
             Next::RetryAt(at) => (DeliveryState::Pending, Some(micros(at)), None),
             Next::Dead => (DeliveryState::Dead, None, Some(finished_at)),
         };
         tx.prepare_cached(
-            "UPDATE deliveries SET state = ?2, not_before = coalesce(?3, not_before), \
-             finished_at = ?4, lease_until = NULL, reason = ?5, detail = ?6 WHERE n = ?1",
+            "UPDATE deliveries SET state = ?2, due_at = coalesce(?3, due_at), finished_at = ?4, \
+             reason = ?5, detail = ?6, noted = 0 WHERE n = ?1",
         )?
         .execute((
             self.n,
             state.as_str(),
-            not_before,
+            due_at,
             finished_at,
             &attempt.reason,
             &attempt.detail,
@@ -237,20 +223,31 @@ impl Found {
         Ok(())
     }
 
-    /// Queues the fallback's copies unless it was rung before; false when nothing was queued.
-    fn ring(&self, tx: &Connection, copies: &[NewRow]) -> Result<bool, Failure> {
+    /// Opens the deliveries to the fallback unless that was done before; false when none was opened. A target of the
+    /// fallback that was told since this delivery was opened has heard: however many of the receiver's targets fail, the
+    /// fallback hears once.
+    fn trigger(&self, tx: &Connection, fallbacks: &[NewDelivery]) -> Result<bool, Failure> {
         let first = tx
             .prepare_cached(
-                "UPDATE deliveries SET fallback_rung = 1 WHERE n = ?1 AND fallback_rung = 0",
+                "UPDATE deliveries SET fallback_triggered = 1 WHERE n = ?1 AND fallback_triggered = 0",
             )?
             .execute([self.n])?;
-        let mut queued = false;
-        if first > 0 {
-            for copy in copies {
-                queued |= deliveries::insert(tx, copy)?;
+        let mut opened = false;
+        for fallback in fallbacks.iter().filter(|_| first > 0) {
+            let has_heard: bool = tx
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE integration = ?1 AND target = ?2 \
+                     AND group_key = ?3 AND fallback_of IS NOT NULL AND created_at >= ?4)",
+                )?
+                .query_row(
+                    (&fallback.target.integration, &fallback.target.target, &fallback.group_key, self.created_at),
+                    |row| row.get(0),
+                )?;
+            if !has_heard {
+                opened |= deliveries::open(tx, fallback)?;
             }
         }
-        Ok(queued)
+        Ok(opened)
     }
 }
 
@@ -272,7 +269,9 @@ fn note(tx: &Connection, delivery: i64, attempt: &Attempt) -> Result<(), Failure
         &attempt.reason,
         &attempt.detail,
     ))?;
-    tx.prepare_cached("DELETE FROM attempts WHERE delivery = ?1 AND n <= ?2")?
-        .execute((delivery, n - ATTEMPTS_KEPT))?;
+    if n > ATTEMPTS_KEPT {
+        tx.prepare_cached("DELETE FROM attempts WHERE delivery = ?1 AND n <= ?2")?
+            .execute((delivery, n - ATTEMPTS_KEPT))?;
+    }
     Ok(())
 }

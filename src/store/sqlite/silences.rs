@@ -52,19 +52,6 @@ pub(super) fn all(conn: &Connection) -> Result<Silences, Failure> {
     Ok(Silences { version: version(conn)?, silences })
 }
 
-/// Those that are active at a time.
-pub(super) fn active(conn: &Connection, now: i64) -> Result<Vec<Silence>, Failure> {
-    let mut statement =
-        conn.prepare_cached("SELECT silence FROM silences WHERE starts_at <= ?1 AND ends_at > ?1")?;
-    let mut found = statement.query([now])?;
-    let mut silences = Vec::new();
-    while let Some(row) = found.next()? {
-        // The engine tells of those that cannot be read back.
-        silences.extend(serde_json::from_slice::<Silence>(&row.get::<_, Vec<u8>>(0)?));
-    }
-    Ok(silences)
-}
-
 fn put(tx: &Connection, silence: &Silence, text: &[u8]) -> Result<(), Failure> {
     let (others, known): (i64, bool) = tx
         .prepare_cached("SELECT count(*), count(*) FILTER (WHERE id = ?1) > 0 FROM silences")?

@@ -1,9 +1,12 @@
 //! The engine's rows: bytes that the store does not look into.
 
-use rusqlite::Connection;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure::Failure;
 use super::{Sqlite, rows};
+use crate::alerts::{Alert, Fingerprint, Group, Member};
 use crate::store::{Row, Space, StoreError};
 
 impl Sqlite {
@@ -31,6 +34,47 @@ pub(super) fn put(tx: &Connection, row: &Row) -> Result<(), Failure> {
             .execute((space, key))?,
     };
     Ok(())
+}
+
+/// A group with its members; those that ended with the alert as it ended. A row that cannot be read back counts as none.
+pub(super) fn group(conn: &Connection, key: &str) -> Result<Option<Group>, Failure> {
+    let bytes: Option<Vec<u8>> = conn
+        .prepare_cached("SELECT value FROM state WHERE space = 'group' AND key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    let Some(mut group) = bytes.and_then(|bytes| serde_json::from_slice::<Group>(&bytes).ok())
+    else {
+        return Ok(None);
+    };
+    // The keys of the members follow the group's own, and a line feed.
+    let (first, end) = (format!("{key}\n"), format!("{key}\u{b}"));
+    let mut statement = conn.prepare_cached(
+        "SELECT key, value FROM state WHERE space = 'member' AND key > ?1 AND key < ?2 ORDER BY key",
+    )?;
+    let mut found = statement.query((&first, end))?;
+    while let Some(row) = found.next()? {
+        let key: String = row.get(0)?;
+        let fingerprint = Fingerprint::from(key.get(first.len()..).unwrap_or_default().to_owned());
+        let value: Vec<u8> = row.get(1)?;
+        let Ok(mut member) = serde_json::from_slice::<Member>(&value) else { continue };
+        if member.over {
+            member.ended = alert(conn, &fingerprint)?.map(Arc::new);
+        }
+        group.members.insert(fingerprint, member);
+    }
+    Ok(Some(group))
+}
+
+/// An alert as it is kept.
+pub(super) fn alert(
+    conn: &Connection,
+    fingerprint: &Fingerprint,
+) -> Result<Option<Alert>, Failure> {
+    let bytes: Option<Vec<u8>> = conn
+        .prepare_cached("SELECT alert FROM alerts WHERE fingerprint = ?1")?
+        .query_row([fingerprint.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// All rows of all spaces.

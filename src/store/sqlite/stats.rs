@@ -48,7 +48,9 @@ fn stats(conn: &Connection) -> Result<Stats, Failure> {
 
 fn delivery_counts(conn: &Connection) -> Result<Vec<DeliveryCount>, Failure> {
     let mut statement = conn.prepare_cached(
-        "SELECT receiver, state, count FROM delivery_counts ORDER BY receiver, state",
+        "SELECT receiver, state, count FROM delivery_counts UNION ALL \
+         SELECT receiver, state, count(*) FROM deliveries WHERE finished_at IS NULL \
+         GROUP BY receiver, state ORDER BY receiver, state",
     )?;
     let mut rows = statement.query(())?;
     let mut counts = Vec::new();

@@ -1,0 +1,199 @@
+//! The message of what is owed, and what the notification log says once it is delivered.
+
+use std::cmp::Reverse;
+
+use super::look::{Listed, Look, Owed, PeerKind, Target};
+use crate::alerts::{
+    Alert, AlertState, Fingerprint, Lives, LogEntry, Message, MessageAlert, Reason, Status, Timing,
+    severity_rank,
+};
+use crate::rules::Labels;
+
+/// What a message says besides its alerts.
+#[derive(Debug, Clone)]
+pub struct Envelope<'a> {
+    /// The receiver it goes to.
+    pub receiver: &'a str,
+    /// Where links point; empty for none.
+    pub external_url: &'a str,
+    /// When the delivery was opened.
+    pub opened_at: jiff::Timestamp,
+    /// The receiver that could not be reached, when this is for its fallback.
+    pub fallback_for: Option<&'a str>,
+}
+
+/// A message, and what its target knows of the group then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Composed {
+    /// The message.
+    pub message: Message,
+    /// The entry of the notification log once this was delivered.
+    pub delivered: LogEntry,
+    /// The entry while this attempt is unanswered; `None` where it does not matter.
+    pub unanswered: Option<LogEntry>,
+}
+
+impl<'a> Look<'a> {
+    /// Composes what a target is owed now; `None` when nothing is left to say. `lost` gives alerts that the group has no
+    /// more, as they are kept.
+    pub fn compose(
+        &self,
+        target: &Target,
+        entry: Option<&LogEntry>,
+        timing: &Timing,
+        envelope: &Envelope<'_>,
+        lost: &dyn Fn(&Fingerprint) -> Option<Alert>,
+    ) -> Option<Composed> {
+        let owed = match self.owed(target, entry) {
+            Some(owed) => owed,
+            None => self.due(target, entry, timing).filter(|due| due.at <= self.now)?.owed,
+        };
+        let gone: Vec<Alert> = owed.gone.iter().filter_map(lost).collect();
+        let message = self.message(target, &owed, &gone, envelope, entry);
+        let delivered = self.delivered(target, entry, &owed);
+        let unanswered =
+            target.kind.keeps_state().then(|| self.unanswered(entry, &owed, &delivered));
+        Some(Composed { message, delivered, unanswered })
+    }
+
+    fn message(
+        &self,
+        target: &Target,
+        owed: &Owed<'_>,
+        gone: &[Alert],
+        envelope: &Envelope<'_>,
+        entry: Option<&LogEntry>,
+    ) -> Message {
+        let mut firing = owed.firing.clone();
+        if firing.len() + owed.ended.len() > target.alerts_max {
+            firing.sort_by_key(|one| Reverse(severity_rank(&one.alert.labels)));
+        }
+        let heard = firing.iter().chain(&owed.ended).map(|one| {
+            let unheard = one.member.over && one.quiet.is_none() && !is_told(one, entry);
+            MessageAlert { unheard, ..message_alert(one.alert) }
+        });
+        let mut alerts: Vec<MessageAlert> = heard.chain(gone.iter().map(ended_now)).collect();
+        let truncated_alerts = alerts.len().saturating_sub(target.alerts_max);
+        alerts.truncate(target.alerts_max);
+        let all = || firing.iter().chain(&owed.ended).map(|one| one.alert).chain(gone);
+        Message {
+            receiver: envelope.receiver.to_owned(),
+            status: if firing.is_empty() { Status::Resolved } else { Status::Firing },
+            reason: owed.reason,
+            reopens: owed.reopens,
+            group_key: self.group.key.clone(),
+            group_labels: self.group.labels.clone(),
+            common_labels: common(all(), |alert| &alert.labels),
+            common_annotations: common(all(), |alert| &alert.annotations),
+            alerts,
+            truncated_alerts,
+            external_url: envelope.external_url.to_owned(),
+            created_at: envelope.opened_at,
+            fallback_for: envelope.fallback_for.map(str::to_owned),
+        }
+    }
+
+    /// What fires and is not quiet, for a peer that forgets what it is not told again; `None` when nothing does.
+    pub fn refresh(&self, target: &Target, envelope: &Envelope<'_>) -> Option<Message> {
+        let owed = self.firing(self.now);
+        (!owed.firing.is_empty()).then(|| self.message(target, &owed, &[], envelope, None))
+    }
+
+    /// The entry once this was delivered. People then know as firing just what the message says: an alert that is silenced
+    /// meanwhile is new to them afterwards. A peer that keeps state goes on to know what is quiet and fires.
+    fn delivered(&self, target: &Target, entry: Option<&LogEntry>, owed: &Owed<'_>) -> LogEntry {
+        let mut firing: Lives = lives(&owed.firing);
+        let may_know =
+            |one: &Listed<'_>| entry.and_then(|entry| entry.may_know(&one.alert.fingerprint));
+        match target.kind {
+            PeerKind::People => {}
+            PeerKind::Incident if owed.reason == Reason::AllResolved => {}
+            PeerKind::Incident | PeerKind::Alerts => {
+                let quiet = self.listed().iter().filter(|one| !one.member.over);
+                let known = quiet.filter_map(|one| {
+                    let life = may_know(one).filter(|life| *life >= one.member.first_life)?;
+                    Some((one.alert.fingerprint.clone(), life))
+                });
+                for (fingerprint, life) in known {
+                    firing.entry(fingerprint).or_insert(life);
+                }
+            }
+        }
+        if target.kind == PeerKind::Incident && owed.reason != Reason::AllResolved {
+            // What was over before it could be told has opened an incident all the same: it is to be resolved next.
+            let unheard = owed.ended.iter().filter(|one| !is_told(one, entry));
+            firing.extend(unheard.map(|one| (one.alert.fingerprint.clone(), one.member.life)));
+        }
+        let mut resolved = lives(&owed.ended);
+        for (fingerprint, life) in entry.into_iter().flat_map(|entry| &entry.resolved) {
+            if self.group.members.get(fingerprint).is_some_and(|member| member.over) {
+                resolved.entry(fingerprint.clone()).or_insert(*life);
+            }
+        }
+        LogEntry { notified_at: Some(self.now), firing, resolved, ..LogEntry::default() }
+    }
+
+    /// The entry while an attempt is unanswered: what it says fires may be known, what it says is over may be closed.
+    fn unanswered(
+        &self,
+        entry: Option<&LogEntry>,
+        owed: &Owed<'_>,
+        delivered: &LogEntry,
+    ) -> LogEntry {
+        let mut unanswered = entry.cloned().unwrap_or_default();
+        for (fingerprint, life) in &delivered.firing {
+            if unanswered.firing.get(fingerprint) < Some(life) {
+                unanswered.maybe.insert(fingerprint.clone(), *life);
+            }
+        }
+        unanswered.maybe_closed |= owed.reason == Reason::AllResolved || owed.reopens;
+        unanswered
+    }
+}
+
+/// Whether the target was told, successfully, of a firing of the chain that lasts.
+fn is_told(one: &Listed<'_>, entry: Option<&LogEntry>) -> bool {
+    let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
+    life.is_some_and(|life| *life >= one.member.first_life)
+}
+
+fn lives(listed: &[&Listed<'_>]) -> Lives {
+    listed.iter().map(|one| (one.alert.fingerprint.clone(), one.member.life)).collect()
+}
+
+/// An alert as messages carry it.
+pub fn message_alert(alert: &Alert) -> MessageAlert {
+    MessageAlert {
+        fingerprint: alert.fingerprint.clone(),
+        status: if alert.is_firing() { Status::Firing } else { Status::Resolved },
+        expired: alert.state == AlertState::Expired,
+        no_data: alert.state == AlertState::NoData,
+        missed: alert.missed,
+        unheard: false,
+        value: alert.value,
+        labels: alert.labels.clone(),
+        annotations: alert.annotations.clone(),
+        starts_at: alert.starts_at,
+        ends_at: alert.ends_at,
+        event: alert.event.clone(),
+    }
+}
+
+/// An alert that the group has no more, as over; one that fires elsewhere is over here.
+fn ended_now(alert: &Alert) -> MessageAlert {
+    let ends_at = alert.ends_at.filter(|_| !alert.is_firing());
+    MessageAlert { status: Status::Resolved, ends_at, ..message_alert(alert) }
+}
+
+/// The pairs that all alerts share.
+fn common<'a>(
+    mut alerts: impl Iterator<Item = &'a Alert>,
+    of: impl Fn(&'a Alert) -> &'a Labels,
+) -> Labels {
+    let mut common = alerts.next().map(&of).cloned().unwrap_or_default();
+    for alert in alerts {
+        let of = of(alert);
+        common.retain(|name, value| of.get(name) == Some(value));
+    }
+    common
+}

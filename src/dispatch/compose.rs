@@ -1,0 +1,183 @@
+//! What a delivery that is due says now, and under which key. Pure.
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::alerts::{
+    self, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, Routing, Scope, Silence,
+    Status, Suppression, Target, Timing,
+};
+use crate::notify::Integration;
+use crate::store::{Claimed, Content, Delivery, DueDelivery};
+
+/// A delivery that is sent now.
+#[derive(Debug, Clone)]
+pub(super) struct Composed {
+    /// Its place among the deliveries.
+    pub(super) n: i64,
+    /// The delivery, its attempt counted.
+    pub(super) delivery: Delivery,
+    /// What it says.
+    pub(super) message: Message,
+    /// The key by which the peer can tell a repeat: the same as long as the content is.
+    pub(super) key: String,
+    /// Whether the peer may have seen just this already.
+    pub(super) repeats: bool,
+    /// The target's entry of the notification log once it is delivered.
+    pub(super) entry: LogEntry,
+}
+
+/// Composes a delivery; what the claim is to write, and what is sent.
+pub(super) fn compose(
+    due: DueDelivery,
+    integration: &Integration,
+    routing: &Routing,
+    silences: &[Silence],
+    now: Timestamp,
+) -> (i64, Claimed, Option<Composed>) {
+    let n = due.n;
+    let composing = Composing { due: &due, integration, routing, silences, now };
+    match composing.message() {
+        Ok(composed) => {
+            let alerts::Composed { message, delivered, unanswered } = composed;
+            let json = serde_json::to_vec(&message).unwrap_or_default();
+            let digest = Sha256::digest(&json).to_vec();
+            let is_same = due.digest.as_ref().is_none_or(|last| *last == digest);
+            let revision = due.revision + u32::from(!is_same);
+            let key = match revision {
+                0 => due.delivery.id.clone(),
+                revision => format!("{}-{revision}", due.delivery.id),
+            };
+            let content = Content { revision, digest, message: json, why: message.reason.as_str() };
+            let mut delivery = due.delivery;
+            delivery.attempts += 1;
+            let repeats = due.cut_off && is_same;
+            let sent = Composed { n, delivery, message, key, repeats, entry: delivered };
+            (n, Claimed::Sent { content, unanswered }, Some(sent))
+        }
+        Err(claimed) => (n, claimed, None),
+    }
+}
+
+struct Composing<'d> {
+    due: &'d DueDelivery,
+    integration: &'d Integration,
+    routing: &'d Routing,
+    silences: &'d [Silence],
+    now: Timestamp,
+}
+
+impl Composing<'_> {
+    fn message(&self) -> Result<alerts::Composed, Claimed> {
+        let Self { due, integration, routing, now, .. } = *self;
+        if due.original.as_ref().is_some_and(|(_, delivered)| *delivered) {
+            return Err(Claimed::Superseded("the receiver was reached after all".to_owned()));
+        }
+        let group = due.group.as_ref();
+        let route = group.and_then(|group| routing.route.find(&group.route));
+        let is_of_route = route.is_some_and(|route| route.receiver == integration.receiver);
+        let scope = if is_of_route || due.original.is_some() { Scope::All } else { Scope::Ends };
+        let mut targets = integration.as_targets(scope);
+        targets.retain(|target| target.id.target == due.delivery.target);
+        let Some(target) = targets.first() else {
+            return Err(Claimed::Dead("its target is not configured any more".to_owned()));
+        };
+        let Some(group) = group else { return self.last("what it would have said is over") };
+        let muted = route.and_then(|route| routing.muted(route, now));
+        let quiet = |alert: &Alert, member: &Member| {
+            let inhibited = member.suppressed.clone();
+            let inhibited = inhibited.filter(|why| matches!(why, Suppression::Inhibited(_)));
+            alerts::quiet(alert, inhibited, muted.as_ref(), || silenced(self.silences, alert, now))
+        };
+        let firing = |fingerprint: &Fingerprint| due.alerts.get(fingerprint);
+        let look = Look::new(group, &firing, &quiet, now);
+        let timing = route.map_or(Timing::NO_ROUTE, |route| route.timing);
+        let composed =
+            look.compose(target, due.entry.as_ref(), &timing, &self.envelope(), &|one| {
+                due.alerts.get(one).cloned()
+            });
+        match composed {
+            Some(composed) => Ok(composed),
+            None if look.listed().iter().any(|listed| listed.quiet.is_some()) => {
+                self.last("what it would have said is quiet now")
+            }
+            None => self.last("what it would have said is over"),
+        }
+    }
+
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope {
+            receiver: &self.integration.receiver,
+            external_url: &self.routing.external_url,
+            opened_at: self.due.delivery.created_at,
+            fallback_for: self.due.original.as_ref().map(|(receiver, _)| receiver.as_str()),
+        }
+    }
+
+    /// Nothing is owed any more. Whoever asked for the delivery to be tried again gets what it said last, brought up to
+    /// date; unless that is silenced.
+    fn last(&self, why: &str) -> Result<alerts::Composed, Claimed> {
+        let superseded = || Err(Claimed::Superseded(why.to_owned()));
+        let due = self.due;
+        let Some(last) = due.delivery.message.as_ref().filter(|_| due.by_hand) else {
+            return superseded();
+        };
+        let mut message = Message { fallback_for: last.fallback_for.clone(), ..last.clone() };
+        for alert in &mut message.alerts {
+            let now = due.alerts.get(&alert.fingerprint);
+            if let Some(now) = now.filter(|now| !now.is_firing()) {
+                *alert = alerts::message_alert(now);
+            }
+        }
+        let fires = message.alerts.iter().any(|alert| alert.status == Status::Firing);
+        message.status = if fires { Status::Firing } else { Status::Resolved };
+        let silenced = message.alerts.iter().filter_map(|alert| due.alerts.get(&alert.fingerprint));
+        if silenced.clone().any(|alert| silenced_by(self.silences, alert, self.now)) {
+            return superseded();
+        }
+        let entry = due.entry.clone().unwrap_or_default();
+        let delivered = LogEntry { notified_at: Some(self.now), ..entry };
+        Ok(alerts::Composed { message, delivered, unanswered: None })
+    }
+}
+
+fn silenced_by(silences: &[Silence], alert: &Alert, now: Timestamp) -> bool {
+    silenced(silences, alert, now).is_some()
+}
+
+/// The silence that keeps an alert quiet.
+pub(super) fn silenced(silences: &[Silence], alert: &Alert, now: Timestamp) -> Option<Suppression> {
+    let silence = silences.iter().find(|silence| silence.silences(&alert.labels, now));
+    silence.map(|silence| Suppression::Silenced(silence.id.clone()))
+}
+
+/// What an Alertmanager that forgets is to be told again: the alerts of a group that it knows, that fire, and that are not
+/// quiet.
+pub(super) fn refreshed(
+    known: &crate::store::KnownGroup,
+    integration: &Integration,
+    routing: &Routing,
+    silences: &[Silence],
+    now: Timestamp,
+) -> Option<Message> {
+    let route = routing.route.find(&known.group.route)?;
+    let target: Target = integration.as_targets(Scope::All).into_iter().next()?;
+    let muted = routing.muted(route, now);
+    let quiet = |alert: &Alert, member: &Member| {
+        let inhibited = member.suppressed.clone();
+        let inhibited = inhibited.filter(|why| matches!(why, Suppression::Inhibited(_)));
+        alerts::quiet(alert, inhibited, muted.as_ref(), || silenced(silences, alert, now))
+    };
+    let firing = |fingerprint: &Fingerprint| {
+        let is_known = known.entry.firing.contains_key(fingerprint);
+        known.alerts.get(fingerprint).filter(|_| is_known)
+    };
+    let look = Look::new(&known.group, &firing, &quiet, now);
+    let envelope = Envelope {
+        receiver: &integration.receiver,
+        external_url: &routing.external_url,
+        opened_at: now,
+        fallback_for: None,
+    };
+    look.refresh(&target, &envelope)
+}
