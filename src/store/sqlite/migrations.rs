@@ -9,10 +9,11 @@ use super::failure::Failure;
 const APPLICATION_ID: i64 = 0x746f_6c6c;
 
 /// Every migration in order; a released one never changes.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("0001_begin", include_str!("migrations/0001_begin.sql")),
     ("0002_rules", include_str!("migrations/0002_rules.sql")),
     ("0003_telnyx", include_str!("migrations/0003_telnyx.sql")),
+    ("0004_notification_log", include_str!("migrations/0004_notification_log.sql")),
 ];
 
 /// Why a database cannot be used by this binary.
