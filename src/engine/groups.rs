@@ -113,13 +113,11 @@ impl Batch<'_> {
         if receiver.integrations.is_empty() || left { Some(waited) } else { turn }
     }
 
-    /// Looks at groups whose time has come.
-    pub(super) fn look_at(&mut self, keys: &[String], at: Timestamp) {
-        for key in keys {
-            let Some(group) = self.state.take_group(key) else { continue };
-            let decided = self.decide(&group, at);
-            self.carry_out(group, decided, at);
-        }
+    /// Looks at a group whose time has come.
+    pub(super) fn look_at(&mut self, key: &str, at: Timestamp) {
+        let Some(group) = self.state.take_group(key) else { return };
+        let decided = self.decide(&group, at);
+        self.carry_out(group, decided, at);
     }
 
     fn decide(&mut self, group: &Group, at: Timestamp) -> Decided {
@@ -362,8 +360,9 @@ impl Batch<'_> {
 
     /// A source of inhibition began: targets among what waits to be sent are quiet now.
     pub(super) fn source_began(&mut self, at: Timestamp) {
-        let open: Vec<String> = self.state.open.keys().cloned().collect();
-        self.look_at(&open, at);
+        for key in self.state.open.keys().cloned().collect::<Vec<_>>() {
+            self.look_at(&key, at);
+        }
     }
 
     /// A source of inhibition ended: what it kept quiet may be due.

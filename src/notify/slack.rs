@@ -53,6 +53,10 @@ const FIELDS_MAX: usize = 10;
 const ITEM_HEADLINE_MAX: usize = 250;
 /// Facts of one alert in a message of several, besides amount and time.
 const ITEM_FACTS_MAX: usize = 2;
+/// What to do about the alerts of a message of several, each for itself, in all.
+const ITEMS_ADVICE_MAX: usize = 2_400;
+/// What to do about one of them.
+const ITEM_ADVICE_MAX: usize = 400;
 /// One of the values of an alert in a message of several.
 const ITEM_VALUE_MAX: usize = 100;
 /// Alerts shown in one message; all of it then stays far below 50 blocks and some 13,000 characters in all.
@@ -177,7 +181,11 @@ fn blocks(view: &View) -> Vec<Value> {
         alerts => {
             blocks.extend(shared(view));
             blocks.extend(what_to_do(&view.advice, SHARED_ADVICE_MAX));
-            blocks.extend(alerts.iter().map(item));
+            // The most severe come first; where many need advice each gets its share.
+            let advised = alerts.iter().filter(|alert| !alert.advice.is_empty()).count();
+            let advice_max = ITEM_ADVICE_MAX.min(ITEMS_ADVICE_MAX / advised.max(1));
+            blocks
+                .extend(alerts.iter().map(|alert| item(alert, view.links.is_empty(), advice_max)));
             if view.more > 0 {
                 blocks.push(section(&format!("_… and {} more_", view.more)));
             }
@@ -245,8 +253,8 @@ fn shared(view: &View) -> Option<Value> {
     (!parts.is_empty()).then(|| section(&parts.join(" · ")))
 }
 
-/// One alert among several, in one section.
-fn item(alert: &AlertView) -> Value {
+/// One alert among several, in one section; with links of its own where they do not share one.
+fn item(alert: &AlertView, own_links: bool, advice_max: usize) -> Value {
     let headline = escaped(&alert.headline, ITEM_HEADLINE_MAX);
     // What tells it from the others: its own labels come first among the facts that are not amounts.
     let facts = alert.facts.iter().filter(|fact| fact.name != "Event").take(ITEM_FACTS_MAX);
@@ -257,11 +265,15 @@ fn item(alert: &AlertView) -> Value {
         })
         .collect();
     // Whole or not at all: half a link would leave its bracket open.
-    let link = alert.links.first().map(|link| linked(&Link { label: "open", ..link.clone() }));
-    rows.extend(link.filter(|link| units(link) <= INLINE_LINK_MAX));
+    let links = alert.links.iter().filter(|_| own_links).map(linked);
+    rows.extend(links.filter(|link| units(link) <= INLINE_LINK_MAX));
     let status =
         if alert.tone <= Tone::Expired { format!("{}: ", alert.status) } else { String::new() };
-    section(&format!("{} {status}*{headline}*\n{}", alert.tone.mark(), rows.join(" · ")))
+    let advice = match alert.advice.as_str() {
+        "" => String::new(),
+        advice => format!("\n*What to do*\n{}", escaped(advice, advice_max)),
+    };
+    section(&format!("{} {status}*{headline}*\n{}{advice}", alert.tone.mark(), rows.join(" · ")))
 }
 
 fn section(text: &str) -> Value {
