@@ -139,6 +139,11 @@ impl Matcher {
         }
     }
 
+    /// The anchored pattern of `=~` and `!~`.
+    pub fn pattern(&self) -> Option<&Regex> {
+        self.pattern.as_ref()
+    }
+
     /// How it compares.
     pub fn op(&self) -> MatchOp {
         self.op

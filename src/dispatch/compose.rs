@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::alerts::{
-    self, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, Routing, Scope, Silence,
-    Status, Suppression, Target, Timing,
+    self, ActiveSilences, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, Routing,
+    Scope, Status, Suppression, Target, Timing,
 };
 use crate::notify::Integration;
 use crate::store::{Claimed, Content, Delivery, DueDelivery};
@@ -32,7 +32,7 @@ pub(super) fn compose(
     due: DueDelivery,
     integration: &Integration,
     routing: &Routing,
-    silences: &[Silence],
+    silences: &ActiveSilences,
     now: Timestamp,
 ) -> (i64, Claimed, Option<Composed>) {
     let n = due.n;
@@ -63,7 +63,7 @@ struct Composing<'d> {
     due: &'d DueDelivery,
     integration: &'d Integration,
     routing: &'d Routing,
-    silences: &'d [Silence],
+    silences: &'d ActiveSilences,
     now: Timestamp,
 }
 
@@ -141,13 +141,13 @@ impl Composing<'_> {
     }
 }
 
-fn silenced_by(silences: &[Silence], alert: &Alert, now: Timestamp) -> bool {
+fn silenced_by(silences: &ActiveSilences, alert: &Alert, now: Timestamp) -> bool {
     silenced(silences, alert, now).is_some()
 }
 
 /// The silence that keeps an alert quiet.
-pub(super) fn silenced(silences: &[Silence], alert: &Alert, now: Timestamp) -> Option<Suppression> {
-    let silence = silences.iter().find(|silence| silence.silences(&alert.labels, now));
+fn silenced(silences: &ActiveSilences, alert: &Alert, now: Timestamp) -> Option<Suppression> {
+    let silence = silences.silencing(&alert.labels, now);
     silence.map(|silence| Suppression::Silenced(silence.id.clone()))
 }
 
@@ -157,7 +157,7 @@ pub(super) fn refreshed(
     known: &crate::store::KnownGroup,
     integration: &Integration,
     routing: &Routing,
-    silences: &[Silence],
+    silences: &ActiveSilences,
     now: Timestamp,
 ) -> Option<Message> {
     let route = routing.route.find(&known.group.route)?;

@@ -182,13 +182,12 @@ impl Lane {
         }
         let mut composed = Vec::with_capacity(due.deliveries.len());
         for due in due.deliveries {
-            let (n, claimed, sent) =
-                compose::compose(due, integration, &routing, &silences.silences, now);
+            let (n, claimed, sent) = compose::compose(due, integration, &routing, &silences, now);
             deliveries.push((n, claimed));
             composed.extend(sent);
         }
         let lease = integration.timeout.saturating_add(LEASE_MARGIN);
-        let claim = Claim { silences: silences.version, now, lease, deliveries };
+        let claim = Claim { silences: silences.version(), now, lease, deliveries };
         Ok(Some(Prepared { found, claim, composed }))
     }
 

@@ -134,7 +134,7 @@ impl Engine {
         let now = self.deps.clock.now();
         let store = self.deps.store.clone();
         let state = self.state().await?;
-        let batch = store.batch_after(state.cursor(), limit, state.silences().version).await?;
+        let batch = store.batch_after(state.cursor(), limit, state.silences().version()).await?;
         Ok(state.load(batch, now))
     }
 
