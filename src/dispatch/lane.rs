@@ -1,12 +1,16 @@
 //! One integration at work: claims what is due, sends it, records what became of it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::compose::{self, Composed};
 use super::pacer::Pacer;
@@ -21,6 +25,12 @@ use crate::tasks::Tasks;
 const POLL: Duration = Duration::from_secs(1);
 /// How much longer a claim holds than the send may take.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// How long a delivery may wait for its send after it was claimed; what waits longer is given back and composed anew.
+const AHEAD_MAX: Duration = Duration::from_millis(100);
+/// Deliveries that one sender claims at a time.
+const AHEAD_DELIVERIES_MAX: usize = 16;
+/// Outcomes of one sender that may wait to be recorded; a crash repeats those sends.
+const SETTLING_MAX: usize = 4;
 /// How often the outcome of a send is offered to a store that refuses, a second apart.
 const SETTLE_TRIES: u32 = 20;
 
@@ -57,13 +67,30 @@ struct Prepared {
 struct Pace {
     pacer: Pacer,
     in_flight: usize,
+    /// How long sends take, smoothed.
+    send_time: Duration,
+}
+
+impl Pace {
+    /// How many deliveries one sender may claim at a time: as many as it will have sent within [`AHEAD_MAX`]. What they say is
+    /// composed when they are claimed, so a slow peer gets one at a time.
+    fn ahead(&self) -> usize {
+        let send_time = self.send_time.as_micros().max(1);
+        let within = AHEAD_MAX.as_micros() / 2 / send_time;
+        usize::try_from(within).unwrap_or(AHEAD_DELIVERIES_MAX).clamp(1, AHEAD_DELIVERIES_MAX)
+    }
+
+    /// A send took so long.
+    fn took(&mut self, time: Duration) {
+        self.send_time = (self.send_time * 3 + time) / 4;
+    }
 }
 
 impl Lane {
     pub(super) fn new(deps: Deps, sender: Sender, tasks: Tasks) -> Self {
         let pacer = Pacer::new(sender.integration.rate_limit, deps.clock.now());
         Self {
-            pace: Mutex::new(Pace { pacer, in_flight: 0 }),
+            pace: Mutex::new(Pace { pacer, in_flight: 0, send_time: AHEAD_MAX }),
             nudged: Notify::new(),
             sender: ArcSwap::from_pointee(sender),
             ended: AtomicBool::new(false),
@@ -137,9 +164,10 @@ impl Lane {
         let now = self.deps.clock.now();
         let sender = self.sender.load_full();
         let integration = &sender.integration;
-        let (limit, ready_at) = self.paced(|pace| {
+        let (free, limit, ready_at) = self.paced(|pace| {
             let free = integration.concurrency.saturating_sub(pace.in_flight);
-            (pace.pacer.allowance(now).min(free), pace.pacer.ready_at(now))
+            let most = free.saturating_mul(pace.ahead());
+            (free, pace.pacer.allowance(now).min(most), pace.pacer.ready_at(now))
         });
         if limit == 0 {
             // Without a `ready_at` or a free place, the end of a send wakes us.
@@ -148,17 +176,20 @@ impl Lane {
         let Some(prepared) = self.prepare(integration, limit, now).await? else {
             return self.deps.store.next_due(&integration.id).await;
         };
-        let (found, claimed) = (prepared.found, self.claim(prepared).await?);
-        let all = found < limit && claimed.is_some();
-        for composed in claimed.unwrap_or_default() {
+        let found = prepared.found;
+        let Some(mut claimed) = self.claim(prepared).await? else { return Ok(Some(now)) };
+        let each = claimed.len().div_ceil(free.max(1)).max(1);
+        while !claimed.is_empty() {
+            let rest = claimed.split_off(each.min(claimed.len()));
+            let batch = std::mem::replace(&mut claimed, rest);
             self.paced(|pace| {
                 pace.in_flight += 1;
-                pace.pacer.begin(now);
+                batch.iter().for_each(|_| pace.pacer.begin(now));
             });
             let (lane, sender) = (Arc::clone(self), Arc::clone(&sender));
-            self.tasks.spawn_short(async move { lane.work(sender, composed).await });
+            self.tasks.spawn_short(async move { lane.work(sender, batch).await });
         }
-        if all { self.deps.store.next_due(&integration.id).await } else { Ok(Some(now)) }
+        if found < limit { self.deps.store.next_due(&integration.id).await } else { Ok(Some(now)) }
     }
 
     /// Composes what is due; `None` when nothing is.
@@ -204,42 +235,64 @@ impl Lane {
         }
     }
 
-    /// Sends one delivery after another as long as the pace allows it. The next claim shares the transaction of the last
-    /// outcome.
-    async fn work(&self, mut sender: Arc<Sender>, first: Composed) {
-        let mut next = Some(first);
-        while let Some(composed) = next.take() {
-            let settlement = self.send(&sender, composed).await;
-            let receiver = sender.integration.receiver.clone();
+    /// Sends one batch of deliveries after another, each in order, as long as the pace allows it. Outcomes are recorded while
+    /// the next ones are sent: those that come close together share a transaction.
+    async fn work(&self, mut sender: Arc<Sender>, first: Vec<Composed>) {
+        let mut batch = Some(first);
+        let mut settling = FuturesUnordered::new();
+        while let Some(claimed) = batch.take() {
+            let claimed_at = Instant::now();
+            let mut claimed: VecDeque<Composed> = claimed.into();
+            while let Some(composed) = claimed.pop_front() {
+                let begun = Instant::now();
+                let settlement = self.send(&sender, composed).await;
+                self.paced(|pace| pace.took(begun.elapsed()));
+                settling.push(self.settle(sender.integration.receiver.clone(), settlement));
+                while settling.len() > SETTLING_MAX {
+                    settling.next().await;
+                }
+                // Begins to record it, and takes note of what is recorded.
+                while let Some(Some(())) = settling.next().now_or_never() {}
+                let stale = claimed_at.elapsed() > AHEAD_MAX;
+                if stale || self.is_paused() || self.tasks.is_stopping() {
+                    break;
+                }
+            }
+            self.release(claimed).await;
             sender = self.sender.load_full();
-            let prepared = self.prepare_next(&sender).await;
-            let (_, claimed) =
-                tokio::join!(self.settle(&receiver, settlement), self.claim_next(prepared));
-            next = claimed;
+            batch = self.claim_next(&sender).await;
         }
+        while settling.next().await.is_some() {}
         self.paced(|pace| pace.in_flight -= 1);
         self.nudged.notify_one();
     }
 
-    /// Composes the next delivery, if one may be sent now. What goes wrong here goes wrong again in the loop, which tells of
-    /// it.
-    async fn prepare_next(&self, sender: &Sender) -> Option<Prepared> {
-        let now = self.deps.clock.now();
-        let may = self.paced(|pace| {
-            pace.in_flight <= sender.integration.concurrency && pace.pacer.allowance(now) > 0
-        });
-        if !may || self.tasks.is_stopping() {
-            return None;
+    /// Gives back what was claimed and is not sent after all: it is to be composed anew.
+    async fn release(&self, claimed: VecDeque<Composed>) {
+        if claimed.is_empty() {
+            return;
         }
-        self.prepare(&sender.integration, 1, now).await.ok().flatten()
+        let ids = claimed.into_iter().map(|one| one.delivery.id).collect();
+        if let Err(error) = self.deps.store.release(ids).await {
+            // The lease runs out, and they are claimed again.
+            tracing::warn!(%error, "deliveries could not be given back");
+        }
     }
 
-    async fn claim_next(&self, prepared: Option<Prepared>) -> Option<Composed> {
-        let prepared = prepared?;
-        let now = prepared.claim.now;
-        let claimed = self.claim(prepared).await.ok().flatten()?.pop()?;
-        self.paced(|pace| pace.pacer.begin(now));
-        Some(claimed)
+    /// The next deliveries, if any may be sent now. What goes wrong here goes wrong again in the loop, which tells of it.
+    async fn claim_next(&self, sender: &Sender) -> Option<Vec<Composed>> {
+        let now = self.deps.clock.now();
+        let limit = self.paced(|pace| {
+            let within = pace.in_flight <= sender.integration.concurrency;
+            if within { pace.pacer.allowance(now).min(pace.ahead()) } else { 0 }
+        });
+        if limit == 0 || self.tasks.is_stopping() {
+            return None;
+        }
+        let prepared = self.prepare(&sender.integration, limit, now).await.ok().flatten()?;
+        let claimed = self.claim(prepared).await.ok().flatten()?;
+        self.paced(|pace| claimed.iter().for_each(|_| pace.pacer.begin(now)));
+        Some(claimed).filter(|claimed| !claimed.is_empty())
     }
 
     /// Sends one delivery; what became of it.
@@ -382,11 +435,11 @@ impl Lane {
 
     /// Records an outcome. If the store refuses all along, the lease runs out and the delivery is sent again with
     /// the same key: twice is better than never.
-    async fn settle(&self, receiver: &str, settlement: Settlement) {
+    async fn settle(&self, receiver: String, settlement: Settlement) {
         for _ in 0..SETTLE_TRIES {
             match self.deps.store.settle(settlement.clone()).await {
                 Ok(Settled::FallbackOpened) => {
-                    self.deps.metrics.fell_back(receiver);
+                    self.deps.metrics.fell_back(&receiver);
                     return;
                 }
                 Ok(Settled::Applied | Settled::Stale) => return,

@@ -253,25 +253,23 @@ impl Found {
 
 /// Keeps an attempt among the last [`ATTEMPTS_KEPT`].
 fn note(tx: &Connection, delivery: i64, attempt: &Attempt) -> Result<(), Failure> {
-    let n: i64 = tx
-        .prepare_cached("SELECT coalesce(max(n), 0) + 1 FROM attempts WHERE delivery = ?1")?
-        .query_row([delivery], |row| row.get(0))?;
+    // Of an attempt that was given back and begun again the later word stays.
     tx.prepare_cached(
-        "INSERT INTO attempts (delivery, n, number, finished_at, outcome, reason, detail) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO attempts (delivery, n, number, finished_at, outcome, reason, detail) \
+         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute((
         delivery,
-        n,
         attempt.number,
         micros(attempt.finished_at),
         &attempt.outcome,
         &attempt.reason,
         &attempt.detail,
     ))?;
-    if n > ATTEMPTS_KEPT {
+    let number = i64::from(attempt.number);
+    if number > ATTEMPTS_KEPT {
         tx.prepare_cached("DELETE FROM attempts WHERE delivery = ?1 AND n <= ?2")?
-            .execute((delivery, n - ATTEMPTS_KEPT))?;
+            .execute((delivery, number - ATTEMPTS_KEPT))?;
     }
     Ok(())
 }
