@@ -315,8 +315,22 @@ pub struct Delivery {
     pub fallback_of: Option<String>,
     /// True when an earlier attempt was cut off by a crash, so that the peer may have seen it already.
     pub maybe_repeated: bool,
+    /// Until when its integration is left alone; `None` when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
+    /// Why: the reason of the failure that paused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_reason: Option<String>,
     /// What was composed last; `None` before the first attempt.
     pub message: Option<Message>,
+}
+
+impl Delivery {
+    /// When it is tried next: never in the past, and not while its integration is paused. `None` when it has ended.
+    pub fn next_try(&self, now: Timestamp) -> Option<Timestamp> {
+        let open = matches!(self.state, DeliveryState::Pending | DeliveryState::Sending);
+        open.then(|| self.not_before.max(self.paused_until.unwrap_or(now)).max(now))
+    }
 }
 
 /// A delivery that is due, with all that its message is composed of.

@@ -19,7 +19,12 @@ const ID_PREFIX_MIN: usize = 8;
 /// The columns that [`delivery`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, integration, receiver, target, group_key, state, attempts, \
      created_at, due_at, finished_at, reason, detail, fallback_of, maybe_repeated, \
-     (SELECT message FROM contents WHERE contents.n = deliveries.content)";
+     (SELECT message FROM contents WHERE contents.n = deliveries.content), \
+     (SELECT paused_until FROM integrations WHERE integrations.id = deliveries.integration), \
+     (SELECT integrations.reason FROM integrations WHERE integrations.id = deliveries.integration)";
+
+/// The first column behind [`COLUMNS`].
+pub(super) const BEHIND: usize = 17;
 
 impl Sqlite {
     pub(in crate::store) async fn deliveries(
@@ -115,6 +120,8 @@ pub(super) fn delivery(row: &Row<'_>) -> Result<Delivery, String> {
         detail: row.get(11).map_err(column)?,
         fallback_of: row.get(12).map_err(column)?,
         maybe_repeated: row.get(13).map_err(column)?,
+        paused_until: row.get::<_, Option<i64>>(15).map_err(column)?.map(time).transpose()?,
+        paused_reason: row.get(16).map_err(column)?,
         message: message.transpose().map_err(|error| format!("message: {error}"))?,
     })
 }

@@ -88,6 +88,8 @@ impl Sqlite {
                     })
                 })?
                 .collect::<Result<Vec<_>, _>>()?;
+            // Pauses ended with the process that kept them.
+            tx.prepare_cached("DELETE FROM integrations")?.execute(())?;
             tx.prepare_cached(
                 "UPDATE deliveries SET state = 'pending', due_at = created_at, maybe_repeated = 1 \
                  WHERE finished_at IS NULL AND state = 'sending'",
