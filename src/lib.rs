@@ -14,7 +14,7 @@
 //! switches), [`simulation`] (the engine without its surroundings, for `test` and `replay`), [`spend`] (what was spent, in
 //! groups), [`metrics`],
 //! [`admin`] (the private listener), [`config`], [`policy`] (from the one to what the engine judges by), [`app`] (puts
-//! all of it together) and [`cli`]. Leaves that everyone may know: [`clock`], [`diagnostic`], [`secret`], [`template`],
+//! all of it together) and [`cli`]. Leaves that everyone may know: [`clock`], [`clock_steps`], [`diagnostic`], [`secret`], [`template`],
 //! [`tasks`], [`http`] (as a client), [`text`].
 
 pub mod intake;
@@ -38,6 +38,7 @@ pub mod app;
 pub mod cli;
 
 pub mod clock;
+pub mod clock_steps;
 pub mod diagnostic;
 pub mod secret;
 pub mod template;
