@@ -104,7 +104,9 @@ impl Clock {
             }
             Source::Manual(manual) => {
                 let mut moved = manual.moved.subscribe();
-                while self.now() < deadline {
+                // As on a real clock: how long is decided now, and a clock that is set changes nothing about it.
+                let until = self.elapsed().saturating_add(until(self.now(), deadline));
+                while self.elapsed() < until {
                     // The sender lives as long as `manual`, which we hold.
                     if moved.changed().await.is_err() {
                         return;

@@ -67,7 +67,8 @@ impl Horizon {
     /// The time as of which may be swept now.
     pub fn as_of(&self, clock: &Clock) -> Timestamp {
         let passed = clock.elapsed().saturating_sub(self.since);
-        let most = clock::add(self.stood, passed.saturating_mul(CATCH_UP).saturating_add(HORIZON_BOUND));
+        let most =
+            clock::add(self.stood, passed.saturating_mul(CATCH_UP).saturating_add(HORIZON_BOUND));
         clock.now().min(most)
     }
 }

@@ -6,6 +6,7 @@ mod feeds;
 mod live;
 mod parts;
 mod reload;
+mod upkeep;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -26,7 +27,7 @@ use self::reload::Reloader;
 pub use self::reload::Source;
 pub use crate::admin::{ReloadError, Reloaded};
 use crate::alerts::Routing;
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Lanes, Senders};
 use crate::metrics::Metrics;
@@ -39,11 +40,6 @@ use crate::{admin, dispatch, engine, intake, telnyx};
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
 /// What is left of the shutdown's time for closing the store; at most a quarter of it.
 const CLOSE_RESERVE: Duration = Duration::from_secs(2);
-/// How often old rows are looked for.
-const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// Rows removed in one transaction at most.
-const SWEEP_ROWS_MAX: usize = 1_000;
-
 /// The bound sockets; the caller binds, so that tests get port 0 and `serve` can say what is wrong.
 #[derive(Debug)]
 pub struct Listeners {
@@ -279,7 +275,14 @@ impl Workers {
             fixed,
         };
         tasks.spawn("engine", engine::run(deps, tasks.clone()));
-        tasks.spawn("sweep", sweep(store.clone(), clock.clone(), tasks.clone()));
+        let upkeep = upkeep::Upkeep {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn("sweep", upkeep.clone().sweep());
+        tasks.spawn("clock watch", upkeep.watch_clock());
         let intake = intake::Deps {
             live: accounts,
             store: store.clone(),
@@ -289,26 +292,5 @@ impl Workers {
         };
         tasks.spawn("intake watch", intake::watch(intake.clone(), tasks.clone()));
         (live, intake)
-    }
-}
-
-/// Removes what is older than the retention, a bounded batch at a time, until shutdown.
-async fn sweep(store: Store, clock: Clock, tasks: Tasks) {
-    while !tasks.is_stopping() {
-        let more = match store.sweep(clock.now(), SWEEP_ROWS_MAX).await {
-            Ok(swept) => swept.more,
-            Err(error) => {
-                tracing::warn!(%error, "old rows cannot be removed");
-                false
-            }
-        };
-        if more {
-            tokio::task::yield_now().await;
-            continue;
-        }
-        tokio::select! {
-            () = clock.sleep_until(clock::add(clock.now(), SWEEP_PERIOD)) => {}
-            () = tasks.stopping() => {}
-        }
     }
 }

@@ -16,7 +16,7 @@ use super::compose::{self, Composed};
 use super::pacer::Pacer;
 use super::{Deps, decide, fallback};
 use crate::alerts::LogEntry;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::notify::{Integration, Notification, Notifier, Outcome, Reason, Sent};
 use crate::store::{Attempt, Claim, Claimed, Next, Settled, Settlement, StoreError};
 use crate::tasks::Tasks;
@@ -86,9 +86,14 @@ impl Pace {
     }
 }
 
+/// The time that passes, as a time: pace, pauses and circuit do not care how the wall clock is set.
+fn steady(clock: &Clock) -> Timestamp {
+    clock::add(Timestamp::UNIX_EPOCH, clock.elapsed())
+}
+
 impl Lane {
     pub(super) fn new(deps: Deps, sender: Sender, tasks: Tasks) -> Self {
-        let pacer = Pacer::new(sender.integration.rate_limit, deps.clock.now());
+        let pacer = Pacer::new(sender.integration.rate_limit, steady(&deps.clock));
         Self {
             pace: Mutex::new(Pace { pacer, in_flight: 0, send_time: AHEAD_MAX }),
             nudged: Notify::new(),
@@ -113,8 +118,8 @@ impl Lane {
 
     /// Whether the peer is left alone for a while.
     pub(super) fn is_paused(&self) -> bool {
-        let now = self.deps.clock.now();
-        self.paced(|pace| pace.pacer.paused_until(now).is_some())
+        let steady = steady(&self.deps.clock);
+        self.paced(|pace| pace.pacer.paused_until(steady).is_some())
     }
 
     /// Whether [`Lane::run`] is over, and with it all sends.
@@ -124,7 +129,7 @@ impl Lane {
 
     /// Sends by other settings from the next send on. Pace, pauses and circuit go on.
     pub(super) fn change(&self, sender: Sender) {
-        let (limit, now) = (sender.integration.rate_limit, self.deps.clock.now());
+        let (limit, now) = (sender.integration.rate_limit, steady(&self.deps.clock));
         self.sender.store(Arc::new(sender));
         self.paced(|pace| pace.pacer.limit(limit, now));
         self.nudged.notify_one();
@@ -161,17 +166,18 @@ impl Lane {
 
     /// Begins what may begin now; says when to look again.
     async fn turn(self: &Arc<Self>) -> Result<Option<Timestamp>, StoreError> {
-        let now = self.deps.clock.now();
+        let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
         let sender = self.sender.load_full();
         let integration = &sender.integration;
         let (free, limit, ready_at) = self.paced(|pace| {
             let free = integration.concurrency.saturating_sub(pace.in_flight);
             let most = free.saturating_mul(pace.ahead());
-            (free, pace.pacer.allowance(now).min(most), pace.pacer.ready_at(now))
+            (free, pace.pacer.allowance(steady).min(most), pace.pacer.ready_at(steady))
         });
         if limit == 0 {
             // Without a `ready_at` or a free place, the end of a send wakes us.
-            return Ok(ready_at.filter(|at| *at > now));
+            let wait = ready_at.map(|at| clock::until(steady, at)).filter(|wait| !wait.is_zero());
+            return Ok(wait.map(|wait| clock::add(now, wait)));
         }
         let Some(prepared) = self.prepare(integration, limit, now).await? else {
             return self.deps.store.next_due(&integration.id).await;
@@ -184,7 +190,7 @@ impl Lane {
             let batch = std::mem::replace(&mut claimed, rest);
             self.paced(|pace| {
                 pace.in_flight += 1;
-                batch.iter().for_each(|_| pace.pacer.begin(now));
+                batch.iter().for_each(|_| pace.pacer.begin(steady));
             });
             let (lane, sender) = (Arc::clone(self), Arc::clone(&sender));
             self.tasks.spawn_short(async move { lane.work(sender, batch).await });
@@ -281,17 +287,17 @@ impl Lane {
 
     /// The next deliveries, if any may be sent now. What goes wrong here goes wrong again in the loop, which tells of it.
     async fn claim_next(&self, sender: &Sender) -> Option<Vec<Composed>> {
-        let now = self.deps.clock.now();
+        let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
         let limit = self.paced(|pace| {
             let within = pace.in_flight <= sender.integration.concurrency;
-            if within { pace.pacer.allowance(now).min(pace.ahead()) } else { 0 }
+            if within { pace.pacer.allowance(steady).min(pace.ahead()) } else { 0 }
         });
         if limit == 0 || self.tasks.is_stopping() {
             return None;
         }
         let prepared = self.prepare(&sender.integration, limit, now).await.ok().flatten()?;
         let claimed = self.claim(prepared).await.ok().flatten()?;
-        self.paced(|pace| claimed.iter().for_each(|_| pace.pacer.begin(now)));
+        self.paced(|pace| claimed.iter().for_each(|_| pace.pacer.begin(steady)));
         Some(claimed).filter(|claimed| !claimed.is_empty())
     }
 
@@ -322,16 +328,18 @@ impl Lane {
 
     /// Notes what an outcome means for the pace, and makes a pause visible: in the log, in a metric, in the store.
     async fn pause_after(&self, integration: &Integration, outcome: &Outcome, now: Timestamp) {
+        let steady = steady(&self.deps.clock);
         let (before, after) = self.paced(|pace| {
-            let before = pace.pacer.paused_until(now);
-            pace.pacer.end(outcome, now);
-            (before, pace.pacer.paused_until(now))
+            let before = pace.pacer.paused_until(steady);
+            pace.pacer.end(outcome, steady);
+            (before, pace.pacer.paused_until(steady))
         });
         let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
         let (_, reason, _) = decide::describe(outcome);
         let pause = match after {
             after if after == before => return,
             Some(until) => {
+                let until = clock::add(now, clock::until(steady, until));
                 let reason = reason.map(Reason::as_str).unwrap_or_default();
                 if before.is_none() {
                     tracing::warn!(receiver, integration = kind, reason, %until, "the integration is paused");

@@ -257,6 +257,15 @@ impl State {
         }
     }
 
+    /// Looks at all groups and series soon: their deadlines were set by a clock that showed another time.
+    pub(super) fn look_at_everything(&mut self, at: Timestamp) {
+        let groups = self.groups.keys().cloned().map(Due::Group);
+        let series = self.series.keys().cloned().map(Due::Series);
+        for due in groups.chain(series) {
+            self.timers.set_earlier(due, at);
+        }
+    }
+
     /// Indexes the sources of inhibition by the rules in force.
     pub(super) fn index_inhibition(&mut self, rules: &[InhibitRule]) {
         self.inhibitor = Inhibitor::new(rules, self.alerts.values());

@@ -198,6 +198,9 @@ impl Batch<'_> {
             }
         }
         self.measure(&at, call.as_ref());
+        if at.event.kind == "tollbell.clock_step" && at.event.source == Source::Tollbell {
+            self.state.look_at_everything(at.time);
+        }
     }
 
     /// Enters what the event says of money and of its call; gives the event with its charge, and the call.

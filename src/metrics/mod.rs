@@ -103,6 +103,8 @@ declare! {
     spend: TotalVec = "spend_total" ["account", "product", "currency"];
     /// Charges that were taken back by corrections so far.
     spend_corrections: TotalVec = "spend_corrections_total" ["account", "product", "currency"];
+    /// Times that the machine's clock was set while tollbell ran.
+    clock_steps: IntCounter = "clock_steps_total";
     /// Calls whose numbers were forgotten early, since too many were kept.
     call_context_evicted: IntCounter = "call_context_evicted_total";
     /// Alerts that are kept, by state.
@@ -312,6 +314,11 @@ impl Metrics {
     /// An integration is left alone for a while, or no more.
     pub fn integration_paused(&self, kind: &str, receiver: &str, paused: bool) {
         self.integration_paused.with_label_values(&[kind, receiver]).set(i64::from(paused));
+    }
+
+    /// The machine's clock was set.
+    pub fn clock_stepped(&self) {
+        self.clock_steps.inc();
     }
 
     /// A fallback was triggered for a receiver.

@@ -16,7 +16,7 @@ mod contract;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::alerts::{Alert, Fingerprint, Silence};
@@ -344,9 +344,19 @@ impl Store {
         self.backend().pragma(text).await
     }
 
+    /// Moves what is stored as "not before" along with a clock that was set: tries, leases and fallbacks of open deliveries.
+    pub async fn shift_deliveries(&self, step: SignedDuration) -> Result<(), StoreError> {
+        self.backend().shift_deliveries(step).await
+    }
+
+    /// As of when [`Store::sweep`] last deleted; `None` before the first time.
+    pub async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.backend().swept_as_of().await
+    }
+
     /// Deletes what is older than the retention: judged events, finished deliveries, ended alerts, expired silences,
     /// the journal, readings; charges that nothing touched for the retention and 30 days at least, calls after 7 days; `limit`
-    /// of each.
+    /// of each, and what a few milliseconds are enough for. `now` is not to run ahead of the time that really passes.
     pub async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept, StoreError> {
         self.backend().sweep(now, limit).await
     }
