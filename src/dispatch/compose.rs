@@ -12,23 +12,23 @@ use crate::store::{Claimed, Content, Delivery, DueDelivery};
 
 /// A delivery that is sent now.
 #[derive(Debug, Clone)]
-pub(super) struct Composed {
+pub(crate) struct Composed {
     /// Its place among the deliveries.
-    pub(super) n: i64,
+    pub(crate) n: i64,
     /// The delivery, its attempt counted.
-    pub(super) delivery: Delivery,
+    pub(crate) delivery: Delivery,
     /// What it says.
-    pub(super) message: Message,
+    pub(crate) message: Message,
     /// The key by which the peer can tell a repeat: the same as long as the content is.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// Whether the peer may have seen just this already.
-    pub(super) repeats: bool,
+    pub(crate) repeats: bool,
     /// The target's entry of the notification log once it is delivered.
-    pub(super) entry: LogEntry,
+    pub(crate) entry: LogEntry,
 }
 
 /// Composes a delivery; what the claim is to write, and what is sent.
-pub(super) fn compose(
+pub(crate) fn compose(
     due: DueDelivery,
     integration: &Integration,
     routing: &Routing,
