@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::alerts::{
-    self, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, Routing, Scope, Silence,
+    self, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, PeerKind, Routing, Scope, Silence,
     Status, Suppression, Target, Timing,
 };
 use crate::notify::Integration;
@@ -79,10 +79,15 @@ impl Composing<'_> {
         let scope = if is_of_route || due.original.is_some() { Scope::All } else { Scope::Ends };
         let mut targets = integration.as_targets(scope);
         targets.retain(|target| target.id.target == due.delivery.target);
-        let Some(target) = targets.first() else {
+        let Some(target) = targets.first_mut() else {
             return Err(Claimed::Dead("its target is not configured any more".to_owned()));
         };
         let Some(group) = group else { return self.last("what it would have said is over") };
+        if target.kind == PeerKind::Alerts {
+            let kept = |one: &Fingerprint| due.alerts.get(one);
+            let receiver = &integration.receiver;
+            target.elsewhere = routing.elsewhere(group, due.entry.as_ref(), receiver, &kept);
+        }
         let muted = route.and_then(|route| routing.muted(route, now));
         let quiet = |alert: &Alert, member: &Member| {
             let inhibited = member.suppressed.clone();
@@ -153,7 +158,7 @@ pub(super) fn silenced(silences: &[Silence], alert: &Alert, now: Timestamp) -> O
 
 /// What an Alertmanager that forgets is to be told again: the alerts of a group that it knows, that fire, and that are not
 /// quiet.
-pub(super) fn refreshed(
+pub(crate) fn refreshed(
     known: &crate::store::KnownGroup,
     integration: &Integration,
     routing: &Routing,

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 #[cfg(test)]
-pub(crate) use compose::{Composed, compose};
+pub(crate) use compose::{Composed, compose, refreshed};
 #[cfg(test)]
 pub(crate) use decide::next;
 pub use fallback::Receivers;

@@ -3,6 +3,7 @@
 mod crash;
 mod late;
 mod limit;
+mod model;
 mod outbox;
 mod policy;
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::alerts::{Group, LogEntry, Member, Message, Status, TargetId};
 use crate::dispatch::{self, Composed};
 use crate::notify::{Outcome, Reason as Refusal};
-use crate::store::{Claimed, Delivery, DeliveryState, DueDelivery, EndedDelivery, Next, member_key};
+use crate::store::{Claimed, Delivery, DeliveryState, DueDelivery, EndedDelivery, KnownGroup, Next, member_key};
 
 /// How long a claim holds, in seconds.
 pub(super) const LEASE_S: i64 = 40;
@@ -179,6 +179,26 @@ impl Disk {
             group.members.insert(fingerprint, member);
         }
         Some(group)
+    }
+
+    /// The groups of which the integrations of a kind know something, unless a delivery is open; with the integration.
+    pub(super) fn known_groups(&self, kind: &str) -> Vec<(String, KnownGroup)> {
+        let part = format!("/{kind}/");
+        let entries = self.log.iter().filter(|((_, target), entry)| {
+            target.integration.contains(&part) && !entry.firing.is_empty()
+        });
+        let known = entries.filter_map(|((key, target), entry)| {
+            let is_open = |kept: &Kept| {
+                kept.is_open() && kept.new.group_key == *key && kept.new.target == *target
+            };
+            if self.outbox.iter().any(is_open) {
+                return None;
+            }
+            let alerts = entry.firing.keys().filter_map(|one| Some((one.clone(), self.alert(one)?)));
+            let (alerts, entry) = (alerts.collect(), entry.clone());
+            Some((target.integration.clone(), KnownGroup { group: self.group(key)?, alerts, entry }))
+        });
+        known.collect()
     }
 
     fn due(&self, n: i64, kept: &Kept) -> DueDelivery {
