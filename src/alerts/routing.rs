@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Alert, Fingerprint, Group, InhibitRule, LogEntry, Route, Suppression, TimeInterval, edges};
+use super::{
+    Alert, Fingerprint, Group, InhibitRule, LogEntry, Route, Suppression, TimeInterval, edges,
+};
 
 /// The routing part of a configuration.
 #[derive(Debug, Clone, Default)]

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::alerts::{
-    self, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, PeerKind, Routing, Scope, Silence,
-    Status, Suppression, Target, Timing,
+    self, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, PeerKind, Routing, Scope,
+    Silence, Status, Suppression, Target, Timing,
 };
 use crate::notify::Integration;
 use crate::store::{Claimed, Content, Delivery, DueDelivery};

@@ -456,9 +456,9 @@ impl State {
         entry: Option<&LogEntry>,
     ) -> BTreeSet<Fingerprint> {
         match policy.integration(&id.integration).filter(|_| kind == PeerKind::Alerts) {
-            Some((receiver, _)) => policy
-                .routing
-                .elsewhere(group, entry, &receiver.name, &|one| self.alerts.get(one)),
+            Some((receiver, _)) => {
+                policy.routing.elsewhere(group, entry, &receiver.name, &|one| self.alerts.get(one))
+            }
             None => BTreeSet::new(),
         }
     }

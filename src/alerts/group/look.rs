@@ -314,7 +314,8 @@ impl<'a> Look<'a> {
         let unsure = entry.is_some_and(|entry| entry.maybe_closed);
         let told = |one: &Listed<'_>| {
             let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
-            !unsure && one.is_same(life.copied())
+            // An end that may have arrived says nothing of one that fires: it is new. To repeat the end opens nothing.
+            (!unsure || !one.fires()) && one.is_same(life.copied())
         };
         let is_open = entry.is_some_and(|entry| entry.maybe_known().next().is_some());
         let still = self.listed.iter().any(|one| one.fires() && one.is_same(may_know(one)));

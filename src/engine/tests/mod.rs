@@ -7,7 +7,6 @@ mod model;
 mod outbox;
 mod policy;
 
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -148,9 +147,10 @@ impl Disk {
             value: Some(value.clone()),
         };
         let (alerts, ended) = alerts.partition(Alert::is_firing);
-        let log = self.log.iter().map(|((group, target), entry)| {
-            (group.clone(), target.clone(), entry.clone())
-        });
+        let log = self
+            .log
+            .iter()
+            .map(|((group, target), entry)| (group.clone(), target.clone(), entry.clone()));
         Resumed {
             cursor: self.cursor,
             alerts,

@@ -190,10 +190,26 @@ impl<'p> Model<'p> {
             let kind = integration.channel.peer_kind();
             for alert in &arrived.message.alerts {
                 if kind == PeerKind::People || alert.status == Status::Firing {
-                    let silenced = silences.silences.iter().any(|one| one.silences(&alert.labels, now));
-                    assert!(!silenced, "silenced: {} {:?}", arrived.target.integration, arrived.message.alerts.iter().map(|a| &a.labels).collect::<Vec<_>>());
+                    let silenced =
+                        silences.silences.iter().any(|one| one.silences(&alert.labels, now));
+                    assert!(
+                        !silenced,
+                        "silenced: {} {:?}",
+                        arrived.target.integration,
+                        arrived.message.alerts.iter().map(|a| &a.labels).collect::<Vec<_>>()
+                    );
                     let by = inhibitor.inhibited_by(rules, &alert.labels);
-                    assert!(by.is_none(), "inhibited: {} {:?}", arrived.target.integration, arrived.message.alerts.iter().map(|a| (&a.labels, a.status)).collect::<Vec<_>>());
+                    assert!(
+                        by.is_none(),
+                        "inhibited: {} {:?}",
+                        arrived.target.integration,
+                        arrived
+                            .message
+                            .alerts
+                            .iter()
+                            .map(|a| (&a.labels, a.status))
+                            .collect::<Vec<_>>()
+                    );
                 }
             }
             let answer = match integration.channel.kind() {
@@ -214,7 +230,9 @@ impl<'p> Model<'p> {
     fn advance(&mut self, until: Timestamp) {
         while let Some(next) = self.world.next().filter(|next| *next <= until) {
             let now = next.max(self.world.now);
-            if std::env::var_os("TRACE").is_some() { eprintln!("at {} {:?}", now.as_second() - START, self.world.state.timers); }
+            if std::env::var_os("TRACE").is_some() {
+                eprintln!("at {} {:?}", now.as_second() - START, self.world.state.timers);
+            }
             self.world.pass(self.policy(), now);
             self.send();
         }
@@ -249,7 +267,11 @@ impl<'p> Model<'p> {
                 };
                 let name = ["A", "B", "E", "L"][*rule];
                 let quiet = self.world.disk.silences.silences.iter().any(|one| one.ends_at > now)
-                    || self.world.state.alerts().any(|alert| labels(alert, name) || labels(alert, "B"));
+                    || self
+                        .world
+                        .state
+                        .alerts()
+                        .any(|alert| labels(alert, name) || labels(alert, "B"));
                 if !quiet && self.policy != 4 {
                     self.one_shots.insert((*rule, *who), now);
                 }
@@ -263,7 +285,10 @@ impl<'p> Model<'p> {
                     id: format!("s-{}", silences.version),
                     matchers: vec![Matcher::parse(&format!("who={}", WHOS[*who])).expect("parses")],
                     starts_at: now,
-                    ends_at: clock::add(now, Duration::from_secs(u64::try_from(*long).expect("long"))),
+                    ends_at: clock::add(
+                        now,
+                        Duration::from_secs(u64::try_from(*long).expect("long")),
+                    ),
                     created_by: "me".to_owned(),
                     comment: "test".to_owned(),
                     created_at: now,
@@ -294,7 +319,12 @@ impl<'p> Model<'p> {
     /// Quiet returns: the first configuration, no silence, and peers that are well.
     fn settle(&mut self) {
         self.answers = [Some(Answer::Taken); 4];
-        self.policy = if self.policy == 0 { 0 } else { self.one_shots.clear(); 0 };
+        self.policy = if self.policy == 0 {
+            0
+        } else {
+            self.one_shots.clear();
+            0
+        };
         self.act(&Op::Unsilence);
         let later = clock::add(self.world.now, Duration::from_hours(3));
         self.advance(later);
@@ -316,7 +346,11 @@ impl<'p> Model<'p> {
         for known in self.world.disk.known_groups("alertmanager") {
             let (_, integration) = policy.integration(&known.0).expect("one");
             let message = dispatch::refreshed(
-                &known.1, integration, &policy.routing, silences, self.world.now,
+                &known.1,
+                integration,
+                &policy.routing,
+                silences,
+                self.world.now,
             );
             all.extend(message.into_iter().flat_map(|one| one.alerts).map(|one| one.fingerprint));
         }
@@ -334,16 +368,19 @@ impl<'p> Model<'p> {
         let to_all = |alert: &&&Alert| route(alert).receiver == "all";
         let mut incidents = self.peers.incidents.clone();
         // What is not refreshed is believed for a while.
-        let vouched = |(at, fires): (Timestamp, bool)| {
-            fires && clock::add(at, VOUCHED) > self.world.now
-        };
+        let vouched =
+            |(at, fires): (Timestamp, bool)| fires && clock::add(at, VOUCHED) > self.world.now;
         let mut active = self.refreshed();
         let lately = self.peers.active.iter().filter(|(_, told)| vouched(**told));
         active.extend(lately.map(|(one, _)| one.clone()));
         for alert in alerts.iter().filter(to_all) {
             let (key, _) = crate::engine::groups::group_key(route(alert), &alert.labels);
             if told(&alert) {
-                assert!(self.peers.incidents.contains(&key), "no incident of {key}: {:?}", alert.labels);
+                assert!(
+                    self.peers.incidents.contains(&key),
+                    "no incident of {key}: {:?}",
+                    alert.labels
+                );
                 assert!(active.contains(&alert.fingerprint), "not active: {:?}", alert.labels);
                 // Also without a refresh that says so again.
                 let told = self.peers.active.get(&alert.fingerprint);
@@ -353,7 +390,8 @@ impl<'p> Model<'p> {
                         if target.kind != PeerKind::People {
                             continue;
                         }
-                        let read = self.peers.read.get(&(target.id.clone(), alert.fingerprint.clone()));
+                        let read =
+                            self.peers.read.get(&(target.id.clone(), alert.fingerprint.clone()));
                         let read = read.map(|(_, status)| *status);
                         assert_eq!(read, Some(Status::Firing), "{:?} of {alert:?}", target.id);
                     }
@@ -398,11 +436,39 @@ fn live(policies: &[Policy], ops: &[(i64, Op)]) {
     model.settle();
     if std::env::var_os("TRACE").is_some() {
         for kept in &model.world.disk.outbox {
-            let alerts: Vec<_> = model.world.arrived.iter().filter(|one| one.id == kept.new.id)
-                .map(|one| (one.at.as_second() - START, one.message.reason.as_str(), one.message.reopens,
-                    one.message.alerts.iter().map(|a| (a.labels["alertname"].as_str(), a.labels["who"].as_str(), a.status, a.unheard)).collect::<Vec<_>>()))
+            let alerts: Vec<_> = model
+                .world
+                .arrived
+                .iter()
+                .filter(|one| one.id == kept.new.id)
+                .map(|one| {
+                    (
+                        one.at.as_second() - START,
+                        one.message.reason.as_str(),
+                        one.message.reopens,
+                        one.message
+                            .alerts
+                            .iter()
+                            .map(|a| {
+                                (
+                                    a.labels["alertname"].as_str(),
+                                    a.labels["who"].as_str(),
+                                    a.status,
+                                    a.unheard,
+                                )
+                            })
+                            .collect::<Vec<_>>(),
+                    )
+                })
                 .collect();
-            eprintln!("{} {} {} {:?} {:?} {alerts:?}", kept.new.opened_at.as_second() - START, kept.new.target.integration, kept.new.group_key, kept.state, kept.finished_at.map(|at| at.as_second() - START));
+            eprintln!(
+                "{} {} {} {:?} {:?} {alerts:?}",
+                kept.new.opened_at.as_second() - START,
+                kept.new.target.integration,
+                kept.new.group_key,
+                kept.state,
+                kept.finished_at.map(|at| at.as_second() - START)
+            );
         }
         eprintln!("log {:#?}", model.world.disk.log);
         eprintln!("groups {:#?}", model.world.state.groups);
@@ -414,7 +480,10 @@ fn live(policies: &[Policy], ops: &[(i64, Op)]) {
 fn one() {
     use Op::*;
     let _ = (Crash, Wait);
-    live(&policies(), &[(0, Fire(0, 0)), (0, Config(1)), (0, Answers(1, Some(Answer::Rejected))), (0, Fire(0,0)), (11, Fire(0,0))]);
+    live(
+        &policies(),
+        &[(0, Fire(1, 0)), (400, Answers(1, Some(Answer::Refused))), (400, End(1, 0)), (400, Wait)],
+    );
 }
 
 #[test]

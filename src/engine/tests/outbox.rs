@@ -7,7 +7,9 @@ use super::*;
 use crate::alerts::{Group, LogEntry, Member, Message, Status, TargetId};
 use crate::dispatch::{self, Composed};
 use crate::notify::{Outcome, Reason as Refusal};
-use crate::store::{Claimed, Delivery, DeliveryState, DueDelivery, EndedDelivery, KnownGroup, Next, member_key};
+use crate::store::{
+    Claimed, Delivery, DeliveryState, DueDelivery, EndedDelivery, KnownGroup, Next, member_key,
+};
 
 /// How long a claim holds, in seconds.
 pub(super) const LEASE_S: i64 = 40;
@@ -194,9 +196,13 @@ impl Disk {
             if self.outbox.iter().any(is_open) {
                 return None;
             }
-            let alerts = entry.firing.keys().filter_map(|one| Some((one.clone(), self.alert(one)?)));
+            let alerts =
+                entry.firing.keys().filter_map(|one| Some((one.clone(), self.alert(one)?)));
             let (alerts, entry) = (alerts.collect(), entry.clone());
-            Some((target.integration.clone(), KnownGroup { group: self.group(key)?, alerts, entry }))
+            Some((
+                target.integration.clone(),
+                KnownGroup { group: self.group(key)?, alerts, entry },
+            ))
         });
         known.collect()
     }
