@@ -1,10 +1,12 @@
 //! Who is notified of an alert, and what keeps it from being notified: the part of a configuration that decides it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{InhibitRule, Route, Suppression, TimeInterval, edges};
+use super::{
+    Alert, Fingerprint, Group, InhibitRule, LogEntry, Route, Suppression, TimeInterval, edges,
+};
 
 /// The routing part of a configuration.
 #[derive(Debug, Clone, Default)]
@@ -46,5 +48,25 @@ impl Routing {
         let intervals: Vec<&TimeInterval> =
             names.filter_map(|name| self.time_intervals.get(name)).collect();
         edges::next_change(&intervals, |at| self.muted(route, at).is_some(), after)
+    }
+
+    /// Alerts that a receiver may know by a group which has them no more, and that fire and are told to the receiver by
+    /// another group: to a peer that keeps each alert by itself they have not ended.
+    pub fn elsewhere<'a>(
+        &self,
+        group: &Group,
+        entry: Option<&LogEntry>,
+        receiver: &str,
+        alert: &dyn Fn(&Fingerprint) -> Option<&'a Alert>,
+    ) -> BTreeSet<Fingerprint> {
+        let known = entry.into_iter().flat_map(LogEntry::maybe_known).map(|(one, _)| one);
+        let lost = known.filter(|one| !group.members.contains_key(*one));
+        let fires = |one: &&Fingerprint| {
+            let alert = alert(one).filter(|alert| alert.is_firing());
+            alert.is_some_and(|alert| {
+                self.route.take(&alert.labels).iter().any(|route| route.receiver == receiver)
+            })
+        };
+        lost.filter(fires).cloned().collect()
     }
 }

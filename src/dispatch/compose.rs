@@ -4,31 +4,31 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::alerts::{
-    self, ActiveSilences, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, Routing,
-    Scope, Status, Suppression, Target, Timing,
+    self, ActiveSilences, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, PeerKind,
+    Routing, Scope, Status, Suppression, Target, Timing,
 };
 use crate::notify::Integration;
 use crate::store::{Claimed, Content, Delivery, DueDelivery};
 
 /// A delivery that is sent now.
 #[derive(Debug, Clone)]
-pub(super) struct Composed {
+pub(crate) struct Composed {
     /// Its place among the deliveries.
-    pub(super) n: i64,
+    pub(crate) n: i64,
     /// The delivery, its attempt counted.
-    pub(super) delivery: Delivery,
+    pub(crate) delivery: Delivery,
     /// What it says.
-    pub(super) message: Message,
+    pub(crate) message: Message,
     /// The key by which the peer can tell a repeat: the same as long as the content is.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// Whether the peer may have seen just this already.
-    pub(super) repeats: bool,
+    pub(crate) repeats: bool,
     /// The target's entry of the notification log once it is delivered.
-    pub(super) entry: LogEntry,
+    pub(crate) entry: LogEntry,
 }
 
 /// Composes a delivery; what the claim is to write, and what is sent.
-pub(super) fn compose(
+pub(crate) fn compose(
     due: DueDelivery,
     integration: &Integration,
     routing: &Routing,
@@ -79,10 +79,15 @@ impl Composing<'_> {
         let scope = if is_of_route || due.original.is_some() { Scope::All } else { Scope::Ends };
         let mut targets = integration.as_targets(scope);
         targets.retain(|target| target.id.target == due.delivery.target);
-        let Some(target) = targets.first() else {
+        let Some(target) = targets.first_mut() else {
             return Err(Claimed::Dead("its target is not configured any more".to_owned()));
         };
         let Some(group) = group else { return self.last("what it would have said is over") };
+        if target.kind == PeerKind::Alerts {
+            let kept = |one: &Fingerprint| due.alerts.get(one);
+            let receiver = &integration.receiver;
+            target.elsewhere = routing.elsewhere(group, due.entry.as_ref(), receiver, &kept);
+        }
         let muted = route.and_then(|route| routing.muted(route, now));
         let quiet = |alert: &Alert, member: &Member| {
             let inhibited = member.suppressed.clone();
@@ -153,7 +158,7 @@ fn silenced(silences: &ActiveSilences, alert: &Alert, now: Timestamp) -> Option<
 
 /// What an Alertmanager that forgets is to be told again: the alerts of a group that it knows, that fire, and that are not
 /// quiet.
-pub(super) fn refreshed(
+pub(crate) fn refreshed(
     known: &crate::store::KnownGroup,
     integration: &Integration,
     routing: &Routing,

@@ -11,7 +11,7 @@ use crate::notify::{Outcome, Reason, RetryPolicy};
 use crate::store::{Delivery, Next};
 
 /// What is next: `roll` in 0..1 places the retry within its backoff.
-pub(super) fn next(
+pub(crate) fn next(
     delivery: &Delivery,
     policy: &RetryPolicy,
     outcome: &Outcome,

@@ -17,6 +17,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+#[cfg(test)]
+pub(crate) use compose::{Composed, compose, refreshed};
+#[cfg(test)]
+pub(crate) use decide::next;
 pub use fallback::Receivers;
 pub use lanes::{Lanes, Senders};
 pub use silences::Silences;

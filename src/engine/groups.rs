@@ -74,7 +74,15 @@ impl Batch<'_> {
         for fingerprint in &lost {
             self.state.touch_member(&key, fingerprint);
         }
-        let when = self.earliest(&group, route, at);
+        let mut when = self.earliest(&group, route, at);
+        let rules = &self.policy.routing.inhibit_rules;
+        if alert.is_firing()
+            && self.state.open.contains_key(&key)
+            && self.state.inhibitor.inhibited_by(rules, &alert.labels).is_some()
+        {
+            // What waits to be sent must not take it along: who composes it asks the member.
+            when = Some(at);
+        }
         self.state.put_group(group);
         if let Some(when) = when {
             self.state.timers.set_earlier(Due::Group(key), when);
@@ -140,7 +148,7 @@ impl Batch<'_> {
         let look = Look::new(group, &firing, &quiet, at);
         let none = BTreeMap::new();
         let log = state.log.get(&group.key).unwrap_or(&none);
-        let targets = policy.targets(route.map(|route| route.receiver.as_str()), log.keys());
+        let targets = state.targets(policy, group, route);
         let timing = route.map_or(Timing::NO_ROUTE, |route| route.timing);
         for target in &targets {
             decided.for_target(&look, target, log.get(&target.id), &timing, state, at);
@@ -222,9 +230,8 @@ impl Batch<'_> {
                 return false;
             };
             let kind = integration.channel.peer_kind();
-            let mut left = entry
-                .maybe_known()
-                .filter(|(one, _)| kind == PeerKind::Incident || !group.moved.contains(*one));
+            let elsewhere = self.state.elsewhere(self.policy, group, kind, id, Some(entry));
+            let mut left = entry.maybe_known().filter(|(one, _)| !elsewhere.contains(*one));
             kind.keeps_state() && integration.send_resolved && left.next().is_some()
         };
         group.members.is_empty()
@@ -398,9 +405,6 @@ impl Batch<'_> {
                 .collect();
             for (fingerprint, ended) in &strays {
                 group.members.remove(fingerprint);
-                if self.goes_on(&group.key, fingerprint) {
-                    group.moved.insert(fingerprint.clone());
-                }
                 self.state.touch_member(&key, fingerprint);
                 astray.extend(ended.clone());
             }
@@ -427,20 +431,35 @@ impl Batch<'_> {
             }
         }
     }
+}
 
-    /// Whether an alert that leaves a group is told by another group to an Alertmanager that knows it by this one.
-    fn goes_on(&self, key: &str, fingerprint: &Fingerprint) -> bool {
-        let Some(alert) = self.state.alerts.get(fingerprint) else { return false };
-        let Some(log) = self.state.log.get(key) else { return false };
-        let routes = self.policy.routing.route.take(&alert.labels);
-        routes.iter().filter_map(|route| self.policy.receivers.get(&route.receiver)).any(
-            |receiver| {
-                receiver.integrations.iter().any(|one| {
-                    one.channel.peer_kind() == PeerKind::Alerts
-                        && log.keys().any(|id| id.integration == one.id)
-                })
-            },
-        )
+impl State {
+    /// Who hears of a group, with what they know by it and hear by other groups.
+    fn targets(&self, policy: &Policy, group: &Group, route: Option<&Route>) -> Vec<Target> {
+        let log = self.log.get(&group.key);
+        let known = log.into_iter().flat_map(BTreeMap::keys);
+        let mut targets = policy.targets(route.map(|route| route.receiver.as_str()), known);
+        for target in &mut targets {
+            let entry = log.and_then(|log| log.get(&target.id));
+            target.elsewhere = self.elsewhere(policy, group, target.kind, &target.id, entry);
+        }
+        targets
+    }
+
+    fn elsewhere(
+        &self,
+        policy: &Policy,
+        group: &Group,
+        kind: PeerKind,
+        id: &TargetId,
+        entry: Option<&LogEntry>,
+    ) -> BTreeSet<Fingerprint> {
+        match policy.integration(&id.integration).filter(|_| kind == PeerKind::Alerts) {
+            Some((receiver, _)) => {
+                policy.routing.elsewhere(group, entry, &receiver.name, &|one| self.alerts.get(one))
+            }
+            None => BTreeSet::new(),
+        }
     }
 }
 
@@ -535,8 +554,7 @@ impl<'s> Asked<'s> {
     }
 
     fn targets(&self) -> Vec<Target> {
-        let known = self.state.log.get(&self.group.key).into_iter().flat_map(BTreeMap::keys);
-        self.policy.targets(self.route.map(|route| route.receiver.as_str()), known)
+        self.state.targets(self.policy, self.group, self.route)
     }
 
     fn entry(&self, target: &TargetId) -> Option<&'s LogEntry> {

@@ -201,15 +201,15 @@ mod tests {
     #[test]
     fn an_end_is_told_with_its_time_and_how_it_came() {
         let vouched = "2026-08-20T21:26:20Z";
-        for (expired, no_data, reason, ends_at, annotation) in [
-            (false, false, alerts::Reason::AllResolved, "2026-08-20T21:22:11Z", ""),
-            (true, false, alerts::Reason::AllResolved, "2026-08-20T21:22:11Z", "expired"),
-            (false, true, alerts::Reason::AllResolved, "2026-08-20T21:22:11Z", "no data"),
-            (false, false, alerts::Reason::First, vouched, "it was over"),
-            (true, false, alerts::Reason::First, vouched, "expired"),
+        for (expired, no_data, unheard, ends_at, annotation) in [
+            (false, false, false, "2026-08-20T21:22:11Z", ""),
+            (true, false, false, "2026-08-20T21:22:11Z", "expired"),
+            (false, true, false, "2026-08-20T21:22:11Z", "no data"),
+            (false, false, true, vouched, "it was over"),
+            (true, false, true, vouched, "expired"),
         ] {
             let mut notification = samples::resolved();
-            notification.message.reason = reason;
+            notification.message.alerts[0].unheard = unheard;
             notification.message.alerts[0].expired = expired;
             notification.message.alerts[0].no_data = no_data;
             let json = sent(&notification);

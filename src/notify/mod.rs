@@ -26,6 +26,7 @@ mod tests;
 #[cfg(test)]
 mod documented;
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -86,6 +87,7 @@ impl Integration {
             interval: self.resend,
             max_age: self.retry.max_age,
             alerts_max: self.channel.alerts_max(),
+            elsewhere: BTreeSet::new(),
         });
         targets.collect()
     }

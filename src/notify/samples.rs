@@ -27,6 +27,7 @@ pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
 
 pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> MessageAlert {
     MessageAlert {
+        unheard: false,
         fingerprint: Fingerprint::of(&labels),
         status: Status::Firing,
         expired: false,
@@ -54,6 +55,7 @@ pub(super) fn notification(alerts: Vec<MessageAlert>) -> Notification {
         attempt: 1,
         now: at("2026-08-20T19:20:28Z"),
         message: Message {
+            reopens: false,
             receiver: "finance".to_owned(),
             status: if firing { Status::Firing } else { Status::Resolved },
             reason: if firing { Reason::First } else { Reason::AllResolved },

@@ -1,5 +1,6 @@
 //! What a target is owed now, and when: the group compared with the notification log.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -52,6 +53,11 @@ pub struct Target {
     pub max_age: Duration,
     /// Alerts of one message at most; how many were left out is said.
     pub alerts_max: usize,
+    /// Alerts that it knows by this group and that another group tells it of now ([`Routing::elsewhere`]): they have not
+    /// ended.
+    ///
+    /// [`Routing::elsewhere`]: crate::alerts::Routing::elsewhere
+    pub elsewhere: BTreeSet<Fingerprint>,
 }
 
 /// An alert of the group, with what keeps it quiet.
@@ -308,7 +314,8 @@ impl<'a> Look<'a> {
         let unsure = entry.is_some_and(|entry| entry.maybe_closed);
         let told = |one: &Listed<'_>| {
             let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
-            !unsure && one.is_same(life.copied())
+            // An end that may have arrived says nothing of one that fires: it is new. To repeat the end opens nothing.
+            (!unsure || !one.fires()) && one.is_same(life.copied())
         };
         let is_open = entry.is_some_and(|entry| entry.maybe_known().next().is_some());
         let still = self.listed.iter().any(|one| one.fires() && one.is_same(may_know(one)));
@@ -353,7 +360,7 @@ impl<'a> Look<'a> {
             let gone = entry.maybe_known().filter(|(one, _)| self.get(one).is_none());
             let gone = gone.map(|(one, _)| one.clone()).collect();
             // An end without a member happened at some time before now.
-            let since = since.or(entry.notified_at).unwrap_or(self.now);
+            let since = since.or(entry.notified_at).unwrap_or(self.group.born_at);
             return Some(Owed {
                 reason: Reason::AllResolved,
                 firing: Vec::new(),
@@ -406,14 +413,14 @@ impl<'a> Look<'a> {
             .filter(|_| target.send_resolved)
             .into_iter()
             .flat_map(LogEntry::maybe_known)
-            .filter(|(one, _)| self.get(one).is_none() && !self.group.moved.contains(*one))
+            .filter(|(one, _)| self.get(one).is_none() && !target.elsewhere.contains(*one))
             .map(|(one, _)| one.clone())
             .collect();
         let changed = firing.iter().chain(&ended).map(|one| one.member.changed_at).min();
         let since = match changed {
             Some(since) => since,
             None if gone.is_empty() => return None,
-            None => entry.and_then(|entry| entry.notified_at).unwrap_or(self.now),
+            None => entry.and_then(|entry| entry.notified_at).unwrap_or(self.group.born_at),
         };
         let is_new = |one: &&&Listed<'_>| !is_known(one);
         let has_new = !firing.is_empty() || ended.iter().any(|one| is_new(&one));

@@ -14,7 +14,7 @@ mod look;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,9 +65,6 @@ pub struct Group {
     /// Targets whose last delivery died, and when they are owed again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
-    /// Alerts that another group of the same receiver has now: an Alertmanager is not told that they ended.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub moved: BTreeSet<Fingerprint>,
     /// Its alerts.
     #[serde(skip)]
     pub members: BTreeMap<Fingerprint, Member>,
@@ -119,7 +116,6 @@ impl Group {
             opened: 0,
             lives: 0,
             gates: Vec::new(),
-            moved: BTreeSet::new(),
             members: BTreeMap::new(),
         }
     }
@@ -148,7 +144,6 @@ impl Group {
         }
         let next_life = self.lives + 1;
         let ended = (!alert.is_firing()).then(|| Arc::new(alert.clone()));
-        self.moved.remove(fingerprint);
         let Some(member) = self.members.get_mut(fingerprint) else {
             self.lives = next_life;
             let member = Member {

@@ -59,7 +59,7 @@ fn a_fetched_event_rings_and_its_alert_ends_by_the_events_own_time() {
     let policy = rules(RULE);
     let mut world = live(&policy, &[fetched(1, "call.hangup", 0, HOUR)]);
     assert_eq!(told(&world), [fires(3_600)]);
-    let alert = &world.disk.deliveries[0].message.alerts[0];
+    let alert = &world.arrived[0].message.alerts[0];
     assert!(alert.missed);
     assert_eq!((alert.starts_at, alert.ends_at), (at(0), Some(at(2 * HOUR))));
     world.live(&policy, at(2 * HOUR - 1));
@@ -78,7 +78,7 @@ fn what_is_over_by_then_is_told_once_as_ended() {
     let mut world = live(&policy, &[fetched(1, "call.hangup", 0, 3 * HOUR)]);
     world.live(&policy, at(40 * HOUR));
     assert_eq!(told(&world), [ended(3 * 3_600)]);
-    let alert = &world.disk.deliveries[0].message.alerts[0];
+    let alert = &world.arrived[0].message.alerts[0];
     assert!(alert.missed && alert.expired);
     assert_eq!((alert.starts_at, alert.ends_at), (at(0), Some(at(2 * HOUR))));
     // Without a time of its own it happened when it came.
@@ -86,7 +86,7 @@ fn what_is_over_by_then_is_told_once_as_ended() {
     timeless.event.occurred_at = None;
     let world = live(&policy, &[timeless]);
     assert_eq!(told(&world), [fires(3 * 3_600)]);
-    assert!(!world.disk.deliveries[0].message.alerts[0].missed);
+    assert!(!world.arrived[0].message.alerts[0].missed);
 }
 
 #[test]

@@ -3,23 +3,24 @@
 mod crash;
 mod late;
 mod limit;
+mod model;
+mod outbox;
 mod policy;
-mod telling;
-mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
+use outbox::{Answer, Arrived, Kept};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::alerts::{Alert, Fingerprint};
+use crate::alerts::{Alert, Fingerprint, LogEntry, Status, TargetId};
 use crate::config;
 use crate::event::{Event, Source};
 use crate::rules::{self, CallContext, CallKey, Entry, LedgerKey};
 use crate::store::{
-    Changes, JournalEntry, Judgement, Known, NewDelivery, Resumed, Row, Silences, Space, Withdrawal,
+    Changes, JournalEntry, Judgement, Known, NewDelivery, Resumed, Row, Silences, Space,
 };
 
 /// When every story begins; a Friday.
@@ -48,19 +49,7 @@ fn policy_of(accounts: &str, rules: &str, sections: &str) -> Policy {
     let loaded = config::parse("test.yaml", &yaml, Path::new(dir.path()), &|_| None);
     let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
     let config = loaded.config.unwrap_or_else(|| panic!("{}\n{yaml}\n{file}", problems.join("\n")));
-    Policy {
-        rules: config.rules,
-        route: config.route,
-        receivers: config.receivers.into_iter().map(|one| (one.name.clone(), one)).collect(),
-        inhibit_rules: config.inhibit_rules,
-        time_intervals: config
-            .time_intervals
-            .into_iter()
-            .map(|one| (one.name.clone(), one))
-            .collect(),
-        external_url: String::new(),
-        config_hash: config.hash,
-    }
+    crate::policy::policy(config)
 }
 
 /// One receiver for everything, each alert by itself and at once.
@@ -102,9 +91,11 @@ struct Disk {
     ledger: BTreeMap<LedgerKey, Entry>,
     calls: BTreeMap<CallKey, CallContext>,
     silences: Silences,
-    deliveries: Vec<NewDelivery>,
-    /// Each with how many deliveries were queued before it.
-    withdrawals: Vec<(usize, Withdrawal)>,
+    outbox: Vec<Kept>,
+    /// The notification log, by group and target.
+    log: BTreeMap<(String, TargetId), LogEntry>,
+    /// Events that caused deliveries which were open already.
+    causes: Vec<(String, Vec<i64>)>,
     ids: BTreeSet<String>,
     journal: Vec<JournalEntry>,
     judgements: Vec<Judgement>,
@@ -115,7 +106,6 @@ struct Disk {
 impl Disk {
     fn commit(&mut self, changes: Changes) {
         assert!(changes.cursor >= self.cursor, "{} after {}", changes.cursor, self.cursor);
-        assert_eq!(changes.silences, Some(self.silences.version));
         assert_eq!(changes.faulted, []);
         self.cursor = changes.cursor;
         for alert in changes.alerts {
@@ -130,17 +120,18 @@ impl Disk {
         }
         self.ledger.extend(changes.ledger.into_iter().map(|entry| (entry.key.clone(), entry)));
         self.calls.extend(changes.calls.into_iter().map(|(key, call, _)| (key, call)));
-        for withdrawal in changes.withdrawals {
-            assert!(withdrawal.after <= changes.deliveries.len());
-            let ended = withdrawal.ended.iter().chain(&withdrawal.unwanted).count();
-            assert!(!withdrawal.gone.is_empty() || ended > 0);
-            self.withdrawals.push((self.deliveries.len() + withdrawal.after, withdrawal));
+        for n in changes.noted {
+            self.note(n);
+        }
+        for group in changes.forgotten {
+            self.log.retain(|(key, _), _| *key != group);
         }
         for delivery in changes.deliveries {
             // The store leaves an id that it knows alone: the message would be lost.
             assert!(self.ids.insert(delivery.id.clone()), "the id of {delivery:#?} is taken");
-            self.deliveries.push(delivery);
+            self.open(delivery);
         }
+        self.causes.extend(changes.causes);
         self.journal.extend(changes.journal);
         self.judgements.extend(changes.judgements);
         self.charges.extend(changes.charges);
@@ -155,11 +146,19 @@ impl Disk {
             key: key.clone(),
             value: Some(value.clone()),
         };
+        let (alerts, ended) = alerts.partition(Alert::is_firing);
+        let log = self
+            .log
+            .iter()
+            .map(|((group, target), entry)| (group.clone(), target.clone(), entry.clone()));
         Resumed {
             cursor: self.cursor,
-            alerts: alerts.filter(Alert::is_firing).collect(),
+            alerts,
+            ended,
             rows: self.rows.iter().map(row).collect(),
             silences: self.silences.clone(),
+            log: log.collect(),
+            open: self.open_rows(),
         }
     }
 
@@ -180,23 +179,20 @@ impl Disk {
     /// All that can be asked afterwards, as text; without when a notice was queued, which is when it was judged.
     fn story(&self) -> Vec<String> {
         let json = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-        let mut told: Vec<NewDelivery> = self.deliveries.clone();
-        for delivery in &mut told {
-            delivery.created_at = at(0);
-            delivery.fallback_at = delivery.fallback_at.map(|_| at(0));
-            delivery.message.created_at = at(0);
-        }
-        let mut withdrawals = self.withdrawals.clone();
-        for (_, withdrawal) in &mut withdrawals {
-            (withdrawal.at, withdrawal.after) = (at(0), 0);
-        }
+        let opened = self.outbox.iter().map(|kept| {
+            let opened_at = at(0);
+            let fallback_at = kept.new.fallback_at.map(|_| at(0));
+            let new = NewDelivery { opened_at, fallback_at, ..kept.new.clone() };
+            format!("{new:?} {:?}", (kept.state, kept.finished_at))
+        });
         let mut lines = vec![format!("cursor {}", self.cursor)];
-        lines.extend(withdrawals.iter().map(|withdrawal| format!("{withdrawal:?}")));
         lines.extend(self.alerts.values().map(|alert| format!("alert {}", json(alert))));
         lines.extend(self.rows.iter().map(|(key, value)| format!("row {key:?} {}", json(value))));
         lines.extend(self.ledger.values().map(|entry| format!("{entry:?}")));
         lines.extend(self.calls.iter().map(|call| format!("{call:?}")));
-        lines.extend(told.iter().map(|delivery| format!("{delivery:?}")));
+        lines.extend(opened);
+        lines.extend(self.log.iter().map(|entry| format!("{entry:?}")));
+        lines.extend(self.causes.iter().map(|causes| format!("{causes:?}")));
         lines.extend(self.journal.iter().map(|entry| format!("{entry:?}")));
         lines.extend(self.judgements.iter().map(|judgement| format!("{judgement:?}")));
         lines.extend(self.charges.iter().map(|charge| format!("{charge:?}")));
@@ -210,6 +206,10 @@ struct World {
     disk: Disk,
     state: State,
     now: Timestamp,
+    /// What reached the peers.
+    arrived: Vec<Arrived>,
+    /// Whether peers take what is sent, at once. Otherwise nothing is sent but by [`World::send`].
+    peers_are_well: bool,
 }
 
 impl World {
@@ -219,14 +219,21 @@ impl World {
 
     fn with(policy: &Policy, silences: Silences) -> Self {
         let disk = Disk { silences, ..Disk::default() };
-        let mut world = Self { state: State::default(), disk, now: at(0) };
+        let mut world = Self {
+            state: State::default(),
+            disk,
+            now: at(0),
+            arrived: Vec::new(),
+            peers_are_well: true,
+        };
         world.crash();
         world.pass(policy, at(0));
         world
     }
 
-    /// What ran is gone.
+    /// What ran is gone. What was being sent is sent again.
     fn crash(&mut self) {
+        self.disk.release();
         let (state, broken) = State::resume(self.disk.resumed());
         assert_eq!(broken, Vec::<String>::new());
         self.state = state;
@@ -235,15 +242,28 @@ impl World {
     /// Judges a batch, and does not commit it.
     fn attempt(&self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
         let mut state = self.state.clone();
-        state.bring(self.disk.known(events));
+        state.load_known(self.disk.known(events));
+        state.set_ended_deliveries(self.disk.unnoted());
         step(&mut state, policy, events, now)
     }
 
-    /// Judges a batch and commits it.
+    /// Judges a batch and commits it; what is due then is sent.
     fn judge(&mut self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) {
-        self.state.bring(self.disk.known(events));
+        self.step(policy, events, now);
+        if self.peers_are_well {
+            self.send(policy, now, &mut |_| Some(Answer::Taken));
+        }
+    }
+
+    /// Judges a batch and commits it.
+    fn step(&mut self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) {
+        self.state.load_known(self.disk.known(events));
+        self.state.set_ended_deliveries(self.disk.unnoted());
+        if self.state.silences().version != self.disk.silences.version {
+            self.state.set_silences(self.disk.silences.clone(), now);
+        }
         let judged = step(&mut self.state, policy, events, now);
-        self.state.send_back();
+        self.state.clear();
         self.disk.commit(judged.changes);
         self.now = now;
     }
@@ -255,7 +275,7 @@ impl World {
 
     /// Time passes, and what is due runs as soon as it is.
     fn live(&mut self, policy: &Policy, until: Timestamp) {
-        if !self.state.is_fitted_to(&policy.config_hash) {
+        if !self.state.has_applied(&policy.config_hash) {
             self.pass(policy, self.now);
         }
         while let Some(next) = self.state.next_deadline().filter(|next| *next <= until) {
@@ -264,28 +284,24 @@ impl World {
         self.pass(policy, until);
     }
 
-    /// When each message was queued, its reason, and which of its alerts fire and have ended, by their `who`.
+    /// When each message arrived, its reason, and which of its alerts fire and have ended, by their `who`.
     fn told(&self, receiver: &str) -> Vec<(i64, &'static str, String, String)> {
-        let told = self.disk.deliveries.iter().filter(|delivery| delivery.receiver == receiver);
-        let line = |delivery: &NewDelivery| {
-            let who = |status| -> String {
-                let alerts = delivery.message.alerts.iter();
-                let names = alerts.filter(|alert| alert.status == status);
-                let mut names: Vec<_> = names
-                    .map(|alert| alert.labels.get("who").map_or("-", String::as_str))
-                    .collect();
-                names.sort_unstable();
-                names.join(" ")
-            };
-            let second = delivery.created_at.as_second() - START;
-            let message = &delivery.message;
-            (
-                second,
-                message.reason.as_str(),
-                who(crate::alerts::Status::Firing),
-                who(crate::alerts::Status::Resolved),
-            )
+        let told = self.arrived.iter().filter(|arrived| arrived.receiver == receiver);
+        let line = |arrived: &Arrived| {
+            let second = arrived.at.as_second() - START;
+            let who = |status| whos(arrived, status).join(" ");
+            let reason = arrived.message.reason.as_str();
+            (second, reason, who(Status::Firing), who(Status::Resolved))
         };
         told.map(line).collect()
     }
+}
+
+/// Who is meant by the alerts of a message that fire, or have ended.
+fn whos(arrived: &Arrived, status: Status) -> Vec<&str> {
+    let alerts = arrived.message.alerts.iter().filter(|alert| alert.status == status);
+    let mut names: Vec<_> =
+        alerts.map(|alert| alert.labels.get("who").map_or("-", String::as_str)).collect();
+    names.sort_unstable();
+    names
 }

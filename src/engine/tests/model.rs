@@ -1,0 +1,501 @@
+//! Peers that keep state, and people, through random histories: once quiet has returned they know what is so.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::*;
+use crate::alerts::{Inhibitor, Matcher, PeerKind, Reason, Silence};
+use crate::clock;
+use crate::dispatch;
+use crate::store::DeliveryState;
+
+const RULES: [&str; 4] = [
+    "{alert: A, on: [call.hangup], by: {who: payload.who}, active_for: 2d, resolve_on: {on: [call.answered]}}",
+    "{alert: B, on: [message.received], by: {who: payload.who}, active_for: 2d, resolve_on: {on: [message.sent]}}",
+    "{alert: E, on: [fax.failed], by: {who: payload.who}, active_for: 5m}",
+    "{alert: L, on: [fax.queued], by: {who: payload.who}, active_for: 7m, notify_expired: true}",
+];
+const FIRES: [&str; 4] = ["call.hangup", "message.received", "fax.failed", "fax.queued"];
+const ENDS: [&str; 2] = ["call.answered", "message.sent"];
+const WHOS: [&str; 2] = ["a", "b"];
+
+const RECEIVERS: &str = "\
+inhibit_rules: [{source_matchers: [alertname=B], target_matchers: ['alertname=~\"A|E\"'], equal: [who]}]
+time_intervals: [{name: some, time_intervals: [{times: [{start_time: '08:10', end_time: '08:20'}]}]}]
+receivers:
+- name: all
+  email_configs: [{to: [x@example.com, y@example.com], from: t@example.com, smarthost: 'localhost:25', send_resolved: true}]
+  slack_configs: [{api_url: 'http://127.0.0.1:9/s'}]
+  pagerduty_configs: [{routing_key: abc}]
+  alertmanager_configs: [{url: 'https://example.com'}]
+- name: people
+  email_configs: [{to: [z@example.com], from: t@example.com, smarthost: 'localhost:25'}]
+";
+
+/// The configurations that come and go; the first is the one of the end.
+fn policies() -> Vec<Policy> {
+    let timing = "group_wait: 10s, group_interval: 1m, repeat_interval: 1h";
+    let quiet = "mute_time_intervals: [some]";
+    let all = |group_by: &str, more: &str| {
+        format!(
+            "route: {{receiver: people, {timing}, routes: [{more}{{matchers: ['who=~\".+\"'], receiver: all, \
+             group_by: {group_by}, {quiet}}}]}}\n{RECEIVERS}"
+        )
+    };
+    let rules = |names: &[usize]| -> String {
+        names.iter().map(|n| ["  - ", RULES[*n], "\n"].concat()).collect()
+    };
+    let every = rules(&[0, 1, 2, 3]);
+    let left = "{matchers: [who=a], receiver: people}, ";
+    vec![
+        policy(&every, &all("[alertname]", "")),
+        policy(&every, &all("['...']", "")),
+        policy(&every, &all("[]", "")),
+        policy(&every, &all("[alertname]", left)),
+        policy(&rules(&[1, 2]), &all("[alertname]", "")),
+        policy(&every, &all("[alertname]", "").replace("who=~", "alertname!~")),
+    ]
+}
+
+/// How long Alertmanager believes what is not told again.
+const VOUCHED: Duration = Duration::from_mins(4);
+
+#[derive(Debug, Clone)]
+enum Op {
+    Fire(usize, usize),
+    End(usize, usize),
+    /// Over before it began.
+    OneShot(usize, usize),
+    Silence(usize, i64),
+    Unsilence,
+    Config(usize),
+    /// How peers of a kind answer from now on; the fourth are people of Slack.
+    Answers(usize, Option<Answer>),
+    Crash,
+    Wait,
+}
+
+fn ops() -> impl Strategy<Value = Vec<(i64, Op)>> {
+    let who = || 0..WHOS.len();
+    let answer = prop::sample::select(vec![
+        Some(Answer::Taken),
+        Some(Answer::Refused),
+        Some(Answer::Rejected),
+        Some(Answer::TakenUnanswered),
+        Some(Answer::Lost),
+        None,
+    ]);
+    let op = prop_oneof![
+        8 => (0..FIRES.len(), who()).prop_map(|(rule, who)| Op::Fire(rule, who)),
+        6 => (0..ENDS.len(), who()).prop_map(|(rule, who)| Op::End(rule, who)),
+        2 => (2..FIRES.len(), who()).prop_map(|(rule, who)| Op::OneShot(rule, who)),
+        2 => (who(), prop::sample::select(vec![5_i64, 90, 900])).prop_map(|(who, long)| Op::Silence(who, long)),
+        1 => Just(Op::Unsilence),
+        2 => (0..6_usize).prop_map(Op::Config),
+        4 => (0..4_usize, answer).prop_map(|(kind, answer)| Op::Answers(kind, answer)),
+        2 => Just(Op::Crash),
+        1 => Just(Op::Wait),
+    ];
+    let after = prop::sample::select(vec![0_i64, 1, 3, 11, 30, 61, 130, 400]);
+    prop::collection::vec((after, op), 1..40)
+}
+
+/// What the peers know.
+#[derive(Debug, Default)]
+struct Peers {
+    /// PagerDuty: open incidents by their key.
+    incidents: BTreeSet<String>,
+    /// Alertmanager: alerts that were told, when, and whether as firing.
+    active: BTreeMap<Fingerprint, (Timestamp, bool)>,
+    /// People: the last word on each alert, by whom and where it was read.
+    read: BTreeMap<(TargetId, Fingerprint), (Timestamp, Status)>,
+    /// What went out under a key.
+    bodies: BTreeMap<String, String>,
+}
+
+impl Peers {
+    fn take(&mut self, arrived: &Arrived, kind: PeerKind) {
+        let message = &arrived.message;
+        let body = serde_json::to_string(message).expect("JSON");
+        let before = self.bodies.entry(arrived.key.clone()).or_insert_with(|| body.clone());
+        assert_eq!(*before, body, "another content under the key {}", arrived.key);
+        match kind {
+            PeerKind::People => {
+                for alert in &message.alerts {
+                    let key = (arrived.target.clone(), alert.fingerprint.clone());
+                    self.read.insert(key, (arrived.at, alert.status));
+                }
+            }
+            PeerKind::Incident => {
+                let ends =
+                    message.reason == Reason::AllResolved && message.status == Status::Resolved;
+                if message.reopens || ends {
+                    self.incidents.remove(&message.group_key);
+                }
+                if !ends {
+                    self.incidents.insert(message.group_key.clone());
+                }
+            }
+            PeerKind::Alerts => {
+                for alert in &message.alerts {
+                    let fires = alert.status == Status::Firing || alert.unheard;
+                    self.active.insert(alert.fingerprint.clone(), (arrived.at, fires));
+                }
+            }
+        }
+    }
+}
+
+struct Model<'p> {
+    policies: &'p [Policy],
+    policy: usize,
+    world: World,
+    peers: Peers,
+    answers: [Option<Answer>; 4],
+    seq: i64,
+    /// One-shots that people are to hear of: who, and since when.
+    one_shots: BTreeMap<(usize, usize), Timestamp>,
+    looks: usize,
+}
+
+impl<'p> Model<'p> {
+    fn new(policies: &'p [Policy]) -> Self {
+        let mut world = World::new(&policies[0]);
+        world.peers_are_well = false;
+        Self {
+            policies,
+            policy: 0,
+            world,
+            peers: Peers::default(),
+            answers: [Some(Answer::Taken); 4],
+            seq: 0,
+            one_shots: BTreeMap::new(),
+            looks: 0,
+        }
+    }
+
+    fn policy(&self) -> &'p Policy {
+        &self.policies[self.policy]
+    }
+
+    fn send(&mut self) {
+        let (policy, now) = (self.policy(), self.world.now);
+        let silences = self.world.disk.silences.clone();
+        let rules = &policy.routing.inhibit_rules;
+        let firing: Vec<Alert> = self.world.state.alerts().cloned().collect();
+        let inhibitor = Inhibitor::new(rules, firing.iter());
+        let (peers, answers) = (&mut self.peers, self.answers);
+        self.world.send(policy, now, &mut |arrived| {
+            let (_, integration) = policy.integration(&arrived.target.integration).expect("one");
+            let kind = integration.channel.peer_kind();
+            for alert in &arrived.message.alerts {
+                if kind == PeerKind::People || alert.status == Status::Firing {
+                    let silenced =
+                        silences.silences.iter().any(|one| one.silences(&alert.labels, now));
+                    assert!(
+                        !silenced,
+                        "silenced: {} {:?}",
+                        arrived.target.integration,
+                        arrived.message.alerts.iter().map(|a| &a.labels).collect::<Vec<_>>()
+                    );
+                    let by = inhibitor.inhibited_by(rules, &alert.labels);
+                    assert!(
+                        by.is_none(),
+                        "inhibited: {} {:?}",
+                        arrived.target.integration,
+                        arrived
+                            .message
+                            .alerts
+                            .iter()
+                            .map(|a| (&a.labels, a.status))
+                            .collect::<Vec<_>>()
+                    );
+                }
+            }
+            let answer = match integration.channel.kind() {
+                "email" => answers[0],
+                "pagerduty" => answers[1],
+                "alertmanager" => answers[2],
+                _ => answers[3],
+            };
+            if answer.is_none_or(Answer::arrives) {
+                peers.take(arrived, kind);
+            }
+            answer
+        });
+        self.looks += 1;
+        assert!(self.looks < 20_000, "looks without end");
+    }
+
+    fn advance(&mut self, until: Timestamp) {
+        while let Some(next) = self.world.next().filter(|next| *next <= until) {
+            let now = next.max(self.world.now);
+            if std::env::var_os("TRACE").is_some() {
+                eprintln!("at {} {:?}", now.as_second() - START, self.world.state.timers);
+            }
+            self.world.pass(self.policy(), now);
+            self.send();
+        }
+        self.world.pass(self.policy(), until);
+        self.send();
+    }
+
+    fn feed(&mut self, kind: &str, who: usize, ago: i64) {
+        self.seq += 1;
+        let now = self.world.now;
+        let mut stored = of(self.seq, kind, now, WHOS[who]);
+        stored.event.occurred_at = Some(clock_sub(now, ago));
+        self.world.step(self.policy(), &[&stored], now);
+        self.send();
+    }
+
+    fn act(&mut self, op: &Op) {
+        let now = self.world.now;
+        match op {
+            Op::Fire(rule, who) => {
+                self.one_shots.remove(&(*rule, *who));
+                if *rule == 1 {
+                    // What it inhibits is dropped.
+                    self.one_shots.retain(|(_, other), _| other != who);
+                }
+                self.feed(FIRES[*rule], *who, 0);
+            }
+            Op::End(rule, who) => self.feed(ENDS[*rule], *who, 0),
+            Op::OneShot(rule, who) => {
+                let labels = |alert: &Alert, name: &str| {
+                    alert.labels["alertname"] == name && alert.labels["who"] == WHOS[*who]
+                };
+                let name = ["A", "B", "E", "L"][*rule];
+                let quiet = self.world.disk.silences.silences.iter().any(|one| one.ends_at > now)
+                    || self
+                        .world
+                        .state
+                        .alerts()
+                        .any(|alert| labels(alert, name) || labels(alert, "B"));
+                if !quiet && self.policy != 4 {
+                    self.one_shots.insert((*rule, *who), now);
+                }
+                self.feed(FIRES[*rule], *who, 3_600);
+            }
+            Op::Silence(who, long) => {
+                self.one_shots.retain(|(_, other), _| other != who);
+                let silences = &mut self.world.disk.silences;
+                silences.version += 1;
+                silences.silences.push(Silence {
+                    id: format!("s-{}", silences.version),
+                    matchers: vec![Matcher::parse(&format!("who={}", WHOS[*who])).expect("parses")],
+                    starts_at: now,
+                    ends_at: clock::add(
+                        now,
+                        Duration::from_secs(u64::try_from(*long).expect("long")),
+                    ),
+                    created_by: "me".to_owned(),
+                    comment: "test".to_owned(),
+                    created_at: now,
+                    updated_at: now,
+                });
+            }
+            Op::Unsilence => {
+                let silences = &mut self.world.disk.silences;
+                silences.version += 1;
+                for silence in &mut silences.silences {
+                    silence.ends_at = silence.ends_at.min(now);
+                }
+            }
+            Op::Config(policy) => {
+                if *policy != self.policy {
+                    self.one_shots.clear();
+                }
+                self.policy = *policy;
+            }
+            Op::Answers(kind, answer) => self.answers[*kind] = *answer,
+            Op::Crash => self.world.crash(),
+            Op::Wait => {}
+        }
+        self.world.pass(self.policy(), now);
+        self.send();
+    }
+
+    /// Quiet returns: the first configuration, no silence, and peers that are well.
+    fn settle(&mut self) {
+        self.answers = [Some(Answer::Taken); 4];
+        self.policy = if self.policy == 0 {
+            0
+        } else {
+            self.one_shots.clear();
+            0
+        };
+        self.act(&Op::Unsilence);
+        let later = clock::add(self.world.now, Duration::from_hours(3));
+        self.advance(later);
+        let before = self.world.disk.outbox.len();
+        let looks = self.looks;
+        let end = clock::add(later, Duration::from_mins(50));
+        self.advance(end);
+        let opened = self.world.disk.outbox.iter().skip(before);
+        let superseded = opened.filter(|kept| kept.state == DeliveryState::Superseded);
+        assert_eq!(superseded.count(), 0, "opened for nothing");
+        assert!(self.looks - looks < 200, "{} looks in a quiet hour", self.looks - looks);
+    }
+
+    /// What Alertmanager is told again now.
+    fn refreshed(&self) -> BTreeSet<Fingerprint> {
+        let policy = self.policy();
+        let silences = &self.world.disk.silences.silences;
+        let mut all = BTreeSet::new();
+        for known in self.world.disk.known_groups("alertmanager") {
+            let (_, integration) = policy.integration(&known.0).expect("one");
+            let message = dispatch::refreshed(
+                &known.1,
+                integration,
+                &policy.routing,
+                silences,
+                self.world.now,
+            );
+            all.extend(message.into_iter().flat_map(|one| one.alerts).map(|one| one.fingerprint));
+        }
+        all
+    }
+
+    fn check(&self) {
+        let policy = self.policy();
+        let alerts: Vec<&Alert> = self.world.state.alerts().collect();
+        let inhibitor = Inhibitor::new(&policy.routing.inhibit_rules, alerts.iter().copied());
+        let told = |alert: &&&Alert| {
+            inhibitor.inhibited_by(&policy.routing.inhibit_rules, &alert.labels).is_none()
+        };
+        let route = |alert: &Alert| policy.routing.route.take(&alert.labels)[0];
+        let to_all = |alert: &&&Alert| route(alert).receiver == "all";
+        let mut incidents = self.peers.incidents.clone();
+        // What is not refreshed is believed for a while.
+        let vouched =
+            |(at, fires): (Timestamp, bool)| fires && clock::add(at, VOUCHED) > self.world.now;
+        let mut active = self.refreshed();
+        let lately = self.peers.active.iter().filter(|(_, told)| vouched(**told));
+        active.extend(lately.map(|(one, _)| one.clone()));
+        for alert in alerts.iter().filter(to_all) {
+            let (key, _) = crate::engine::groups::group_key(route(alert), &alert.labels);
+            if told(&alert) {
+                assert!(
+                    self.peers.incidents.contains(&key),
+                    "no incident of {key}: {:?}",
+                    alert.labels
+                );
+                assert!(active.contains(&alert.fingerprint), "not active: {:?}", alert.labels);
+                // Also without a refresh that says so again.
+                let told = self.peers.active.get(&alert.fingerprint);
+                assert!(told.is_some_and(|(_, fires)| *fires), "told an end: {:?}", alert.labels);
+                for integration in &policy.receivers["all"].integrations {
+                    for target in integration.as_targets(crate::alerts::Scope::All) {
+                        if target.kind != PeerKind::People {
+                            continue;
+                        }
+                        let read =
+                            self.peers.read.get(&(target.id.clone(), alert.fingerprint.clone()));
+                        let read = read.map(|(_, status)| *status);
+                        assert_eq!(read, Some(Status::Firing), "{:?} of {alert:?}", target.id);
+                    }
+                }
+            }
+            // What is quiet and fires may stay as it was.
+            incidents.remove(&key);
+            active.remove(&alert.fingerprint);
+        }
+        assert_eq!(incidents, BTreeSet::new(), "open, and nothing fires");
+        assert_eq!(active, BTreeSet::new(), "active, and does not fire");
+        for ((rule, who), since) in &self.one_shots {
+            let labels = |json: &Vec<u8>| serde_json::from_slice::<Alert>(json).expect("an alert");
+            let mut kept = self.world.disk.alerts.values().map(labels);
+            let name = ["A", "B", "E", "L"][*rule];
+            let alert = kept
+                .find(|one| one.labels["alertname"] == name && one.labels["who"] == WHOS[*who])
+                .expect("it was");
+            let heard = self.peers.read.iter().filter(|((target, one), (at, _))| {
+                *one == alert.fingerprint && at >= since && target.integration.starts_with("all/")
+            });
+            // Two addresses of mail, and Slack.
+            assert_eq!(heard.count(), 3, "{name} of {who} since {since} is lost");
+        }
+        for kept in &self.world.disk.outbox {
+            assert!(!kept.is_open(), "{kept:#?}");
+        }
+    }
+}
+
+fn clock_sub(now: Timestamp, seconds: i64) -> Timestamp {
+    now - jiff::SignedDuration::from_secs(seconds)
+}
+
+fn live(policies: &[Policy], ops: &[(i64, Op)]) {
+    let mut model = Model::new(policies);
+    for (after, op) in ops {
+        let until = model.world.now + jiff::SignedDuration::from_secs(*after);
+        model.advance(until);
+        model.act(op);
+    }
+    model.settle();
+    if std::env::var_os("TRACE").is_some() {
+        for kept in &model.world.disk.outbox {
+            let alerts: Vec<_> = model
+                .world
+                .arrived
+                .iter()
+                .filter(|one| one.id == kept.new.id)
+                .map(|one| {
+                    (
+                        one.at.as_second() - START,
+                        one.message.reason.as_str(),
+                        one.message.reopens,
+                        one.message
+                            .alerts
+                            .iter()
+                            .map(|a| {
+                                (
+                                    a.labels["alertname"].as_str(),
+                                    a.labels["who"].as_str(),
+                                    a.status,
+                                    a.unheard,
+                                )
+                            })
+                            .collect::<Vec<_>>(),
+                    )
+                })
+                .collect();
+            eprintln!(
+                "{} {} {} {:?} {:?} {alerts:?}",
+                kept.new.opened_at.as_second() - START,
+                kept.new.target.integration,
+                kept.new.group_key,
+                kept.state,
+                kept.finished_at.map(|at| at.as_second() - START)
+            );
+        }
+        eprintln!("log {:#?}", model.world.disk.log);
+        eprintln!("groups {:#?}", model.world.state.groups);
+    }
+    model.check();
+}
+
+#[test]
+fn one() {
+    use Op::*;
+    let _ = (Crash, Wait);
+    live(
+        &policies(),
+        &[(0, Fire(1, 0)), (400, Answers(1, Some(Answer::Refused))), (400, End(1, 0)), (400, Wait)],
+    );
+}
+
+#[test]
+fn once_quiet_has_returned_each_peer_knows_what_is_so() {
+    let policies = policies();
+    let cases = Config::default().cases;
+    let config = Config { source_file: Some(file!()), ..Config::with_cases(cases) };
+    let outcome = TestRunner::new(config).run(&ops(), |ops| {
+        live(&policies, &ops);
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
