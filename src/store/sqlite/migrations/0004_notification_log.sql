@@ -58,7 +58,8 @@ INSERT INTO deliveries_new
            detail, fallback_at, fallback_rung, fallback_of,
            CASE WHEN state = 'sending' THEN 1 ELSE maybe_repeated END,
            0, (SELECT contents.n FROM contents WHERE contents.digest = CAST(id AS BLOB)), 0,
-           CASE WHEN finished_at IS NULL AND n = newest THEN 0 ELSE 1 END
+           -- 2: was open until now; what it said is owed all the same.
+           CASE WHEN finished_at IS NOT NULL THEN 1 WHEN n = newest THEN 0 ELSE 2 END
     FROM (SELECT *, max(CASE WHEN finished_at IS NULL THEN n END)
               OVER (PARTITION BY integration, target, group_key) AS newest FROM deliveries);
 
