@@ -158,8 +158,12 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
     let Some((delivery, attempts)) = store.delivery(&args.id).await? else {
         bail!("no delivery has the id {}", args.id);
     };
+    let now = Clock::system().now();
+    let pause = store.pause(&delivery.integration).await?.filter(|(until, _)| *until > now);
     if args.format == Format::Json {
-        output::json(&json!({"delivery": delivery, "attempts": attempts}))?;
+        let paused = pause.map(|(until, reason)| json!({"until": until, "reason": reason}));
+        let shown = json!({"delivery": delivery, "attempts": attempts, "paused": paused});
+        output::json(&shown)?;
         return Ok(Exit::Ok);
     }
     let heading = ["ID", "STATE", "TRIES", "QUEUED", "INTEGRATION", "TARGET", "ALERT", "PROBLEM"];
@@ -167,7 +171,12 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
         output::line(&format!("{:12} {value}", name.to_lowercase()));
     }
     if delivery.state == DeliveryState::Pending {
-        output::line(&format!("{:12} {:.0}", "next try", delivery.not_before));
+        let paused_until = pause.as_ref().map_or(now, |(until, _)| *until);
+        let next = delivery.not_before.max(paused_until);
+        output::line(&format!("{:12} {next:.0}", "next try"));
+    }
+    if let Some((until, reason)) = &pause {
+        output::line(&format!("{:12} until {until:.0}: {reason}", "paused"));
     }
     if let Some(of) = &delivery.fallback_of {
         output::line(&format!("{:12} {of}", "fallback of"));

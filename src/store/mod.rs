@@ -235,6 +235,14 @@ impl Store {
         self.backend().set_pause(integration, pause).await
     }
 
+    /// Until when an integration is left alone, and why, as it was noted last; it may be over.
+    pub async fn pause(
+        &self,
+        integration: &str,
+    ) -> Result<Option<(Timestamp, String)>, StoreError> {
+        self.backend().pause(integration).await
+    }
+
     /// When [`Store::due`] will next find something for this integration; `None` while nothing is open.
     pub async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         self.backend().next_due(integration).await

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure::Failure;
 use super::{Sqlite, deliveries, micros, rows, state, time};
-use crate::alerts::{Fingerprint, LogEntry, TargetId};
+use crate::alerts::{Alert, Fingerprint, LogEntry, TargetId};
 use crate::store::{EndedDelivery, GroupRecord, KnownGroup, StoreError};
 
 /// Ended deliveries that the engine takes note of at a time.
@@ -56,6 +56,22 @@ impl Sqlite {
                 records.push(GroupRecord { group, log });
             }
             Ok(records)
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn pause(
+        &self,
+        integration: &str,
+    ) -> Result<Option<(Timestamp, String)>, StoreError> {
+        let integration = integration.to_owned();
+        self.read(move |conn| {
+            let pause: Option<(i64, String)> = conn
+                .prepare_cached("SELECT paused_until, reason FROM integrations WHERE id = ?1")?
+                .query_row([integration], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let pause = pause.map(|(until, reason)| time(until).map(|until| (until, reason)));
+            pause.transpose().map_err(Failure::unstorable)
         })
         .await
     }
@@ -110,7 +126,7 @@ fn known_groups(
         {
             let mut alerts = BTreeMap::new();
             for fingerprint in entry.firing.keys() {
-                if let Some(alert) = state::alert(conn, fingerprint)? {
+                if let Some(alert) = state::alert(conn, fingerprint)?.filter(Alert::is_firing) {
                     alerts.insert(fingerprint.clone(), alert);
                 }
             }

@@ -30,7 +30,6 @@ impl Sqlite {
                 readings: readings(tx, until, limit)?,
                 more: false,
             };
-            contents(tx, until, limit)?;
             Ok(Swept { more: swept.counts().iter().any(|deleted| *deleted >= limit), ..swept })
         })
         .await
@@ -64,17 +63,6 @@ fn deliveries(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failur
              WHERE finished_at IS NOT NULL AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2)",
         )?
         .execute((until, rows(limit)))?)
-}
-
-/// Messages that no delivery refers to any more.
-fn contents(tx: &Connection, until: i64, limit: usize) -> Result<(), Failure> {
-    tx.prepare_cached(
-        "DELETE FROM contents WHERE n IN (SELECT n FROM contents ORDER BY n LIMIT ?2) \
-         AND composed_at <= ?1 \
-         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE content = contents.n)",
-    )?
-    .execute((until, rows(limit)))?;
-    Ok(())
 }
 
 fn alerts(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {

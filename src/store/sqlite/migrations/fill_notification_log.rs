@@ -235,7 +235,8 @@ impl Filling<'_> {
             if self.lanes.keys().any(|(known, _)| known == integration) {
                 continue;
             }
-            let life = |one: &String| self.members.get(one).map(|member| (one.clone(), member.life));
+            let life =
+                |one: &String| self.members.get(one).map(|member| (one.clone(), member.life));
             let firing: BTreeMap<String, u64> = told.firing.iter().filter_map(life).collect();
             let entry = json!({"notified_at": told.at, "firing": firing});
             for target in targets.get(integration).into_iter().flatten() {
@@ -259,7 +260,8 @@ impl Filling<'_> {
     fn take_members(&mut self) -> Result<(), Failure> {
         for (fingerprint, old) in std::mem::take(&mut self.group.members) {
             let kept = self.alert(&fingerprint)?;
-            let ended = old.ended.filter(|_| kept.as_ref().is_none_or(|kept| kept.state != "firing"));
+            let ended =
+                old.ended.filter(|_| kept.as_ref().is_none_or(|kept| kept.state != "firing"));
             let alert = match &ended {
                 Some(ended) => {
                     self.put_ended(&fingerprint, ended)?;
@@ -279,7 +281,8 @@ impl Filling<'_> {
     }
 
     fn put_ended(&self, fingerprint: &str, ended: &Value) -> Result<(), Failure> {
-        let text = |pointer: &str| ended.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text =
+            |pointer: &str| ended.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let at = |pointer: &str| text(pointer).parse::<Timestamp>().ok();
         let ends_at = at("/ends_at").or_else(|| at("/updated_at")).unwrap_or_default();
         self.tx
@@ -351,7 +354,9 @@ impl Filling<'_> {
     /// The life in which a message mentions an alert.
     fn life(&self, mention: &Mention) -> u64 {
         let member = self.members.get(&mention.fingerprint);
-        member.filter(|member| mention.starts_at >= member.starts_at).map_or(1, |member| member.life)
+        member
+            .filter(|member| mention.starts_at >= member.starts_at)
+            .map_or(1, |member| member.life)
     }
 
     /// What a target knows; `None` when it was never told anything.
@@ -417,7 +422,9 @@ impl Filling<'_> {
         let group = &self.group;
         let put = |space: &str, key: &str, value: &Value| -> Result<(), Failure> {
             self.tx
-                .prepare_cached("INSERT OR REPLACE INTO state (space, key, value) VALUES (?1, ?2, ?3)")?
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO state (space, key, value) VALUES (?1, ?2, ?3)",
+                )?
                 .execute((space, key, value.to_string().into_bytes()))?;
             Ok(())
         };
@@ -486,10 +493,13 @@ fn member(alert: &OldAlert, over: bool) -> Member {
     }
 }
 
-/// What an open delivery said in its last attempt gets the digest by which a repeat is known: the same content goes out
-/// under the same key. What was never sent is composed from nothing.
+/// What was never sent is composed from nothing. What an open delivery said in its last attempt gets the digest by which a repeat is known: the same content goes out
+/// under the same key.
 fn digest_open(tx: &Connection) -> Result<(), Failure> {
-    tx.execute("UPDATE deliveries SET content = NULL WHERE finished_at IS NULL AND attempts = 0", ())?;
+    tx.execute(
+        "UPDATE deliveries SET content = NULL WHERE finished_at IS NULL AND attempts = 0",
+        (),
+    )?;
     let mut statement = tx.prepare(
         "SELECT deliveries.n, contents.n, message FROM deliveries JOIN contents ON contents.n = content \
          WHERE finished_at IS NULL",
@@ -514,9 +524,5 @@ fn digest_open(tx: &Connection) -> Result<(), Failure> {
                 .execute((content, digest))?,
         };
     }
-    tx.execute(
-        "DELETE FROM contents WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE content = contents.n)",
-        (),
-    )?;
     Ok(())
 }
