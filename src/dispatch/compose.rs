@@ -7,7 +7,7 @@ use crate::alerts::{
     self, ActiveSilences, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, PeerKind,
     Routing, Scope, Status, Suppression, Target, Timing,
 };
-use crate::notify::Integration;
+use crate::notify::{Integration, Notification};
 use crate::store::{Claimed, Content, Delivery, DueDelivery};
 
 /// A delivery that is sent now.
@@ -17,10 +17,8 @@ pub(crate) struct Composed {
     pub(crate) n: i64,
     /// The delivery, its attempt counted.
     pub(crate) delivery: Delivery,
-    /// What it says.
-    pub(crate) message: Message,
-    /// The key by which the peer can tell a repeat: the same as long as the content is.
-    pub(crate) key: String,
+    /// What it says, under which key: the same as long as the content is.
+    pub(crate) notification: Notification,
     /// Whether the peer may have seen just this already.
     pub(crate) repeats: bool,
     /// The target's entry of the notification log once it is delivered.
@@ -52,7 +50,14 @@ pub(crate) fn compose(
             let mut delivery = due.delivery;
             delivery.attempts += 1;
             let repeats = due.cut_off && is_same;
-            let sent = Composed { n, delivery, message, key, repeats, entry: delivered };
+            let notification = Notification {
+                key,
+                target: delivery.target.clone(),
+                attempt: delivery.attempts,
+                now,
+                message,
+            };
+            let sent = Composed { n, delivery, notification, repeats, entry: delivered };
             (n, Claimed::Sent { content, unanswered }, Some(sent))
         }
         Err(claimed) => (n, claimed, None),

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,7 +16,7 @@ use super::pacer::Pacer;
 use super::{Deps, decide, fallback};
 use crate::alerts::LogEntry;
 use crate::clock::{self, Clock};
-use crate::notify::{Integration, Notification, Notifier, Outcome, Reason, Sent};
+use crate::notify::{Integration, Notifier, Outcome, Reason, Sent};
 use crate::store::{Attempt, Claim, Claimed, Next, Settled, Settlement, StoreError};
 use crate::tasks::Tasks;
 
@@ -29,8 +28,6 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 const AHEAD_MAX: Duration = Duration::from_millis(100);
 /// Deliveries that one sender claims at a time.
 const AHEAD_DELIVERIES_MAX: usize = 16;
-/// Outcomes of one sender that may wait to be recorded; a crash repeats those sends.
-const SETTLING_MAX: usize = 4;
 /// How often the outcome of a send is offered to a store that refuses, a second apart.
 const SETTLE_TRIES: u32 = 20;
 
@@ -241,34 +238,31 @@ impl Lane {
         }
     }
 
-    /// Sends one batch of deliveries after another, each in order, as long as the pace allows it. Outcomes are recorded while
-    /// the next ones are sent: those that come close together share a transaction.
+    /// Sends one batch of deliveries after another, each in order, as long as the pace allows it. The outcomes of a batch are
+    /// recorded together with the claim of the next one; a crash before that repeats what was sent, under the same keys.
     async fn work(&self, mut sender: Arc<Sender>, first: Vec<Composed>) {
         let mut batch = Some(first);
-        let mut settling = FuturesUnordered::new();
         while let Some(claimed) = batch.take() {
             let claimed_at = Instant::now();
             let mut claimed: VecDeque<Composed> = claimed.into();
+            let mut settlements = Vec::with_capacity(claimed.len());
             while let Some(composed) = claimed.pop_front() {
                 let begun = Instant::now();
-                let settlement = self.send(&sender, composed).await;
+                settlements.push(self.send(&sender, composed).await);
                 self.paced(|pace| pace.took(begun.elapsed()));
-                settling.push(self.settle(sender.integration.receiver.clone(), settlement));
-                while settling.len() > SETTLING_MAX {
-                    settling.next().await;
-                }
-                // Begins to record it, and takes note of what is recorded.
-                while let Some(Some(())) = settling.next().now_or_never() {}
                 let stale = claimed_at.elapsed() > AHEAD_MAX;
                 if stale || self.is_paused() || self.tasks.is_stopping() {
                     break;
                 }
             }
-            self.release(claimed).await;
+            let receiver = sender.integration.receiver.clone();
             sender = self.sender.load_full();
-            batch = self.claim_next(&sender).await;
+            let next = self.prepare_next(&sender).await;
+            let settle = settlements.into_iter().map(|one| self.settle(&receiver, one));
+            let (_, (), claimed_next) =
+                tokio::join!(join_all(settle), self.release(claimed), self.claim_next(next));
+            batch = claimed_next;
         }
-        while settling.next().await.is_some() {}
         self.paced(|pace| pace.in_flight -= 1);
         self.nudged.notify_one();
     }
@@ -285,8 +279,9 @@ impl Lane {
         }
     }
 
-    /// The next deliveries, if any may be sent now. What goes wrong here goes wrong again in the loop, which tells of it.
-    async fn claim_next(&self, sender: &Sender) -> Option<Vec<Composed>> {
+    /// Composes the next deliveries, if any may be sent now. What goes wrong here goes wrong again in the loop, which tells of
+    /// it.
+    async fn prepare_next(&self, sender: &Sender) -> Option<Prepared> {
         let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
         let limit = self.paced(|pace| {
             let within = pace.in_flight <= sender.integration.concurrency;
@@ -295,26 +290,25 @@ impl Lane {
         if limit == 0 || self.tasks.is_stopping() {
             return None;
         }
-        let prepared = self.prepare(&sender.integration, limit, now).await.ok().flatten()?;
-        let claimed = self.claim(prepared).await.ok().flatten()?;
+        self.prepare(&sender.integration, limit, now).await.ok().flatten()
+    }
+
+    async fn claim_next(&self, prepared: Option<Prepared>) -> Option<Vec<Composed>> {
+        let claimed = self.claim(prepared?).await.ok().flatten()?;
+        let steady = steady(&self.deps.clock);
         self.paced(|pace| claimed.iter().for_each(|_| pace.pacer.begin(steady)));
         Some(claimed).filter(|claimed| !claimed.is_empty())
     }
 
     /// Sends one delivery; what became of it.
-    async fn send(&self, sender: &Sender, composed: Composed) -> Settlement {
+    async fn send(&self, sender: &Sender, mut composed: Composed) -> Settlement {
         let kind = sender.integration.channel.kind();
         if composed.repeats {
             self.deps.metrics.resent(kind, &sender.integration.receiver);
         }
-        let notification = Notification {
-            key: composed.key.clone(),
-            target: composed.delivery.target.clone(),
-            attempt: composed.delivery.attempts,
-            now: self.deps.clock.now(),
-            message: composed.message.clone(),
-        };
-        let Sent { outcome, template_failed } = sender.notifier.send(&notification).await;
+        composed.notification.now = self.deps.clock.now();
+        let sent = sender.notifier.send(&composed.notification).await;
+        let Sent { outcome, template_failed } = sent;
         let now = self.deps.clock.now();
         if template_failed {
             self.deps.metrics.template_error(kind);
@@ -385,9 +379,15 @@ impl Lane {
             maybe_taken: reason == Some(Reason::Timeout),
             entry: (next == Next::Delivered)
                 .then(|| LogEntry { notified_at: Some(now), ..composed.entry.clone() }),
-            events: decide::dead_letter(delivery, &composed.message, next, reason, now)
-                .into_iter()
-                .collect(),
+            events: decide::dead_letter(
+                delivery,
+                &composed.notification.message,
+                next,
+                reason,
+                now,
+            )
+            .into_iter()
+            .collect(),
             fallbacks: if triggers {
                 fallback::deliveries(delivery, &self.deps.receivers.load(), now)
             } else {
@@ -443,11 +443,11 @@ impl Lane {
 
     /// Records an outcome. If the store refuses all along, the lease runs out and the delivery is sent again with
     /// the same key: twice is better than never.
-    async fn settle(&self, receiver: String, settlement: Settlement) {
+    async fn settle(&self, receiver: &str, settlement: Settlement) {
         for _ in 0..SETTLE_TRIES {
             match self.deps.store.settle(settlement.clone()).await {
                 Ok(Settled::FallbackOpened) => {
-                    self.deps.metrics.fell_back(&receiver);
+                    self.deps.metrics.fell_back(receiver);
                     return;
                 }
                 Ok(Settled::Applied | Settled::Stale) => return,

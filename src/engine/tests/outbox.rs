@@ -249,7 +249,7 @@ impl Disk {
                 kept.why = content.why;
                 kept.revision = content.revision;
                 kept.digest = Some(content.digest);
-                kept.message = composed.as_ref().map(|composed| composed.message.clone());
+                kept.message = composed.as_ref().map(|composed| composed.notification.message.clone());
                 let key = (kept.new.group_key.clone(), kept.new.target.clone());
                 if let Some(entry) = unanswered {
                     self.log.insert(key, entry);
@@ -347,8 +347,8 @@ impl World {
             target: self.disk.kept(n).new.target.clone(),
             receiver: composed.delivery.receiver.clone(),
             id: composed.delivery.id.clone(),
-            key: composed.key.clone(),
-            message: composed.message.clone(),
+            key: composed.notification.key.clone(),
+            message: composed.notification.message.clone(),
         };
         let known = arrived.message.alerts.len() + arrived.message.truncated_alerts;
         assert!(known > 0 || arrived.message.status == Status::Resolved, "{arrived:?}");

@@ -233,19 +233,24 @@ fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, F
     let (which, value): (_, &dyn ToSql) = match selection {
         Retry::One(id) => {
             one = by_id(tx, id)?;
-            ("n = ?1", &one)
+            ("dead.n = ?1", &one)
         }
-        Retry::Receiver(receiver) => ("receiver = ?1", receiver),
+        Retry::Receiver(receiver) => ("dead.receiver = ?1", receiver),
         Retry::All => ("?1 IS NULL", &Null),
     };
+    // What was delivered later is looked up in one pass, for nothing else needs an index of it.
     let dead: Vec<i64> = tx
         .prepare_cached(&format!(
-            "SELECT max(n) FROM deliveries \
-             WHERE state = 'dead' AND {which} AND NOT EXISTS ( \
-                SELECT 1 FROM deliveries AS later WHERE later.integration = deliveries.integration \
-                AND later.target = deliveries.target AND later.group_key = deliveries.group_key \
-                AND later.n <> deliveries.n AND (later.finished_at IS NULL \
-                OR (later.n > deliveries.n AND later.state = 'delivered'))) \
+            "WITH later AS MATERIALIZED (SELECT integration, target, group_key, max(n) AS n \
+                 FROM deliveries NOT INDEXED WHERE state = 'delivered' \
+                 AND n > (SELECT min(dead.n) FROM deliveries AS dead WHERE dead.state = 'dead' AND {which}) \
+                 GROUP BY integration, target, group_key) \
+             SELECT max(dead.n) FROM deliveries AS dead INDEXED BY deliveries_dead \
+             LEFT JOIN later USING (integration, target, group_key) \
+             WHERE dead.state = 'dead' AND {which} AND coalesce(later.n, 0) < dead.n \
+             AND NOT EXISTS (SELECT 1 FROM deliveries AS open WHERE open.finished_at IS NULL \
+                 AND open.integration = dead.integration AND open.target = dead.target \
+                 AND open.group_key = dead.group_key) \
              GROUP BY integration, target, group_key LIMIT ?2"
         ))?
         .query_map((value, rows(RETRY_ROWS)), |row| row.get(0))?
@@ -253,7 +258,7 @@ fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, F
     for n in &dead {
         tx.prepare_cached(
             "UPDATE deliveries SET state = 'pending', created_at = ?2, due_at = ?2, \
-             finished_at = NULL, by_hand = 1 WHERE n = ?1",
+             finished_at = NULL, by_hand = 1, noted = 0 WHERE n = ?1",
         )?
         .execute((n, micros(now)))?;
     }

@@ -49,7 +49,6 @@ impl Sqlite {
                 readings: slice(&|rows| readings(tx, until, rows))?,
                 more: false,
             };
-            slice(&|rows| contents(tx, until, rows))?;
             tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('swept', ?1)")?
                 .execute([micros(now)])?;
             Ok(Swept { more, ..swept })
@@ -116,17 +115,6 @@ fn deliveries(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failur
         .prepare_cached(
             "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
              WHERE finished_at IS NOT NULL AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2)",
-        )?
-        .execute((until, rows(limit)))?)
-}
-
-/// Messages that no delivery refers to any more.
-fn contents(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
-    Ok(tx
-        .prepare_cached(
-            "DELETE FROM contents WHERE n IN (SELECT n FROM contents ORDER BY n LIMIT ?2) \
-         AND composed_at <= ?1 \
-         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE content = contents.n)",
         )?
         .execute((until, rows(limit)))?)
 }
