@@ -259,7 +259,7 @@ impl World {
     fn step(&mut self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) {
         self.state.load_known(self.disk.known(events));
         self.state.set_ended_deliveries(self.disk.unnoted());
-        if self.state.silences().version != self.disk.silences.version {
+        if self.state.silences().version() != self.disk.silences.version {
             self.state.set_silences(self.disk.silences.clone(), now);
         }
         let judged = step(&mut self.state, policy, events, now);

@@ -7,6 +7,7 @@ use super::*;
 use crate::alerts::{Inhibitor, Matcher, PeerKind, Reason, Silence};
 use crate::clock;
 use crate::dispatch;
+use crate::engine::groups::group_key;
 use crate::store::DeliveryState;
 
 const RULES: [&str; 4] = [
@@ -341,7 +342,7 @@ impl<'p> Model<'p> {
     /// What Alertmanager is told again now.
     fn refreshed(&self) -> BTreeSet<Fingerprint> {
         let policy = self.policy();
-        let silences = &self.world.disk.silences.silences;
+        let silences = self.world.disk.active_silences();
         let mut all = BTreeSet::new();
         for known in self.world.disk.known_groups("alertmanager") {
             let (_, integration) = policy.integration(&known.0).expect("one");
@@ -349,7 +350,7 @@ impl<'p> Model<'p> {
                 &known.1,
                 integration,
                 &policy.routing,
-                silences,
+                &silences,
                 self.world.now,
             );
             all.extend(message.into_iter().flat_map(|one| one.alerts).map(|one| one.fingerprint));
@@ -374,7 +375,7 @@ impl<'p> Model<'p> {
         let lately = self.peers.active.iter().filter(|(_, told)| vouched(**told));
         active.extend(lately.map(|(one, _)| one.clone()));
         for alert in alerts.iter().filter(to_all) {
-            let (key, _) = crate::engine::groups::group_key(route(alert), &alert.labels);
+            let (key, _) = group_key(route(alert), &alert.labels);
             if told(&alert) {
                 assert!(
                     self.peers.incidents.contains(&key),

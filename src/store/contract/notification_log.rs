@@ -249,14 +249,18 @@ async fn the_groups_of_an_alert_are_found_by_members_and_by_what_was_told(store:
 }
 
 async fn a_pause_is_noted_and_goes(store: &Store) {
-    let pause = async || store.pause("slack").await.expect("reads");
+    let changes = Changes { deliveries: vec![queued("p1", "p", 0)], ..Changes::default() };
+    store.commit(changes).await.expect("commits");
+    let pause = async || {
+        let (found, _) = store.delivery("p1").await.expect("reads").expect("there");
+        found.paused_until.zip(found.paused_reason)
+    };
     assert_eq!(pause().await, None);
     for until in [1, 9] {
         let noted = Some((at(until), "rateLimited".to_owned()));
         store.set_pause("slack", noted.clone()).await.expect("notes");
         assert_eq!(pause().await, noted);
     }
-    assert_eq!(store.pause("mail").await.expect("reads"), None);
     store.set_pause("slack", None).await.expect("notes");
     assert_eq!(pause().await, None);
 }
