@@ -37,7 +37,14 @@ pub(crate) fn compose(
     let composing = Composing { due: &due, integration, routing, silences, now };
     match composing.message() {
         Ok(composed) => {
-            let alerts::Composed { message, delivered, unanswered } = composed;
+            let alerts::Composed { mut message, delivered, unanswered } = composed;
+            // When it was opened is no news: whoever tries it again by hand opens it anew.
+            if let Some(last) = due.delivery.message.as_ref() {
+                let opened_at = std::mem::replace(&mut message.created_at, last.created_at);
+                if message != *last {
+                    message.created_at = opened_at;
+                }
+            }
             let json = serde_json::to_vec(&message).unwrap_or_default();
             let digest = Sha256::digest(&json).to_vec();
             let is_same = due.digest.as_ref().is_none_or(|last| *last == digest);

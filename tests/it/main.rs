@@ -21,6 +21,7 @@ mod support;
 mod fuzz;
 mod limits;
 mod durability;
+mod upgrade;
 mod full_disk;
 mod journey;
 mod refused;

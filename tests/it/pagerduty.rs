@@ -92,15 +92,18 @@ async fn a_refused_event_is_dead_and_a_slow_down_is_obeyed() {
     let waiting = until_tried(&app, 2).await;
     assert_eq!(waiting.reason, "serverError");
     app.clock.advance(Duration::from_mins(1));
-    until(&app, DeliveryState::Delivered, 1).await;
+    // What was refused is owed again meanwhile.
+    until(&app, DeliveryState::Delivered, 2).await;
     let keys: Vec<_> =
-        sink.requests("/v2/enqueue")[1..].iter().map(|r| r.json()["dedup_key"].clone()).collect();
-    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+        sink.requests("/v2/enqueue").iter().map(|r| r.json()["dedup_key"].clone()).collect();
+    for (key, tries) in [(&keys[0], 2), (&keys[1], 3)] {
+        assert_eq!(keys.iter().filter(|one| *one == key).count(), tries, "{keys:?}");
+    }
     app.stop().await;
 }
 
 #[tokio::test]
-async fn an_end_that_nobody_reported_resolves_nothing() {
+async fn an_end_that_nobody_reported_resolves_too() {
     let sink = HttpSink::start().await;
     sink.always("/v2/enqueue", accepted());
     let url = sink.url("/v2/enqueue");
@@ -126,7 +129,10 @@ async fn an_end_that_nobody_reported_resolves_nothing() {
         (&ended.json()["status"], &ended.json()["alerts"][0]["expired"]),
         (&json!("resolved"), &json!(true))
     );
-    assert_eq!(sink.one("/v2/enqueue").json()["event_action"], "trigger");
-    until(&app, DeliveryState::Delivered, 3).await;
+    // An incident that stays open would swallow the next page.
+    let pages = sink.wait_for("/v2/enqueue", 2).await;
+    let actions: Vec<_> = pages.iter().map(|page| page.json()["event_action"].clone()).collect();
+    assert_eq!(actions, ["trigger", "resolve"]);
+    until(&app, DeliveryState::Delivered, 4).await;
     app.stop().await;
 }

@@ -102,8 +102,8 @@ const TIMELINES: &[Timeline] = &[
         route: "group_by: [team], group_wait: 0s, group_interval: 2m, repeat_interval: 7m",
         acts: &[(0, Fire("a", "red")), (130, Fire("b", "red"))],
         want: &[
-            ("/ops", 0, 10, FIRST, "a", ""), ("/ops", 240, 250, NEW, "a b", ""), ("/ops", 660, 670, REPEAT, "a b", ""),
-            ("/ops", 1_080, 1_090, REPEAT, "a b", ""),
+            ("/ops", 0, 10, FIRST, "a", ""), ("/ops", 130, 140, NEW, "a b", ""), ("/ops", 550, 560, REPEAT, "a b", ""),
+            ("/ops", 970, 980, REPEAT, "a b", ""), ("/ops", 1_390, 1_400, REPEAT, "a b", ""),
         ],
         until: 1_400,
     },
