@@ -76,11 +76,11 @@ impl Batch<'_> {
         }
         let mut when = self.earliest(&group, route, at);
         let rules = &self.policy.routing.inhibit_rules;
-        if alert.is_firing()
-            && self.state.open.contains_key(&key)
-            && self.state.inhibitor.inhibited_by(rules, &alert.labels).is_some()
-        {
-            // What waits to be sent must not take it along: who composes it asks the member.
+        // What waits to be sent must not take along what is inhibited: who composes it asks the member. And when something
+        // was dropped, who knows it is owed its end since it was notified.
+        let is_open = self.state.open.contains_key(&key);
+        let is_inhibited = || self.state.inhibitor.inhibited_by(rules, &alert.labels).is_some();
+        if !group.members.contains_key(&alert.fingerprint) || (is_open && is_inhibited()) {
             when = Some(at);
         }
         self.state.put_group(group);
