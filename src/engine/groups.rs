@@ -597,11 +597,19 @@ pub(super) fn next_notification(
     at: Timestamp,
 ) -> Option<(Timestamp, &'static str)> {
     let asked = Asked::new(state, policy, key, at)?;
-    let targets = asked.targets();
+    let (targets, timing) = (asked.targets(), asked.timing());
+    let open = state.open.get(key);
     asked.look(|look| {
         let due = targets.iter().filter_map(|target| {
-            let entry = asked.entry(&target.id);
-            let due = look.due(target, entry, &asked.timing())?;
+            let mut entry = asked.entry(&target.id);
+            // What waits to be sent is taken to be delivered now.
+            let waits = open.is_some_and(|open| open.contains_key(&target.id));
+            let envelope = Envelope::default();
+            let composed =
+                waits.then(|| look.compose(target, entry, &timing, &envelope, &|_| None));
+            let delivered = composed.flatten().map(|composed| composed.delivered);
+            entry = delivered.as_ref().or(entry);
+            let due = look.due(target, entry, &timing)?;
             let by = match (due.owed.reason, entry.and_then(|entry| entry.notified_at)) {
                 (Reason::Repeat, _) => "repeat_interval",
                 (_, None) => "group_wait",

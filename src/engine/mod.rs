@@ -293,4 +293,4 @@ enum Trouble {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

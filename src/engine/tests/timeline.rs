@@ -3,8 +3,7 @@
 //! Each runs twice for each kind of receiver, the second time with a crash before every look; both must give the same.
 
 use super::*;
-use crate::alerts::{Matcher, PeerKind, Reason, Silence};
-use crate::clock;
+use crate::alerts::{Matcher, Reason, Silence};
 
 const KINDS: [&str; 4] = ["email", "slack", "pagerduty", "alertmanager"];
 
