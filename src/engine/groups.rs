@@ -76,11 +76,11 @@ impl Batch<'_> {
         }
         let mut when = self.earliest(&group, route, at);
         let rules = &self.policy.routing.inhibit_rules;
-        if alert.is_firing()
-            && self.state.open.contains_key(&key)
-            && self.state.inhibitor.inhibited_by(rules, &alert.labels).is_some()
-        {
-            // What waits to be sent must not take it along: who composes it asks the member.
+        // What waits to be sent must not take along what is inhibited: who composes it asks the member. And when something
+        // was dropped, who knows it is owed its end since it was notified.
+        let is_open = self.state.open.contains_key(&key);
+        let is_inhibited = || self.state.inhibitor.inhibited_by(rules, &alert.labels).is_some();
+        if !group.members.contains_key(&alert.fingerprint) || (is_open && is_inhibited()) {
             when = Some(at);
         }
         self.state.put_group(group);
@@ -596,11 +596,19 @@ pub(super) fn next_notification(
     at: Timestamp,
 ) -> Option<(Timestamp, &'static str)> {
     let asked = Asked::new(state, policy, key, at)?;
-    let targets = asked.targets();
+    let (targets, timing) = (asked.targets(), asked.timing());
+    let open = state.open.get(key);
     asked.look(|look| {
         let due = targets.iter().filter_map(|target| {
-            let entry = asked.entry(&target.id);
-            let due = look.due(target, entry, &asked.timing())?;
+            let mut entry = asked.entry(&target.id);
+            // What waits to be sent is taken to be delivered now.
+            let waits = open.is_some_and(|open| open.contains_key(&target.id));
+            let envelope = Envelope::default();
+            let composed =
+                waits.then(|| look.compose(target, entry, &timing, &envelope, &|_| None));
+            let delivered = composed.flatten().map(|composed| composed.delivered);
+            entry = delivered.as_ref().or(entry);
+            let due = look.due(target, entry, &timing)?;
             let by = match (due.owed.reason, entry.and_then(|entry| entry.notified_at)) {
                 (Reason::Repeat, _) => "repeat_interval",
                 (_, None) => "group_wait",

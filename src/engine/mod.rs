@@ -298,4 +298,4 @@ enum Trouble {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -408,11 +408,11 @@ mod tests {
     }
 
     #[test]
-    fn only_an_end_by_word_resolves() {
+    fn an_end_resolves_however_it_came_unless_nobody_knew() {
         let ends: [(bool, bool, alerts::Reason, &str); 5] = [
             (false, false, alerts::Reason::AllResolved, "resolve"),
-            (true, false, alerts::Reason::AllResolved, "trigger"),
-            (false, true, alerts::Reason::AllResolved, "trigger"),
+            (true, false, alerts::Reason::AllResolved, "resolve"),
+            (false, true, alerts::Reason::AllResolved, "resolve"),
             (false, false, alerts::Reason::First, "trigger"),
             (true, false, alerts::Reason::First, "trigger"),
         ];

@@ -10,7 +10,7 @@ use crate::alerts::{
 use crate::rules::Labels;
 
 /// What a message says besides its alerts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Envelope<'a> {
     /// The receiver it goes to.
     pub receiver: &'a str,

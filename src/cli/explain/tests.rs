@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::engine::step;
+use crate::engine::tests::deliver;
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -171,7 +172,9 @@ fn no_rule_asks_for_it() {
 fn an_event_that_was_judged() {
     let mut state = State::default();
     let stored = StoredEvent { seq: 1, event: spend_limit() };
-    step(&mut state, &policy(config()), &[&stored], now());
+    let policy = policy(config());
+    let judged = step(&mut state, &policy, &[&stored], now());
+    deliver(&mut state, &policy, judged, now());
     let said = told(&["--rule", "*/SpendLimitReached"], stored.event, state, true);
     insta::assert_snapshot!(said, @r#"
     messaging-profile.spend-limit-reached  e-1

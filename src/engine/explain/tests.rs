@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::alerts::{Answer, Matcher, Reason, Silence, SilenceDraft, Suppression};
 use crate::config;
+use crate::engine::tests::deliver;
 use crate::store::Silences;
 
 const RULES: &str = r#"
@@ -166,14 +167,15 @@ fn what_keeps_an_alert_quiet_is_told() {
 fn an_event_that_was_judged_is_not_entered_again() {
     let (policy, mut state) = (policy(), State::default());
     let event = failed(1, 0, 7);
-    step(&mut state, &policy, &[&event], at(0));
+    let judged = step(&mut state, &policy, &[&event], at(0));
+    deliver(&mut state, &policy, judged, at(0));
     let said = ask(&state, &policy, &event, true);
     assert_eq!(outcomes(&said), [("g/Fire", Outcome::Matches), ("g/Sum", Outcome::Matches)]);
     let series = said.rules[1].series.as_ref().expect("a window");
     assert_eq!((series.value, series.before), (Some(7.into()), None));
     let alert = &said.alerts[0];
     assert_eq!(alert.fires_since, Some(at(0)));
-    assert_eq!(alert.groups[0].told.len(), 1);
+    assert_eq!(alert.groups[0].told.len(), 2, "two addresses");
     assert_eq!(alert.groups[0].notices[0].reason, Reason::First);
     // After its end, too.
     let end = stored(2, "fax.delivered", 1, json!({"who": "x"}));

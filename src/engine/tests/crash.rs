@@ -75,6 +75,8 @@ struct Come {
     leg: u8,
     cents: u32,
     off_s: Option<i64>,
+    /// What is due is sent before it, and answered so.
+    answer: Option<Answer>,
 }
 
 fn come() -> impl Strategy<Value = Come> {
@@ -103,8 +105,15 @@ fn come() -> impl Strategy<Value = Come> {
         3 => (-900_i64..400).prop_map(Some),
         1 => Just(None),
     ];
-    (after, kind, account, who, 0_u8..3, 0_u32..300, off).prop_map(
-        |(after_ms, kind, account, who, leg, cents, off_s)| Come {
+    let answer = prop::option::of(prop::sample::select(vec![
+        Answer::Taken,
+        Answer::Taken,
+        Answer::Rejected,
+        Answer::TakenUnanswered,
+        Answer::Lost,
+    ]));
+    (after, kind, account, who, 0_u8..3, 0_u32..300, off, answer).prop_map(
+        |(after_ms, kind, account, who, leg, cents, off_s, answer)| Come {
             after_ms,
             kind,
             account,
@@ -112,6 +121,7 @@ fn come() -> impl Strategy<Value = Come> {
             leg,
             cents,
             off_s,
+            answer,
         },
     )
 }
@@ -180,46 +190,72 @@ fn rules(chosen: &[&str]) -> String {
     chosen.iter().map(|rule| ["  - ", rule, "\n"].concat()).collect()
 }
 
-fn undisturbed(policy: &Policy, events: &[StoredEvent], end: Timestamp) -> Disk {
+/// How what is due is answered before each event.
+fn answers(comes: &[Come]) -> Vec<Option<Answer>> {
+    comes.iter().map(|come| come.answer).collect()
+}
+
+fn undisturbed(
+    policy: &Policy,
+    (events, answers): (&[StoredEvent], &[Option<Answer>]),
+    end: Timestamp,
+) -> Disk {
     let mut world = World::new(policy);
-    for stored in events {
-        world.judge(policy, &[stored], stored.event.received_at);
+    for (stored, answer) in events.iter().zip(answers) {
+        world.answer(policy, *answer, stored.event.received_at);
+        world.step(policy, &[stored], stored.event.received_at);
     }
-    world.pass(policy, end);
-    world.disk
+    world.finish(policy, end)
 }
 
 fn disturbed(
     policy: &Policy,
-    events: &[StoredEvent],
+    (events, answers): (&[StoredEvent], &[Option<Answer>]),
     end: Timestamp,
     plan: &[Disturbance],
 ) -> Disk {
     let mut world = World::new(policy);
+    world.peers_are_well = false;
+    // What is answered stands between two batches.
+    let mut answers = answers;
     let mut rest = events;
     for one in plan.iter().cycle() {
-        let (batch, others) = rest.split_at(one.size.min(rest.len()));
+        let together = answers.iter().skip(1).take_while(|answer| answer.is_none()).count() + 1;
+        let (batch, others) = rest.split_at(one.size.min(together).min(rest.len()));
+        let (answer, later) = (answers.first().copied().flatten(), answers.get(batch.len()..));
         rest = others;
+        answers = later.unwrap_or_default();
         let Some(first) = batch.first() else { break };
         let before = world.state.next_deadline().unwrap_or(at(0));
         let batch: Vec<&StoredEvent> = batch.iter().collect();
         if one.crash {
             // Up again at once: time in which nothing ran is another story to an absence.
             world.crash();
-            world.pass(policy, before.min(first.event.received_at));
+            world.step(policy, &[], before.min(first.event.received_at));
         }
         if let Some(percent) = one.timers {
             // Anywhere between: all that is due by then runs, what is due later does not.
             let (from, to) = (world.disk_time(events), first.event.received_at);
             let millis = i64::try_from(to.duration_since(from).as_millis()).expect("short");
-            world.pass(policy, from + jiff::SignedDuration::from_millis(millis * percent / 100));
+            world.step(
+                policy,
+                &[],
+                from + jiff::SignedDuration::from_millis(millis * percent / 100),
+            );
+        }
+        world.answer(policy, answer, first.event.received_at);
+        if one.crash {
+            world.crash();
+            world.step(policy, &[], first.event.received_at);
         }
         let last = batch.last().expect("one").event.received_at;
-        let now = last + jiff::SignedDuration::from_millis(one.late_ms);
+        let late = last + jiff::SignedDuration::from_millis(one.late_ms);
+        let next = rest.first().filter(|_| answers.first().is_some_and(Option::is_some));
+        let now = next.map_or(late, |next| late.min(next.event.received_at));
         // A crash that keeps events waiting for longer is, to an absence, time in which nothing ran.
         let wait = now.duration_since(first.event.received_at).as_secs();
         if one.lost && wait < 10 {
-            world.pass(policy, first.event.received_at);
+            world.step(policy, &[], first.event.received_at);
             let judged = world.attempt(policy, &batch, now);
             world.crash();
             let again = world.attempt(policy, &batch, now);
@@ -229,13 +265,26 @@ fn disturbed(
             assert_eq!(ids(&judged), ids(&again));
             assert!(judged.changes == again.changes, "judged twice, it differs");
         }
-        world.judge(policy, &batch, now);
+        world.step(policy, &batch, now);
     }
-    world.pass(policy, end);
-    world.disk
+    world.finish(policy, end)
 }
 
 impl World {
+    /// Sends what is due, once; the engine takes note of what ended with what comes next.
+    fn answer(&mut self, policy: &Policy, answer: Option<Answer>, now: Timestamp) {
+        if answer.is_some() {
+            self.step(policy, &[], now);
+            self.send_due(policy, now, &mut |_| answer);
+        }
+    }
+
+    fn finish(mut self, policy: &Policy, end: Timestamp) -> Disk {
+        self.step(policy, &[], end);
+        self.send(policy, end, &mut |_| Some(Answer::Taken));
+        self.disk
+    }
+
     /// When the last event that was judged came in.
     fn disk_time(&self, events: &[StoredEvent]) -> Timestamp {
         let judged = events.iter().filter(|stored| stored.seq <= self.disk.cursor);
@@ -264,8 +313,9 @@ proptest! {
         let policy = policy(&rules(&chosen), SECTIONS);
         let events = inbox(&comes);
         let end = events.last().expect("one").event.received_at + jiff::SignedDuration::from_mins(75);
-        let want = undisturbed(&policy, &events, end);
-        assert_same(&want, &disturbed(&policy, &events, end, &plan));
+        let story = (&*events, &*answers(&comes));
+        let want = undisturbed(&policy, story, end);
+        assert_same(&want, &disturbed(&policy, story, end, &plan));
     }
 }
 
@@ -278,13 +328,14 @@ fn the_pool_does_all_there_is_to_do() {
     let comes = comes.new_tree(&mut runner).expect("a story").current();
     let events = inbox(&comes);
     let end = events.last().expect("one").event.received_at + jiff::SignedDuration::from_hours(2);
-    let disk = undisturbed(&policy, &events, end);
+    let story = (&*events, &*answers(&comes));
+    let disk = undisturbed(&policy, story, end);
     let plan = [
         Disturbance { size: 3, crash: true, lost: true, late_ms: 10, timers: None },
         Disturbance { size: 1, crash: false, lost: false, late_ms: 0, timers: Some(50) },
         Disturbance { size: 7, crash: false, lost: true, late_ms: 9_000, timers: None },
     ];
-    assert_same(&disk, &disturbed(&policy, &events, end, &plan));
+    assert_same(&disk, &disturbed(&policy, story, end, &plan));
     let whats: BTreeSet<&str> = disk.journal.iter().map(|entry| entry.what.as_str()).collect();
     let all = ["expired", "fired", "no_data", "notified", "resolved", "suppressed"];
     assert_eq!(whats.into_iter().collect::<Vec<_>>(), all);
@@ -294,6 +345,8 @@ fn the_pool_does_all_there_is_to_do() {
         .map(|json| serde_json::from_slice::<Alert>(json).expect("an alert").rule)
         .collect();
     assert_eq!(fired.len(), RULES.len(), "{fired:?}");
+    let states: BTreeSet<&str> = disk.outbox.iter().map(|kept| kept.state.as_str()).collect();
+    assert_eq!(states.into_iter().collect::<Vec<_>>(), ["dead", "delivered", "superseded"]);
     assert!(disk.charges.iter().any(|(_, charge)| charge.is_sign_negative()));
     assert!(disk.ledger.values().any(|entry| entry.call.country.is_some()));
     assert!(disk.raised.iter().any(|event| event.kind == "tollbell.series_limit"));

@@ -80,9 +80,14 @@ fn one_shots_of_the_same_instant_are_all_told() {
             stored
         })
         .collect();
-    world.judge(&policy, &events.iter().collect::<Vec<_>>(), at(3_600_000));
     let first = |who: &str| (3_600, "first notification", String::new(), who.to_owned());
-    assert_eq!(world.told("ops"), [first("w1"), first("w2"), first("w3")]);
+    world.judge(&policy, &events.iter().collect::<Vec<_>>(), at(3_600_000));
+    assert_eq!(world.told("ops"), [first("w1 w2 w3")], "in one batch");
+    let mut world = World::new(&policy);
+    for stored in &events {
+        world.judge(&policy, &[stored], at(3_600_000));
+    }
+    assert_eq!(world.told("ops"), ["w1", "w2", "w3"].map(first), "each by itself");
 }
 
 /// Buckets of half a second: a crash between two of them changes no time.

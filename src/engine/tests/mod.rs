@@ -6,6 +6,7 @@ mod limit;
 mod model;
 mod outbox;
 mod policy;
+mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,7 +21,8 @@ use crate::config;
 use crate::event::{Event, Source};
 use crate::rules::{self, CallContext, CallKey, Entry, LedgerKey};
 use crate::store::{
-    Changes, JournalEntry, Judgement, Known, NewDelivery, Resumed, Row, Silences, Space,
+    Changes, DeliveryState, EndedDelivery, JournalEntry, Judgement, Known, NewDelivery, Resumed,
+    Row, Silences, Space,
 };
 
 /// When every story begins; a Friday.
@@ -295,6 +297,26 @@ impl World {
         };
         told.map(line).collect()
     }
+}
+
+/// Delivers what was opened, as peers that are well take it.
+pub(crate) fn deliver(state: &mut State, policy: &Policy, judged: Judged, now: Timestamp) {
+    let ended = judged.changes.deliveries.into_iter().zip(1..).map(|(opened, n)| {
+        let composed = compose(state, policy, &opened, now).expect("owed");
+        EndedDelivery {
+            n,
+            group_key: opened.group_key,
+            target: opened.target,
+            receiver: opened.receiver,
+            state: DeliveryState::Delivered,
+            finished_at: now,
+            why: composed.message.reason.as_str().to_owned(),
+            entry: Some(composed.delivered),
+        }
+    });
+    let ended = ended.collect();
+    state.set_ended_deliveries(ended);
+    step(state, policy, &[], now);
 }
 
 /// Who is meant by the alerts of a message that fire, or have ended.

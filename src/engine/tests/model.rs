@@ -7,7 +7,6 @@ use super::*;
 use crate::alerts::{Inhibitor, Matcher, PeerKind, Reason, Silence};
 use crate::clock;
 use crate::dispatch;
-use crate::engine::groups::group_key;
 use crate::store::DeliveryState;
 
 const RULES: [&str; 4] = [
@@ -375,7 +374,7 @@ impl<'p> Model<'p> {
         let lately = self.peers.active.iter().filter(|(_, told)| vouched(**told));
         active.extend(lately.map(|(one, _)| one.clone()));
         for alert in alerts.iter().filter(to_all) {
-            let (key, _) = group_key(route(alert), &alert.labels);
+            let (key, _) = groups::group_key(route(alert), &alert.labels);
             if told(&alert) {
                 assert!(
                     self.peers.incidents.contains(&key),

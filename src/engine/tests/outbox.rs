@@ -328,18 +328,29 @@ impl World {
         answer: &mut dyn FnMut(&Arrived) -> Option<Answer>,
     ) {
         for _ in 0..50 {
-            let due = (0..).zip(&self.disk.outbox);
-            let due = due.filter(|(_, kept)| kept.is_open() && kept.due_at <= now);
-            let due: Vec<i64> = due.map(|(n, _)| n).collect();
-            for n in &due {
-                self.send_one(policy, *n, now, answer);
-            }
-            if due.is_empty() && self.disk.unnoted().is_empty() {
+            let sent = self.send_due(policy, now, answer);
+            if sent == 0 && self.disk.unnoted().is_empty() {
                 return;
             }
             self.step(policy, &[], now);
         }
         panic!("deliveries are opened without end: {:#?}", self.disk.outbox.last());
+    }
+
+    /// Sends what is due, once; how many that was.
+    pub(super) fn send_due(
+        &mut self,
+        policy: &Policy,
+        now: Timestamp,
+        answer: &mut dyn FnMut(&Arrived) -> Option<Answer>,
+    ) -> usize {
+        let due = (0..).zip(&self.disk.outbox);
+        let due = due.filter(|(_, kept)| kept.is_open() && kept.due_at <= now);
+        let due: Vec<i64> = due.map(|(n, _)| n).collect();
+        for n in &due {
+            self.send_one(policy, *n, now, answer);
+        }
+        due.len()
     }
 
     fn send_one(

@@ -170,7 +170,7 @@ async fn http_peers_that_misbehave_cost_no_more_than_the_timeout() {
             "redirect",
             "HTTP/1.1 302 F\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".to_owned(),
             LONG,
-            "rejected clientError",
+            "retry clientError",
         ),
     ] {
         let (listener, address, _) = listen().await;
