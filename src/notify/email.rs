@@ -386,7 +386,6 @@ mod tests {
         What to do
           Raise the daily limit in Mission Control, Messaging, Profiles.
 
-        Open in console: https://tollbell.example.com/alerts/4ddabc6d19890228
         Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
 
         -- 
@@ -406,7 +405,6 @@ mod tests {
           Team              billing
           Event             messaging-profile.spend-limit-reached
 
-        Open in console: https://tollbell.example.com/alerts/4ddabc6d19890228
         Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
 
         -- 

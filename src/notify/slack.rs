@@ -571,15 +571,6 @@ mod tests {
                     {
                       "text": {
                         "emoji": false,
-                        "text": "Open in console",
-                        "type": "plain_text"
-                      },
-                      "type": "button",
-                      "url": "https://tollbell.example.com/alerts/4ddabc6d19890228"
-                    },
-                    {
-                      "text": {
-                        "emoji": false,
                         "text": "Runbook",
                         "type": "plain_text"
                       },

@@ -561,11 +561,15 @@ mod tests {
         let view = View::of(&notification, 9);
         assert_eq!(view.advice, "Raise the daily limit in Mission Control, Messaging, Profiles.");
         let links: Vec<_> = view.links.iter().map(|link| link.label).collect();
-        assert_eq!(links, ["All alerts", "Runbook"]);
+        assert_eq!(links, ["Runbook"]);
+        assert!(view.alerts.iter().all(|alert| alert.advice.is_empty()), "not once more");
         let mut over = notification.clone();
         over.message.status = Status::Resolved;
         assert_eq!(View::of(&over, 9).advice, "");
-        assert_eq!(View::of(&samples::mixed(), 9).advice, "", "they do not share it");
+        let mixed = View::of(&samples::mixed(), 9);
+        assert_eq!(mixed.advice, "", "they do not share it");
+        let own = mixed.alerts.iter().filter(|alert| !alert.advice.is_empty()).count();
+        assert!(own > 0, "each keeps its own");
         assert_eq!(View::of(&samples::spend_limit(), 9).advice, "", "a single one has its own");
     }
 
