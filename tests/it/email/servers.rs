@@ -1,4 +1,4 @@
-//! Postfix, Exim and OpenSMTPD as Debian configures them take what we send, and deliver it at once.
+//! Postfix, Exim and `OpenSMTPD` as Debian configures them take what we send, and deliver it at once.
 
 use mail_parser::MessageParser;
 use tollbell::store::DeliveryState;

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs a mail server or a proxy as Debian ships it, in the foreground, without a trace on the machine.
 #
-#   server.sh NAME FOLDER PORT [UPSTREAM_PORT]
+#   server.sh NAME FOLDER PORT
 #
 # NAME is a folder of .tools/servers. The server sees this machine's files with those of its package on top, and whatever it
 # writes is gone with it; only FOLDER, as /mnt, is shared with the test. It listens on 127.0.0.1:PORT. Mail servers deliver
-# to the user ops, whose home is FOLDER/ops. Proxies hand on to 127.0.0.1:UPSTREAM_PORT by FOLDER/config.
+# to the user ops, whose home is FOLDER/ops. Proxies are configured by FOLDER/config.
 #
 # Needs root, or sudo without a password. When this process is killed, so is all that it started.
 set -euo pipefail
@@ -22,7 +22,7 @@ if [ "${INSIDE:-}" = "" ]; then
     unshare --mount --pid --fork --kill-child=KILL bash "$here/server.sh" "$@"
 fi
 
-name=$1 folder=$2 port=$3 upstream=${4:-}
+name=$1 folder=$2 port=$3
 
 if [ "$INSIDE" = mounts ]; then
   # The space holds what the server writes, and lies in memory.
@@ -116,6 +116,45 @@ CONF
     install -d -m 711 /var/spool/smtpd
     sed -i "s/^listen on localhost/listen on 127.0.0.1 port $port/" /etc/smtpd.conf
     exec smtpd -d
+    ;;
+  nginx)
+    rm -f /etc/nginx/sites-enabled/*
+    install -d /var/log/nginx /var/lib/nginx
+    cp /mnt/config /etc/nginx/conf.d/tollbell.conf
+    exec nginx -g 'daemon off;'
+    ;;
+  haproxy)
+    user haproxy 4201 /var/lib/haproxy
+    install -d /var/lib/haproxy /run/haproxy
+    cat /mnt/config >>/etc/haproxy/haproxy.cfg
+    exec haproxy -W -db -f /etc/haproxy/haproxy.cfg
+    ;;
+  apache)
+    install -d /var/log/apache2 /run/lock/apache2
+    # The ports and the site of the package are for port 80.
+    : >/etc/apache2/ports.conf
+    rm -f /etc/apache2/sites-enabled/*
+    # What the package's installation enables, and what a2enmod would add.
+    for module in access_compat authn_core authz_core authz_host mime mpm_event reqtimeout setenvif proxy proxy_http; do
+      for file in /etc/apache2/mods-available/"$module".{load,conf}; do
+        if [ -e "$file" ]; then ln -sf "$file" /etc/apache2/mods-enabled/; fi
+      done
+    done
+    cp /mnt/config /etc/apache2/sites-enabled/tollbell.conf
+    # shellcheck disable=SC1091 # of the package
+    APACHE_CONFDIR=/etc/apache2 . /etc/apache2/envvars
+    install -d "$APACHE_RUN_DIR"
+    exec apache2 -DFOREGROUND
+    ;;
+  caddy)
+    # Its interface for administration has a fixed port.
+    { printf '{\n\tadmin off\n}\n'; cat /mnt/config; } >/etc/caddy/Caddyfile
+    HOME=/tmp exec caddy run --config /etc/caddy/Caddyfile --adapter caddyfile
+    ;;
+  varnish)
+    user varnish 4201
+    grep -q ^vcache: /etc/passwd || echo vcache:x:4202:4201::/nonexistent:/usr/sbin/nologin >>/etc/passwd
+    exec varnishd -F -a "127.0.0.1:$port" -f /mnt/config -s malloc,16m -n /run/varnish
     ;;
   *)
     echo "no server has the name $name" >&2
