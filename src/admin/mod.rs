@@ -19,7 +19,7 @@ use crate::store::{DeliveryState, Store, StoreError};
 /// How long the store may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections to the private listener at most.
-const CONNECTIONS_MAX: usize = 1024;
+const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(2);
 

@@ -20,6 +20,7 @@ mod support;
 
 mod fuzz;
 mod limits;
+mod crowd;
 mod proxies;
 mod durability;
 mod full_disk;
