@@ -29,18 +29,18 @@ if [ "$INSIDE" = mounts ]; then
   space=$folder/server
   mkdir "$space"
   mount -t tmpfs tmpfs "$space"
-  mkdir "$space/upper" "$space/work" "$space/root"
-  mount -t overlay overlay -o "lowerdir=/,upperdir=$space/upper,workdir=$space/work" "$space/root"
+  mkdir "$space/upper" "$space/work" "$space/machine"
+  mount -t overlay overlay -o "lowerdir=/,upperdir=$space/upper,workdir=$space/work" "$space/machine"
   # Some packages hold /lib, which is a link.
-  tar -C "$PACKAGES" -c . | tar -C "$space/root" -x --keep-directory-symlink
-  mount -t proc proc "$space/root/proc"
-  mount --rbind /dev "$space/root/dev"
-  mount -t tmpfs tmpfs "$space/root/tmp"
-  mount -t tmpfs tmpfs "$space/root/run"
-  mount --bind "$folder" "$space/root/mnt"
-  cp "$0" "$space/root/run/server.sh"
+  tar -C "$PACKAGES" -c . | tar -C "$space/machine" -x --keep-directory-symlink
+  mount -t proc proc "$space/machine/proc"
+  mount --rbind /dev "$space/machine/dev"
+  mount -t tmpfs tmpfs "$space/machine/tmp"
+  mount -t tmpfs tmpfs "$space/machine/run"
+  mount --bind "$folder" "$space/machine/mnt"
+  cp "$0" "$space/machine/run/server.sh"
   # Not exec: this shell is the first process of its own table, and takes all others with it when it is killed.
-  INSIDE=root chroot "$space/root" bash /run/server.sh "$@"
+  INSIDE=root chroot "$space/machine" bash /run/server.sh "$@"
   exit
 fi
 
