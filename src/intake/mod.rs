@@ -66,7 +66,7 @@ pub struct Account {
 
 /// What the configuration says about the listener.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ListenerSettings {
     /// Largest body, in bytes.
     pub max_body: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -81,12 +81,12 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Live {
     accounts: BTreeMap<String, Account>,
-    settings: Settings,
+    settings: ListenerSettings,
 }
 
 impl Live {
     /// The accounts by name, and the settings.
-    pub fn new(accounts: Vec<Account>, settings: Settings) -> Self {
+    pub fn new(accounts: Vec<Account>, settings: ListenerSettings) -> Self {
         let accounts =
             accounts.into_iter().map(|account| (account.name.clone(), account)).collect();
         Self { accounts, settings }
