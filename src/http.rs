@@ -5,7 +5,7 @@
 //! address, header or token.
 
 use std::error::Error as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use reqwest::header::HeaderValue;
 
 use crate::clock::until;
 use crate::text::one_line;
+use crate::tls::{self, TlsError};
 
 /// Longest wait that a peer may ask for.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
@@ -22,68 +23,30 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bound on connecting, when the whole bound is not shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest description of a failure, in characters.
-const DESCRIPTION_CHARACTERS: usize = 200;
-
-/// Why a client cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// `ca_file` is of no use.
-    #[error("cannot use {} as certificate authorities: {why}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS: {0}")]
-    Tls(String),
-}
+const DESCRIPTION_CHARACTERS: usize = 400;
 
 /// A client whose every exchange ends within `timeout`, trusting the system's authorities and those of `ca_file`.
 pub(crate) fn client(
     timeout: Duration,
     connections: usize,
     ca_file: Option<&Path>,
-) -> Result<Client, ClientError> {
+) -> Result<Client, TlsError> {
     // reqwest panics without a process-wide provider; one that is already there is as good.
     let _already_there = rustls::crypto::ring::default_provider().install_default().is_err();
-    let roots = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
-    let builder = |roots: Vec<reqwest::Certificate>| {
-        Client::builder()
-            .user_agent(concat!("tollbell/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            // A little less than the caller's own bound, so that a known status is not lost to it.
-            .timeout(timeout.saturating_sub(timeout / 10))
-            .connect_timeout(timeout.min(CONNECT_TIMEOUT))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(connections.max(1))
-            .tls_certs_merge(roots)
-    };
-    match builder(roots.clone()).build() {
-        Ok(client) => Ok(client),
-        // An image without any authority can still speak plain HTTP; each TLS handshake will fail and say so.
-        Err(error) if roots.is_empty() => {
-            let error = describe(error);
-            tracing::warn!(error, "no certificate authorities found, https cannot work");
-            let client = builder(Vec::new()).tls_certs_only([]).build();
-            client.map_err(|error| ClientError::Tls(describe(error)))
-        }
-        Err(error) => Err(ClientError::Tls(describe(error))),
-    }
-}
-
-fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
-    let unusable = |why: String| ClientError::CaFile { path: PathBuf::from(path), why };
-    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(roots) if !roots.is_empty() => Ok(roots),
-        Ok(_) => Err(unusable("no certificate in it".to_owned())),
-        Err(error) => Err(unusable(describe(error))),
-    }
+    let client = Client::builder()
+        .user_agent(concat!("tollbell/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        // A little less than the caller's own bound, so that a known status is not lost to it.
+        .timeout(timeout.saturating_sub(timeout / 10))
+        .connect_timeout(timeout.min(CONNECT_TIMEOUT))
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(connections.max(1))
+        .tls_backend_preconfigured(tls::client_config(ca_file)?)
+        .build();
+    client.map_err(|error| TlsError::Setup(describe(error)))
 }
 
 /// The chain of causes on one line, without the address.
@@ -98,6 +61,10 @@ pub(crate) fn describe(error: reqwest::Error) -> String {
             text.push_str(&words);
         }
         source = cause.source();
+    }
+    if let Some(advice) = tls::advice(&error) {
+        text.push_str(": ");
+        text.push_str(advice);
     }
     one_line(&text, DESCRIPTION_CHARACTERS)
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::header::ContentType;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::http::header::{self, ContentType};
+use actix_web::{App, HttpResponse, HttpServer, Resource, Route, guard, web};
 
 pub use self::reload::{Asked, Reload, ReloadError, Reloaded, Waiting};
 use crate::alerts::SilenceState;
@@ -19,7 +19,7 @@ use crate::store::{DeliveryState, Store, StoreError};
 /// How long the store may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections to the private listener at most.
-const CONNECTIONS_MAX: usize = 1024;
+const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -43,9 +43,9 @@ pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Ser
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(deps.clone()))
-            .route("/metrics", web::get().to(metrics))
-            .route("/livez", web::get().to(async || HttpResponse::Ok().body("ok\n")))
-            .route("/readyz", web::get().to(readyz))
+            .service(looked_at("/metrics", || web::to(metrics)))
+            .service(looked_at("/livez", || web::to(async || HttpResponse::Ok().body("ok\n"))))
+            .service(looked_at("/readyz", || web::to(readyz)))
             .service(web::resource("/-/reload").route(web::post().to(reload::post)))
     })
     .workers(1)
@@ -56,6 +56,15 @@ pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Ser
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())
+}
+
+/// Answers GET, and HEAD alike without the body, which many probes ask.
+fn looked_at(path: &str, answer: impl Fn() -> Route) -> Resource {
+    web::resource(path)
+        .route(answer().guard(guard::Any(guard::Get()).or(guard::Head())))
+        .default_service(web::to(async || {
+            HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish()
+        }))
 }
 
 async fn metrics(deps: web::Data<Deps>) -> HttpResponse {

@@ -15,6 +15,7 @@ mod invoices;
 mod log;
 mod output;
 mod provision;
+mod repeats;
 mod replay;
 mod send;
 mod serve;

@@ -8,7 +8,7 @@ use super::section::{Section, quote};
 use super::{Context, files};
 use crate::diagnostic::Diagnostic;
 use crate::notify::Channel;
-use crate::notify::email::{Auth, Mechanism, Settings, Tls};
+use crate::notify::email::{Auth, EmailSettings, Mechanism, Tls};
 
 /// Recipients of one entry at most.
 const RECIPIENTS_MAX: usize = 100;
@@ -28,12 +28,18 @@ const OWN_HEADERS: [&str; 12] = [
     "sender",
 ];
 
+/// What is odd about such an address.
+const NEEDS_UTF8: &str = "not ASCII before the @: only a mail server with SMTPUTF8 takes such an address, and each on the \
+                          way must have it";
+
 /// Reads one entry; `None` after an error.
 pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
     let to = recipients(entry);
     let from = entry.text("from").map(|from| from.value);
     if from.as_deref().is_some_and(|from| from.parse::<Mailbox>().is_err()) {
         entry.error("from", "not a mail address");
+    } else if from.as_deref().is_some_and(needs_utf8) {
+        entry.warning("from", NEEDS_UTF8);
     }
     let smarthost = smarthost(entry);
     let tls = match entry.choice("tls") {
@@ -53,7 +59,7 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Identifi
     let ca_file = files::ca_file(entry, context);
     let (from, (host, port)) = (from?, smarthost?);
     let target = [format!("{host}:{port}"), from.clone()].into_iter().chain(to.clone()).collect();
-    let settings = Settings { to, from, host, port, tls, ca_file, auth, headers, hello };
+    let settings = EmailSettings { to, from, host, port, tls, ca_file, auth, headers, hello };
     Some((Channel::Email(settings), target))
 }
 
@@ -73,10 +79,18 @@ fn recipients(entry: &Section<'_>) -> Vec<String> {
         } else if seen.contains(&address.value) {
             entry.push(Diagnostic::error(address.position, path, "recipient given twice"));
         } else {
+            if needs_utf8(&address.value) {
+                entry.push(Diagnostic::warning(address.position, path, NEEDS_UTF8));
+            }
             seen.push(address.value);
         }
     }
     seen
+}
+
+/// Whether what stands before the `@` is beyond ASCII. A domain beyond it has an ASCII form.
+fn needs_utf8(address: &str) -> bool {
+    address.parse::<Mailbox>().is_ok_and(|mailbox| !mailbox.email.user().is_ascii())
 }
 
 fn smarthost(entry: &Section<'_>) -> Option<(String, u16)> {

@@ -95,6 +95,8 @@ fn address(section: &Section<'_>, name: &str) -> Option<SocketAddr> {
 /// Reads an http or https URL. The error never shows the text: such URLs hold tokens.
 pub(super) fn http_url(text: &str) -> Result<Url, &'static str> {
     match Url::parse(text) {
+        // As JSON writes it; a URL takes each backslash for one more slash, and leads elsewhere.
+        Ok(_) if text.contains('\\') => Err("a backslash in the URL: write / where it says \\/"),
         Ok(url) if !matches!(url.scheme(), "http" | "https") => Err("the URL is not http or https"),
         Ok(url) if url.host_str().is_none_or(str::is_empty) => Err("the URL has no host"),
         Ok(url) => Ok(url),

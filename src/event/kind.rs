@@ -80,7 +80,8 @@ const KNOWN: &[&str] = &[
     "texml.conference", "texml.message", "texml.queue", "texml.recording", "texml.status",
     "texml.transcription",
     // Ours, about tollbell itself.
-    "tollbell.clock_skew", "tollbell.dead_letter", "tollbell.event_faulted", "tollbell.notice_withheld",
+    "tollbell.clock_skew", "tollbell.dead_letter", "tollbell.event_faulted",
+    "tollbell.misdirected_webhooks", "tollbell.notice_withheld",
     "tollbell.rejected_signatures",
     "tollbell.reload_failed", "tollbell.series_limit",
     "transcript.completed",

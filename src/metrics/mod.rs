@@ -81,6 +81,8 @@ declare! {
     webhooks_received: IntCounterVec = "webhooks_received_total" ["account", "kind"];
     /// Webhooks that were refused, by reason.
     webhooks_rejected: IntCounterVec = "webhooks_rejected_total" ["account", "reason"];
+    /// Webhooks on a wrong path that were kept for the account whose key signed them.
+    webhooks_misdirected: IntCounterVec = "webhooks_misdirected_total" ["account"];
     /// Seconds from the head of a request to its 200, the commit included.
     webhook_ack: Histogram = "webhook_ack_duration_seconds" in ACK_BUCKETS;
     /// Our clock minus the sender's at the last genuine webhook, in seconds.
@@ -220,6 +222,11 @@ impl Metrics {
     /// A webhook was refused; `reason` is one of [`crate::intake::REASONS`].
     pub fn webhook_rejected(&self, account: &str, reason: &'static str) {
         self.webhooks_rejected.with_label_values(&[account, reason]).inc();
+    }
+
+    /// A webhook on a wrong path was kept for this account.
+    pub fn webhook_misdirected(&self, account: &str) {
+        self.webhooks_misdirected.with_label_values(&[account]).inc();
     }
 
     /// A webhook got its 200.

@@ -81,6 +81,7 @@ impl Metrics {
         }
         // What comes by a path of no account.
         self.webhooks_rejected.with_label_values(&["", "unknown_account"]);
+        self.webhooks_rejected.with_label_values(&["", "wrong_path"]);
         for rule in &names.rules {
             for outcome in OUTCOMES {
                 self.rule_evaluations.with_label_values(&[*rule, outcome]);
@@ -121,6 +122,7 @@ impl Metrics {
         for reason in crate::intake::REASONS {
             self.webhooks_rejected.with_label_values(&[account, reason]);
         }
+        self.webhooks_misdirected.with_label_values(&[account]);
         self.webhook_clock_skew.with_label_values(&[account]);
         self.events_duplicate.with_label_values(&[account]);
         self.events_faulted.with_label_values(&[account]);
@@ -151,6 +153,7 @@ impl Metrics {
         let accounts = gone(&before.accounts, &now.accounts);
         remove(&self.webhooks_received, "account", &accounts);
         remove(&self.webhooks_rejected, "account", &accounts);
+        remove(&self.webhooks_misdirected, "account", &accounts);
         remove(&self.webhook_clock_skew, "account", &accounts);
         remove(&self.events_duplicate, "account", &accounts);
         remove(&self.events_faulted, "account", &accounts);

@@ -160,6 +160,9 @@ fn is_garbage(error: &reqwest::Error) -> bool {
 /// The address in a secret.
 pub(super) fn read_url(secret: &Secret) -> Result<Url, Outcome> {
     let text = read_secret(secret, "the address")?;
+    if text.expose_secret().contains('\\') {
+        return Err(no_credentials("a backslash in the address: write / where it says \\/"));
+    }
     let url = Url::parse(text.expose_secret()).ok();
     let usable = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     usable.ok_or_else(|| no_credentials("the address is no http or https URL"))

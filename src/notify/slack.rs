@@ -14,11 +14,11 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::facts::Fact;
-use super::http;
-use super::slack_answer::classify;
+use super::http::{self, Answer};
+use super::slack_answer::{classify, refuses_form};
 use super::templates::{MessageTemplates, SLACK_TEXT, SLACK_TITLE};
 use super::view::{AlertView, Link, Tone, View};
-use super::{Notification, NotifyError, Outcome, Sent};
+use super::{Notification, NotifyError, Outcome, Sent, plain};
 use crate::secret::Secret;
 use crate::template::slack_escape;
 use crate::text::one_line;
@@ -69,6 +69,8 @@ const INLINE_LINK_MAX: usize = 300;
 const CONTEXT_MAX: usize = 600;
 /// The notification text; Slack advises 4,000 at most.
 const TEXT_MAX: usize = 600;
+/// A message of plain text alone.
+const PLAIN_MAX: usize = 3_000;
 
 /// Posts to one incoming webhook.
 #[derive(Debug)]
@@ -92,20 +94,29 @@ impl Poster {
     pub(super) async fn send(&self, notification: &Notification) -> Sent {
         let Rendered { payload, template_failed } =
             render(&self.settings, notification, &self.templates);
-        let outcome = self.post(notification, payload.to_string()).await;
-        Sent { outcome: outcome.unwrap_or_else(|failure| failure), template_failed }
+        let answer = match self.post(notification, payload.to_string()).await {
+            Ok(answer) => answer,
+            Err(outcome) => return Sent { outcome, template_failed },
+        };
+        if !refuses_form(&answer) {
+            return Sent { outcome: classify(&answer), template_failed };
+        }
+        // Slack took nothing. What it says of the form, it cannot say of plain text.
+        let receiver = notification.message.receiver.as_str();
+        tracing::warn!(receiver, "Slack refused the form of a message, plain text goes out");
+        let again = self.post(notification, plain_payload(&self.settings, notification)).await;
+        let outcome = again.map_or_else(|failure| failure, |answer| classify(&answer));
+        Sent { outcome, template_failed: true }
     }
 
-    async fn post(&self, notification: &Notification, body: String) -> Result<Outcome, Outcome> {
+    async fn post(&self, notification: &Notification, body: String) -> Result<Answer, Outcome> {
         let url = http::read_url(&self.settings.api_url)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         // Slack ignores it; a gateway in between, and whoever reads its log, can tell a repeat by it.
         let key = HeaderValue::from_str(&notification.key).ok();
         headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
-        let answer =
-            http::post(&self.client, url, headers, body.into_bytes(), notification.now).await?;
-        Ok(classify(&answer))
+        http::post(&self.client, url, headers, body.into_bytes(), notification.now).await
     }
 }
 
@@ -158,6 +169,16 @@ pub fn render(
         fields.insert("channel".to_owned(), json!(channel));
     }
     Rendered { payload, template_failed }
+}
+
+/// The message without any form.
+fn plain_payload(settings: &Settings, notification: &Notification) -> String {
+    let text = escaped(&plain::render(notification), PLAIN_MAX);
+    let mut payload = json!({"text": text, "unfurl_links": false, "unfurl_media": false});
+    if let (Some(channel), Some(fields)) = (&settings.channel, payload.as_object_mut()) {
+        fields.insert("channel".to_owned(), json!(channel));
+    }
+    payload.to_string()
 }
 
 /// A body of the user's own template, which escaped what it was given, and the reason below it.

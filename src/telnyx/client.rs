@@ -19,8 +19,9 @@ use super::pages::{Page, Pages};
 use super::retry::{Failed, again, pause, should_retry, wait_asked};
 use super::{Endpoint, Settings};
 use crate::clock::{self, Clock};
-use crate::http::{self, ClientError, describe};
+use crate::http::{self, describe};
 use crate::secret::Secret;
+use crate::tls::TlsError;
 
 /// Bound on one attempt, from connecting to the last byte, when [`Client::patience`] sets no other.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,7 +58,7 @@ pub type Query<'a> = &'a [(&'a str, String)];
 
 impl Client {
     /// A client for one account; connects to nobody yet.
-    pub fn new(settings: &Settings, clock: Clock, observer: Observer) -> Result<Self, ClientError> {
+    pub fn new(settings: &Settings, clock: Clock, observer: Observer) -> Result<Self, TlsError> {
         Ok(Self {
             http: http::client(ATTEMPT_TIMEOUT, CONNECTIONS, None)?,
             url: settings.url.clone(),

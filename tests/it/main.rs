@@ -20,6 +20,8 @@ mod support;
 
 mod fuzz;
 mod limits;
+mod crowd;
+mod proxies;
 mod durability;
 mod upgrade;
 mod full_disk;

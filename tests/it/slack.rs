@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tollbell::store::{DeliveryFilter, DeliveryState};
 
-use crate::dispatch::{receiver, ring, routing, slack, stop_ringing};
+use crate::dispatch::{deliveries, receiver, ring, routing, slack, stop_ringing};
 use crate::support::app::{GROUP_INTERVAL, Setup, TestApp};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::telnyx;
@@ -172,6 +172,26 @@ groups:
     for request in sink.wait_for("/slack", texts.len()).await {
         check_limits(&request.json());
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_slack_refuses_for_its_form_goes_out_as_plain_text() {
+    let sink = HttpSink::start().await;
+    sink.next("/slack", [Reply::status(400).body("invalid_blocks"), Reply::ok()]);
+    let hook = slack(&sink, "/slack", "");
+    let app = Setup::new(routing(&[receiver("ops", &[&hook])])).start().await;
+    ring(&app, "e-1", "p<1>").await;
+    app.settle().await;
+    let [formed, plain] = sink.requests("/slack").try_into().unwrap();
+    assert!(formed.json()["blocks"].is_array());
+    let plain = plain.json();
+    assert!(plain.get("blocks").or(plain.get("attachments")).is_none(), "{plain}");
+    let text = plain["text"].as_str().unwrap();
+    assert!(text.contains("p&lt;1&gt;") && text.contains("10.02"), "{text}");
+    let delivered = deliveries(&app, DeliveryState::Delivered).await;
+    assert_eq!((delivered.len(), delivered[0].attempts), (1, 1));
+    assert_eq!(app.metric("tollbell_template_errors_total{template=\"slack\"}").await, 1.0);
     app.stop().await;
 }
 

@@ -388,3 +388,24 @@ fn metrics_are_checked() {
     t.yaml:11:52: metrics.a-b.value: unknown variable `value` (hint: known here: event, payload, call)
     "#);
 }
+
+#[test]
+fn addresses_that_only_look_right_are_told() {
+    let receivers = r"
+route: {receiver: ops}
+receivers:
+- name: ops
+  email_configs:
+  - to: [info@münchen.example, Jürgen <jürgen@example.com>]
+    from: glöckchen@example.com
+    smarthost: smtp.example.com:587
+  slack_configs:
+  - api_url: 'https:\/\/hooks.slack.com\/services\/T0\/B0\/s3cr3t'
+";
+    insta::assert_snapshot!(check(&format!("{ACCOUNT}{receivers}")), @r"
+    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:7:32: warning: receivers[0].email_configs[0].to[1]: not ASCII before the @: only a mail server with SMTPUTF8 takes such an address, and each on the way must have it
+    t.yaml:8:11: warning: receivers[0].email_configs[0].from: not ASCII before the @: only a mail server with SMTPUTF8 takes such an address, and each on the way must have it
+    t.yaml:11:15: receivers[0].slack_configs[0].api_url: a backslash in the URL: write / where it says \/
+    ");
+}

@@ -6,7 +6,10 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("intake", &["clock", "event", "metrics", "store", "tasks"]),
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules"]),
-    ("telnyx", &["clock", "event", "http", "metrics", "rules", "secret", "store", "tasks", "text"]),
+    (
+        "telnyx",
+        &["clock", "event", "http", "metrics", "rules", "secret", "store", "tasks", "text", "tls"],
+    ),
     ("heartbeat", &["clock", "http", "metrics", "secret", "store", "tasks"]),
     (
         "engine",
@@ -15,7 +18,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("rules", &["clock", "event", "problem", "template"]),
     ("alerts", &["clock", "rules"]),
     ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
-    ("notify", &["alerts", "clock", "http", "rules", "secret", "template", "text"]),
+    ("notify", &["alerts", "clock", "http", "rules", "secret", "template", "text", "tls"]),
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "intake", "notify", "rules", "store"]),
     ("admin", &["alerts", "clock", "metrics", "problem", "store"]),
@@ -80,7 +83,8 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("spend", &["rules"]),
     ("simulation", &["alerts", "clock", "engine", "event", "notify", "problem", "rules", "store"]),
     ("clock", &[]),
-    ("http", &["clock", "text"]),
+    ("http", &["clock", "text", "tls"]),
+    ("tls", &[]),
     ("text", &["template"]),
     ("problem", &[]),
     ("secret", &[]),
@@ -131,6 +135,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
             "cli",
             "clock.rs",
             "tasks.rs",
+            "tls.rs",
         ],
     ),
     (
@@ -148,6 +153,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
             "app",
             "cli",
             "tasks.rs",
+            "tls.rs",
         ],
     ),
     (r"\benv::vars?(_os)?\b", &["config/env.rs"]),

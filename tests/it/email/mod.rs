@@ -1,5 +1,8 @@
 //! Mail by SMTP: what a mail looks like, that it is never sent in the clear, and every way a server can fail.
 
+mod peers;
+mod servers;
+
 use std::time::Duration;
 
 use serde_json::json;
