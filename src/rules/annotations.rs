@@ -241,5 +241,5 @@ fn problem(key: &str, source: &At<String>, error: &TemplateError) -> Diagnostic 
 
 /// Line and column in characters, both from 1, of the first place where `name` stands.
 fn find(source: &str, name: &str) -> (u32, u32) {
-    super::expression::place(source, source.find(name).unwrap_or(0))
+    crate::diagnostic::line_and_column(source, source.find(name).unwrap_or(0))
 }

@@ -67,9 +67,8 @@ impl Compiler {
         let key = format!("{name}.value");
         let (aggregate, inner) = match aggregate::parse(&value.value) {
             Ok(parsed) => parsed,
-            Err(flaw) => {
-                let problem = flaw.problem(value);
-                self.problems.push(Diagnostic { key, ..problem });
+            Err(problem) => {
+                self.problems.push(Diagnostic { key, ..problem.inside(value) });
                 return None;
             }
         };
