@@ -70,7 +70,7 @@ impl Annotations {
         Self { templates: Templates::default(), no_event }
     }
 
-    /// What templates of a gauge, window or absence rule see: `labels`, `value` as exact text (none where there is
+    /// What templates of a gauge, window or absence rule see: `labels`, `value` as an exact number (none where there is
     /// none), `count`, and `event`, the snapshot that the series keeps (null before the first).
     pub(super) fn series_context(
         &self,
@@ -83,7 +83,7 @@ impl Annotations {
         Value::from(BTreeMap::from([
             ("event", template::value(event)),
             ("labels", Value::from(labels.clone())),
-            ("value", Value::from(value.map(|value| value.to_string()))),
+            ("value", value.map_or_else(|| Value::from(()), template::decimal)),
             ("count", Value::from(count)),
         ]))
     }

@@ -1,6 +1,7 @@
 //! The types that the checker knows before any event is seen.
 
 use super::program::{Binary, CallField, EventField, OwnField};
+use crate::template::AMOUNTS;
 
 /// What is known of a value before it is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,23 +183,7 @@ pub(super) fn own_fields(variable: &str) -> Option<Fields> {
     }
 }
 
-/// Names of payload fields that Telnyx sends as decimal text, whatever the kind (money rules of the API:
-/// amounts are decimal strings). Comparing such a text with a number would quietly be false.
-const AMOUNTS: &[&str] = &[
-    "amount",
-    "available_credit",
-    "balance",
-    "configured_limit",
-    "cost",
-    "credit_limit",
-    "current_cost",
-    "daily_spend_limit",
-    "pending",
-    "rate",
-    "total_cost",
-];
-
-/// The type of a payload field of this name.
+/// The type of a payload field of this name. Comparing an amount, which is text, with a number would quietly be false.
 pub(super) fn of_payload_field(name: &str) -> Type {
     if AMOUNTS.contains(&name) { Type::Amount } else { Type::Dynamic }
 }

@@ -1,6 +1,11 @@
 //! Templates of annotations and messages: minijinja, strict about undefined names, bounded in work.
 //!
-//! One [`Templates`] holds many named templates and the filters that all of them share.
+//! One [`Templates`] holds many named templates and the filters that all of them share. Numbers with a fraction are exact
+//! ([`numbers`]), for which a template's operators become filters before it is compiled ([`operators`]).
+
+mod number_filters;
+mod numbers;
+mod operators;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +14,8 @@ use std::fmt;
 use jiff::Timestamp;
 use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
+
+pub use numbers::decimal;
 
 /// Work that one rendering may do, in minijinja's instructions; a runaway loop ends here.
 const FUEL: u64 = 20_000;
@@ -62,6 +69,7 @@ impl Templates {
             (true, value) => Ok(out.write_str(&slack_escape(&printed(value)?))?),
             (false, value) => minijinja::escape_formatter(out, state, value),
         });
+        numbers::add_to(&mut env);
         env.add_filter("money", money);
         env.add_filter("duration", duration);
         env.add_filter("ago", ago);
@@ -95,7 +103,7 @@ impl Templates {
         }
         check(source)?;
         self.env
-            .add_template_owned(name.to_owned(), source.to_owned())
+            .add_template_owned(name.to_owned(), operators::rewrite(source))
             .map_err(|error| explain(&error))
     }
 
@@ -213,25 +221,48 @@ impl fmt::Debug for Templates {
     }
 }
 
-/// JSON as a template sees it. Integers stay numbers; any other number is the text it was sent as, so that an
-/// amount is shown to the last digit.
+/// Names of fields that hold amounts as decimal text, whatever the kind of event: Telnyx writes money so.
+pub const AMOUNTS: &[&str] = &[
+    "amount",
+    "available_credit",
+    "balance",
+    "configured_limit",
+    "cost",
+    "credit_limit",
+    "current_cost",
+    "daily_spend_limit",
+    "pending",
+    "rate",
+    "total_cost",
+];
+/// The amount that an event changes in what was charged, as our own snapshot of it says.
+const CHARGE: &str = "charge";
+
+/// JSON as a template sees it. Numbers with a fraction are decimals, and so are amounts, which are sent as text: they
+/// compare and add exactly, and are shown to the last digit.
 pub fn value(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::from(()),
         serde_json::Value::Bool(flag) => Value::from(*flag),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(integer) => Value::from(integer),
-            None => Value::from(number.to_string()),
-        },
+        serde_json::Value::Number(number) => numbers::of_token(number.as_str()),
         serde_json::Value::String(text) => Value::from(text.as_str()),
         serde_json::Value::Array(items) => items.iter().map(value).collect(),
         serde_json::Value::Object(fields) => Value::from(
             fields
                 .iter()
-                .map(|(name, field)| (name.clone(), value(field)))
+                .map(|(name, field)| (name.clone(), of_field(name, field)))
                 .collect::<BTreeMap<_, _>>(),
         ),
     }
+}
+
+/// A field by its name; an amount only where it is written as it will be shown.
+fn of_field(name: &str, json: &serde_json::Value) -> Value {
+    let text = json.as_str().filter(|_| AMOUNTS.contains(&name) || name == CHARGE);
+    let exact = text.and_then(|text| {
+        Decimal::from_str_exact(text).ok().filter(|exact| exact.to_string() == text)
+    });
+    exact.map_or_else(|| value(json), decimal)
 }
 
 /// `{{ amount | money(currency) }}`: `12.34 USD`; what is not known is called `unknown`.
