@@ -18,11 +18,11 @@ const AGGREGATES: &[(&str, Aggregate)] = &[
 const EXAMPLE: &str = "sum(event.charge), or count()";
 
 /// An aggregate and the expression of its values; none for `count()`.
-pub(super) type Parsed = (Aggregate, Option<String>);
+pub(super) type ParsedAggregate = (Aggregate, Option<String>);
 
 /// Reads the value of a window rule. The expression is given with blanks in the place of what stands before it, so that
 /// places in it are places in `source`.
-pub(super) fn parse(source: &str) -> Result<Parsed, TextDiagnostic> {
+pub(super) fn parse(source: &str) -> Result<ParsedAggregate, TextDiagnostic> {
     let start = source.len() - source.trim_start().len();
     let rest = source.get(start..).unwrap_or_default();
     let name_len = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());

@@ -95,28 +95,28 @@ pub fn far_country(
     far_end(direction, from, to).map(|place| place.country)
 }
 
-fn far_end(direction: Option<&str>, from: Option<&str>, to: Option<&str>) -> Option<Place> {
+fn far_end(direction: Option<&str>, from: Option<&str>, to: Option<&str>) -> Option<NumberPlace> {
     match direction {
         Some("outbound") => place(to?),
         Some("inbound") => place(from?),
         _ => {
             let (one, other) = (place(from?)?, place(to?)?);
             let is_certain = one.is_certain && other.is_certain;
-            (one.country == other.country).then_some(Place { is_certain, ..one })
+            (one.country == other.country).then_some(NumberPlace { is_certain, ..one })
         }
     }
 }
 
 /// Where a number is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct NumberPlace {
     /// ISO 3166 code.
     country: String,
     /// Whether the number is in a range that is given out; else only what is before it says so.
     is_certain: bool,
 }
 
-fn place(number: &str) -> Option<Place> {
+fn place(number: &str) -> Option<NumberPlace> {
     let digits = number.strip_prefix('+')?;
     let is_number =
         NUMBER_DIGITS.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -125,7 +125,7 @@ fn place(number: &str) -> Option<Place> {
     }
     let parsed = PHONE_NUMBER_UTIL.parse(number, None).ok()?;
     let of = |region: Region, is_certain| {
-        (region != Region::World).then(|| Place { country: region.to_string(), is_certain })
+        (region != Region::World).then(|| NumberPlace { country: region.to_string(), is_certain })
     };
     if let Some(region) = PHONE_NUMBER_UTIL.get_region_for_number(&parsed) {
         return of(region, PHONE_NUMBER_UTIL.is_valid_number(&parsed));

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::checker::{Checked, Checker, node};
+use super::checker::{CheckedPart, Checker, node};
 use super::functions::{self, FUNCTIONS, Signature, Style, TIME_PARTS};
 use super::program::{Function, Loop, Macro, Node, Op, Pattern, TimePart};
 use super::suggest::did_you_mean;
@@ -35,7 +35,7 @@ impl Checker {
         name: &str,
         target: Option<&Expr>,
         args: &[Expr],
-    ) -> Checked {
+    ) -> CheckedPart {
         if let (Some(range), Some((_, kind))) = (target, find(MACROS, name)) {
             return self.looping(at, *kind, range, args);
         }
@@ -72,7 +72,7 @@ impl Checker {
             .unwrap_or_else(|| Ok((node(at, Op::Call(known.function, nodes)), known.gives)))
     }
 
-    fn looping(&mut self, at: usize, kind: Macro, range: &Expr, args: &[Expr]) -> Checked {
+    fn looping(&mut self, at: usize, kind: Macro, range: &Expr, args: &[Expr]) -> CheckedPart {
         let transforms = matches!(kind, Macro::TransformList | Macro::TransformMap);
         let (names, only_if, body): (&[Expr], _, _) = match args {
             [name, body] if !transforms => (std::slice::from_ref(name), None, body),
@@ -144,7 +144,7 @@ impl Checker {
     }
 
     /// `text.matches('pattern')`. The pattern is a literal, so that it is compiled once and its size is bounded.
-    fn matches(&mut self, at: usize, args: &[&Expr]) -> Checked {
+    fn matches(&mut self, at: usize, args: &[&Expr]) -> CheckedPart {
         let [text, pattern] = args else {
             return Err(count_problem(at, "matches", "1", args.len().saturating_sub(1)));
         };
@@ -173,7 +173,7 @@ impl Checker {
         part: TimePart,
         of: &Expr,
         args: &[Expr],
-    ) -> Checked {
+    ) -> CheckedPart {
         let parts_of_duration = matches!(
             part,
             TimePart::Hours | TimePart::Minutes | TimePart::Seconds | TimePart::Milliseconds
@@ -210,7 +210,7 @@ impl Checker {
 }
 
 /// `timestamp('…')` and `duration('…')` of a literal are computed at load, so that a wrong one is found.
-fn literal_time(at: usize, known: &Signature, args: &[Node]) -> Option<Checked> {
+fn literal_time(at: usize, known: &Signature, args: &[Node]) -> Option<CheckedPart> {
     let [Node { op: Op::String(text), at: text_at }] = args else {
         return None;
     };

@@ -13,7 +13,7 @@ use crate::diagnostic::TextDiagnostic;
 const DEPTH_MAX: usize = 120;
 
 /// A checked part and what is known of its value.
-pub(super) type Checked = Result<(Node, Type), TextDiagnostic>;
+pub(super) type CheckedPart = Result<(Node, Type), TextDiagnostic>;
 
 /// What an expression may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ pub(super) struct Checker {
 
 impl Checker {
     /// Checks any expression.
-    pub(super) fn any(&mut self, expression: &Expr) -> Checked {
+    pub(super) fn any(&mut self, expression: &Expr) -> CheckedPart {
         let at = expression.at;
         if self.depth >= DEPTH_MAX {
             let message = format!("more than {DEPTH_MAX} operations in a row");
@@ -73,7 +73,7 @@ impl Checker {
         checked
     }
 
-    fn part(&mut self, at: usize, kind: &ExprKind) -> Checked {
+    fn part(&mut self, at: usize, kind: &ExprKind) -> CheckedPart {
         let (op, of) = match kind {
             ExprKind::Null => (Op::Null, Type::Null),
             ExprKind::Bool(flag) => (Op::Bool(*flag), Type::Bool),
@@ -125,7 +125,7 @@ impl Checker {
         Ok([key_node, self.any(value)?.0])
     }
 
-    fn variable(&mut self, at: usize, name: &str, is_rooted: bool) -> Checked {
+    fn variable(&mut self, at: usize, name: &str, is_rooted: bool) -> CheckedPart {
         let local = self.locals.iter().rposition(|local| local == name);
         if let Some(level) = local.filter(|_| !is_rooted) {
             return Ok((node(at, Op::Local(level)), Type::Dynamic));
@@ -160,7 +160,7 @@ impl Checker {
     }
 
     /// `operand.name`; `at` is the place of the name.
-    fn field(&mut self, at: usize, operand: &Expr, name: &str) -> Checked {
+    fn field(&mut self, at: usize, operand: &Expr, name: &str) -> CheckedPart {
         if let Some(of) = self.own_field(at, operand, name) {
             return of.map(|(field, of)| (node(at, Op::Own(field)), of));
         }
@@ -218,7 +218,7 @@ impl Checker {
         expressions.iter().map(|expression| self.boolean(expression)).collect()
     }
 
-    fn index(&mut self, at: usize, [operand, index]: &[Expr; 2]) -> Checked {
+    fn index(&mut self, at: usize, [operand, index]: &[Expr; 2]) -> CheckedPart {
         let is_list = matches!(operand.kind, ExprKind::List(_));
         if let (ExprKind::String(name), false) = (&index.kind, is_list) {
             return self.field(index.at, operand, name);
@@ -241,7 +241,7 @@ impl Checker {
         Ok((node(at, Op::Index(Box::new([operand, index]))), Type::Dynamic))
     }
 
-    fn has(&mut self, at: usize, args: &[Expr]) -> Checked {
+    fn has(&mut self, at: usize, args: &[Expr]) -> CheckedPart {
         let wrong = || {
             TextDiagnostic::new(at + "has".len(), "has() takes a field").hint("has(payload.status)")
         };

@@ -15,23 +15,23 @@ use super::operate::{
     two_types,
 };
 use super::program::{Binary, Function, Loop, Macro, Node, Op};
-use super::values::{Kind, Value, text_weight};
+use super::values::{Value, ValueKind, text_weight};
 
 /// Steps that one run may take: a few milliseconds.
 const STEPS_MAX: usize = 100_000;
 
 /// Computes `program`.
 pub(super) fn run<'a>(program: &'a Node, inputs: Inputs<'a>) -> Computed<'a> {
-    Run { inputs, steps_left: STEPS_MAX, locals: Vec::new() }.any(program)
+    Evaluation { inputs, steps_left: STEPS_MAX, locals: Vec::new() }.any(program)
 }
 
-struct Run<'a> {
+struct Evaluation<'a> {
     inputs: Inputs<'a>,
     steps_left: usize,
     locals: Vec<Value<'a>>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Evaluation<'a> {
     fn any(&mut self, node: &'a Node) -> Computed<'a> {
         let at = node.at;
         self.spend(at, 1)?;
@@ -127,14 +127,17 @@ impl<'a> Run<'a> {
         name: &'a str,
     ) -> Result<Option<Value<'a>>, Fault<'a>> {
         let of = self.any(of)?;
-        if of.kind() == Kind::Map { Ok(of.member(name)) } else { Err(one_type(at, ".", &of)) }
+        if of.kind() == ValueKind::Map { Ok(of.member(name)) } else { Err(one_type(at, ".", &of)) }
     }
 
     fn map(&mut self, at: u32, members: &'a [[Node; 2]]) -> Computed<'a> {
         let mut map = Vec::<(Value<'a>, Value<'a>)>::with_capacity(members.len());
         for [key, value] in members {
             let key = self.any(key)?;
-            let is_key = matches!(key.kind(), Kind::String | Kind::Int | Kind::Uint | Kind::Bool);
+            let is_key = matches!(
+                key.kind(),
+                ValueKind::String | ValueKind::Int | ValueKind::Uint | ValueKind::Bool
+            );
             if !is_key {
                 return Err(one_type(at, "{}", &key));
             }
@@ -150,12 +153,12 @@ impl<'a> Run<'a> {
     fn index(&mut self, at: u32, [of, index]: &'a [Node; 2]) -> Computed<'a> {
         let (of, index) = (self.any(of)?, self.any(index)?);
         let found = match (of.kind(), index.kind()) {
-            (Kind::Map, Kind::String | Kind::Bool) => of.at_key(&index),
-            (Kind::Map, kind) if kind.is_number() => {
+            (ValueKind::Map, ValueKind::String | ValueKind::Bool) => of.at_key(&index),
+            (ValueKind::Map, kind) if kind.is_number() => {
                 self.look_at(at, [&of])?;
                 of.at_key(&index)
             }
-            (Kind::List, kind) if kind.is_number() => {
+            (ValueKind::List, kind) if kind.is_number() => {
                 let place = whole_index(&index).and_then(|at| of.item(at));
                 place.filter(|item| !is_null(item))
             }
@@ -213,12 +216,12 @@ impl<'a> Run<'a> {
                 order(at, operator, &left, &right)
             }
             Binary::In => match right.kind() {
-                Kind::List => {
+                ValueKind::List => {
                     self.look_at(at, [&left, &right])?;
                     let mut items = right.items().into_iter().flatten();
                     Ok(Value::Bool(items.any(|item| item.equals(&left))))
                 }
-                Kind::Map => {
+                ValueKind::Map => {
                     if left.kind().is_number() {
                         self.look_at(at, [&right])?;
                     }
@@ -239,7 +242,7 @@ impl<'a> Run<'a> {
         let args = args.iter().map(|arg| self.any(arg)).collect::<Result<Vec<_>, _>>()?;
         self.look_at(at, &args)?;
         functions::call(function, &args).map_err(|refusal| {
-            let subject = args.iter().find(|arg| arg.kind() != Kind::String).or(args.first());
+            let subject = args.iter().find(|arg| arg.kind() != ValueKind::String).or(args.first());
             refused(at, function.as_str(), subject.unwrap_or(&Value::Null), refusal)
         })
     }
@@ -249,12 +252,12 @@ impl<'a> Run<'a> {
         let Some(items) = range.items() else {
             return Err(one_type(at, kind.as_str(), &range));
         };
-        let mut found = Found::default();
+        let mut found = LoopResult::default();
         for (number, item) in items.enumerate() {
             let outer = self.locals.len();
             if parts.is_keyed {
                 let number = Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-                let is_map = range.kind() == Kind::Map;
+                let is_map = range.kind() == ValueKind::Map;
                 let value =
                     if is_map { range.at_key(&item).unwrap_or(Value::Null) } else { item.clone() };
                 self.locals.push(if is_map { item.clone() } else { number });
@@ -275,7 +278,7 @@ impl<'a> Run<'a> {
                 (Macro::Filter, Ok(Some(Value::Bool(true)))) => found.kept.push(item),
                 (Macro::Map | Macro::TransformList, Ok(Some(value))) => found.kept.push(value),
                 (Macro::TransformMap, Ok(Some(value))) => {
-                    let key = if range.kind() == Kind::Map {
+                    let key = if range.kind() == ValueKind::Map {
                         item
                     } else {
                         Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
@@ -304,14 +307,14 @@ impl<'a> Run<'a> {
 
 /// What a macro has found so far.
 #[derive(Default)]
-struct Found<'a> {
+struct LoopResult<'a> {
     kept: Vec<Value<'a>>,
     members: Vec<(Value<'a>, Value<'a>)>,
     hits: usize,
     deferred: Option<Fault<'a>>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> LoopResult<'a> {
     fn result(self, kind: Macro) -> Computed<'a> {
         match (kind, self.deferred) {
             (_, Some(fault)) => Err(fault),

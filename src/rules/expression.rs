@@ -17,7 +17,7 @@ use super::number;
 use super::operate::{Cause, Fault};
 use super::program::Node;
 use super::types::Type;
-use super::values::{Kind, Value};
+use super::values::{Value, ValueKind};
 use super::{Failure, FailureReason, syntax};
 use crate::diagnostic::{At, Diagnostic, Position, TextDiagnostic, line_and_column};
 
@@ -145,7 +145,7 @@ impl Expression {
 
     fn wrong_result(&self, value: &Value<'_>) -> Failure {
         let cause = match value.kind() {
-            Kind::Null => Cause::Null,
+            ValueKind::Null => Cause::Null,
             kind => Cause::Result(self.program.want.as_str(), kind),
         };
         self.failure(Fault { at: self.program.root.at, cause })
@@ -940,7 +940,7 @@ mod tests {
             Value::String(text) => format!("{text:?}"),
             Value::Timestamp(timestamp) => crate::rules::time::timestamp_text(*timestamp),
             Value::Duration(duration) => format!("{}ms", duration.as_millis()),
-            other if other.kind() == Kind::Map => "map".to_owned(),
+            other if other.kind() == ValueKind::Map => "map".to_owned(),
             other => other.kind().as_str().to_owned(),
         }
     }

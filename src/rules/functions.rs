@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::program::{Function, TimePart};
 use super::types::Type;
-use super::values::{Kind, Value};
+use super::values::{Value, ValueKind};
 use super::{number, time};
 
 /// A declared function.
@@ -98,7 +98,7 @@ const fn signature(
 
 /// Why a function gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum CallError {
     /// It does not take this kind of value.
     Kind,
     /// The kind is right, the content is not: `int("abc")`.
@@ -106,7 +106,7 @@ pub(super) enum Refusal {
 }
 
 /// Calls a function whose arguments were counted by the checker.
-pub(super) fn call<'a>(function: Function, args: &[Value<'a>]) -> Result<Value<'a>, Refusal> {
+pub(super) fn call<'a>(function: Function, args: &[Value<'a>]) -> Result<Value<'a>, CallError> {
     match (function, args) {
         (Function::Size, [value]) => size(value),
         (Function::Contains, [Value::String(text), Value::String(part)]) => {
@@ -125,44 +125,44 @@ pub(super) fn call<'a>(function: Function, args: &[Value<'a>]) -> Result<Value<'
         (Function::ToBytes, [value]) => match value {
             Value::Bytes(_) => Ok(value.clone()),
             Value::String(text) => Ok(Value::Bytes(text.as_bytes().into())),
-            _ => Err(Refusal::Kind),
+            _ => Err(CallError::Kind),
         },
         (Function::ToInt, [value]) => to_int(value),
         (Function::ToUint, [value]) => to_uint(value),
         (Function::ToDouble, [value]) => to_double(value),
         (Function::ToBool, [value]) => to_bool(value),
         (Function::Num, [value]) => match value {
-            Value::String(text) => number::of_text(text).ok_or(Refusal::Content),
+            Value::String(text) => number::of_text(text).ok_or(CallError::Content),
             _ => to_double(value),
         },
         (Function::ToTimestamp, [value]) => to_timestamp(value),
         (Function::ToDuration, [value]) => match value {
             Value::Duration(_) => Ok(value.clone()),
             Value::String(text) => {
-                time::duration(text).map(Value::Duration).ok_or(Refusal::Content)
+                time::duration(text).map(Value::Duration).ok_or(CallError::Content)
             }
-            _ => Err(Refusal::Kind),
+            _ => Err(CallError::Kind),
         },
         (Function::Type, [value]) => Ok(Value::Type(value.kind())),
         (Function::Dyn, [value]) => Ok(value.clone()),
-        _ => Err(Refusal::Kind),
+        _ => Err(CallError::Kind),
     }
 }
 
-fn size<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn size<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     let size = match (value, value.kind()) {
         (Value::String(text), _) => text.chars().count(),
         (Value::Bytes(bytes), _) => bytes.len(),
-        (_, Kind::List | Kind::Map) => value.len(),
-        _ => return Err(Refusal::Kind),
+        (_, ValueKind::List | ValueKind::Map) => value.len(),
+        _ => return Err(CallError::Kind),
     };
-    i64::try_from(size).map(Value::Int).or(Err(Refusal::Content))
+    i64::try_from(size).map(Value::Int).or(Err(CallError::Content))
 }
 
 /// `prefix`: the first so many characters, all of a text that has fewer. Ours: CEL has no such function, and a number's
 /// first digits say where a call goes.
-fn prefix<'a>(text: &Cow<'a, str>, characters: i64) -> Result<Value<'a>, Refusal> {
-    let characters = usize::try_from(characters).or(Err(Refusal::Content))?;
+fn prefix<'a>(text: &Cow<'a, str>, characters: i64) -> Result<Value<'a>, CallError> {
+    let characters = usize::try_from(characters).or(Err(CallError::Content))?;
     let Some((end, _)) = text.char_indices().nth(characters) else {
         return Ok(Value::String(text.clone()));
     };
@@ -172,86 +172,86 @@ fn prefix<'a>(text: &Cow<'a, str>, characters: i64) -> Result<Value<'a>, Refusal
     }))
 }
 
-fn to_string<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn to_string<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     Ok(Value::String(match value {
         Value::String(text) => text.clone(),
         Value::Bytes(bytes) => {
-            let text = String::from_utf8(bytes.to_vec()).or(Err(Refusal::Content))?;
+            let text = String::from_utf8(bytes.to_vec()).or(Err(CallError::Content))?;
             Cow::Owned(text)
         }
         Value::Bool(flag) => Cow::Owned(flag.to_string()),
         Value::Timestamp(timestamp) => Cow::Owned(time::timestamp_text(*timestamp)),
         Value::Duration(duration) => Cow::Owned(time::duration_text(*duration)),
-        _ => Cow::Owned(value.number_text().ok_or(Refusal::Kind)?),
+        _ => Cow::Owned(value.number_text().ok_or(CallError::Kind)?),
     }))
 }
 
-fn to_int<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn to_int<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     match value {
         Value::Int(int) => Ok(Value::Int(*int)),
-        Value::Uint(uint) => i64::try_from(*uint).map(Value::Int).or(Err(Refusal::Content)),
-        Value::String(text) => text.parse().map(Value::Int).or(Err(Refusal::Content)),
+        Value::Uint(uint) => i64::try_from(*uint).map(Value::Int).or(Err(CallError::Content)),
+        Value::String(text) => text.parse().map(Value::Int).or(Err(CallError::Content)),
         Value::Timestamp(timestamp) => Ok(Value::Int(time::seconds(*timestamp))),
         // CEL leaves the ends of the range out, which a float cannot tell from what is beyond them.
         _ => {
             let whole = whole(value)?.filter(|whole| *whole > i128::from(i64::MIN));
             let int = whole.and_then(|whole| i64::try_from(whole).ok());
-            int.map(Value::Int).ok_or(Refusal::Content)
+            int.map(Value::Int).ok_or(CallError::Content)
         }
     }
 }
 
-fn to_uint<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn to_uint<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     let uint = match value {
         Value::Uint(uint) => Some(*uint),
         Value::Int(int) => u64::try_from(*int).ok(),
         Value::String(text) => text.parse().ok(),
         _ => whole(value)?.and_then(|whole| u64::try_from(whole).ok()),
     };
-    uint.map(Value::Uint).ok_or(Refusal::Content)
+    uint.map(Value::Uint).ok_or(CallError::Content)
 }
 
 /// The whole part of a double; `None` where it is none, or far out of the range of every integer.
-fn whole(value: &Value<'_>) -> Result<Option<i128>, Refusal> {
+fn whole(value: &Value<'_>) -> Result<Option<i128>, CallError> {
     /// 2^64, which is exact.
     const WHOLE_END: f64 = 18_446_744_073_709_551_616.0;
-    let double = value.double().ok_or(Refusal::Kind)?;
+    let double = value.double().ok_or(CallError::Kind)?;
     #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
     let whole = (double.abs() < WHOLE_END).then(|| double.trunc() as i128);
     Ok(whole)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what `double` means in CEL")]
-fn to_double<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn to_double<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     match value {
         Value::Int(int) => Ok(Value::Double(*int as f64)),
         Value::Uint(uint) => Ok(Value::Double(*uint as f64)),
-        Value::String(text) => text.parse().map(Value::Double).or(Err(Refusal::Content)),
-        _ if value.kind() == Kind::Double => Ok(value.clone()),
-        _ => Err(Refusal::Kind),
+        Value::String(text) => text.parse().map(Value::Double).or(Err(CallError::Content)),
+        _ if value.kind() == ValueKind::Double => Ok(value.clone()),
+        _ => Err(CallError::Kind),
     }
 }
 
-fn to_bool<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn to_bool<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     match value {
         Value::Bool(flag) => Ok(Value::Bool(*flag)),
         Value::String(text) => match text.as_ref() {
             "true" | "True" | "TRUE" | "t" | "1" => Ok(Value::Bool(true)),
             "false" | "False" | "FALSE" | "f" | "0" => Ok(Value::Bool(false)),
-            _ => Err(Refusal::Content),
+            _ => Err(CallError::Content),
         },
-        _ => Err(Refusal::Kind),
+        _ => Err(CallError::Kind),
     }
 }
 
-fn to_timestamp<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn to_timestamp<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     let timestamp = match value {
         Value::Timestamp(timestamp) => Some(*timestamp),
         Value::String(text) => time::timestamp(text),
         Value::Int(seconds) => time::of_seconds(*seconds),
-        _ => return Err(Refusal::Kind),
+        _ => return Err(CallError::Kind),
     };
-    timestamp.map(Value::Timestamp).ok_or(Refusal::Content)
+    timestamp.map(Value::Timestamp).ok_or(CallError::Content)
 }
 
 /// `getHours` and its like.
@@ -259,10 +259,10 @@ pub(super) fn time_part<'a>(
     part: TimePart,
     value: &Value<'a>,
     zone: &TimeZone,
-) -> Result<Value<'a>, Refusal> {
+) -> Result<Value<'a>, CallError> {
     let number = match value {
         Value::Timestamp(timestamp) => {
-            let local = time::local(*timestamp, zone).ok_or(Refusal::Content)?;
+            let local = time::local(*timestamp, zone).ok_or(CallError::Content)?;
             i64::from(match part {
                 TimePart::FullYear => local.year(),
                 TimePart::Month => i16::from(local.month()) - 1,
@@ -282,9 +282,9 @@ pub(super) fn time_part<'a>(
             TimePart::Minutes => duration.as_mins(),
             TimePart::Seconds => duration.as_secs(),
             TimePart::Milliseconds => i64::from(duration.subsec_millis()),
-            _ => return Err(Refusal::Kind),
+            _ => return Err(CallError::Kind),
         },
-        _ => return Err(Refusal::Kind),
+        _ => return Err(CallError::Kind),
     };
     Ok(Value::Int(number))
 }

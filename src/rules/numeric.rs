@@ -69,9 +69,11 @@ impl<'a> Value<'a> {
             return Some(Ordering::Equal);
         }
         match (self.exact(), other.exact()) {
-            (Some(Exact::Whole(a)), Some(Exact::Whole(b))) => Some(a.cmp(&b)),
-            (Some(Exact::Whole(a)), None) => order_mixed(a, other.double()?),
-            (None, Some(Exact::Whole(b))) => order_mixed(b, self.double()?).map(Ordering::reverse),
+            (Some(ExactNumber::Whole(a)), Some(ExactNumber::Whole(b))) => Some(a.cmp(&b)),
+            (Some(ExactNumber::Whole(a)), None) => order_mixed(a, other.double()?),
+            (None, Some(ExactNumber::Whole(b))) => {
+                order_mixed(b, self.double()?).map(Ordering::reverse)
+            }
             (Some(a), Some(b)) => Some(a.decimal().cmp(&b.decimal())),
             // What was computed compares as the float that it is.
             _ => self.double()?.partial_cmp(&other.double()?),
@@ -79,12 +81,12 @@ impl<'a> Value<'a> {
     }
 
     /// A number that is known to the last digit; `None` for what was computed.
-    fn exact(&self) -> Option<Exact> {
+    fn exact(&self) -> Option<ExactNumber> {
         match self {
-            Self::Int(int) => Some(Exact::Whole(i128::from(*int))),
-            Self::Uint(uint) => Some(Exact::Whole(i128::from(*uint))),
-            Self::Decimal(decimal) => Some(Exact::Decimal(*decimal)),
-            Self::Digits(digits) => number::decimal(digits).map(Exact::Decimal),
+            Self::Int(int) => Some(ExactNumber::Whole(i128::from(*int))),
+            Self::Uint(uint) => Some(ExactNumber::Whole(i128::from(*uint))),
+            Self::Decimal(decimal) => Some(ExactNumber::Decimal(*decimal)),
+            Self::Digits(digits) => number::decimal(digits).map(ExactNumber::Decimal),
             _ => None,
         }
     }
@@ -92,13 +94,13 @@ impl<'a> Value<'a> {
 
 /// A number that is known to the last digit.
 #[derive(Clone, Copy)]
-enum Exact {
+enum ExactNumber {
     /// Of 64 bits, with a sign or without.
     Whole(i128),
     Decimal(Decimal),
 }
 
-impl Exact {
+impl ExactNumber {
     fn decimal(self) -> Decimal {
         match self {
             // 64 bits fit.

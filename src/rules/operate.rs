@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::functions::Refusal;
+use super::functions::CallError;
 use super::program::Binary;
 use super::time;
-use super::values::{Kind, Value};
+use super::values::{Value, ValueKind};
 
 /// Why a run gave nothing, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub(super) enum Cause<'a> {
     /// Null where a value is needed.
     Null,
     /// An operator or function that does not take this.
-    OneType(&'static str, Kind),
+    OneType(&'static str, ValueKind),
     /// An operator that does not take these two.
-    TwoTypes(&'static str, Kind, Kind),
+    TwoTypes(&'static str, ValueKind, ValueKind),
     /// A function that takes this kind but not this content.
     Content(&'static str),
     /// A result of another kind than the rule wants.
-    Result(&'static str, Kind),
+    Result(&'static str, ValueKind),
     /// A number that has no exact decimal form, or one out of bounds.
     NoDecimal,
     /// A map with the same key twice.
@@ -140,19 +140,26 @@ pub(super) fn arithmetic<'a>(
                 if operator == Binary::Add { a.checked_add(*b) } else { a.checked_sub(*b) };
             result.and_then(time::bounded).map(Value::Duration).ok_or_else(overflow)
         }
-        (Value::String(a), Value::String(b)) if operator == Binary::Add => {
-            Ok(Value::String(Cow::Owned([a.as_ref(), b.as_ref()].concat())))
+        _ if operator == Binary::Add => {
+            joined(left, right).ok_or_else(|| two_types(at, "+", left, right))
         }
-        (Value::Bytes(a), Value::Bytes(b)) if operator == Binary::Add => {
-            Ok(Value::Bytes([a.as_ref(), b.as_ref()].concat().into()))
-        }
-        _ if operator == Binary::Add => match (left.items(), right.items()) {
-            (Some(a), Some(b)) if left.kind() == Kind::List && right.kind() == Kind::List => {
-                Ok(Value::List(a.chain(b).collect()))
-            }
-            _ => Err(two_types(at, operator.as_str(), left, right)),
-        },
         _ => Err(two_types(at, operator.as_str(), left, right)),
+    }
+}
+
+/// Two texts, bytes or lists, one after the other.
+fn joined<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Value<'a>> {
+    match (left, right) {
+        (Value::String(a), Value::String(b)) => {
+            Some(Value::String(Cow::Owned([a.as_ref(), b.as_ref()].concat())))
+        }
+        (Value::Bytes(a), Value::Bytes(b)) => {
+            Some(Value::Bytes([a.as_ref(), b.as_ref()].concat().into()))
+        }
+        _ if left.kind() == ValueKind::List && right.kind() == ValueKind::List => {
+            Some(Value::List(left.items()?.chain(right.items()?).collect()))
+        }
+        _ => None,
     }
 }
 
@@ -182,7 +189,7 @@ fn whole<T>(
 }
 
 pub(super) fn is_null(value: &Value<'_>) -> bool {
-    value.kind() == Kind::Null
+    value.kind() == ValueKind::Null
 }
 
 pub(super) fn missing(at: u32, name: &str) -> Fault<'_> {
@@ -212,10 +219,10 @@ pub(super) fn refused<'a>(
     at: u32,
     name: &'static str,
     value: &Value<'_>,
-    refusal: Refusal,
+    refusal: CallError,
 ) -> Fault<'a> {
     match refusal {
-        Refusal::Kind => one_type(at, name, value),
-        Refusal::Content => Fault { at, cause: Cause::Content(name) },
+        CallError::Kind => one_type(at, name, value),
+        CallError::Content => Fault { at, cause: Cause::Content(name) },
     }
 }

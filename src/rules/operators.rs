@@ -1,6 +1,6 @@
 //! The check of operators: what they take, and the traps of amounts that Telnyx sends as text.
 
-use super::checker::{Checked, Checker, node, path};
+use super::checker::{CheckedPart, Checker, node, path};
 use super::program::{Binary, Op};
 use super::syntax::{Expr, ExprKind};
 use super::types::{self, Type};
@@ -8,7 +8,7 @@ use crate::diagnostic::TextDiagnostic;
 
 impl Checker {
     /// `-x`
-    pub(super) fn negate(&mut self, at: usize, operand: &Expr) -> Checked {
+    pub(super) fn negate(&mut self, at: usize, operand: &Expr) -> CheckedPart {
         let (inner, of) = self.any(operand)?;
         match of {
             Type::Amount => Err(amount_problem(at, "-", operand)),
@@ -20,7 +20,11 @@ impl Checker {
     }
 
     /// `condition ? yes : no`
-    pub(super) fn conditional(&mut self, at: usize, [condition, yes, no]: &[Expr; 3]) -> Checked {
+    pub(super) fn conditional(
+        &mut self,
+        at: usize,
+        [condition, yes, no]: &[Expr; 3],
+    ) -> CheckedPart {
         let condition = self.boolean(condition)?;
         let (yes, yes_type) = self.any(yes)?;
         let (no, no_type) = self.any(no)?;
@@ -41,7 +45,7 @@ impl Checker {
         at: usize,
         operator: Binary,
         [left, right]: &[Expr; 2],
-    ) -> Checked {
+    ) -> CheckedPart {
         let (left_node, left_type) = self.any(left)?;
         if let (Binary::In, ExprKind::List(list)) = (operator, &right.kind) {
             let items = self.all(list)?;

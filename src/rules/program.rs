@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use regex::bytes::Regex;
 use rust_decimal::Decimal;
 
-use super::values::Kind;
+use super::values::ValueKind;
 
 /// A part of an expression.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) enum Op {
     String(Box<str>),
     Bytes(Arc<[u8]>),
     /// A type, by the kind of its values.
-    Type(Kind),
+    Type(ValueKind),
     /// In UTC.
     Timestamp(DateTime),
     Duration(SignedDuration),

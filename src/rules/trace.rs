@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::eval;
 use super::inputs::Inputs;
 use super::program::{Node, Op};
-use super::rule::{Judged, Rule, Valued};
+use super::rule::{Rule, RuleKind, Valued};
 use super::values::Value;
 use super::{Expression, Failure, show, time};
 use crate::template::truncate;
@@ -34,8 +34,8 @@ pub struct Traced {
 /// All expressions of a rule over events.
 pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
     let resolve_when = match &rule.judged {
-        Judged::Event { resolve_when, .. } => resolve_when.as_ref(),
-        Judged::Series(_) => None,
+        RuleKind::Event { resolve_when, .. } => resolve_when.as_ref(),
+        RuleKind::Series(_) => None,
     };
     let one = |key: &str, expression: &Expression, outcome: Result<String, Failure>| {
         traced(key, expression, inputs, outcome)
@@ -48,7 +48,7 @@ pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
         let outcome = expression.label(inputs).map(|text| quoted(&text.unwrap_or_default()));
         traced.push(one(&format!("by.{label}"), expression, outcome));
     }
-    if let Judged::Series(watch) = &rule.judged {
+    if let RuleKind::Series(watch) = &rule.judged {
         let null = || "null".to_owned();
         traced.extend(match &watch.value {
             Valued::Event => None,
@@ -69,7 +69,7 @@ pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
 
 /// `fire` and `clear` of a rule over the level of one series.
 pub(super) fn trace_line(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
-    let Judged::Series(watch) = &rule.judged else { return Vec::new() };
+    let RuleKind::Series(watch) = &rule.judged else { return Vec::new() };
     let terms = [("fire", &watch.fire), ("clear", &watch.clear)];
     terms
         .into_iter()

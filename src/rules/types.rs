@@ -1,6 +1,7 @@
 //! The types that the checker knows before any event is seen.
 
 use super::program::{Binary, CallField, EventField, OwnField};
+use super::values::ValueKind;
 use crate::template::AMOUNTS;
 
 /// What is known of a value before it is computed.
@@ -126,29 +127,28 @@ pub(super) fn can_order(left: Type, right: Type) -> bool {
 }
 
 /// The type that a name stands for, as in `type(x) == int`; names with dots are those of protobuf.
-pub(super) fn named(name: &str) -> Option<super::values::Kind> {
-    use super::values::Kind;
+pub(super) fn named(name: &str) -> Option<ValueKind> {
     Some(match name {
-        "null_type" => Kind::Null,
-        "bool" => Kind::Bool,
-        "int" => Kind::Int,
-        "uint" => Kind::Uint,
-        "double" => Kind::Double,
-        "string" => Kind::String,
-        "bytes" => Kind::Bytes,
-        "list" => Kind::List,
-        "map" => Kind::Map,
-        "type" => Kind::Type,
-        "google.protobuf.Timestamp" => Kind::Timestamp,
-        "google.protobuf.Duration" => Kind::Duration,
+        "null_type" => ValueKind::Null,
+        "bool" => ValueKind::Bool,
+        "int" => ValueKind::Int,
+        "uint" => ValueKind::Uint,
+        "double" => ValueKind::Double,
+        "string" => ValueKind::String,
+        "bytes" => ValueKind::Bytes,
+        "list" => ValueKind::List,
+        "map" => ValueKind::Map,
+        "type" => ValueKind::Type,
+        "google.protobuf.Timestamp" => ValueKind::Timestamp,
+        "google.protobuf.Duration" => ValueKind::Duration,
         _ => return None,
     })
 }
 
 /// Declared fields: name, field, type.
-type Fields = &'static [(&'static str, OwnField, Type)];
+type DeclaredFields = &'static [(&'static str, OwnField, Type)];
 
-const EVENT_FIELDS: Fields = &[
+const EVENT_FIELDS: DeclaredFields = &[
     ("id", OwnField::Event(EventField::Id), Type::String),
     ("account", OwnField::Event(EventField::Account), Type::String),
     ("kind", OwnField::Event(EventField::Kind), Type::String),
@@ -163,7 +163,7 @@ const EVENT_FIELDS: Fields = &[
     ("currency", OwnField::Event(EventField::Currency), Type::String),
 ];
 
-const CALL_FIELDS: Fields = &[
+const CALL_FIELDS: DeclaredFields = &[
     ("from", OwnField::Call(CallField::From), Type::String),
     ("to", OwnField::Call(CallField::To), Type::String),
     ("direction", OwnField::Call(CallField::Direction), Type::String),
@@ -175,7 +175,7 @@ const CALL_FIELDS: Fields = &[
 ];
 
 /// The fields of a variable that is not a value by itself; `None` for all others.
-pub(super) fn own_fields(variable: &str) -> Option<Fields> {
+pub(super) fn own_fields(variable: &str) -> Option<DeclaredFields> {
     match variable {
         "event" => Some(EVENT_FIELDS),
         "call" => Some(CALL_FIELDS),

@@ -43,7 +43,7 @@ pub(super) enum Value<'a> {
     /// `duration`
     Duration(SignedDuration),
     /// `type`
-    Type(Kind),
+    Type(ValueKind),
     /// `list`, made by the expression
     List(Rc<[Self]>),
     /// `map`, made by the expression; keys are different
@@ -56,7 +56,7 @@ pub(super) enum Value<'a> {
 
 /// CEL's names of the kinds of [`Value`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// `null_type`
     Null,
     /// `bool`
@@ -83,7 +83,7 @@ pub(super) enum Kind {
     Map,
 }
 
-impl Kind {
+impl ValueKind {
     /// CEL's word for it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -136,20 +136,20 @@ impl<'a> Value<'a> {
     }
 
     /// Its kind.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ValueKind {
         match self {
-            Self::Null => Kind::Null,
-            Self::Bool(_) => Kind::Bool,
-            Self::Int(_) => Kind::Int,
-            Self::Uint(_) => Kind::Uint,
-            Self::Double(_) | Self::Decimal(_) | Self::Digits(_) => Kind::Double,
-            Self::String(_) => Kind::String,
-            Self::Bytes(_) => Kind::Bytes,
-            Self::Timestamp(_) => Kind::Timestamp,
-            Self::Duration(_) => Kind::Duration,
-            Self::Type(_) => Kind::Type,
-            Self::List(_) | Self::Json(Json::Array(_)) => Kind::List,
-            Self::Map(_) | Self::Json(_) | Self::Labels(_) => Kind::Map,
+            Self::Null => ValueKind::Null,
+            Self::Bool(_) => ValueKind::Bool,
+            Self::Int(_) => ValueKind::Int,
+            Self::Uint(_) => ValueKind::Uint,
+            Self::Double(_) | Self::Decimal(_) | Self::Digits(_) => ValueKind::Double,
+            Self::String(_) => ValueKind::String,
+            Self::Bytes(_) => ValueKind::Bytes,
+            Self::Timestamp(_) => ValueKind::Timestamp,
+            Self::Duration(_) => ValueKind::Duration,
+            Self::Type(_) => ValueKind::Type,
+            Self::List(_) | Self::Json(Json::Array(_)) => ValueKind::List,
+            Self::Map(_) | Self::Json(_) | Self::Labels(_) => ValueKind::Map,
         }
     }
 
@@ -175,13 +175,13 @@ impl<'a> Value<'a> {
     }
 
     /// All that CEL's macros visit: elements of a list, keys of a map. `None` for everything else.
-    pub(super) fn items(&self) -> Option<Items<'a>> {
+    pub(super) fn items(&self) -> Option<Elements<'a>> {
         match self {
-            Self::List(items) => Some(Items::List(Rc::clone(items), 0)),
-            Self::Map(members) => Some(Items::Members(Rc::clone(members), 0)),
-            Self::Json(Json::Array(items)) => Some(Items::Array(items.iter())),
-            Self::Json(Json::Object(members)) => Some(Items::Keys(members.iter())),
-            Self::Labels(labels) => Some(Items::Names(labels.keys())),
+            Self::List(items) => Some(Elements::List(Rc::clone(items), 0)),
+            Self::Map(members) => Some(Elements::Members(Rc::clone(members), 0)),
+            Self::Json(Json::Array(items)) => Some(Elements::Array(items.iter())),
+            Self::Json(Json::Object(members)) => Some(Elements::Keys(members.iter())),
+            Self::Labels(labels) => Some(Elements::Names(labels.keys())),
             _ => None,
         }
     }
@@ -252,14 +252,14 @@ impl<'a> Value<'a> {
                 (a, b) if a.is_number() && b.is_number() => {
                     self.order(other) == Some(Ordering::Equal)
                 }
-                (Kind::List, Kind::List) => {
+                (ValueKind::List, ValueKind::List) => {
                     self.len() == other.len()
                         && (0..self.len()).all(|at| match (self.item(at), other.item(at)) {
                             (Some(a), Some(b)) => a.equals(&b),
                             _ => false,
                         })
                 }
-                (Kind::Map, Kind::Map) => {
+                (ValueKind::Map, ValueKind::Map) => {
                     let has_same = |key: Self| match (self.at_key(&key), other.at_key(&key)) {
                         (Some(a), Some(b)) => a.equals(&b),
                         _ => false,
@@ -286,14 +286,20 @@ impl<'a> Value<'a> {
     /// Whether `<` and its like are defined between the kinds of the two.
     pub(super) fn is_orderable_with(&self, other: &Self) -> bool {
         let (a, b) = (self.kind(), other.kind());
-        let has_order =
-            matches!(a, Kind::Bool | Kind::String | Kind::Bytes | Kind::Timestamp | Kind::Duration);
+        let has_order = matches!(
+            a,
+            ValueKind::Bool
+                | ValueKind::String
+                | ValueKind::Bytes
+                | ValueKind::Timestamp
+                | ValueKind::Duration
+        );
         (a.is_number() && b.is_number()) || (a == b && has_order)
     }
 }
 
 /// What a macro visits, see [`Value::items`].
-pub(super) enum Items<'a> {
+pub(super) enum Elements<'a> {
     List(Rc<[Value<'a>]>, usize),
     Members(Rc<[(Value<'a>, Value<'a>)]>, usize),
     Array(std::slice::Iter<'a, Json>),
@@ -301,7 +307,7 @@ pub(super) enum Items<'a> {
     Names(std::collections::btree_map::Keys<'a, String, String>),
 }
 
-impl<'a> Iterator for Items<'a> {
+impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
@@ -367,13 +373,13 @@ mod tests {
         .expect("json");
         let root = Value::of(&json);
         let kind = |name: &str| root.member(name).map(|value| value.kind());
-        assert_eq!(kind("i"), Some(Kind::Int));
-        assert_eq!(kind("d"), Some(Kind::Double));
-        assert_eq!(kind("e"), Some(Kind::Double));
-        assert_eq!(kind("u"), Some(Kind::Double));
-        assert_eq!(kind("h"), Some(Kind::Double));
+        assert_eq!(kind("i"), Some(ValueKind::Int));
+        assert_eq!(kind("d"), Some(ValueKind::Double));
+        assert_eq!(kind("e"), Some(ValueKind::Double));
+        assert_eq!(kind("u"), Some(ValueKind::Double));
+        assert_eq!(kind("h"), Some(ValueKind::Double));
         assert_eq!(kind("n"), None);
-        assert_eq!(kind("a"), Some(Kind::List));
+        assert_eq!(kind("a"), Some(ValueKind::List));
         assert_eq!(kind("nope"), None);
         let list = Value::List([Value::Double(1.0), Value::Null].into());
         assert!(root.member("a").expect("there").equals(&list));

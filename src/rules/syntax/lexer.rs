@@ -2,7 +2,7 @@
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// The end of the source.
     End,
     /// A name or keyword.
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 /// A token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token<'s> {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     /// Byte offset in the source.
     pub(super) at: usize,
     /// As written.
@@ -39,7 +39,7 @@ pub(super) fn next(source: &str, from: usize) -> Token<'_> {
     let at = from + blank_len(source.get(from..).unwrap_or_default());
     let rest = source.get(at..).unwrap_or_default();
     let (kind, length) = match rest.chars().next() {
-        None => (Kind::End, 0),
+        None => (TokenKind::End, 0),
         Some(first) => token(rest, first),
     };
     Token { kind, at, text: rest.get(..length).unwrap_or(rest) }
@@ -59,13 +59,13 @@ fn blank_len(rest: &str) -> usize {
     }
 }
 
-fn token(rest: &str, first: char) -> (Kind, usize) {
+fn token(rest: &str, first: char) -> (TokenKind, usize) {
     if let Some(quoted) = quoted(rest) {
         return quoted;
     }
     let second_is_digit = rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
     match first {
-        'a'..='z' | 'A'..='Z' | '_' => (Kind::Word, word_len(rest)),
+        'a'..='z' | 'A'..='Z' | '_' => (TokenKind::Word, word_len(rest)),
         '0'..='9' => number(rest),
         '.' if second_is_digit => number(rest),
         '`' => {
@@ -73,14 +73,18 @@ fn token(rest: &str, first: char) -> (Kind, usize) {
             let inner = rest.get(1..).unwrap_or_default();
             let length = inner.find(|c| !is_part(c)).unwrap_or(inner.len());
             let is_closed = inner.get(length..).is_some_and(|end| end.starts_with('`'));
-            if length > 0 && is_closed { (Kind::Escaped, length + 2) } else { (Kind::Sign, 1) }
+            if length > 0 && is_closed {
+                (TokenKind::Escaped, length + 2)
+            } else {
+                (TokenKind::Sign, 1)
+            }
         }
-        _ if PAIRS.iter().any(|pair| rest.starts_with(pair)) => (Kind::Sign, 2),
+        _ if PAIRS.iter().any(|pair| rest.starts_with(pair)) => (TokenKind::Sign, 2),
         // A whole word of another script reads better in a message than its first letter.
         c if c.is_alphanumeric() => {
-            (Kind::Sign, rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len()))
+            (TokenKind::Sign, rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len()))
         }
-        c => (Kind::Sign, c.len_utf8()),
+        c => (TokenKind::Sign, c.len_utf8()),
     }
 }
 
@@ -88,13 +92,13 @@ fn word_len(rest: &str) -> usize {
     rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len())
 }
 
-fn number(rest: &str) -> (Kind, usize) {
+fn number(rest: &str) -> (TokenKind, usize) {
     let digits = |from: usize, is_digit: fn(&u8) -> bool| {
         rest.bytes().skip(from).take_while(is_digit).count()
     };
     let whole = |length: usize| {
         let unsigned = rest.get(length..).is_some_and(|rest| rest.starts_with(['u', 'U']));
-        (Kind::Whole, length + usize::from(unsigned))
+        (TokenKind::Whole, length + usize::from(unsigned))
     };
     if rest.starts_with("0x") || rest.starts_with("0X") {
         let hex = digits(2, u8::is_ascii_hexdigit);
@@ -103,12 +107,12 @@ fn number(rest: &str) -> (Kind, usize) {
         }
     }
     let mut length = digits(0, u8::is_ascii_digit);
-    let mut kind = Kind::Whole;
+    let mut kind = TokenKind::Whole;
     if rest.get(length..).is_some_and(|rest| rest.starts_with('.')) {
         let fraction = digits(length + 1, u8::is_ascii_digit);
         if fraction > 0 {
             length += 1 + fraction;
-            kind = Kind::Fraction;
+            kind = TokenKind::Fraction;
         }
     }
     if rest.get(length..).is_some_and(|rest| rest.starts_with(['e', 'E'])) {
@@ -117,14 +121,14 @@ fn number(rest: &str) -> (Kind, usize) {
         let exponent = digits(start, u8::is_ascii_digit);
         if exponent > 0 {
             length = start + exponent;
-            kind = Kind::Fraction;
+            kind = TokenKind::Fraction;
         }
     }
-    if kind == Kind::Whole { whole(length) } else { (kind, length) }
+    if kind == TokenKind::Whole { whole(length) } else { (kind, length) }
 }
 
 /// A text in quotes and its length, `None` where none begins.
-fn quoted(rest: &str) -> Option<(Kind, usize)> {
+fn quoted(rest: &str) -> Option<(TokenKind, usize)> {
     let prefix = rest.find(['"', '\'']).filter(|at| *at <= 2)?;
     let is_raw = match rest.get(..prefix)? {
         "" | "b" | "B" => false,
@@ -137,7 +141,7 @@ fn quoted(rest: &str) -> Option<(Kind, usize)> {
     let mut at = fence.len();
     while let Some(inner) = body.get(at..) {
         if inner.starts_with(fence) {
-            return Some((Kind::Quoted, prefix + at + fence.len()));
+            return Some((TokenKind::Quoted, prefix + at + fence.len()));
         }
         let mut chars = inner.chars();
         match chars.next() {
@@ -147,7 +151,7 @@ fn quoted(rest: &str) -> Option<(Kind, usize)> {
             None => break,
         }
     }
-    Some((Kind::Unclosed, rest.find(['\n', '\r']).unwrap_or(rest.len())))
+    Some((TokenKind::Unclosed, rest.find(['\n', '\r']).unwrap_or(rest.len())))
 }
 
 /// Where the bracket that opens at `open` is closed; `None` where it never is.
@@ -156,9 +160,9 @@ pub(in crate::rules) fn closing(source: &str, open: usize) -> Option<usize> {
     loop {
         let token = next(source, from);
         match (token.kind, token.text) {
-            (Kind::End, _) => return None,
-            (Kind::Sign, "(") => depth += 1,
-            (Kind::Sign, ")") => {
+            (TokenKind::End, _) => return None,
+            (TokenKind::Sign, "(") => depth += 1,
+            (TokenKind::Sign, ")") => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
                     return Some(token.at);
@@ -174,11 +178,11 @@ pub(in crate::rules) fn closing(source: &str, open: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn tokens(source: &str) -> Vec<(Kind, &str)> {
+    fn tokens(source: &str) -> Vec<(TokenKind, &str)> {
         let (mut tokens, mut from) = (Vec::new(), 0);
         loop {
             let token = next(source, from);
-            if token.kind == Kind::End {
+            if token.kind == TokenKind::End {
                 return tokens;
             }
             tokens.push((token.kind, token.text));
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_source_falls_into_tokens() {
-        use Kind::{Escaped, Fraction, Quoted, Sign, Unclosed, Whole, Word};
+        use TokenKind::{Escaped, Fraction, Quoted, Sign, Unclosed, Whole, Word};
         for (source, want) in [
             (" a.b_1 // c\n", &[(Word, "a"), (Sign, "."), (Word, "b_1")][..]),
             (

@@ -3,14 +3,14 @@
 use rust_decimal::Decimal;
 
 use super::ExprKind;
-use super::lexer::{Kind, Token};
+use super::lexer::{Token, TokenKind};
 use crate::rules::number;
 
 /// The value of a literal's token, or what is wrong with it.
 pub(super) fn value(token: Token<'_>, is_negative: bool) -> Result<ExprKind, String> {
     match token.kind {
-        Kind::Whole => whole(token.text, is_negative),
-        Kind::Fraction => fraction(token.text, is_negative),
+        TokenKind::Whole => whole(token.text, is_negative),
+        TokenKind::Fraction => fraction(token.text, is_negative),
         _ => quoted(token.text),
     }
 }

@@ -1,11 +1,11 @@
 //! The parser: recursive only where brackets and conditionals nest, which is bounded.
 
-use super::lexer::{self, Kind, Token};
+use super::lexer::{self, Token, TokenKind};
 use super::{Expr, ExprKind, NESTING_MAX, SOURCE_BYTES_MAX, TOKENS_MAX, literal};
 use crate::diagnostic::TextDiagnostic;
 use crate::rules::program::Binary;
 
-type Parsed = Result<Expr, TextDiagnostic>;
+type ParsedExpr = Result<Expr, TextDiagnostic>;
 
 /// Words that CEL keeps for itself; they may be names of fields and methods.
 const RESERVED: &[&str] = &[
@@ -32,19 +32,19 @@ const KEYWORDS: &[&str] = &["false", "in", "null", "true"];
 
 /// An operator between two operands: its level, and what it does where that is not `&&` or `||`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
+enum InfixOperator {
     Or,
     And,
     Other(Binary),
 }
 
-impl Operator {
+impl InfixOperator {
     fn of(token: Token<'_>) -> Option<Self> {
         Some(match (token.kind, token.text) {
-            (Kind::Word, "in") => Self::Other(Binary::In),
-            (Kind::Sign, "||") => Self::Or,
-            (Kind::Sign, "&&") => Self::And,
-            (Kind::Sign, sign) => Self::Other(match sign {
+            (TokenKind::Word, "in") => Self::Other(Binary::In),
+            (TokenKind::Sign, "||") => Self::Or,
+            (TokenKind::Sign, "&&") => Self::And,
+            (TokenKind::Sign, sign) => Self::Other(match sign {
                 "==" => Binary::Equal,
                 "!=" => Binary::NotEqual,
                 "<" => Binary::Less,
@@ -75,7 +75,7 @@ impl Operator {
 }
 
 /// Parses an expression.
-pub(in crate::rules) fn parse(source: &str) -> Parsed {
+pub(in crate::rules) fn parse(source: &str) -> ParsedExpr {
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("expression longer than {SOURCE_BYTES_MAX} bytes");
         return Err(TextDiagnostic::new(0, message));
@@ -83,7 +83,7 @@ pub(in crate::rules) fn parse(source: &str) -> Parsed {
     let mut parser = Parser { source, token: lexer::next(source, 0), tokens: 1, nesting: 0 };
     let expression = parser.expression()?;
     match parser.token.kind {
-        Kind::End => Ok(expression),
+        TokenKind::End => Ok(expression),
         _ => Err(parser.unexpected()),
     }
 }
@@ -100,7 +100,7 @@ struct Parser<'s> {
 
 impl<'s> Parser<'s> {
     /// `condition ? yes : no`, or what is in its place.
-    fn expression(&mut self) -> Parsed {
+    fn expression(&mut self) -> ParsedExpr {
         let condition = self.operation(1)?;
         let at = self.token.at;
         if !self.eat("?")? {
@@ -116,17 +116,19 @@ impl<'s> Parser<'s> {
     }
 
     /// Operands and the operators between them that bind as tightly as `level`, or more.
-    fn operation(&mut self, level: u8) -> Parsed {
+    fn operation(&mut self, level: u8) -> ParsedExpr {
         let mut left = self.unary()?;
-        while let Some(operator) = Operator::of(self.token).filter(|next| next.level() >= level) {
+        while let Some(operator) =
+            InfixOperator::of(self.token).filter(|next| next.level() >= level)
+        {
             let at = self.advance()?.at;
             let right = self.operation(operator.level() + 1)?;
             let start = left.start;
             let kind = match operator {
-                Operator::Other(binary) => ExprKind::Binary(binary, Box::new([left, right])),
+                InfixOperator::Other(binary) => ExprKind::Binary(binary, Box::new([left, right])),
                 // One part with all operands, however many: as CEL sees it, none of them is deeper than the others.
-                Operator::And => ExprKind::And(self.operands(operator, left, right)?),
-                Operator::Or => ExprKind::Or(self.operands(operator, left, right)?),
+                InfixOperator::And => ExprKind::And(self.operands(operator, left, right)?),
+                InfixOperator::Or => ExprKind::Or(self.operands(operator, left, right)?),
             };
             left = Expr { at, start, kind };
         }
@@ -136,24 +138,24 @@ impl<'s> Parser<'s> {
     /// The two operands, and those that follow after the same operator.
     fn operands(
         &mut self,
-        operator: Operator,
+        operator: InfixOperator,
         left: Expr,
         right: Expr,
     ) -> Result<Vec<Expr>, TextDiagnostic> {
         let mut operands = vec![left, right];
-        while Operator::of(self.token) == Some(operator) {
+        while InfixOperator::of(self.token) == Some(operator) {
             self.advance()?;
             operands.push(self.operation(operator.level() + 1)?);
         }
         Ok(operands)
     }
 
-    fn unary(&mut self) -> Parsed {
+    fn unary(&mut self) -> ParsedExpr {
         let mut signs = Vec::new();
-        while self.token.kind == Kind::Sign && matches!(self.token.text, "!" | "-") {
+        while self.token.kind == TokenKind::Sign && matches!(self.token.text, "!" | "-") {
             signs.push(self.advance()?);
         }
-        let is_number = matches!(self.token.kind, Kind::Whole | Kind::Fraction);
+        let is_number = matches!(self.token.kind, TokenKind::Whole | TokenKind::Fraction);
         let minus = signs.last().filter(|sign| is_number && sign.text == "-").map(|sign| sign.at);
         if minus.is_some() {
             signs.pop();
@@ -171,7 +173,7 @@ impl<'s> Parser<'s> {
     }
 
     /// A value with the fields, indexes and methods behind it; `minus` is the place of a number's sign.
-    fn member(&mut self, minus: Option<usize>) -> Parsed {
+    fn member(&mut self, minus: Option<usize>) -> ParsedExpr {
         let mut operand = self.primary(minus)?;
         loop {
             let (at, start) = (self.token.at, operand.start);
@@ -196,16 +198,16 @@ impl<'s> Parser<'s> {
     }
 
     /// What stands behind a dot.
-    fn select(&mut self, of: Expr, dot: usize) -> Parsed {
+    fn select(&mut self, of: Expr, dot: usize) -> ParsedExpr {
         if self.token.text == "?" {
             return Err(unsupported(dot, ".?"));
         }
         let name = self.advance_if(|token| match token.kind {
-            Kind::Word => !KEYWORDS.contains(&token.text),
-            kind => kind == Kind::Escaped,
+            TokenKind::Word => !KEYWORDS.contains(&token.text),
+            kind => kind == TokenKind::Escaped,
         })?;
         let (at, start) = (name.at, of.start);
-        if name.kind == Kind::Escaped {
+        if name.kind == TokenKind::Escaped {
             let field = name.text.trim_matches('`').to_owned();
             return Ok(Expr { at, start, kind: ExprKind::Select(Box::new(of), field) });
         }
@@ -218,27 +220,27 @@ impl<'s> Parser<'s> {
         Ok(Expr { at, start, kind })
     }
 
-    fn primary(&mut self, minus: Option<usize>) -> Parsed {
+    fn primary(&mut self, minus: Option<usize>) -> ParsedExpr {
         let token = self.token;
         let (at, start) = (minus.unwrap_or(token.at), minus.unwrap_or(token.at));
         let kind = match (token.kind, token.text) {
-            (Kind::Whole | Kind::Fraction | Kind::Quoted, _) => {
+            (TokenKind::Whole | TokenKind::Fraction | TokenKind::Quoted, _) => {
                 self.advance()?;
                 let value = literal::value(token, minus.is_some());
                 value.map_err(|message| TextDiagnostic::new(at, message))?
             }
-            (Kind::Word, "true" | "false") => ExprKind::Bool(self.advance()?.text == "true"),
-            (Kind::Word, "null") => {
+            (TokenKind::Word, "true" | "false") => ExprKind::Bool(self.advance()?.text == "true"),
+            (TokenKind::Word, "null") => {
                 self.advance()?;
                 ExprKind::Null
             }
-            (Kind::Word, "in") => return Err(self.unexpected()),
-            (Kind::Word, _) => self.name(false)?,
-            (Kind::Sign, ".") => {
+            (TokenKind::Word, "in") => return Err(self.unexpected()),
+            (TokenKind::Word, _) => self.name(false)?,
+            (TokenKind::Sign, ".") => {
                 self.advance()?;
                 self.name(true)?
             }
-            (Kind::Sign, "(") => {
+            (TokenKind::Sign, "(") => {
                 self.advance()?;
                 self.enter(at)?;
                 let inner = self.expression()?;
@@ -246,8 +248,8 @@ impl<'s> Parser<'s> {
                 self.nesting -= 1;
                 return Ok(Expr { start, ..inner });
             }
-            (Kind::Sign, "[") => ExprKind::List(self.sequence("]", Self::element)?),
-            (Kind::Sign, "{") => ExprKind::Map(self.sequence("}", Self::entry)?),
+            (TokenKind::Sign, "[") => ExprKind::List(self.sequence("]", Self::element)?),
+            (TokenKind::Sign, "{") => ExprKind::Map(self.sequence("}", Self::entry)?),
             _ => return Err(self.unexpected()),
         };
         Ok(Expr { at, start, kind })
@@ -255,8 +257,8 @@ impl<'s> Parser<'s> {
 
     /// A variable or the call of a function.
     fn name(&mut self, is_rooted: bool) -> Result<ExprKind, TextDiagnostic> {
-        let name =
-            self.advance_if(|token| token.kind == Kind::Word && !KEYWORDS.contains(&token.text))?;
+        let name = self
+            .advance_if(|token| token.kind == TokenKind::Word && !KEYWORDS.contains(&token.text))?;
         if RESERVED.contains(&name.text) {
             let message = format!("reserved identifier: {}", name.text);
             return Err(TextDiagnostic::new(name.at, message));
@@ -306,7 +308,7 @@ impl<'s> Parser<'s> {
         Ok(items)
     }
 
-    fn element(&mut self) -> Parsed {
+    fn element(&mut self) -> ParsedExpr {
         self.expression()
     }
 
@@ -320,7 +322,7 @@ impl<'s> Parser<'s> {
     fn advance(&mut self) -> Result<Token<'s>, TextDiagnostic> {
         let taken = self.token;
         self.token = lexer::next(self.source, taken.at + taken.text.len());
-        self.tokens += usize::from(self.token.kind != Kind::End);
+        self.tokens += usize::from(self.token.kind != TokenKind::End);
         if self.tokens > TOKENS_MAX {
             let message = format!("more than {TOKENS_MAX} parts in one expression");
             return Err(TextDiagnostic::new(self.token.at, message));
@@ -334,7 +336,7 @@ impl<'s> Parser<'s> {
 
     /// Takes the sign if it is next.
     fn eat(&mut self, sign: &str) -> Result<bool, TextDiagnostic> {
-        let is_next = self.token.kind == Kind::Sign && self.token.text == sign;
+        let is_next = self.token.kind == TokenKind::Sign && self.token.text == sign;
         if is_next {
             self.advance()?;
         }
@@ -357,7 +359,7 @@ impl<'s> Parser<'s> {
     /// The next token stands where it cannot.
     fn unexpected(&self) -> TextDiagnostic {
         let Token { kind, at, text } = self.token;
-        if kind == Kind::End {
+        if kind == TokenKind::End {
             return TextDiagnostic::new(at, "the expression ends too early");
         }
         let problem = TextDiagnostic::new(at, format!("unexpected `{text}`"));
@@ -366,7 +368,7 @@ impl<'s> Parser<'s> {
             "and" | "AND" | "&" => problem.hint("write &&"),
             "or" | "OR" | "|" => problem.hint("write ||"),
             "not" | "NOT" => problem.hint("write !"),
-            _ if kind == Kind::Unclosed => problem.hint("is the closing quote missing?"),
+            _ if kind == TokenKind::Unclosed => problem.hint("is the closing quote missing?"),
             _ => problem,
         }
     }
