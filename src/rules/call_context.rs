@@ -25,6 +25,9 @@ const TELL_OF_CALLS: &[&str] =
 /// `CallStatus` of TeXML calls that are over.
 const TEXML_ENDS: &[&str] = &["completed", "busy", "failed", "no-answer", "canceled", "cancelled"];
 
+/// Digits behind a shared calling code that may tell which of its countries a number is in. Each costs ten look-ups.
+const AREA_DIGITS_MAX: usize = 5;
+
 /// Identity of a call leg within an account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallKey {
@@ -143,7 +146,8 @@ fn place(number: &str) -> Option<NumberPlace> {
 /// The country of the numbers that share the longest beginning with one that nobody has; of several the one that the
 /// calling code is known by.
 fn nearest_region(digits: &str, code_digits: usize, main: Region) -> Option<Region> {
-    for length in (code_digits + 1..digits.len()).rev() {
+    let longest = digits.len().min(code_digits + AREA_DIGITS_MAX + 1);
+    for length in (code_digits + 1..longest).rev() {
         let prefix = digits.get(..length)?;
         let mut found = (b'0'..=b'9').filter_map(|tail| {
             let tail = char::from(tail).to_string().repeat(digits.len() - length);

@@ -160,7 +160,8 @@ impl<'a> Evaluation<'a> {
             }
             (ValueKind::List, kind) if kind.is_number() => {
                 let place = whole_index(&index).and_then(|at| of.item(at));
-                place.filter(|item| !is_null(item))
+                // Of an event null counts as missing; in a list of one's own it is what was written.
+                place.filter(|item| !(is_null(item) && matches!(of, Value::Json(_))))
             }
             _ => return Err(two_types(at, "[]", &of, &index)),
         };

@@ -336,7 +336,7 @@ mod tests {
             "null == null && payload.holes[0] == null && payload.nope.x == null && !(payload.n == null)",
             "payload.holes.exists(x, x == null) && null in payload.holes && !(null in payload.list)",
             "type(payload.n) == int && type(1.5) == double && type(1u) == uint && type(b'') == bytes",
-            "type(null) == null_type && type(type(1)) == type && type(event.cost) == double && int != uint",
+            "type([null][0]) == null_type && type(type(1)) == type && type(event.cost) == double && int != uint",
             "type(event.occurred_at) == google.protobuf.Timestamp && type(payload.m) == map && type([]) == list",
             "payload.n == 7u && 7u in payload.list.map(x, x + 6) && 2u * 3u == 6u && uint(payload.n) > 6u",
             "b'ab' + b'c' == bytes('abc') && string(b'abc') == 'abc' && size(b'é') == 2 && b'a' < b'b'",
