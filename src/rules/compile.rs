@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::annotations::Annotations;
-use super::checker::{Flaw, Scope};
-use super::expression::{Program, on_large_stack};
+use super::checker::Scope;
+use super::expression::Program;
 use super::index::{Glob, Hit, Index, check_pattern};
 use super::judged::digest;
 use super::names;
@@ -18,7 +18,7 @@ use super::trial::samples;
 use super::{
     AccountLabels, Expression, KindSpec, MetricSpec, ResolveSpec, RuleSet, RuleSpec, Want,
 };
-use crate::diagnostic::{At, Diagnostic, Position, Severity};
+use crate::diagnostic::{At, Diagnostic, Position, Severity, TextDiagnostic};
 use crate::event::{self, Event};
 
 /// Problems after which kinds are no longer compared for likeness, which takes long for thousands of them.
@@ -34,17 +34,7 @@ impl RuleSet {
         metrics: Vec<MetricSpec>,
         accounts: &[AccountLabels],
     ) -> (Self, Vec<Diagnostic>) {
-        let compile = || Compiler::new(accounts).all(specs, metrics, accounts);
-        on_large_stack(compile).unwrap_or_else(|error| {
-            let problem = Diagnostic {
-                severity: Severity::Error,
-                position: None,
-                key: String::new(),
-                message: format!("rules cannot be compiled: {error}"),
-                hint: None,
-            };
-            (Self::default(), vec![problem])
-        })
+        Compiler::new(accounts).all(specs, metrics, accounts)
     }
 }
 
@@ -52,7 +42,7 @@ impl RuleSet {
 pub(super) struct Compiler {
     pub(super) problems: Vec<Diagnostic>,
     /// Rules often say the same; parsing is by far the most of the work.
-    programs: HashMap<(String, Scope, Want), Result<Arc<Program>, Flaw>>,
+    programs: HashMap<(String, Scope, Want), Result<Arc<Program>, TextDiagnostic>>,
     pub(super) annotations: Annotations,
     pub(super) samples: Vec<Event>,
     pub(super) blank: Event,

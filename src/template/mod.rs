@@ -1,6 +1,12 @@
 //! Templates of annotations and messages: minijinja, strict about undefined names, bounded in work.
 //!
-//! One [`Templates`] holds many named templates and the filters that all of them share.
+//! One [`Templates`] holds many named templates and the filters that all of them share. Numbers with a fraction are exact
+//! ([`numbers`]), for which a template's operators become filters before it is compiled ([`operators`]).
+
+mod bounds;
+mod number_filters;
+mod numbers;
+mod operators;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,19 +16,14 @@ use jiff::Timestamp;
 use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
 
+pub use numbers::decimal;
+
 /// Work that one rendering may do, in minijinja's instructions; a runaway loop ends here.
 const FUEL: u64 = 20_000;
 /// Longest template source, in bytes.
 pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
 /// Longest rendered text, in bytes; longer ones are cut.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-
-/// Words, numbers and signs between `{{` and `}}`, or `{%` and `%}`, at most.
-const TAG_PARTS_MAX: usize = 400;
-/// Deepest nesting of brackets in such a tag, and of blocks such as `{% if %}`.
-const NESTING_MAX: usize = 24;
-/// `elif`s in a template at most.
-const ELIFS_MAX: usize = 100;
 
 /// How Slack's own markup escapes; see [`slack_escape`].
 const SLACK: AutoEscape = AutoEscape::Custom(Cow::Borrowed("slack"));
@@ -62,6 +63,7 @@ impl Templates {
             (true, value) => Ok(out.write_str(&slack_escape(&printed(value)?))?),
             (false, value) => minijinja::escape_formatter(out, state, value),
         });
+        numbers::add_to(&mut env);
         env.add_filter("money", money);
         env.add_filter("duration", duration);
         env.add_filter("ago", ago);
@@ -93,9 +95,9 @@ impl Templates {
             let message = format!("template longer than {SOURCE_BYTES_MAX} bytes");
             return Err(TemplateError { line: None, message, undefined: false });
         }
-        check(source)?;
+        bounds::check(source)?;
         self.env
-            .add_template_owned(name.to_owned(), source.to_owned())
+            .add_template_owned(name.to_owned(), operators::rewrite(source))
             .map_err(|error| explain(&error))
     }
 
@@ -107,96 +109,6 @@ impl Templates {
             text.truncate(text.floor_char_boundary(OUTPUT_BYTES_MAX));
         }
         Ok(text)
-    }
-}
-
-/// A first look at a template's text, before the compiler sees it: that one recurses over what is nested and over each
-/// link of a chain such as `a|b|c`, and would overflow its stack, which aborts the process.
-fn check(source: &str) -> Result<(), TemplateError> {
-    let mut line = 1;
-    let refuse =
-        |line, message: String| Err(TemplateError { line: Some(line), message, undefined: false });
-    if source.matches("elif").nth(ELIFS_MAX).is_some() {
-        return refuse(line, format!("more than {ELIFS_MAX} elif in one template"));
-    }
-    let (mut chars, mut blocks) = (source.chars().peekable(), 0_usize);
-    while let Some(c) = chars.next() {
-        line += u32::from(c == '\n');
-        let is_block = chars.peek() == Some(&'%');
-        if c != '{' || !(is_block || chars.peek() == Some(&'{')) {
-            continue;
-        }
-        chars.next();
-        let mut tag = Tag::default();
-        while let Some(c) = chars.next() {
-            line += u32::from(c == '\n');
-            if tag.take(c) && chars.peek() == Some(&'}') {
-                break;
-            }
-            if tag.parts > TAG_PARTS_MAX {
-                return refuse(line, format!("more than {TAG_PARTS_MAX} parts in one tag"));
-            }
-            if tag.brackets > NESTING_MAX {
-                return refuse(line, format!("nested more than {NESTING_MAX} deep"));
-            }
-        }
-        match tag.word.as_str() {
-            _ if !is_block => {}
-            word if word.starts_with("end") => blocks = blocks.saturating_sub(1),
-            "set" if tag.assigns => {}
-            "if" | "for" | "block" | "macro" | "filter" | "call" | "with" | "set"
-            | "autoescape" => blocks += 1,
-            _ => {}
-        }
-        if blocks > NESTING_MAX {
-            return refuse(line, format!("blocks nested more than {NESTING_MAX} deep"));
-        }
-    }
-    Ok(())
-}
-
-/// What stands between the braces of a tag, as far as it was read.
-#[derive(Debug, Default)]
-struct Tag {
-    parts: usize,
-    brackets: usize,
-    /// Its first word, and whether that is complete.
-    word: String,
-    named: bool,
-    assigns: bool,
-    in_word: bool,
-    quote: Option<char>,
-    escaped: bool,
-}
-
-impl Tag {
-    /// Takes a character; whether it may be the first of the end.
-    fn take(&mut self, c: char) -> bool {
-        if let Some(quote) = self.quote {
-            if !self.escaped && c == quote {
-                self.quote = None;
-            }
-            self.escaped = !self.escaped && c == '\\';
-            return false;
-        }
-        let is_word = c.is_alphanumeric() || c == '_';
-        if !(c.is_whitespace() || is_word && self.in_word) {
-            self.parts += 1;
-        }
-        if is_word && !self.named {
-            self.word.push(c);
-        }
-        // A tag may begin with the sign that takes white space away.
-        self.named |= !is_word && !self.word.is_empty();
-        self.in_word = is_word;
-        match c {
-            '"' | '\'' => self.quote = Some(c),
-            '(' | '[' | '{' => self.brackets += 1,
-            ')' | ']' => self.brackets = self.brackets.saturating_sub(1),
-            '=' => self.assigns = true,
-            _ => {}
-        }
-        c == '%' || c == '}'
     }
 }
 
@@ -213,25 +125,48 @@ impl fmt::Debug for Templates {
     }
 }
 
-/// JSON as a template sees it. Integers stay numbers; any other number is the text it was sent as, so that an
-/// amount is shown to the last digit.
+/// Names of fields that hold amounts as decimal text, whatever the kind of event: Telnyx writes money so.
+pub const AMOUNTS: &[&str] = &[
+    "amount",
+    "available_credit",
+    "balance",
+    "configured_limit",
+    "cost",
+    "credit_limit",
+    "current_cost",
+    "daily_spend_limit",
+    "pending",
+    "rate",
+    "total_cost",
+];
+/// The amount that an event changes in what was charged, as our own snapshot of it says.
+const CHARGE: &str = "charge";
+
+/// JSON as a template sees it. Numbers with a fraction are decimals, and so are amounts, which are sent as text: they
+/// compare and add exactly, and are shown to the last digit.
 pub fn value(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::from(()),
         serde_json::Value::Bool(flag) => Value::from(*flag),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(integer) => Value::from(integer),
-            None => Value::from(number.to_string()),
-        },
+        serde_json::Value::Number(number) => numbers::of_token(number.as_str()),
         serde_json::Value::String(text) => Value::from(text.as_str()),
         serde_json::Value::Array(items) => items.iter().map(value).collect(),
         serde_json::Value::Object(fields) => Value::from(
             fields
                 .iter()
-                .map(|(name, field)| (name.clone(), value(field)))
+                .map(|(name, field)| (name.clone(), of_field(name, field)))
                 .collect::<BTreeMap<_, _>>(),
         ),
     }
+}
+
+/// A field by its name; an amount only where it is written as it will be shown.
+fn of_field(name: &str, json: &serde_json::Value) -> Value {
+    let text = json.as_str().filter(|_| AMOUNTS.contains(&name) || name == CHARGE);
+    let exact = text.and_then(|text| {
+        Decimal::from_str_exact(text).ok().filter(|exact| exact.to_string() == text)
+    });
+    exact.map_or_else(|| value(json), decimal)
 }
 
 /// `{{ amount | money(currency) }}`: `12.34 USD`; what is not known is called `unknown`.
