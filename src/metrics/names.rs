@@ -61,7 +61,7 @@ const SUPPRESSIONS: [&str; 4] = ["inhibited", "inactive", "muted", "silenced"];
 /// Where a silence stands; values of the `state` label.
 const SILENCE_STATES: [&str; 3] = ["pending", "active", "expired"];
 /// Products whose events carry costs.
-const CHARGED: [&str; 2] = ["voice", "messaging"];
+const CHARGED: [&str; 3] = ["voice", "messaging", "ai"];
 /// The currency in which Telnyx publishes its prices; other ones have series from their first charge on.
 const USUAL_CURRENCY: &str = "USD";
 

@@ -29,6 +29,7 @@ mod number;
 mod ledger;
 mod meter;
 mod metric;
+mod moneyless;
 mod names;
 mod operate;
 mod operators;

@@ -2,6 +2,7 @@
 
 mod balance;
 mod client;
+mod kinds;
 mod lists;
 mod backfill;
 mod reconcile;
