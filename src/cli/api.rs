@@ -8,8 +8,7 @@ use serde_json::Value;
 use super::{ConfigArg, Exit, output};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::telnyx::Page;
-use crate::telnyx::{Client, Settings};
+use crate::telnyx::{Client, ListEnd, Page, Settings};
 
 /// Whose Telnyx account is asked.
 #[derive(Debug, clap::Args)]
@@ -91,6 +90,25 @@ fn choose(config: &Config, account: Option<&str>) -> anyhow::Result<Settings> {
             bail!("the account {name} has no api_key or api_key_file")
         }
         None => bail!("no account {name}: there is {}", known().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// What people are told of a list that did not end well; `cut` is said of one that has more than was asked for.
+pub(super) fn tell_end(ends: impl IntoIterator<Item = ListEnd>, cut: &str) -> Exit {
+    let worst = ends.into_iter().filter(|end| !end.is_whole());
+    // A cut is our own bound, so there is something to do about it.
+    match worst.max_by_key(|end| *end == ListEnd::Cut) {
+        None => Exit::Ok,
+        Some(ListEnd::Cut) => {
+            output::error(cut);
+            Exit::Failed
+        }
+        Some(_) => {
+            output::error(
+                "partial: Telnyx gave less than it says there is, or does not say clearly how much there is",
+            );
+            Exit::Failed
+        }
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         PAGES_MAX,
         api::progress("invoices"),
     ));
-    let (items, complete) =
+    let (items, end) =
         listed.with_context(|| format!("cannot list the invoices of {}", settings.account))?;
     let mut invoices: Vec<Invoice> = items.iter().map(Invoice::read).collect();
     invoices.sort_by_cached_key(|invoice| Reverse(invoice.period_start.clone()));
@@ -96,7 +96,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     match args.format {
         Sheet::Json => {
             let account = &settings.account;
-            let listed = Listed { account, invoices: &invoices, complete, note: NO_AMOUNTS };
+            let listed =
+                Listed { account, invoices: &invoices, complete: end.is_whole(), note: NO_AMOUNTS };
             output::json(&listed)?;
         }
         Sheet::Csv => {
@@ -111,9 +112,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             output::line(NO_AMOUNTS);
         }
     }
-    if !complete {
-        output::error(&format!("there are more than {}: the rest is left out", invoices.len()));
-        return Ok(Exit::Failed);
-    }
-    Ok(Exit::Ok)
+    let cut = format!("there are more than {}: the rest is left out", invoices.len());
+    Ok(api::tell_end([end], &cut))
 }

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::error::{ApiError, items};
-use super::pages::{Page, Pages};
+use super::pages::{ListEnd, Page, Pages};
 use super::retry::{Failed, again, pause, should_retry, wait_asked};
 use super::{Endpoint, Settings};
 use crate::clock::{self, Clock};
@@ -111,7 +111,7 @@ impl Client {
         Pages::new(self, endpoint, query, size)
     }
 
-    /// All items of a list, `pages_max` pages at most, and whether these are all; `progress` is told of each page as it
+    /// All items of a list, `pages_max` pages at most, and how it ended; `progress` is told of each page as it
     /// comes.
     pub async fn list(
         &self,
@@ -120,17 +120,17 @@ impl Client {
         size: u32,
         pages_max: u32,
         mut progress: impl FnMut(&Page),
-    ) -> Result<(Vec<Value>, bool), ApiError> {
+    ) -> Result<(Vec<Value>, ListEnd), ApiError> {
         let mut items = Vec::new();
         let mut pages = self.pages(endpoint, query, size);
         while let Some(mut page) = pages.next().await? {
             progress(&page);
             items.append(&mut page.items);
             if page.number >= pages_max && !pages.is_over() {
-                return Ok((items, false));
+                break;
             }
         }
-        Ok((items, true))
+        Ok((items, pages.end()))
     }
 
     async fn attempt(

@@ -38,7 +38,7 @@ use crate::tasks::Tasks;
 pub use client::Client;
 pub use endpoint::Endpoint;
 pub use error::ApiError;
-pub use pages::{Page, Pages};
+pub use pages::{ListEnd, Page, Pages};
 
 /// What is asked of Telnyx for one account.
 #[derive(Debug, Clone, PartialEq)]

@@ -78,6 +78,8 @@ enum Slice {
     Whole(Vec<Missed>, u32),
     /// More than is read at a time; what was read of it.
     TooMany(Vec<Missed>),
+    /// Telnyx gave less than it says there is.
+    Partial(Vec<Missed>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +120,7 @@ impl Worker {
                     self.width = plan::narrower(self.width);
                     continue;
                 }
-                Slice::TooMany(found) => {
+                Slice::TooMany(found) | Slice::Partial(found) => {
                     self.deps.metrics.backfill_cut(&self.settings.account);
                     over += 1;
                     found
@@ -136,7 +138,7 @@ impl Worker {
             tracing::warn!(
                 account,
                 slices = over,
-                "Telnyx's log of deliveries has more than is read at a time: some of what was missed may be left out",
+                "Telnyx's log of deliveries has more than is read at a time, or does not say clearly how much: some of what was missed may be left out",
             );
         }
         if new > 0 {
@@ -188,7 +190,7 @@ impl Worker {
                 return Ok(Slice::TooMany(found));
             }
         }
-        Ok(Slice::Whole(found, last))
+        Ok(if pages.end().is_whole() { Slice::Whole(found, last) } else { Slice::Partial(found) })
     }
 
     /// Feeds the events of a slice in batches, and with the last of them how far the log is read; gives how many were new.

@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::state::text;
 use super::{PAGE_ITEMS, PAGES_MAX, ReadError};
-use crate::telnyx::Page;
-use crate::telnyx::{Client, Endpoint};
+use crate::telnyx::{Client, Endpoint, Page};
 
 /// The field that has Telnyx send `call.cost`.
 const CALL_COST: &str = "call_cost_in_webhooks";
@@ -193,10 +192,10 @@ pub async fn read_places(
         let endpoint = kind.list();
         let told = |page: &Page| progress(endpoint.name, page);
         match client.list(&endpoint, &[], PAGE_ITEMS, PAGES_MAX, told).await {
-            Ok((items, complete)) => {
+            Ok((items, end)) => {
                 places.found.extend(items.iter().filter_map(|item| place(kind, item, here)));
-                if !complete {
-                    places.missing.push((kind, ReadError::TooMany(endpoint.name)));
+                if let Some(error) = ReadError::of_end(end, endpoint.name) {
+                    places.missing.push((kind, error));
                 }
             }
             Err(error) => places.missing.push((kind, error.into())),

@@ -137,7 +137,7 @@ impl Worker {
         for of in &RECORD_TYPES {
             match self.records(of, range, &mut records).await {
                 Ok(true) => drop(whole.insert(of.word)),
-                Ok(false) => self.tell_partial(of, "there are more than are read at once"),
+                Ok(false) => self.tell_partial(of, "there are more than are read at once, or Telnyx does not say clearly that these are all"),
                 // A type that this account does not have; the others may be there.
                 Err(error) if error.reason() == "client" && refused + 1 < RECORD_TYPES.len() => {
                     refused += 1;
@@ -192,7 +192,7 @@ impl Worker {
             }
             clock.sleep_until(clock::add(clock.now(), PAGE_PAUSE)).await;
         }
-        Ok(true)
+        Ok(pages.end().is_whole())
     }
 
     /// The ledger's charges since the range begins; tells whether these are all.

@@ -191,6 +191,9 @@ async fn usage_asks_for_costs_by_day_and_currency_and_keeps_their_text() {
     let out = it.run(&["usage", "--product", "messaging", "--format", "csv"]).await.ok();
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!((lines[0], lines.len()), ("from,to,date,currency,cost", 4));
+    assert!(!it.api.requests("/usage_reports")[1].query.contains("managed"));
+    it.run(&["usage", "--product", "messaging", "--managed-accounts"]).await.ok();
+    assert!(it.api.requests("/usage_reports")[2].query.contains("&managed_accounts=true&"));
     assert!(lines[3].ends_with(",2026-01-03,,-5e-05"), "{out}");
 
     let args =
@@ -228,6 +231,97 @@ async fn usage_of_a_long_time_is_asked_for_in_parts() {
     let days = |(from, to): &(Timestamp, Timestamp)| to.duration_since(*from).as_hours() / 24;
     assert_eq!(asked.iter().map(days).collect::<Vec<_>>()[..2], [31, 31]);
     assert!(asked.windows(2).all(|two| two[0].1 == two[1].0), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_trusted_to_its_end_is_called_partial() {
+    let it = Setting::new().await;
+    it.api.always("/usage_reports/options", Reply::json(&options()));
+    let rows = |from: usize, to: usize, total: Value| {
+        let rows: Vec<Value> =
+            (from..to).map(|n| json!({"direction": "inbound", "count": n})).collect();
+        Reply::json(
+            &json!({"data": rows, "meta": {"total_pages": total, "page_size": "20", "total_results": "45"}}),
+        )
+    };
+    let args = [
+        "usage",
+        "--product",
+        "messaging",
+        "--metrics",
+        "count",
+        "--dimensions",
+        "direction",
+        "--format",
+        "json",
+    ];
+    let pages = [rows(0, 20, json!("3")), rows(20, 40, json!("3")), rows(40, 45, json!("3"))];
+    it.api.next("/usage_reports", pages);
+    let ran = it.run(&args).await;
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(report["parts"][0]["rows"].as_array().unwrap().len(), 45);
+    assert_eq!(report["parts"][0]["complete"], true);
+
+    it.api.next("/usage_reports", [rows(0, 20, json!(1))]);
+    let ran = it.run(&args).await;
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &report["parts"][0]["complete"]), (Some(1), &json!(false)));
+    assert!(
+        ran.err.contains("tollbell: partial: Telnyx gave less than it says there is"),
+        "{}",
+        ran.err
+    );
+
+    let part = json!({"data": [invoice("a", "2026-01-01", true)], "meta": {"total_pages": "?"}});
+    it.api.next("/invoices", [Reply::json(&part)]);
+    let ran = it.run(&["invoices"]).await;
+    assert!(ran.code == Some(1) && ran.err.contains("partial"), "{ran:?}");
+
+    it.api.next(
+        "/managed_accounts",
+        [Reply::json(&json!({"data": [], "meta": {"total_results": "2"}}))],
+    );
+    let ran = it.run(&["accounts", "--account", "main"]).await;
+    assert!(ran.code == Some(1) && ran.err.contains("partial"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn managed_accounts_are_asked_for_their_balance_and_their_keys_are_never_seen() {
+    let it = Setting::new().await;
+    let managed = |id: &str, rollup: bool| {
+        json!({"id": id, "email": format!("{id}@example.com"), "organization_name": "Shop",
+            "created_at": "2026-01-02T03:04:05Z", "rollup_billing": rollup, "api_user": "planted@example.com"})
+    };
+    let list = [managed("a1", false), managed("a2", true), managed("a3", false)];
+    it.api.always("/managed_accounts", page(&list, 1, 1));
+    let one = |balance: &str| {
+        let balance = json!({"balance": balance, "available_credit": "20.00", "currency": "EUR"});
+        Reply::json(
+            &json!({"data": {"id": "x", "api_key": "KEY-planted", "api_token": "planted", "balance": balance}}),
+        )
+    };
+    it.api.always("/managed_accounts/a1", one("-3.10"));
+    it.api.always("/managed_accounts/a3", one("0.00"));
+    let ran = it.run(&["accounts", "--account", "main"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let rows: Vec<&str> = ran.out.lines().skip(5).collect();
+    assert!(
+        rows[0].ends_with("-3.10 EUR")
+            && rows[1].ends_with("its manager's")
+            && rows[2].ends_with("0.00 EUR"),
+        "{}",
+        ran.out
+    );
+    it.api.sink.expect_none("/v2/managed_accounts/a2");
+
+    // What cannot be read is said, and the list is there all the same.
+    it.api.always("/managed_accounts/a3", error(403, "10010", "Authorization failed"));
+    let ran = it.run(&["accounts", "--account", "main", "--format", "json"]).await;
+    let shown: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &shown[0]["managed"][0]["balance"]), (Some(1), &json!("-3.10")));
+    assert_eq!(shown[0]["managed"][2]["balance"], Value::Null);
+    assert_eq!(shown[0]["problem"], "managed_accounts: status 403 (10010 Authorization failed)");
 }
 
 #[tokio::test]
