@@ -138,8 +138,8 @@ impl Worker {
             match self.records(of, range, &mut records).await {
                 Ok(true) => drop(whole.insert(of.word)),
                 Ok(false) => self.tell_partial(of, "there are more than are read at once, or Telnyx does not say clearly that these are all"),
-                // A type that this account does not have; the others may be there.
-                Err(error) if error.reason() == "client" && refused + 1 < RECORD_TYPES.len() => {
+                // A type that this account does not have, or that its key may not read; the others may be there.
+                Err(error) if is_of_type(&error, of) && refused + 1 < RECORD_TYPES.len() => {
                     refused += 1;
                     self.tell_partial(of, &error.to_string());
                 }
@@ -164,18 +164,35 @@ impl Worker {
         tracing::warn!(account, record_type, reason, "detail records are compared in part only");
     }
 
-    /// Reads the records of one type; tells whether these are all.
+    /// Reads the records of one type, by the first of its times that Telnyx takes; tells whether these are all.
     async fn records(
         &self,
         of: &'static RecordType,
         range: Range,
         records: &mut Vec<Record>,
     ) -> Result<bool, ApiError> {
+        let mut refusal = None;
+        for time in of.times {
+            match self.records_by(of, time, range, records).await {
+                Err(error) if matches!(error.status(), Some(400 | 422)) => refusal = Some(error),
+                read => return read,
+            }
+        }
+        refusal.map_or(Ok(true), Err)
+    }
+
+    async fn records_by(
+        &self,
+        of: &'static RecordType,
+        time: &str,
+        range: Range,
+        records: &mut Vec<Record>,
+    ) -> Result<bool, ApiError> {
         let (from, to) = (clock::sub(range.from, BEFORE), clock::add(range.to, BEHIND));
         let query = [
             ("filter[record_type]", of.word.to_owned()),
-            (&*format!("filter[{}][gte]", of.time), from.to_string()),
-            (&*format!("filter[{}][{}]", of.time, of.until), to.to_string()),
+            (&*format!("filter[{time}][gte]"), from.to_string()),
+            (&*format!("filter[{time}][{}]", of.until), to.to_string()),
         ];
         let Settings { account, currency, .. } = &*self.settings;
         let default = self.deps.store.currencies().or_read(currency.as_deref(), account);
@@ -235,7 +252,7 @@ impl Worker {
             let names = records.iter().flat_map(|record| {
                 let calls = record.legs.iter().chain(&record.controls);
                 let calls = calls.map(|name| format!("call:{name}"));
-                calls.chain(record.message.iter().map(|message| format!("message:{message}")))
+                calls.chain(record.message_keys())
             });
             let keys = names.filter(|key| !entries.contains_key(key));
             let keys = keys.map(|key| LedgerKey { account: account.clone(), key }).collect();
@@ -249,6 +266,11 @@ impl Worker {
         }
         Ok(legs)
     }
+}
+
+/// Whether a refusal is about one type of records, and says nothing of the others.
+fn is_of_type(error: &ApiError, of: &RecordType) -> bool {
+    error.reason() == "client" || (!of.is_essential && error.status() == Some(403))
 }
 
 /// When the next comparison is due, after one that went as far as `until`.
