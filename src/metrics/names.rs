@@ -162,6 +162,9 @@ impl Metrics {
         remove(&self.available_credit, "account", &asked);
         remove(&self.burn_per_hour, "account", &asked);
         remove(&self.hours_left, "account", &asked);
+        for family in [&self.spend_limit, &self.spend_limit_spend, &self.spend_limit_blocked] {
+            remove(family, "account", &asked);
+        }
         remove(&self.balance_read_at, "account", &asked);
         let rules = gone(&before.rules, &now.rules);
         remove(&self.rule_evaluations, "rule", &rules);

@@ -7,11 +7,13 @@
 //! - [`client`] speaks the REST API: deadlines, retries, pages, typed errors. [`endpoint`] lists every call that it can
 //!   make; none of them moves money. `retry` says what is tried again, [`pages`] reads lists.
 //! - `poller` asks for the balance, `balance` reads the answer, [`forecast`] says how long it lasts.
+//! - `limits` reads spend limits of products and of voice profiles.
 //! - `backfill` fetches webhooks that were missed.
-//! - [`charges`] reads what was charged in all, for `spend --compare`.
+//! - [`charges`] reads what was charged in all, and [`breakdown`] for each number, for `spend --compare`.
 //! - `reconcile` compares the charge ledger with Telnyx's detail records.
 //! - [`provision`] has Telnyx bring its notifications here, by a plan.
 
+pub mod breakdown;
 pub mod charges;
 pub mod client;
 pub mod endpoint;
@@ -20,6 +22,7 @@ pub mod forecast;
 pub mod provision;
 pub mod pages;
 mod balance;
+mod limits;
 mod poller;
 mod backfill;
 mod reconcile;
@@ -92,6 +95,7 @@ pub fn start(deps: &Deps, settings: Settings, tasks: &Tasks) {
     };
     let of = || (deps.clone(), Arc::clone(&settings), client.clone());
     tasks.spawn("balance poller", poller::run(of(), tasks.clone()));
+    tasks.spawn("limits", limits::run(of(), tasks.clone()));
     tasks.spawn("back-fill", backfill::run(of(), tasks.clone()));
     tasks.spawn("reconciliation", reconcile::run(of(), tasks.clone()));
 }

@@ -3,6 +3,7 @@
 mod balance;
 mod client;
 mod kinds;
+mod limits;
 mod lists;
 mod backfill;
 mod reconcile;
