@@ -9,6 +9,7 @@ use super::compare::{Compared, Sides};
 use super::range::Range;
 use super::{Sheet, output};
 use crate::spend::{By, GROUPS_MAX, Report, Sum, tidy};
+use crate::telnyx::breakdown::NumberCharge;
 use crate::telnyx::charges::{GRAND_TOTAL, PARTS, Part, Summary};
 
 /// The line of what the others leave out, and that of all.
@@ -228,8 +229,28 @@ fn compared_text(compared: &Compared) -> String {
             ["FROM", "UNTIL", "SERVICE", "PART", "CURRENCY", "QUANTITY", "AMOUNT", "MRC", "OTC"];
         text.push(output::table_text(&headings, &lines));
     }
+    if let Some(numbers) = &compared.numbers {
+        text.push(numbers_text(numbers));
+    }
     text.push(BEYOND_EVENTS.to_owned());
     text.join("\n\n")
+}
+
+/// What Telnyx charges for each number of ours.
+fn numbers_text(numbers: &[NumberCharge]) -> String {
+    if numbers.is_empty() {
+        return "Telnyx charges for no number.".to_owned();
+    }
+    let row = |it: &NumberCharge| {
+        let days = [it.days.start_date, it.days.end_date].map(|day| day.to_string());
+        let words = [&it.number, &it.charge_type, &it.service, &it.cost_type, &it.currency]
+            .map(Clone::clone);
+        days.into_iter().chain(words).chain([money(it.cost)]).collect()
+    };
+    let mut rows: Vec<Vec<String>> = numbers.iter().map(row).collect();
+    align(&mut rows, &[7]);
+    let headings = ["FROM", "UNTIL", "NUMBER", "CHARGE", "SERVICE", "TYPE", "CURRENCY", "COST"];
+    output::table_text(&headings, &rows)
 }
 
 /// The lines of one period, then its adjustments.

@@ -122,6 +122,37 @@ async fn invoices_are_listed_newest_first_and_without_amounts() {
 }
 
 #[tokio::test]
+async fn documents_of_invoices_are_saved_once_without_the_key_and_their_links_are_not_shown() {
+    let it = Setting::new().await;
+    let list = [invoice("a", "2026-01-01", true), invoice("b/..", "2026-02-01", true)];
+    it.api.always("/invoices", page(&list, 1, 1));
+    let link = |path: &str| Reply::json(&json!({"data": {"download_url": it.api.sink.url(path)}}));
+    it.api.always("/invoices/a", link("/files/planted-a?token=planted"));
+    it.api.always("/invoices/b%2F..", link("/files/planted-b"));
+    it.api.sink.always("/files/planted-a", Reply::status(200).body("%PDF-a"));
+    it.api.sink.always("/files/planted-b", Reply::status(403));
+    let ran = it.run(&["invoices", "--download", "docs"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.err.contains("no document of invoice b/..: status 403 from where the link leads"),
+        "{}",
+        ran.err
+    );
+    let file = it.dir.path().join("docs/2026-01-01_a.pdf");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "%PDF-a");
+    assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    let fetched = it.api.sink.one("/files/planted-a");
+    assert_eq!(fetched.header("authorization"), None);
+    assert_eq!(it.api.requests("/invoices/a")[0].query, "action=link");
+
+    let ran = it.run(&["invoices", "--download", "docs", "--invoice", "a"]).await;
+    assert!(ran.code == Some(0) && ran.err.contains("is there already"), "{ran:?}");
+    assert_eq!(it.api.requests("/invoices/a").len(), 1);
+    let ran = it.run(&["invoices", "--invoice", "z"]).await;
+    assert_eq!((ran.code, &*ran.err), (Some(2), "tollbell: there is no invoice z\n"));
+}
+
+#[tokio::test]
 async fn a_command_says_why_telnyx_did_not_answer() {
     let it = Setting::new().await;
     it.api.always("/invoices", error(401, "10009", &format!("{API_KEY} is wrong")));
