@@ -76,6 +76,11 @@ impl Client {
         Self { attempt_timeout: attempt, ..self }
     }
 
+    /// Whether the API is asked without TLS, as in tests.
+    pub(super) fn is_in_clear(&self) -> bool {
+        self.url.starts_with("http://")
+    }
+
     /// Asks for something that has no id in its path.
     pub async fn get(&self, endpoint: &Endpoint, query: Query<'_>) -> Result<Value, ApiError> {
         self.call(endpoint, None, query, None).await

@@ -10,12 +10,14 @@
 //! - `limits` reads spend limits of products and of voice profiles.
 //! - `backfill` fetches webhooks that were missed.
 //! - [`charges`] reads what was charged in all, and [`breakdown`] for each number, for `spend --compare`.
+//! - [`document`] fetches the document of an invoice.
 //! - `reconcile` compares the charge ledger with Telnyx's detail records.
 //! - [`provision`] has Telnyx bring its notifications here, by a plan.
 
 pub mod breakdown;
 pub mod charges;
 pub mod client;
+pub mod document;
 pub mod endpoint;
 pub mod error;
 pub mod forecast;

@@ -129,7 +129,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let saved = match &args.download {
         Some(directory) => {
-            let save = download::save(&client, &settings, &invoices, directory);
+            let save = download::save(&client, &invoices, directory);
             runtime.block_on(save)?
         }
         None => true,
