@@ -42,7 +42,7 @@ pub(super) struct Args {
 
 /// An account of the configuration.
 #[derive(Debug, Serialize)]
-struct Account<'a> {
+struct ListedAccount<'a> {
     name: &'a str,
     /// Whether Telnyx can be asked.
     api_key: bool,
@@ -155,8 +155,8 @@ async fn look<'a>(
     account: &'a config::Account,
     readings: &'a [Reading],
     offline: bool,
-) -> anyhow::Result<Account<'a>> {
-    let mut shown = Account {
+) -> anyhow::Result<ListedAccount<'a>> {
+    let mut shown = ListedAccount {
         name: &account.name,
         api_key: account.api.is_some(),
         currency: account.currency.as_deref(),
@@ -223,8 +223,8 @@ async fn balances(client: &Client, managed: &mut [Managed]) -> Option<String> {
     None
 }
 
-fn text(accounts: &[Account<'_>], now: Timestamp) {
-    let row = |account: &Account<'_>| {
+fn text(accounts: &[ListedAccount<'_>], now: Timestamp) {
+    let row = |account: &ListedAccount<'_>| {
         let reading = account.reading;
         let money = |amount: fn(&Reading) -> Option<Decimal>| {
             let told = reading.and_then(|it| Some((amount(it)?, it.currency.as_deref())));

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::error::{ApiError, items};
 use super::pages::{ListEnd, Page, Pages};
 use super::retry::{Failed, again, pause, should_retry, wait_asked};
-use super::{Endpoint, Settings};
+use super::{ApiSettings, Endpoint};
 use crate::clock::{self, Clock};
 use crate::http::{self, ClientError, describe};
 use crate::secret::Secret;
@@ -57,7 +57,11 @@ pub type Query<'a> = &'a [(&'a str, String)];
 
 impl Client {
     /// A client for one account; connects to nobody yet.
-    pub fn new(settings: &Settings, clock: Clock, observer: Observer) -> Result<Self, ClientError> {
+    pub fn new(
+        settings: &ApiSettings,
+        clock: Clock,
+        observer: Observer,
+    ) -> Result<Self, ClientError> {
         Ok(Self {
             http: http::client(ATTEMPT_TIMEOUT, CONNECTIONS, None)?,
             url: settings.url.clone(),
@@ -186,14 +190,14 @@ impl Client {
 }
 
 /// What came back, of whatever status.
-struct Answer {
+struct ApiAnswer {
     status: StatusCode,
     headers: HeaderMap,
     /// One chunk more than [`BODY_BYTES_MAX`] at most.
     body: Vec<u8>,
 }
 
-async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+async fn exchange(request: reqwest::RequestBuilder) -> Result<ApiAnswer, reqwest::Error> {
     let mut response = request.send().await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
@@ -203,10 +207,10 @@ async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::E
             break;
         }
     }
-    Ok(Answer { status, headers, body })
+    Ok(ApiAnswer { status, headers, body })
 }
 
-impl Answer {
+impl ApiAnswer {
     fn read(&self, endpoint: &Endpoint, key: &str, now: Timestamp) -> Result<Value, Failed> {
         let large = self.body.len() > BODY_BYTES_MAX;
         let json = if large { Ok(Value::Null) } else { serde_json::from_slice(&self.body) };
@@ -359,7 +363,7 @@ mod tests {
     fn an_answer_is_json_or_tells_why_not_without_quoting_it() {
         let read = |status: u16, body: &str| {
             let status = StatusCode::from_u16(status).expect("status");
-            let answer = Answer { status, headers: HeaderMap::new(), body: body.into() };
+            let answer = ApiAnswer { status, headers: HeaderMap::new(), body: body.into() };
             answer.read(&Endpoint::BALANCE, "KEY0", Timestamp::UNIX_EPOCH).map_err(|it| it.error)
         };
         assert_eq!(read(200, "{\"a\": 1.10}").expect("JSON").to_string(), r#"{"a":1.10}"#);

@@ -47,7 +47,7 @@ pub use pages::{ListEnd, Page, Pages};
 
 /// What is asked of Telnyx for one account.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct ApiSettings {
     /// The configured account's name.
     pub account: String,
     /// ISO 4217 code, where an event names none.
@@ -78,10 +78,10 @@ pub struct Deps {
 }
 
 /// What a worker has: what all share, its account, and the way to Telnyx.
-type Means = (Deps, Arc<Settings>, Client);
+type Means = (Deps, Arc<ApiSettings>, Client);
 
 /// Starts the workers of one account; they end with `tasks`.
-pub fn start(deps: &Deps, settings: Settings, tasks: &Tasks) {
+pub fn start(deps: &Deps, settings: ApiSettings, tasks: &Tasks) {
     let settings = Arc::new(settings);
     let metrics = Arc::clone(&deps.metrics);
     let observer = Arc::new(move |endpoint: &'static str, code: &str| {

@@ -72,7 +72,7 @@ mod tests {
             file_name(&Invoice::read(&json!({"invoice_id": id, "period_start": from})))
         };
         assert_eq!(name("3f2-a", "2026-03-01"), "2026-03-01_3f2-a.pdf");
-        assert_eq!(name("../../etc/passwd", "/"), "_________etc_passwd.pdf");
+        assert_eq!(name("../../etc/passwd", "/"), "________etc_passwd.pdf");
         assert_eq!(name(&"x".repeat(999), "").len(), 1 + NAME_CHARACTERS + 4);
     }
 }

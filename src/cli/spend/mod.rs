@@ -15,7 +15,7 @@ use self::show::Shown;
 use super::{ConfigArg, Exit, Sheet, api, output, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::spend::{By, Report, Spend};
+use crate::spend::{By, Spend, SpendReport};
 use crate::store::{ChargeFilter, Store};
 
 /// Charges read at a time.
@@ -178,7 +178,7 @@ async fn read(
     range: Range,
     account: Option<&str>,
     (oldest, now): (Option<Timestamp>, Timestamp),
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<SpendReport> {
     let by = By::from(args.by);
     let mut spend = Spend::new(by, args.time_zone.clone());
     let (mut after, mut seen, mut told) = (None, 0, PROGRESS_CHARGES);

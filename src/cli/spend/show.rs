@@ -8,7 +8,7 @@ use serde_json::json;
 use super::compare::{Compared, Sides};
 use super::range::Range;
 use super::{Sheet, output};
-use crate::spend::{By, GROUPS_MAX, Report, Sum, tidy};
+use crate::spend::{By, GROUPS_MAX, SpendReport, Sum, tidy};
 use crate::telnyx::breakdown::NumberCharge;
 use crate::telnyx::charges::{GRAND_TOTAL, PARTS, Part, Summary};
 
@@ -29,7 +29,7 @@ pub(super) struct Shown {
     pub(super) account: Option<String>,
     /// When the oldest charge of the ledger was charged.
     pub(super) oldest: Option<Timestamp>,
-    pub(super) report: Report,
+    pub(super) report: SpendReport,
     /// What Telnyx says, or why it is not known; `None` when nobody asked.
     pub(super) compared: Option<Result<Compared, String>>,
 }
@@ -76,7 +76,7 @@ impl Shown {
     }
 
     fn table(&self) -> String {
-        let Report { rows, others, totals } = &self.report;
+        let SpendReport { rows, others, totals } = &self.report;
         if totals.is_empty() {
             return "no charges".to_owned();
         }
@@ -124,7 +124,7 @@ impl Shown {
     }
 
     fn json(&self) -> serde_json::Value {
-        let Report { rows, others, totals } = &self.report;
+        let SpendReport { rows, others, totals } = &self.report;
         let mut json = json!({
             "from": self.range.from,
             "to": self.range.to,

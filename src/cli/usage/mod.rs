@@ -73,7 +73,7 @@ struct Part {
 
 /// What `--format json` prints.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct UsageReport<'a> {
     account: &'a str,
     product: &'a str,
     #[serde(flatten)]
@@ -109,7 +109,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         };
         let parts = read(&client, args, product, &columns).await.with_context(whose)?;
-        print(&Report { account: &settings.account, product, columns: &columns, parts }, args)
+        print(&UsageReport { account: &settings.account, product, columns: &columns, parts }, args)
     })
 }
 
@@ -169,8 +169,8 @@ fn only(row: &Value, columns: &Columns) -> Value {
     Value::Object(columns.names().map(field).collect::<Map<_, _>>())
 }
 
-fn print(report: &Report<'_>, args: &Args) -> anyhow::Result<Exit> {
-    let Report { columns, parts, .. } = report;
+fn print(report: &UsageReport<'_>, args: &Args) -> anyhow::Result<Exit> {
+    let UsageReport { columns, parts, .. } = report;
     let several = parts.len() > 1;
     let bounds = |part: &Part| [format!("{:.0}", part.from), format!("{:.0}", part.to)];
     let rows = |bounds: &dyn Fn(&Part) -> Vec<String>| -> Vec<Vec<String>> {
@@ -201,8 +201,8 @@ fn print(report: &Report<'_>, args: &Args) -> anyhow::Result<Exit> {
     Ok(api::tell_end(parts.iter().map(|part| part.end), &cut))
 }
 
-fn text(report: &Report<'_>, rows: &[Vec<String>]) {
-    let Report { product, columns, parts, .. } = report;
+fn text(report: &UsageReport<'_>, rows: &[Vec<String>]) {
+    let UsageReport { product, columns, parts, .. } = report;
     if let (Some(first), Some(last)) = (parts.first(), parts.last()) {
         output::line(&format!("{product} from {:.0} to {:.0}", first.from, last.to));
         output::line("");

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use self::spend_limit::SpendLimit;
 use self::voice::{Connections, Profile};
-use super::{ApiError, Client, Deps, Endpoint, Means, Settings};
+use super::{ApiError, ApiSettings, Client, Deps, Endpoint, Means};
 use crate::clock;
 use crate::event::Event;
 use crate::store::{ChargeFilter, Feed, StoreError};
@@ -63,7 +63,7 @@ pub(super) async fn run((deps, settings, client): Means, tasks: Tasks) {
 
 struct Watch {
     deps: Deps,
-    settings: Arc<Settings>,
+    settings: Arc<ApiSettings>,
     client: Client,
 }
 

@@ -128,7 +128,7 @@ pub(super) fn percent(spend: Option<Decimal>, limit: Option<Decimal>) -> Option<
     if limit <= Decimal::ZERO {
         return Some(if spend > Decimal::ZERO { Decimal::ONE_HUNDRED } else { Decimal::ZERO });
     }
-    Some(spend.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(limit)?.round_dp(1))
+    Some(spend.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(limit)?.round_dp(1).normalize())
 }
 
 fn object<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {

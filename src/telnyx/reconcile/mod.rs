@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 
 use self::compare::{Compared, Ground, Range, compare};
 use self::record::{RECORD_TYPES, Record, RecordType};
-use super::{ApiError, Client, Deps, Endpoint, Means, Settings};
+use super::{ApiError, ApiSettings, Client, Deps, Endpoint, Means};
 use crate::clock::{self, Clock};
 use crate::rules::{CallKey, Entry, LedgerKey};
-use crate::store::{ChargeFilter, Feed, Place, StoreError};
+use crate::store::{ChargeFilter, Checkpoint, Feed, StoreError};
 use crate::tasks::Tasks;
 
 /// The name of the place.
@@ -71,7 +71,7 @@ pub(super) async fn run((deps, settings, client): Means, tasks: Tasks) {
 
 struct Worker {
     deps: Deps,
-    settings: Arc<Settings>,
+    settings: Arc<ApiSettings>,
     client: Client,
     max_age: Duration,
 }
@@ -121,14 +121,14 @@ impl Worker {
 
     async fn place(&self) -> Result<Option<Timestamp>, StoreError> {
         let place = self.deps.store.place(&self.settings.account, SOURCE).await?;
-        Ok(place.and_then(|bytes| read_place(&bytes)))
+        Ok(place.and_then(|bytes| read_checkpoint(&bytes)))
     }
 
     async fn keep(&self, until: Timestamp, events: Vec<crate::event::Event>) -> Result<(), Failed> {
         let account = self.settings.account.clone();
         let value = json!({"until": until.to_string()}).to_string().into_bytes();
-        let place = Some(Place { account, source: SOURCE, value });
-        self.deps.store.feed(Feed { events, reading: None, place }).await?;
+        let checkpoint = Some(Checkpoint { account, source: SOURCE, value });
+        self.deps.store.feed(Feed { events, reading: None, checkpoint }).await?;
         Ok(())
     }
 
@@ -194,7 +194,7 @@ impl Worker {
             (&*format!("filter[{time}][gte]"), from.to_string()),
             (&*format!("filter[{time}][{}]", of.until), to.to_string()),
         ];
-        let Settings { account, currency, .. } = &*self.settings;
+        let ApiSettings { account, currency, .. } = &*self.settings;
         let default = self.deps.store.currencies().or_read(currency.as_deref(), account);
         let clock = &self.deps.clock;
         let mut pages = self.client.pages(&Endpoint::DETAIL_RECORDS, &query, PAGE_SIZE);
@@ -286,7 +286,7 @@ fn range(until: Timestamp, now: Timestamp, max_age: Duration) -> Range {
 }
 
 /// Where the last comparison ended; `None` when it cannot be read, and then it begins anew.
-fn read_place(bytes: &[u8]) -> Option<Timestamp> {
+fn read_checkpoint(bytes: &[u8]) -> Option<Timestamp> {
     let json: Value = serde_json::from_slice(bytes).ok()?;
     json.get("until")?.as_str()?.parse().ok()
 }
@@ -321,9 +321,9 @@ mod tests {
     #[test]
     fn a_place_is_read_back() {
         let value = json!({"until": at(3).to_string()}).to_string();
-        assert_eq!(read_place(value.as_bytes()), Some(at(3)));
+        assert_eq!(read_checkpoint(value.as_bytes()), Some(at(3)));
         for odd in ["", "{}", r#"{"until": 5}"#, r#"{"until": "soon"}"#] {
-            assert_eq!(read_place(odd.as_bytes()), None, "{odd}");
+            assert_eq!(read_checkpoint(odd.as_bytes()), None, "{odd}");
         }
     }
 }
