@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 pub(super) enum Form {
     /// Nothing is kept, neither text nor number.
     Hidden,
-    /// An id: any visible ASCII without spaces.
+    /// An id: whatever a sender takes for one.
     Id,
     /// A word of a fixed set: a status, a code, the name of a product, a model, a codec. No spaces.
     Word,

@@ -117,7 +117,7 @@ const PLANTED: &str = "Mrs Meier of 7 Mill Lane asked twice for her money";
 #[test]
 fn a_text_at_an_unknown_key_of_any_kind_is_masked_and_so_is_one_in_a_wrong_form_at_a_known_one() {
     let payload = json!({
-        "remark": PLANTED, "blurb": ["word", PLANTED], "status": PLANTED, "foo_id": PLANTED, "call_leg_id": PLANTED,
+        "remark": PLANTED, "blurb": ["word", PLANTED], "status": PLANTED, "foo_id": "a b", "call_leg_id": "c",
         "started_at": PLANTED, "amount": PLANTED, "total_cost": PLANTED, "from": PLANTED, "to": [{"phone_number": PLANTED}],
         "errors": [{"title": PLANTED, "detail": PLANTED, "code": PLANTED}], "error": PLANTED, "result": "angry",
         "deep": {"deeper": [{"deepest": "word", "reason": PLANTED}]}, "cost": PLANTED, "media_url": PLANTED,
@@ -126,7 +126,7 @@ fn a_text_at_an_unknown_key_of_any_kind_is_masked_and_so_is_one_in_a_wrong_form_
         "created_at": "2026-08-20T14:05:09Z", "direction": "inbound", "flag": "false", "none": null, "empty": "",
     });
     let after = json!({
-        "remark": MASKED, "blurb": [MASKED, MASKED], "status": MASKED, "foo_id": MASKED, "call_leg_id": MASKED,
+        "remark": MASKED, "blurb": [MASKED, MASKED], "status": MASKED, "foo_id": "a b", "call_leg_id": "c",
         "started_at": MASKED, "amount": MASKED, "total_cost": MASKED, "from": MASKED, "to": [{"phone_number": MASKED}],
         "errors": [{"title": MASKED, "detail": MASKED, "code": MASKED}], "error": MASKED, "result": MASKED,
         "deep": {"deeper": [{"deepest": MASKED, "reason": MASKED}]}, "cost": MASKED, "media_url": MASKED,

@@ -52,9 +52,17 @@ fn plant(value: &mut Value, key: &str, text: &str, spared: &[&str]) {
             fields.iter_mut().for_each(|(key, it)| plant(it, key, text, spared));
         }
         Value::Array(items) => items.iter_mut().for_each(|it| plant(it, key, text, spared)),
-        Value::String(old) if !spared.contains(&key) => text.clone_into(old),
+        // What stands under the name of an id is one.
+        Value::String(old) if !spared.contains(&key) && !is_id(key) => text.clone_into(old),
         _ => {}
     }
+}
+
+fn is_id(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["id", "ids", "sid", "support_key", "customer_reference", "spid"]
+        .iter()
+        .any(|end| key.ends_with(end))
 }
 
 /// Wherever a sentence stands in a payload of a published shape, it is not kept: save where a carrier or Telnyx says what
@@ -83,7 +91,7 @@ fn no_sentence_is_kept_wherever_it_stands() {
         mask::mask(&event.kind, &mut payload);
         assert!(!payload.to_string().contains("Meier"), "{name}: {payload}");
     }
-    assert!(leaves > 300, "{leaves} places");
+    assert!(leaves > 250, "{leaves} places");
 }
 
 #[test]
