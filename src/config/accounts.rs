@@ -65,7 +65,7 @@ fn account(
     }
     let api = api(section, context, server);
     Some(Account {
-        api: api.zip(name.clone()).map(|(api, account)| telnyx::Settings {
+        api: api.zip(name.clone()).map(|(api, account)| telnyx::ApiSettings {
             account,
             currency: currency.clone(),
             ..api
@@ -83,7 +83,7 @@ fn api(
     section: &Section<'_>,
     context: Context<'_>,
     server: Option<&Server>,
-) -> Option<telnyx::Settings> {
+) -> Option<telnyx::ApiSettings> {
     let text = section.text_or_default("api_url");
     let url = api_url(&text.value).map_err(|message| section.error("api_url", message)).ok();
     if let Some(url) = &url
@@ -112,7 +112,7 @@ fn api(
         let problem = Diagnostic::warning(section.place(&key.key), section.at(&key.key), message);
         section.push(problem.hint("backfill: {enabled: false}, if that is meant"));
     }
-    Some(telnyx::Settings {
+    Some(telnyx::ApiSettings {
         account: String::new(),
         currency: None,
         key: key.secret,

@@ -133,7 +133,7 @@ pub struct Account {
     /// ISO 4217 code, where an event names none.
     pub currency: Option<String>,
     /// Its Telnyx side, where there is an API key.
-    pub api: Option<telnyx::Settings>,
+    pub api: Option<telnyx::ApiSettings>,
 }
 
 /// The `store` section.

@@ -147,6 +147,12 @@ declare! {
     burn_per_hour: GaugeVec = "burn_per_hour" ["account", "currency"];
     /// Hours until nothing is left at that pace; 8760 at most.
     hours_left: GaugeVec = "hours_left" ["account"];
+    /// What a product may cost in a period, in US dollars, where Telnyx enforces a limit.
+    spend_limit: GaugeVec = "spend_limit_usd" ["account", "product", "period"];
+    /// What a product has cost in the period, in US dollars, by Telnyx's word.
+    spend_limit_spend: GaugeVec = "spend_limit_spend_usd" ["account", "product", "period"];
+    /// 1 while Telnyx blocks the product because its limit is exceeded, else 0.
+    spend_limit_blocked: GaugeVec = "spend_limit_blocked" ["account", "product", "period"];
     /// When the balance was last read, in Unix seconds.
     balance_read_at: GaugeVec = "balance_last_read_timestamp_seconds" ["account"];
     /// Missed webhooks that were fetched.

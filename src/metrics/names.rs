@@ -61,7 +61,7 @@ const SUPPRESSIONS: [&str; 4] = ["inhibited", "inactive", "muted", "silenced"];
 /// Where a silence stands; values of the `state` label.
 const SILENCE_STATES: [&str; 3] = ["pending", "active", "expired"];
 /// Products whose events carry costs.
-const CHARGED: [&str; 2] = ["voice", "messaging"];
+const CHARGED: [&str; 3] = ["voice", "messaging", "ai"];
 /// The currency in which Telnyx publishes its prices; other ones have series from their first charge on.
 const USUAL_CURRENCY: &str = "USD";
 
@@ -166,6 +166,9 @@ impl Metrics {
         remove(&self.available_credit, "account", &asked);
         remove(&self.burn_per_hour, "account", &asked);
         remove(&self.hours_left, "account", &asked);
+        for family in [&self.spend_limit, &self.spend_limit_spend, &self.spend_limit_blocked] {
+            remove(family, "account", &asked);
+        }
         remove(&self.balance_read_at, "account", &asked);
         let rules = gone(&before.rules, &now.rules);
         remove(&self.rule_evaluations, "rule", &rules);

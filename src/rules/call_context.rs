@@ -65,7 +65,8 @@ pub fn call_key(event: &Event) -> Option<CallKey> {
 ///
 /// A cost has `call_leg_id` and `call_control_id`; what TeXML callbacks told of the same call is kept under the latter.
 pub fn call_keys(event: &Event) -> Vec<CallKey> {
-    if event::product(&event.kind) != "voice" {
+    // What is told of a call after its end has the product of those who listened, not the call's.
+    if event::product(&event.kind) != "voice" && event.kind != "call.analyzed" {
         return Vec::new();
     }
     let mut keys: Vec<CallKey> = Vec::new();
@@ -339,6 +340,7 @@ mod tests {
             ("call.machine.detection.ended", json!({"call_leg_id": "leg"}), vec!["leg"]),
             ("texml.status", json!({"CallSid": "v3:c", "CallSidLegacy": "v3:c"}), vec!["v3:c"]),
             ("texml.message", json!({"CallSid": "v3:c"}), vec![]),
+            ("call.analyzed", json!({"call_leg_id": "leg"}), vec!["leg"]),
             ("message.finalized", json!({"call_leg_id": "leg"}), vec![]),
         ] {
             let keys = call_keys(&event(kind, payload.clone()));

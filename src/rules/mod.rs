@@ -30,6 +30,7 @@ mod judged;
 mod ledger;
 mod meter;
 mod metric;
+mod moneyless;
 mod names;
 mod number;
 mod numeric;

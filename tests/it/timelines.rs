@@ -266,7 +266,12 @@ async fn live(story: &Timeline) -> Vec<(u64, [String; 4])> {
     let routing =
         format!("route: {{{receiver}{}\n}}\nreceivers:\n{}", story.route, receivers(&sink))
             .replace("\n#\n}", "");
-    let app = Setup::new(routing).rules(RULES).begins(story.begins).start().await;
+    let app = Setup::new(routing)
+        .rules(RULES)
+        .store("  payload: full\n")
+        .begins(story.begins)
+        .start()
+        .await;
     let began = app.clock.now();
     let mut heard = Vec::new();
     for now in (0..=story.until).step_by(usize::try_from(STEP).unwrap()) {

@@ -311,7 +311,11 @@ groups:
           description: "{{ payload.lines }}"
 "#;
     let mail = email(&smtp, "ops@example.com", "tls: none");
-    let app = Setup::new(routing(&[receiver("ops", &[&mail])])).rules(rules).start().await;
+    let app = Setup::new(routing(&[receiver("ops", &[&mail])]))
+        .rules(rules)
+        .store("  payload: full\n")
+        .start()
+        .await;
     let long = "x".repeat(3_000);
     let names = [
         "Zoë 💸 überzogen\r\nBcc: thief@example.net\r\n\r\n<b>body</b>",

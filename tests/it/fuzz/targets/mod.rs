@@ -128,7 +128,7 @@ fn masked_once(kept: &Event, take: &dyn Fn(&[u8], PayloadPolicy) -> Event) {
     if !kept.payload.is_object() {
         return;
     }
-    let wrapped = json!({"data": {"event_type": "x.y", "id": "1", "payload": kept.payload}});
+    let wrapped = json!({"data": {"event_type": kept.kind, "id": "1", "payload": kept.payload}});
     let wrapped = serde_json::to_vec(&wrapped).unwrap();
     // One that was nested as deep as may be is too deep in another envelope.
     if take(&wrapped, PayloadPolicy::Full).payload == kept.payload {

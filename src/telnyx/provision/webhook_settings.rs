@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::state::text;
 use super::{PAGE_ITEMS, PAGES_MAX, ReadError};
-use crate::telnyx::Page;
-use crate::telnyx::{Client, Endpoint};
+use crate::telnyx::{Client, Endpoint, Page};
 
 /// The field that has Telnyx send `call.cost`.
 const CALL_COST: &str = "call_cost_in_webhooks";
@@ -122,7 +121,7 @@ impl Kind {
 
 /// One application, profile or connection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Place {
+pub struct WebhookSetting {
     /// What it is.
     pub kind: Kind,
     /// Its id.
@@ -166,9 +165,9 @@ impl fmt::Display for Destination {
 
 /// What was found, and what could not be looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Places {
+pub struct WebhookSettings {
     /// All that was listed.
-    pub found: Vec<Place>,
+    pub found: Vec<WebhookSetting>,
     /// Kinds that Telnyx did not list, and why; never fatal.
     pub missing: Vec<(Kind, ReadError)>,
 }
@@ -183,33 +182,33 @@ pub struct WrongId {
 }
 
 /// Reads them; `here` is our own address. `progress` hears of each page, with the name of its list.
-pub async fn read_places(
+pub async fn read_webhook_settings(
     client: &Client,
     here: Option<&str>,
     progress: &mut dyn FnMut(&'static str, &Page),
-) -> Places {
-    let mut places = Places::default();
+) -> WebhookSettings {
+    let mut settings = WebhookSettings::default();
     for kind in Kind::ALL {
         let endpoint = kind.list();
         let told = |page: &Page| progress(endpoint.name, page);
         match client.list(&endpoint, &[], PAGE_ITEMS, PAGES_MAX, told).await {
-            Ok((items, complete)) => {
-                places.found.extend(items.iter().filter_map(|item| place(kind, item, here)));
-                if !complete {
-                    places.missing.push((kind, ReadError::TooMany(endpoint.name)));
+            Ok((items, end)) => {
+                settings.found.extend(items.iter().filter_map(|item| place(kind, item, here)));
+                if let Some(error) = ReadError::of_end(end, endpoint.name) {
+                    settings.missing.push((kind, error));
                 }
             }
-            Err(error) => places.missing.push((kind, error.into())),
+            Err(error) => settings.missing.push((kind, error.into())),
         }
     }
-    places
+    settings
 }
 
-fn place(kind: Kind, item: &Value, here: Option<&str>) -> Option<Place> {
+fn place(kind: Kind, item: &Value, here: Option<&str>) -> Option<WebhookSetting> {
     let id = Some(text(item, "id")).filter(|id| !id.is_empty())?;
     let [name, webhook, failover] = kind.fields();
     let version = text(item, "webhook_api_version");
-    Some(Place {
+    Some(WebhookSetting {
         kind,
         id,
         name: text(item, name),

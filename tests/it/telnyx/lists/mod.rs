@@ -1,5 +1,7 @@
 //! `tollbell invoices`, `usage` and `accounts`, with the real binary.
 
+mod beyond;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -191,6 +193,9 @@ async fn usage_asks_for_costs_by_day_and_currency_and_keeps_their_text() {
     let out = it.run(&["usage", "--product", "messaging", "--format", "csv"]).await.ok();
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!((lines[0], lines.len()), ("from,to,date,currency,cost", 4));
+    assert!(!it.api.requests("/usage_reports")[1].query.contains("managed"));
+    it.run(&["usage", "--product", "messaging", "--managed-accounts"]).await.ok();
+    assert!(it.api.requests("/usage_reports")[2].query.contains("&managed_accounts=true&"));
     assert!(lines[3].ends_with(",2026-01-03,,-5e-05"), "{out}");
 
     let args =

@@ -1,7 +1,10 @@
-//! `tollbell invoices`: the list that Telnyx keeps. It names no amounts, and no link is printed: one opens the document
-//! for whoever has it.
+//! `tollbell invoices`: the list that Telnyx keeps, and its documents. The list names no amounts, and no link is printed: one
+//! opens the document for whoever has it.
+
+mod download;
 
 use std::cmp::Reverse;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -25,6 +28,12 @@ pub(super) struct Args {
     config: ConfigArg,
     #[command(flatten)]
     account: AccountArg,
+    /// Save the documents into this directory; one that is there already is left alone
+    #[arg(long, value_name = "DIRECTORY")]
+    download: Option<PathBuf>,
+    /// Only this invoice, by its id; several times for several
+    #[arg(long, value_name = "ID")]
+    invoice: Vec<String>,
     /// How they are printed
     #[arg(long, default_value = "text", value_enum)]
     format: Sheet,
@@ -81,22 +90,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Err(wrong) => return Ok(wrong.told()),
     };
     let query = [("sort", "-period_start".to_owned())];
-    let listed = runtime()?.block_on(client.list(
+    let runtime = runtime()?;
+    let listed = runtime.block_on(client.list(
         &Endpoint::INVOICES,
         &query,
         PAGE_ITEMS,
         PAGES_MAX,
         api::progress("invoices"),
     ));
-    let (items, complete) =
+    let (items, end) =
         listed.with_context(|| format!("cannot list the invoices of {}", settings.account))?;
     let mut invoices: Vec<Invoice> = items.iter().map(Invoice::read).collect();
+    if let Some(unknown) = args.invoice.iter().find(|id| !invoices.iter().any(|it| it.id == **id)) {
+        output::error(&format!("there is no invoice {unknown}"));
+        return Ok(Exit::Usage);
+    }
+    invoices.retain(|invoice| args.invoice.is_empty() || args.invoice.contains(&invoice.id));
     invoices.sort_by_cached_key(|invoice| Reverse(invoice.period_start.clone()));
     let rows: Vec<Vec<String>> = invoices.iter().map(Invoice::row).collect();
     match args.format {
         Sheet::Json => {
             let account = &settings.account;
-            let listed = Listed { account, invoices: &invoices, complete, note: NO_AMOUNTS };
+            let listed =
+                Listed { account, invoices: &invoices, complete: end.is_whole(), note: NO_AMOUNTS };
             output::json(&listed)?;
         }
         Sheet::Csv => {
@@ -111,9 +127,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             output::line(NO_AMOUNTS);
         }
     }
-    if !complete {
-        output::error(&format!("there are more than {}: the rest is left out", invoices.len()));
-        return Ok(Exit::Failed);
-    }
-    Ok(Exit::Ok)
+    let saved = match &args.download {
+        Some(directory) => {
+            let save = download::save(&client, &invoices, directory);
+            runtime.block_on(save)?
+        }
+        None => true,
+    };
+    let cut = format!("there are more than {}: the rest is left out", invoices.len());
+    let told = api::tell_end([end], &cut);
+    Ok(if saved { told } else { Exit::Failed })
 }
