@@ -2,6 +2,8 @@
 //!
 //! One [`Templates`] holds many named templates and the filters that all of them share.
 
+mod foreign;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -94,6 +96,12 @@ impl Templates {
             return Err(TemplateError { line: None, message, undefined: false });
         }
         check(source)?;
+        // Some of these compile: `range .Alerts` is the field `Alerts` of `range`.
+        if let Some((line, instead)) = foreign::find(source) {
+            let message =
+                format!("a tag of a Go template, as in Alertmanager; here it is {instead}");
+            return Err(TemplateError { line: Some(line), message, undefined: false });
+        }
         self.env
             .add_template_owned(name.to_owned(), source.to_owned())
             .map_err(|error| explain(&error))
@@ -386,6 +394,11 @@ fn explain(error: &minijinja::Error) -> TemplateError {
     let line = error.line().and_then(|line| u32::try_from(line).ok());
     let message = match (error.kind(), error.detail()) {
         (ErrorKind::OutOfFuel, _) => "the template does too much work".to_owned(),
+        (kind @ ErrorKind::UnknownFilter, Some(detail)) => {
+            let instead = detail.split(' ').find_map(foreign::filter);
+            let instead = instead.map(|here| format!("; here it is {here}")).unwrap_or_default();
+            format!("{kind}: {detail}{instead}")
+        }
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };
@@ -443,6 +456,28 @@ mod tests {
         assert_eq!(render(&"{ % | ( ".repeat(2_000), "{}").map(|text| text.len()), Ok(16_000));
         assert!(render(&format!("{{{{ '{}' }}}}", "((| ".repeat(1_000)), "{}").is_ok());
         assert!(render(&"{% set a = 1 %}{% if a %}{{ a }}{% endif %}".repeat(500), "{}").is_ok());
+    }
+
+    #[test]
+    fn what_is_pasted_from_alertmanager_gets_told_what_to_write() {
+        for (source, line, words) in [
+            ("x\n{{ .CommonLabels.alertname }}", Some(2), "here it is {{ labels.severity }}"),
+            ("{{ range .Alerts }}{{ end }}", Some(1), "{% for alert in alerts %}"),
+            (
+                "{{ 'a' | toUpper }}",
+                Some(1),
+                "filter toUpper is unknown; here it is {{ name | upper }}",
+            ),
+        ] {
+            let error = render(source, "{}").expect_err(source);
+            assert_eq!(error.line, line, "{error}");
+            assert!(error.message.contains(words), "{error}");
+        }
+        for source in
+            ["{% raw %}{{ .x }}{% endraw %}", "{#{{ .x }}#}{%- raw -%}{{ .x }}{% endraw %}"]
+        {
+            assert_eq!(render(source, "{}").as_deref(), Ok("{{ .x }}"));
+        }
     }
 
     #[test]

@@ -437,7 +437,8 @@ mod tests {
 
     #[test]
     fn a_short_pattern_that_takes_much_memory_is_refused() {
-        for (pattern, fits) in [("x{1000}", true), (r"\p{L}{1,20}", true), (r"\p{L}{100}{100}", false)]
+        for (pattern, fits) in
+            [("x{1000}", true), (r"\p{L}{1,20}", true), (r"\p{L}{100}{100}", false)]
         {
             let made = Matcher::new("a", MatchOp::Matches, pattern.to_owned());
             assert_eq!(made.is_ok(), fits, "{pattern}: {made:?}");

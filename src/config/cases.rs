@@ -394,7 +394,7 @@ mod tests {
         17:7: tests[1].steps: nothing is expected: the case could not fail
         18:21: tests[1].steps[0].event_file: cannot be read: No such file or directory (os error 2)
         19:31: tests[1].steps[0].silence.matchers[0]: expected one of = != =~ !~ after the label name
-        19:39: tests[1].steps[0].silence.for: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
+        19:39: tests[1].steps[0].silence.for: must be between 1s and 366d
         23:28: tests[2].steps[0].expect.alerts: no alert has the label "alert_name" (hint: did you mean alertname?)
         23:46: tests[2].steps[0].expect.alerts: expected the value of a label (hint: a list of labels, such as [{alertname: LowBalance}], or [])
         "#);

@@ -324,6 +324,12 @@ impl<'a> Section<'a> {
         match self.node(name).map(|node| &node.data) {
             Some(Data::List(nodes)) => nodes,
             None | Some(Data::Broken) => &[],
+            Some(Data::Scalar(_)) => {
+                let message = "expected a list, found a single value";
+                let diagnostic = Diagnostic::error(self.place(name), self.at(name), message);
+                self.push(diagnostic.hint(format!("put it in brackets: {name}: [value]")));
+                &[]
+            }
             Some(data) => {
                 self.unexpected(name, "a list", data);
                 &[]

@@ -160,7 +160,7 @@ fn all_problems_come_at_once() {
         t.yaml:83:69: receivers[2].email_configs[1].auth.password_file: give password or password_file, not both
         t.yaml:84:9: receivers[2].email_configs[2]: missing key "from" (hint: Sender.)
         t.yaml:84:9: receivers[2].email_configs[2]: missing key "smarthost" (hint: Mail server, host:port.)
-        t.yaml:84:13: receivers[2].email_configs[2].to: expected a list, found a single value
+        t.yaml:84:13: receivers[2].email_configs[2].to: expected a list, found a single value (hint: put it in brackets: to: [value])
         t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "username" (hint: User name.)
         t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "password" or "password_file"
         t.yaml:86:15: receivers[2].email_configs[3].name: expected 1 to 64 characters, no / among them
@@ -205,7 +205,7 @@ fn each_bad_file_has_its_words() {
         t.yaml:1:11: accounts: expected a list, found a map
         t.yaml:2:8: route: expected a map of keys, found a list
         t.yaml:2:8: route: missing key "receiver" (hint: the root takes every alert that no child takes)
-        t.yaml:3:12: receivers: expected a list, found a single value
+        t.yaml:3:12: receivers: expected a list, found a single value (hint: put it in brackets: receivers: [value])
 
         --- "accounts: []\nroute: {}\nreceivers: []\n"
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
