@@ -68,7 +68,7 @@ fn escape(rest: &mut Rest<'_>, out: &mut String) {
 fn named_escape(c: char, rest: &mut Rest<'_>, out: &mut String) {
     out.extend(['\\', c]);
     if matches!(c, 'p' | 'P' | 'x') && rest.peek() == Some(&'{') {
-        while let Some(c) = rest.next() {
+        for c in rest.by_ref() {
             out.push(c);
             if c == '}' {
                 return;

@@ -251,19 +251,14 @@ impl<'t> List<'t> {
     /// The label name at `start`, and where it ends.
     fn name(&self, start: usize, end: usize) -> Result<(&'t str, usize), MatcherError> {
         let text = self.of(start..end);
-        let (name, after) = match text.strip_prefix('"') {
-            Some(inner) => {
-                let close = inner
-                    .find('"')
-                    .ok_or_else(|| self.error(start, "the closing quote is missing"))?;
-                (inner.get(..close).unwrap_or_default(), start + close + 2)
-            }
-            None => {
-                let length = text
-                    .find(|c: char| is_space(c) || "=!,{}\"'`~".contains(c))
-                    .unwrap_or(text.len());
-                (text.get(..length).unwrap_or_default(), start + length)
-            }
+        let (name, after) = if let Some(inner) = text.strip_prefix('"') {
+            let close =
+                inner.find('"').ok_or_else(|| self.error(start, "the closing quote is missing"))?;
+            (inner.get(..close).unwrap_or_default(), start + close + 2)
+        } else {
+            let length =
+                text.find(|c: char| is_space(c) || "=!,{}\"'`~".contains(c)).unwrap_or(text.len());
+            (text.get(..length).unwrap_or_default(), start + length)
         };
         if is_label_name(name) {
             Ok((name, after))

@@ -139,8 +139,8 @@ impl<'a> Section<'a> {
 
     /// The value's place, or the section's own.
     pub(super) fn place(&self, name: &str) -> Position {
-        let entry = self.entries.iter().find(|(key, _)| key.value == name);
-        entry.map_or_else(|| self.position.clone(), |(_, node)| node.position.clone())
+        let mut entries = self.entries.iter().filter(|(key, _)| key.value == name);
+        entries.next().map_or(&self.position, |(_, node)| &node.position).clone()
     }
 
     /// The path of a key of this section.
@@ -148,19 +148,16 @@ impl<'a> Section<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    /// Reports an error about a key.
     pub(super) fn error(&self, name: &str, message: impl Into<String>) {
         self.push(Diagnostic::error(self.place(name), self.at(name), message));
     }
 
-    /// Reports a warning about a key.
     pub(super) fn warning(&self, name: &str, message: impl Into<String>) {
         self.push(Diagnostic::warning(self.place(name), self.at(name), message));
     }
 
-    /// Reports a problem.
-    pub(super) fn push(&self, problem: Diagnostic) {
-        self.problems.push(problem);
+    pub(super) fn push(&self, diagnostic: Diagnostic) {
+        self.problems.push(diagnostic);
     }
 
     /// A text, where given.
@@ -324,12 +321,6 @@ impl<'a> Section<'a> {
         match self.node(name).map(|node| &node.data) {
             Some(Data::List(nodes)) => nodes,
             None | Some(Data::Broken) => &[],
-            Some(Data::Scalar(_)) => {
-                let message = "expected a list, found a single value";
-                let diagnostic = Diagnostic::error(self.place(name), self.at(name), message);
-                self.push(diagnostic.hint(format!("put it in brackets: {name}: [value]")));
-                &[]
-            }
             Some(data) => {
                 self.unexpected(name, "a list", data);
                 &[]
@@ -353,8 +344,14 @@ impl<'a> Section<'a> {
     }
 
     fn unexpected(&self, name: &str, what: &str, data: &Data) {
-        if !matches!(data, Data::Broken) {
-            self.error(name, format!("expected {what}, found {}", name_of(data)));
+        let message = format!("expected {what}, found {}", name_of(data));
+        let diagnostic = Diagnostic::error(self.place(name), self.at(name), message);
+        match (what, data) {
+            (_, Data::Broken) => {}
+            ("a list", Data::Scalar(_)) => {
+                self.push(diagnostic.hint(format!("put it in brackets: {name}: [value]")));
+            }
+            _ => self.push(diagnostic),
         }
     }
 

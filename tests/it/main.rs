@@ -33,6 +33,7 @@ mod slack;
 mod webhook;
 mod pagerduty;
 mod alertmanager;
+mod alertmanager_words;
 mod interop;
 mod metrics;
 mod telnyx;
