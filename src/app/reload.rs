@@ -178,7 +178,7 @@ impl Reloader {
 
 /// Does all that may fail or block.
 fn prepare(source: &Source) -> Prepared {
-    let Loaded { config, mut problems, hash, sources } = (source.load)();
+    let Loaded { config, diagnostics: mut problems, hash, sources } = (source.load)();
     let usable = config.ok_or(()).and_then(|config| {
         match Senders::new(config.receivers.clone(), &config.templates) {
             Ok(senders) => Ok((config, senders)),

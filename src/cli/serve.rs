@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     };
     log::start(&args.log)?;
-    for warning in &loaded.problems {
+    for warning in &loaded.diagnostics {
         tracing::warn!("{warning}");
     }
     let path = args.config.config.clone();

@@ -84,7 +84,7 @@ impl Body {
         } else {
             (self.source.inside(line, 1), message)
         };
-        context.problems.push(problem(place, &self.key, message, warning));
+        context.diagnostics.push(diagnostic(place, &self.key, message, warning));
     }
 }
 
@@ -124,7 +124,7 @@ pub(super) fn try_samples(
 }
 
 /// The problem of a template that fails.
-pub(super) fn problem(place: Position, key: &str, message: String, warning: bool) -> Diagnostic {
+pub(super) fn diagnostic(place: Position, key: &str, message: String, warning: bool) -> Diagnostic {
     if !warning {
         return Diagnostic::error(place, key, message);
     }

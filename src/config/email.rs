@@ -3,8 +3,9 @@
 use lettre::message::Mailbox;
 use secrecy::ExposeSecret as _;
 
+use super::diagnostics::quote;
 use super::receivers::{Identified, is_header_name};
-use super::section::{Section, quote};
+use super::section::Section;
 use super::{Context, files};
 use crate::diagnostic::Diagnostic;
 use crate::notify::Channel;
@@ -123,7 +124,7 @@ fn headers(entry: &Section<'_>) -> Vec<(String, String)> {
     for (name, value) in entry.pairs("headers") {
         let path = format!("{}.{}", entry.at("headers"), quote(&name.value));
         let lower = name.value.to_ascii_lowercase();
-        let problem = if !is_header_name(&name.value) {
+        let diagnostic = if !is_header_name(&name.value) {
             Some((name.position, "not the name of a header"))
         } else if OWN_HEADERS.contains(&&*lower) || lower.starts_with("content-") {
             Some((name.position, "tollbell sets this header itself"))
@@ -134,7 +135,7 @@ fn headers(entry: &Section<'_>) -> Vec<(String, String)> {
         } else {
             None
         };
-        match problem {
+        match diagnostic {
             Some((position, message)) => entry.push(Diagnostic::error(position, path, message)),
             None => headers.push((name.value, value.value)),
         }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::section::{Section, quote};
+use super::diagnostics::quote;
+use super::section::Section;
 use crate::alerts::{MatchOp, Matcher, is_label_name};
 use crate::diagnostic::Diagnostic;
 use crate::rules::Labels;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
 
+use super::diagnostics::quote;
 use super::receivers::{Identified, check_url, headers, target};
-use super::section::{Section, quote};
+use super::section::Section;
 use super::{Context, files, server};
 use crate::diagnostic::Diagnostic;
 use crate::notify::{Channel, alertmanager, pagerduty};

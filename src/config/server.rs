@@ -85,9 +85,9 @@ fn address(section: &Section<'_>, name: &str) -> Option<SocketAddr> {
     let text = section.text_or_default(name);
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
-        let problem =
+        let diagnostic =
             Diagnostic::error(text.position, section.at(name), "expected an IP address and a port");
-        section.push(problem.hint("such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464"));
+        section.push(diagnostic.hint("such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464"));
     }
     parsed
 }

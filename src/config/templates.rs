@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::Context;
 use super::bodies::{self, Failure, Sample};
+use super::diagnostics::{closest, quote};
 use super::files::Source;
-use super::section::{Section, closest, quote};
+use super::section::Section;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::notify::MessageTemplates;
 use crate::template::{SOURCE_BYTES_MAX, TemplateError};
@@ -118,7 +119,7 @@ impl Templates {
             if let Some(failure) = bodies::try_samples(samples, render) {
                 let Failure { error, message, warning } = failure;
                 let place = file.place(&error);
-                context.problems.push(bodies::problem(place, &file.key, message, warning));
+                context.diagnostics.push(bodies::diagnostic(place, &file.key, message, warning));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, options};
 
-use super::section::Problems;
+use super::diagnostics::Diagnostics;
 use crate::diagnostic::{At, Diagnostic, Position};
 
 /// Largest file, in bytes.
@@ -52,10 +52,10 @@ pub(super) enum Data {
 }
 
 /// Reads one file. `None` when it is no YAML at all; then the reason is among the problems.
-pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<Node> {
+pub(super) fn parse(file: &Arc<str>, text: &str, diagnostics: &Diagnostics) -> Option<Node> {
     if text.len() > FILE_BYTES_MAX {
         let place = Position::new(Arc::clone(file), 1, 1);
-        problems.push(Diagnostic::error(place, "", "file is larger than 1 MiB"));
+        diagnostics.push(Diagnostic::error(place, "", "file is larger than 1 MiB"));
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -63,7 +63,7 @@ pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<
     options.flow_nesting_limit = DEPTH_MAX;
     let mut builder = Builder {
         file,
-        problems,
+        diagnostics,
         open: Vec::new(),
         anchors: HashMap::new(),
         weight: 0,
@@ -77,8 +77,8 @@ pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<
                 Err(Diagnostic::error(place, "", format!("not YAML: {}", error.info())))
             }
         };
-        if let Err(problem) = outcome {
-            problems.push(problem);
+        if let Err(diagnostic) = outcome {
+            diagnostics.push(diagnostic);
             return None;
         }
     }
@@ -104,7 +104,7 @@ enum Items {
 
 struct Builder<'a> {
     file: &'a Arc<str>,
-    problems: &'a Problems,
+    diagnostics: &'a Diagnostics,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     weight: usize,
@@ -180,7 +180,7 @@ impl Builder<'_> {
                     Some((first, _)) => {
                         let line = first.position.line;
                         let message = format!("key given twice, first in line {line}");
-                        self.problems.push(Diagnostic::error(key.position, key.value, message));
+                        self.diagnostics.push(Diagnostic::error(key.position, key.value, message));
                     }
                     None => entries.push((key, node)),
                 },
@@ -247,9 +247,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Option<Node>, Vec<String>) {
-        let problems = Problems::default();
-        let node = parse(&Arc::from("t"), text, &problems);
-        (node, problems.into_sorted(&[]).iter().map(ToString::to_string).collect())
+        let diagnostics = Diagnostics::default();
+        let node = parse(&Arc::from("t"), text, &diagnostics);
+        (node, diagnostics.into_sorted(&[]).iter().map(ToString::to_string).collect())
     }
 
     fn show(node: &Node, out: &mut String) {
@@ -283,8 +283,8 @@ mod tests {
     #[test]
     fn every_part_knows_its_place() {
         let text = "a: \"é\"\nb: ['x', y, ~]\nc: |\n\n   one\n   two\nd: &d {e: 1.10}\nf: *d\n";
-        let (node, problems) = read(text);
-        assert!(problems.is_empty(), "{problems:?}");
+        let (node, diagnostics) = read(text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let mut out = String::new();
         show(&node.expect("tree"), &mut out);
         insta::assert_snapshot!(out, @r#"

@@ -2,14 +2,14 @@
 //!
 //! One [`Templates`] holds many named templates and the filters that all of them share.
 
-mod foreign;
+mod words;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
-use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, State, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
 
 /// Work that one rendering may do, in minijinja's instructions; a runaway loop ends here.
@@ -97,20 +97,20 @@ impl Templates {
         }
         check(source)?;
         // Some of these compile: `range .Alerts` is the field `Alerts` of `range`.
-        if let Some((line, instead)) = foreign::find(source) {
+        if let Some((line, instead)) = words::foreign(source) {
             let message =
                 format!("a tag of a Go template, as in Alertmanager; here it is {instead}");
             return Err(TemplateError { line: Some(line), message, undefined: false });
         }
         self.env
             .add_template_owned(name.to_owned(), source.to_owned())
-            .map_err(|error| explain(&error))
+            .map_err(|error| words::explain(&error))
     }
 
     /// Renders a template.
     pub fn render(&self, name: &str, context: &Value) -> Result<String, TemplateError> {
-        let template = self.env.get_template(name).map_err(|error| explain(&error))?;
-        let mut text = template.render(context).map_err(|error| explain(&error))?;
+        let template = self.env.get_template(name).map_err(|error| words::explain(&error))?;
+        let mut text = template.render(context).map_err(|error| words::explain(&error))?;
         if text.len() > OUTPUT_BYTES_MAX {
             text.truncate(text.floor_char_boundary(OUTPUT_BYTES_MAX));
         }
@@ -388,24 +388,6 @@ fn calls_everyone(after_at: &str) -> bool {
     ["channel", "here", "everyone", "group"].iter().any(|word| {
         after_at.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
     })
-}
-
-fn explain(error: &minijinja::Error) -> TemplateError {
-    let line = error.line().and_then(|line| u32::try_from(line).ok());
-    let message = match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => "the template does too much work".to_owned(),
-        (kind @ ErrorKind::UnknownFilter, Some(detail)) => {
-            let instead = detail.split(' ').find_map(foreign::filter);
-            let instead = instead.map(|here| format!("; here it is {here}")).unwrap_or_default();
-            format!("{kind}: {detail}{instead}")
-        }
-        (kind, Some(detail)) => format!("{kind}: {detail}"),
-        (kind, None) => kind.to_string(),
-    };
-    // An operator on an undefined operand is reported under another kind.
-    let undefined = error.kind() == ErrorKind::UndefinedError
-        || error.detail().is_some_and(|detail| detail.contains("is undefined"));
-    TemplateError { line, message, undefined }
 }
 
 #[cfg(test)]

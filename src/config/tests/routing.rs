@@ -12,7 +12,7 @@ fn file(text: &str) -> String {
 
 fn config(text: &str) -> Config {
     let loaded = parse("t", &file(text), std::path::Path::new(""), &env);
-    loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+    loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 
 #[test]

@@ -1,5 +1,11 @@
-//! Words of Go's templates, which people paste from Alertmanager's documentation: here they would be syntax errors at
-//! best, so they are recognised and what to write instead is said.
+//! What is said of a template that does not compile or render.
+//!
+//! Go's templates, which people paste from Alertmanager's documentation, would be syntax errors at best: they are
+//! recognised, and what to write instead is said.
+
+use minijinja::ErrorKind;
+
+use super::TemplateError;
 
 /// Words that begin a tag there, and what stands for them here.
 const BEGINNINGS: [(&str, &str); 9] = [
@@ -34,7 +40,7 @@ const FUNCTIONS: [(&str, &str); 14] = [
 
 /// The first tag of a Go template in a text: its line, from 1, and what to write instead. Comments and what is raw are
 /// passed over.
-pub(super) fn find(source: &str) -> Option<(u32, String)> {
+pub(super) fn foreign(source: &str) -> Option<(u32, String)> {
     let mut rest = source;
     loop {
         let at = rest.find('{')?;
@@ -85,9 +91,28 @@ pub(super) fn instead(tag: &str) -> Option<String> {
 }
 
 /// The filter that does here what a function of Go's templates does there.
-pub(super) fn filter(name: &str) -> Option<&'static str> {
+fn filter(name: &str) -> Option<&'static str> {
     let (_, here) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
     Some(here)
+}
+
+/// An error of the engine in our words.
+pub(super) fn explain(error: &minijinja::Error) -> TemplateError {
+    let line = error.line().and_then(|line| u32::try_from(line).ok());
+    let message = match (error.kind(), error.detail()) {
+        (ErrorKind::OutOfFuel, _) => "the template does too much work".to_owned(),
+        (kind @ ErrorKind::UnknownFilter, Some(detail)) => {
+            let instead = detail.split(' ').find_map(filter);
+            let instead = instead.map(|here| format!("; here it is {here}")).unwrap_or_default();
+            format!("{kind}: {detail}{instead}")
+        }
+        (kind, Some(detail)) => format!("{kind}: {detail}"),
+        (kind, None) => kind.to_string(),
+    };
+    // An operator on an undefined operand is reported under another kind.
+    let undefined = error.kind() == ErrorKind::UndefinedError
+        || error.detail().is_some_and(|detail| detail.contains("is undefined"));
+    TemplateError { line, message, undefined }
 }
 
 #[cfg(test)]
