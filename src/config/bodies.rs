@@ -54,6 +54,10 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Body> {
         }
         (Some(text), None) => ("body", false, text),
         (None, Some(path)) => match context.base.read(&context.base.join(&path.value)) {
+            Ok(text) if text.trim().is_empty() => {
+                entry.error("body_file", "the file is empty");
+                return None;
+            }
             Ok(text) => ("body_file", true, At::new(text, path.position)),
             Err(message) => {
                 entry.error("body_file", message);

@@ -48,7 +48,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use cases::{CaseFile, cases};
 pub use env::{Env, system_env};
-pub use folder::Sources;
+pub use folder::{SETTLED, Sources};
 pub use schema::schema;
 pub use trial::Candidate;
 

@@ -31,7 +31,8 @@ pub(super) fn read(
 ) -> (RuleSet, Names) {
     let mut specs = Vec::new();
     let mut groups = HashMap::new();
-    for (path, named_at) in files(root, context) {
+    let named = files(root, context);
+    for (path, named_at) in named.iter().cloned() {
         let name: Arc<str> = Arc::from(path.to_string_lossy());
         match context.base.read(&path) {
             Ok(text) => {
@@ -44,6 +45,8 @@ pub(super) fn read(
             }
         }
     }
+    let none_is_meant = root.is_empty("rule_files") || !named.is_empty();
+    context.base.note_rules(specs.len(), none_is_meant);
     if specs.is_empty() {
         root.warning("rule_files", "no rules: nothing will ever ring");
     }
@@ -97,6 +100,11 @@ fn read_file(
 ) {
     let Some(tree) = yaml::parse(name, text, context.diagnostics) else { return };
     let file = Section::open(&tree, &RULE_FILE, String::new(), context.diagnostics);
+    if tree.is_map() && !file.names("groups") {
+        let diagnostic =
+            Diagnostic::error(file.position.clone(), "", "no groups of rules: cut, or emptied?");
+        file.push(diagnostic.hint("groups: [], if it is meant to hold none"));
+    }
     for group in file.sections("groups") {
         let Some(name) = group.text("name") else { continue };
         if let Some(first) = groups.get(&name.value) {

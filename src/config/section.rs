@@ -103,6 +103,11 @@ impl<'a> Section<'a> {
         self.node(name).is_some()
     }
 
+    /// Whether the key stands in the file, with a value or without.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _)| is(key, name))
+    }
+
     /// Whether the file gives one of the keys a value.
     pub(super) fn has_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.has(name))

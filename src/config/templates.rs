@@ -70,9 +70,12 @@ pub(super) fn read(
             };
             let name: Arc<str> = Arc::from(path.to_string_lossy());
             sources.push(Source { name: Arc::clone(&name), text: source.clone() });
+            let empty = source.trim().is_empty();
             let file = File { key: key.clone(), name, text, source };
             if let Some(earlier) = read.insert(text, file) {
                 report(format!("{text} is replaced twice, first by {}", earlier.name));
+            } else if empty {
+                report(format!("{shown}: the file is empty; {{# nothing #}}, if that is meant"));
             }
         }
     }

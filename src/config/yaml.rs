@@ -30,6 +30,11 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Whether it is a map of keys.
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.data, Data::Map(_))
+    }
+
     /// A value that is no plain scalar.
     pub(super) fn new(position: Position, data: Data) -> Self {
         Self { position, data, plain: false }

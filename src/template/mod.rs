@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
-use minijinja::{AutoEscape, Environment, State, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
 
 /// Work that one rendering may do, in minijinja's instructions; a runaway loop ends here.
