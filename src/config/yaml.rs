@@ -15,8 +15,10 @@ use crate::diagnostic::{At, Diagnostic, Position};
 pub(super) const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Deepest nesting of lists and maps.
 const DEPTH_MAX: usize = 32;
-/// Nodes and bytes of text in one tree, aliases counted as often as they are used.
-const WEIGHT_MAX: usize = 4 * FILE_BYTES_MAX;
+/// Bytes of one tree at most, of aliases as often as they are used: text, and [`NODE_BYTES`] for each value.
+const WEIGHT_MAX: usize = 16 * FILE_BYTES_MAX;
+/// What a value takes in memory besides its text, roughly.
+const NODE_BYTES: usize = 96;
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -128,9 +130,10 @@ impl Builder<'_> {
             | Event::SequenceStart(.., Some(_))
             | Event::MappingStart(.., Some(_)) => Err(tagged(place)),
             Event::Scalar(text, style, anchor, None) => {
-                self.grow(1 + text.len(), &place)?;
+                let weight = NODE_BYTES + text.len();
+                self.grow(weight, &place)?;
                 let node = scalar(&text, style, place);
-                self.add(node, anchor, 1 + text.len())
+                self.add(node, anchor, weight)
             }
             Event::SequenceStart(_, anchor, None) => {
                 self.start(place, anchor, Items::List(Vec::new()))
@@ -140,10 +143,12 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => {
-                let Some((node, weight)) = self.anchors.get(&id).cloned() else {
+                let Some((node, weight)) = self.anchors.get(&id) else {
                     return Err(Diagnostic::error(place, "", "an alias within its own anchor"));
                 };
-                self.grow(weight, &place)?;
+                // First: what is too large is not even made.
+                self.weight = self.weight.saturating_add(*weight);
+                let (node, weight) = (self.fits(&place).map(|()| node.clone())?, *weight);
                 self.add(node, 0, weight)
             }
             _ => Ok(()),
@@ -156,7 +161,7 @@ impl Builder<'_> {
             return Err(Diagnostic::error(position, "", message));
         }
         let weight_before = self.weight;
-        self.grow(1, &position)?;
+        self.grow(NODE_BYTES, &position)?;
         self.open.push(Open { position, anchor, weight_before, items });
         Ok(())
     }
@@ -174,6 +179,7 @@ impl Builder<'_> {
     /// Puts a finished node where it belongs: root, list item, key or value.
     fn add(&mut self, node: Node, anchor: usize, weight: usize) -> Result<(), Diagnostic> {
         if anchor != 0 {
+            self.grow(weight, &node.position)?;
             self.anchors.insert(anchor, (node.clone(), weight));
         }
         match self.open.last_mut().map(|open| &mut open.items) {
@@ -197,10 +203,19 @@ impl Builder<'_> {
     /// Counts what the tree holds; aliases of aliases grow it without end otherwise.
     fn grow(&mut self, weight: usize, place: &Position) -> Result<(), Diagnostic> {
         self.weight = self.weight.saturating_add(weight);
-        if self.weight > WEIGHT_MAX {
-            return Err(Diagnostic::error(place.clone(), "", "aliases make the file too large"));
+        self.fits(place)
+    }
+
+    fn fits(&self, place: &Position) -> Result<(), Diagnostic> {
+        if self.weight <= WEIGHT_MAX {
+            return Ok(());
         }
-        Ok(())
+        let message = if self.anchors.is_empty() {
+            "more values than a file may hold"
+        } else {
+            "aliases make the file too large"
+        };
+        Err(Diagnostic::error(place.clone(), "", message))
     }
 
     /// The parser counts lines from 1 and columns from 0.
@@ -337,7 +352,7 @@ mod tests {
         t:1:4: not YAML: while parsing node, found unknown anchor
         t:1:5: merge keys are not supported
         t:1:3: a key must be a word
-        t:13:18: aliases make the file too large
+        t:10:20: aliases make the file too large
         t:1:33: not YAML: recursion limit exceeded
         t:33:33: nested deeper than 32 levels
         t:1:4: not YAML: unclosed quote
