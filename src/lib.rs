@@ -15,7 +15,7 @@
 //! groups), [`metrics`],
 //! [`admin`] (the private listener), [`config`], [`policy`] (from the one to what the engine judges by), [`app`] (puts
 //! all of it together) and [`cli`]. Leaves that everyone may know: [`clock`], [`diagnostic`], [`secret`], [`template`],
-//! [`tasks`], [`http`] (as a client), [`text`], [`re2`] (patterns).
+//! [`tasks`], [`http`] (as a client), [`text`], [`re2`] (patterns), [`address`].
 
 pub mod intake;
 pub mod event;
@@ -45,3 +45,4 @@ pub mod tasks;
 pub mod http;
 pub mod text;
 pub mod re2;
+pub mod address;

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::feeds::Feeds;
 use super::parts::{self, Fixed};
+use crate::address;
 use crate::admin::Reloaded;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -59,6 +60,7 @@ impl Live {
     ) -> Reloaded {
         warnings.extend(self.fixed.warnings(&config));
         let hash = config.hash.clone();
+        address::allow(config.server.allowed_targets.clone());
         self.metrics.set_names(&parts::names(&config));
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 use super::diagnostics::quote;
 use super::receivers::{Identified, is_header_name};
 use super::section::Section;
+use super::server::is_target;
 use super::{Context, files};
 use crate::diagnostic::Diagnostic;
 use crate::notify::Channel;
@@ -37,6 +38,9 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Identifi
         entry.error("from", "not a mail address");
     }
     let smarthost = smarthost(entry);
+    if smarthost.as_ref().is_some_and(|(host, _)| !is_target(host, context)) {
+        entry.error("smarthost", crate::address::REASON);
+    }
     let tls = match entry.choice("tls") {
         "implicit" => Tls::Implicit,
         "none" => Tls::None,

@@ -119,6 +119,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// Networks that may send webhooks; empty means all.
     pub allowed_sources: Vec<IpNet>,
+    /// Link-local and metadata networks that may be sent to.
+    pub allowed_targets: Vec<IpNet>,
 }
 
 /// An entry of `accounts`.
@@ -172,6 +174,8 @@ struct Context<'a> {
     /// Secrets and keys that are missing do not matter: nothing will be sent and nobody asked.
     trial: bool,
     diagnostics: &'a Diagnostics,
+    /// Link-local and metadata networks that may be sent to.
+    allowed_targets: &'a [IpNet],
     /// What routes and rules may name.
     intervals: &'a Intervals<'a>,
 }
@@ -268,10 +272,12 @@ impl Parts {
         diagnostics: &Diagnostics,
         sources: &mut Vec<files::Source>,
     ) -> Self {
-        let intervals = Intervals::read(root);
+        let all_intervals = Intervals::read(root);
         let Folders { base, rules: rules_base } = folders;
-        let context = Context { base, rules_base, trial, diagnostics, intervals: &intervals };
         let server = server::read(&root.section("server"));
+        let allowed_targets = server.as_ref().map_or(&[][..], |server| &server.allowed_targets);
+        let intervals = &all_intervals;
+        let context = Context { base, rules_base, trial, diagnostics, allowed_targets, intervals };
         let accounts = accounts::read(root, context, server.as_ref());
         let store = server::read_store(&root.section("store"));
         let templates = templates::read(root, context, sources);
@@ -287,7 +293,7 @@ impl Parts {
         }
         let inhibit_rules = inhibit::read(root);
         let heartbeats = heartbeats::read(root, context);
-        let time_intervals = intervals.finish();
+        let time_intervals = all_intervals.finish();
         let templates = templates.templates;
         Self {
             server,

@@ -178,7 +178,7 @@ fn read_slack(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
     let channel = entry.text("channel").map(|channel| channel.value);
     let ca_file = files::ca_file(entry, context);
     let found = found?;
-    let url = check_url(entry, &found);
+    let url = check_url(entry, &found, context);
     if channel.is_some() && url.is_some_and(|url| url.host_str() == Some(SLACK_HOST)) {
         entry.warning(
             "channel",
@@ -208,7 +208,7 @@ fn read_webhook(
         check_signing_secret(entry, found);
     }
     let found = found?;
-    let url = check_url(entry, &found);
+    let url = check_url(entry, &found, context);
     let target = target(&found, url)?;
     let settings = webhook::Settings {
         url: found.secret,
@@ -229,8 +229,12 @@ pub(super) fn target(found: &files::Found, url: Option<reqwest::Url>) -> Option<
     }
 }
 
-pub(super) fn check_url(entry: &Section<'_>, found: &files::Found) -> Option<reqwest::Url> {
-    let url = server::http_url(found.text.expose_secret());
+pub(super) fn check_url(
+    entry: &Section<'_>,
+    found: &files::Found,
+    context: Context<'_>,
+) -> Option<reqwest::Url> {
+    let url = server::target_url(found.text.expose_secret(), context);
     url.map_err(|message| entry.error(&found.key, message)).ok()
 }
 

@@ -165,6 +165,11 @@ static SERVER: Shape = Shape {
             Kind::Texts,
             "Networks that may send webhooks. Empty: all; the signature decides.",
         ),
+        key(
+            "allowed_targets",
+            Kind::Texts,
+            "Networks that receivers and heartbeats may be in though they are link-local or hold metadata. None by default.",
+        ),
     ],
     hints: &[],
 };

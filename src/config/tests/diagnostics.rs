@@ -388,3 +388,31 @@ fn metrics_are_checked() {
     t.yaml:11:52: metrics.a-b.value: unknown variable `value` (hint: known here: event, payload, call)
     "#);
 }
+
+#[test]
+fn link_local_and_metadata_addresses_are_refused_unless_allowed() {
+    let file = |server: &str| {
+        format!(
+            "{ACCOUNT}{server}route: {{receiver: ops}}\nreceivers:\n- name: ops\n  webhook_configs:\n  \
+             - {{url: 'http://169.254.169.254/latest'}}\n  - {{url: 'http://[fe80::1]/x'}}\n  \
+             - {{url: 'http://0xa9fe0a01/'}}\n  - {{url: 'http://10.0.0.1/'}}\n  \
+             pagerduty_configs: [{{routing_key: 0123456789abcdef0123456789abcdef, url: 'http://[::ffff:169.254.10.9]/'}}]\n  \
+             email_configs: [{{to: [a@example.com], from: b@example.com, smarthost: '169.254.10.2:25'}}]\n\
+             heartbeats: [{{url: 'http://169.254.10.3/'}}]\n"
+        )
+    };
+    insta::assert_snapshot!(check(&file("")), @r"
+    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:6:12: receivers[0].webhook_configs[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:7:12: receivers[0].webhook_configs[1].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:8:12: receivers[0].webhook_configs[2].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:10:77: receivers[0].pagerduty_configs[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:11:74: receivers[0].email_configs[0].smarthost: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:12:21: heartbeats[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    ");
+    insta::assert_snapshot!(check(&file("server: {allowed_targets: [169.254.10.0/24]}\n")), @r"
+    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:7:12: receivers[0].webhook_configs[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:8:12: receivers[0].webhook_configs[1].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    ");
+}

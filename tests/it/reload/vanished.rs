@@ -1,6 +1,7 @@
 //! What vanished is not empty on purpose: such a reload is refused, and what fires goes on.
 
 use super::*;
+use crate::support::raw;
 
 /// One change of the files, and whether the reload takes it.
 struct Change {
@@ -97,5 +98,24 @@ async fn an_emptied_secret_or_text_is_refused() {
             assert_eq!(app.reload().await.0, 200);
         }
     }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_reloads_nothing() {
+    let sink = HttpSink::start().await;
+    let app = setup(&sink).start().await;
+    let to = app.app().private_addr;
+    let ask = async |lines: &str| {
+        let request = format!("POST /-/reload HTTP/1.1\r\n{lines}content-length: 0\r\n\r\n");
+        let mut connection = raw::RawClient::connect(to).await.unwrap();
+        connection.send(request.as_bytes()).await.unwrap();
+        connection.response().await.unwrap().status
+    };
+    assert_eq!(ask(&format!("host: {to}\r\n")).await, 200);
+    assert_eq!(ask(&format!("host: {to}\r\norigin: http://{to}\r\n")).await, 200);
+    assert_eq!(ask(&format!("host: {to}\r\norigin: http://evil.example\r\n")).await, 403);
+    assert_eq!(ask("host: evil.example\r\norigin: http://evil.example\r\n").await, 403);
+    assert_eq!(ask("host: evil.example\r\n").await, 403);
     app.stop().await;
 }

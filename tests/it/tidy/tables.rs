@@ -7,7 +7,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules"]),
     ("telnyx", &["clock", "event", "http", "metrics", "rules", "secret", "store", "tasks", "text"]),
-    ("heartbeat", &["clock", "http", "metrics", "secret", "store", "tasks"]),
+    ("heartbeat", &["address", "clock", "http", "metrics", "secret", "store", "tasks"]),
     (
         "engine",
         &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks", "template"],
@@ -15,19 +15,20 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("rules", &["clock", "event", "diagnostic", "template"]),
     ("alerts", &["clock", "re2", "rules"]),
     ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
-    ("notify", &["alerts", "clock", "http", "rules", "secret", "template", "text"]),
+    ("notify", &["address", "alerts", "clock", "http", "rules", "secret", "template", "text"]),
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "intake", "notify", "rules", "store"]),
     ("admin", &["alerts", "clock", "metrics", "diagnostic", "store"]),
     (
         "config",
         &[
+            "address",
             "alerts",
+            "diagnostic",
             "event",
             "heartbeat",
             "intake",
             "notify",
-            "diagnostic",
             "rules",
             "secret",
             "simulation",
@@ -39,9 +40,11 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "address",
             "admin",
             "clock",
             "config",
+            "diagnostic",
             "dispatch",
             "engine",
             "event",
@@ -49,7 +52,6 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "intake",
             "metrics",
             "policy",
-            "diagnostic",
             "rules",
             "store",
             "tasks",
@@ -83,12 +85,13 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         &["alerts", "clock", "engine", "event", "notify", "diagnostic", "rules", "store"],
     ),
     ("clock", &[]),
-    ("http", &["clock", "text"]),
+    ("http", &["address", "clock", "text"]),
     ("text", &["template"]),
     ("diagnostic", &[]),
     ("secret", &[]),
     ("template", &[]),
     ("re2", &[]),
+    ("address", &[]),
     ("tasks", &[]),
 ];
 
