@@ -76,9 +76,9 @@ install_prometheus() {
 
 # Unpacked, not installed, for the same reason; but Debian's binary reads its templates from one fixed place.
 install_alertmanager() {
-  has alertmanager && return
+  has alertmanager && has amtool && return
   local templates=usr/share/prometheus/alertmanager
-  [ -x .tools/bin/alertmanager ] && [ -e "/$templates/default.tmpl" ] && return
+  [ -x .tools/bin/alertmanager ] && [ -x .tools/bin/amtool ] && [ -e "/$templates/default.tmpl" ] && return
   echo "tools.sh: unpacking alertmanager"
   refresh_lists
   rm -rf .tools/alertmanager
@@ -95,6 +95,7 @@ install_alertmanager() {
   as_root cp -n ".tools/alertmanager/$templates"/*.tmpl "/$templates/" ||
     fail "the templates of alertmanager cannot be put to /$templates"
   ln -sfn ../alertmanager/usr/bin/prometheus-alertmanager .tools/bin/alertmanager
+  ln -sfn ../alertmanager/usr/bin/amtool .tools/bin/amtool
 }
 
 # unpack_server NAME PROGRAM PACKAGE...: the packages, and the libraries that they need and this machine lacks, into

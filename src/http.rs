@@ -5,13 +5,16 @@
 //! address, header or token.
 
 use std::error::Error as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Client;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
 
+use crate::address;
 use crate::clock::until;
 use crate::text::one_line;
 use crate::tls::{self, TlsError};
@@ -38,6 +41,7 @@ pub(crate) fn client(
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
+        .dns_resolver(Guard::system())
         .referer(false)
         // A little less than the caller's own bound, so that a known status is not lost to it.
         .timeout(timeout.saturating_sub(timeout / 10))
@@ -82,6 +86,43 @@ pub(crate) fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duratio
     Some(until(now, Timestamp::try_from(date).ok()?).min(RETRY_AFTER_MAX))
 }
 
+/// How a name becomes addresses.
+type Lookup = fn(&str) -> Resolving;
+
+/// Resolves names, and keeps what is refused to itself.
+#[derive(Debug, Clone, Copy)]
+struct Guard(Lookup);
+
+impl Guard {
+    /// Asks the system.
+    fn system() -> Self {
+        Self(|name| {
+            let name = name.to_owned();
+            Box::pin(async move {
+                // The port is that of the URL.
+                let found = tokio::net::lookup_host((name, 0)).await?;
+                Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
+            })
+        })
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = self.0(name.as_str());
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = found.await?.collect();
+            let any = !found.is_empty();
+            let permitted: Vec<SocketAddr> =
+                found.into_iter().filter(|at| address::is_permitted(at.ip())).collect();
+            if any && permitted.is_empty() {
+                return Err(format!("the name resolves to {}", address::REASON).into());
+            }
+            Ok(Box::new(permitted.into_iter()) as Addrs)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +147,29 @@ mod tests {
             let expected = expected.map(Duration::from_secs);
             assert_eq!(retry_after(&value, now), expected, "{text}");
         }
+    }
+
+    /// Finds two addresses by the name, of which one is nobody's.
+    fn stub(name: &str) -> Resolving {
+        let all: &[[u8; 4]] = match name {
+            "refused.example" => &[[169, 254, 169, 254], [169, 254, 0, 9]],
+            "mixed.example" => &[[169, 254, 169, 254], [127, 0, 0, 1]],
+            _ => &[],
+        };
+        let all: Vec<SocketAddr> = all.iter().map(|ip| SocketAddr::from((*ip, 0))).collect();
+        Box::pin(async move { Ok(Box::new(all.into_iter()) as Addrs) })
+    }
+
+    #[tokio::test]
+    async fn a_name_never_leads_to_a_refused_address() {
+        let resolve = async |name: &str| -> Result<Vec<String>, String> {
+            let found = Guard(stub).resolve(name.parse().expect("name")).await;
+            let found = found.map_err(|error| error.to_string())?;
+            Ok(found.map(|at| at.ip().to_string()).collect())
+        };
+        assert_eq!(resolve("mixed.example").await, Ok(vec!["127.0.0.1".to_owned()]));
+        assert_eq!(resolve("nobody.example").await, Ok(Vec::new()));
+        let error = resolve("refused.example").await.expect_err("refused");
+        assert!(error.contains("link-local"), "{error}");
     }
 }

@@ -15,7 +15,7 @@
 //! switches), [`simulation`] (the engine in memory, for `test` and `replay`), [`spend`] (spending, grouped), [`metrics`],
 //! [`admin`] (the private listener), [`config`], [`policy`] (what the engine needs of a configuration), [`app`] (puts it
 //! all together) and [`cli`]. Leaves that everyone may use: [`clock`], [`clock_steps`], [`diagnostic`], [`secret`],
-//! [`template`], [`tasks`], [`http`] and [`tls`] (as a client), [`text`].
+//! [`template`], [`tasks`], [`http`] and [`tls`] (as a client), [`text`], [`re2`] (patterns), [`address`].
 
 pub mod intake;
 pub mod event;
@@ -46,3 +46,5 @@ pub mod tasks;
 pub mod http;
 pub mod tls;
 pub mod text;
+pub mod re2;
+pub mod address;

@@ -37,7 +37,7 @@ fn policy(rest: &str, rules: &str) -> Policy {
         "accounts: [{{name: default, public_keys: [{KEY}]}}]\nrule_files: [rules.yaml]\n{rest}"
     );
     let loaded = config::parse("bench.yaml", &main, folder.path(), &|_| None);
-    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
+    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
     tollbell::policy::policy(config)
 }
 

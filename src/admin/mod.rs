@@ -1,5 +1,6 @@
 //! The private listener: metrics, health and reloads. Never reachable by the public address.
 
+mod origin;
 mod reload;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use actix_web::dev::Server;
 use actix_web::http::header::{self, ContentType};
 use actix_web::{App, HttpResponse, HttpServer, Resource, Route, guard, web};
 
+pub use self::origin::host_of;
 pub use self::reload::{Asked, Reload, ReloadError, Reloaded, Waiting};
 use crate::alerts::SilenceState;
 use crate::clock::{self, Clock};
@@ -36,6 +38,8 @@ pub struct Deps {
     pub stopping: Arc<AtomicBool>,
     /// Asks for reloads; `None` where there is nothing to load.
     pub reload: Option<Reload>,
+    /// The host of `server.external_url`: a name under which people reach this listener.
+    pub own_host: Option<String>,
 }
 
 /// Serves until stopped by its handle.

@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::policy::policy;
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
-use crate::{admin, dispatch, engine, intake, telnyx};
+use crate::{address, admin, dispatch, engine, intake, telnyx};
 
 /// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
@@ -86,6 +86,7 @@ impl App {
         let tasks = Tasks::new();
         let stopping = Arc::new(AtomicBool::new(false));
         let (hash, shutdown_timeout) = (config.hash.clone(), config.server.shutdown_timeout);
+        let own_host = config.server.external_url.as_deref().and_then(admin::host_of);
         let workers = Workers { store: store.clone(), clock, metrics, tasks: tasks.clone() };
         let (live, intake) = workers.start(config, senders);
         let (reload, asked) = admin::Reload::channel();
@@ -96,6 +97,7 @@ impl App {
             clock: workers.clock.clone(),
             stopping: Arc::clone(&stopping),
             reload: reload.clone(),
+            own_host,
         };
         tasks.spawn("reload", Reloader::new(live, source, asked).run(tasks.clone()));
 
@@ -226,6 +228,7 @@ impl Workers {
     /// Starts all that works without being asked. Gives what a reload swaps, and what the public listener needs.
     fn start(&self, config: Config, senders: Senders) -> (Live, intake::Deps) {
         let Self { store, clock, metrics, tasks } = self;
+        address::allow(config.server.allowed_targets.clone());
         parts::declare(metrics, &config);
         let fixed = Fixed::of(&config);
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));

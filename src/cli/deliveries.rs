@@ -102,7 +102,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 /// them.
 pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> {
     let loaded = config::load(&config.config, &config::system_env);
-    let mut errors = loaded.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let mut errors =
+        loaded.diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
     let without_secrets = if errors.all(|problem| problem.key.ends_with("_file")) {
         Candidate::new(&config.config, &[]).load(&config::system_env).config
     } else {

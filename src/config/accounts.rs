@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
+use super::diagnostics::quote;
 use super::matchers::{NO_LABEL_NAME, is_free_label};
-use super::section::{Section, quote};
+use super::section::Section;
 use super::server::http_url;
 use super::{Account, Context, Server, files};
 use crate::diagnostic::{At, Diagnostic, Position};
@@ -109,8 +110,9 @@ fn api(
     let public_url = server.and_then(|server| server.public_url.clone());
     if enabled && public_url.is_none() {
         let message = "webhooks that were missed cannot be looked for without server.public_url";
-        let problem = Diagnostic::warning(section.place(&key.key), section.at(&key.key), message);
-        section.push(problem.hint("backfill: {enabled: false}, if that is meant"));
+        let diagnostic =
+            Diagnostic::warning(section.place(&key.key), section.at(&key.key), message);
+        section.push(diagnostic.hint("backfill: {enabled: false}, if that is meant"));
     }
     Some(telnyx::ApiSettings {
         account: String::new(),

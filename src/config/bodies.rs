@@ -54,6 +54,10 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Body> {
         }
         (Some(text), None) => ("body", false, text),
         (None, Some(path)) => match context.base.read(&context.base.join(&path.value)) {
+            Ok(text) if text.trim().is_empty() => {
+                entry.error("body_file", "the file is empty");
+                return None;
+            }
             Ok(text) => ("body_file", true, At::new(text, path.position)),
             Err(message) => {
                 entry.error("body_file", message);
@@ -84,7 +88,7 @@ impl Body {
         } else {
             (self.source.inside(line, 1), message)
         };
-        context.problems.push(problem(place, &self.key, message, warning));
+        context.diagnostics.push(diagnostic(place, &self.key, message, warning));
     }
 }
 
@@ -124,7 +128,7 @@ pub(super) fn try_samples(
 }
 
 /// The problem of a template that fails.
-pub(super) fn problem(place: Position, key: &str, message: String, warning: bool) -> Diagnostic {
+pub(super) fn diagnostic(place: Position, key: &str, message: String, warning: bool) -> Diagnostic {
     if !warning {
         return Diagnostic::error(place, key, message);
     }

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::accounts::unique;
 use super::case_words::CASES;
-use super::section::{Problems, Section, closest, quote};
+use super::diagnostics::{Diagnostics, closest, quote};
+use super::section::Section;
 use super::trial::Candidate;
 use super::yaml::{self, Data, Node};
 use super::{folder, matchers};
@@ -36,30 +37,30 @@ pub struct CaseFile {
     /// The cases.
     pub cases: Vec<Case>,
     /// What is wrong with the file, in its order; an empty list means that the cases can be run.
-    pub problems: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Reads the file of cases at `path`. With `config`, that file is what they are run against.
 pub fn cases(path: &Path, config: Option<&Path>) -> CaseFile {
     let name: Arc<str> = Arc::from(path.to_string_lossy());
-    let problems = Problems::default();
+    let diagnostics = Diagnostics::default();
     let (mut candidate, mut read) = (None, Vec::new());
     match folder::read(path) {
         Ok(text) => {
-            if let Some(tree) = yaml::parse(&name, &text, &problems) {
-                let root = Section::open(&tree, &CASES, String::new(), &problems);
+            if let Some(tree) = yaml::parse(&name, &text, &diagnostics) {
+                let root = Section::open(&tree, &CASES, String::new(), &diagnostics);
                 let base = path.parent().unwrap_or_else(|| Path::new(""));
                 candidate = Some(run_against(&tree, &root, base, config));
-                read = read_cases(&root, base, &problems);
+                read = read_cases(&root, base, &diagnostics);
             }
         }
         Err(message) => {
             let message = format!("{}: {message}", path.display());
             let (severity, key) = (Severity::Error, String::new());
-            problems.push(Diagnostic { severity, position: None, key, message, hint: None });
+            diagnostics.push(Diagnostic { severity, position: None, key, message, hint: None });
         }
     }
-    CaseFile { candidate, cases: read, problems: problems.into_sorted(&[name]) }
+    CaseFile { candidate, cases: read, diagnostics: diagnostics.into_sorted(&[name]) }
 }
 
 fn run_against(tree: &Node, root: &Section<'_>, base: &Path, instead: Option<&Path>) -> Candidate {
@@ -70,9 +71,9 @@ fn run_against(tree: &Node, root: &Section<'_>, base: &Path, instead: Option<&Pa
     };
     let rules = rules.map(|(_, node)| node.clone()).filter(|_| root.has("rule_files"));
     if config.is_none() && rules.is_none() && instead.is_none() {
-        let problem =
+        let diagnostic =
             Diagnostic::error(root.position.clone(), "", "nothing to run the cases against");
-        root.push(problem.hint("give config or rule_files, or the option --config"));
+        root.push(diagnostic.hint("give config or rule_files, or the option --config"));
     }
     let account = root.any("account").cloned();
     if account.is_some() && config.is_some() {
@@ -85,7 +86,7 @@ fn run_against(tree: &Node, root: &Section<'_>, base: &Path, instead: Option<&Pa
     }
 }
 
-fn read_cases(root: &Section<'_>, base: &Path, problems: &Problems) -> Vec<Case> {
+fn read_cases(root: &Section<'_>, base: &Path, diagnostics: &Diagnostics) -> Vec<Case> {
     let sections = root.sections("tests");
     if root.is_empty("tests") {
         root.error("tests", "no cases");
@@ -94,10 +95,10 @@ fn read_cases(root: &Section<'_>, base: &Path, problems: &Problems) -> Vec<Case>
         root.error("tests", format!("more than {CASES_MAX} cases"));
     }
     unique(&sections, "name");
-    sections.iter().filter_map(|section| case(section, base, problems)).collect()
+    sections.iter().filter_map(|section| case(section, base, diagnostics)).collect()
 }
 
-fn case(section: &Section<'_>, base: &Path, problems: &Problems) -> Option<Case> {
+fn case(section: &Section<'_>, base: &Path, diagnostics: &Diagnostics) -> Option<Case> {
     let start = section.text_or_default("start").value;
     let start = time(section, "start", &start);
     if section.len("steps") > STEPS_MAX {
@@ -106,7 +107,7 @@ fn case(section: &Section<'_>, base: &Path, problems: &Problems) -> Option<Case>
     let mut steps = Vec::new();
     let mut reached = Duration::ZERO;
     for section in section.sections("steps") {
-        let step = step(&section, base, problems);
+        let step = step(&section, base, diagnostics);
         if step.at < reached {
             section.error("at", "before the step above it ends: steps stand in the order of time");
         }
@@ -127,7 +128,7 @@ fn time(section: &Section<'_>, key: &str, text: &str) -> Option<Timestamp> {
     parsed
 }
 
-fn step(section: &Section<'_>, base: &Path, problems: &Problems) -> Step {
+fn step(section: &Section<'_>, base: &Path, diagnostics: &Diagnostics) -> Step {
     let event = event(section, base);
     if event.is_none() && section.has("repeat") && !section.has_any(&["event", "event_file"]) {
         section.error("repeat", "there is no event to repeat");
@@ -137,7 +138,7 @@ fn step(section: &Section<'_>, base: &Path, problems: &Problems) -> Step {
         at: section.duration("at"),
         silence: section.has("silence").then(|| silence(&section.section("silence"))),
         event,
-        expect: section.has("expect").then(|| expect(&section.section("expect"), problems)),
+        expect: section.has("expect").then(|| expect(&section.section("expect"), diagnostics)),
     }
 }
 
@@ -214,10 +215,10 @@ fn repeat(section: &Section<'_>) -> Repeat {
     Repeat { times: section.integer("times"), every: section.duration("every"), vary }
 }
 
-fn expect(section: &Section<'_>, problems: &Problems) -> Expect {
+fn expect(section: &Section<'_>, diagnostics: &Diagnostics) -> Expect {
     let alerts = |section: &Section<'_>| {
         let node = section.any("alerts")?;
-        Some(label_sets(node, &section.at("alerts"), problems))
+        Some(label_sets(node, &section.at("alerts"), diagnostics))
     };
     let mut notified = section.has("notified").then(|| {
         let sections = section.sections("notified");
@@ -233,15 +234,15 @@ fn expect(section: &Section<'_>, problems: &Problems) -> Expect {
     }
     let suppressed = section.any("suppressed").map(|node| {
         let key = section.at("suppressed");
-        let sets = label_sets(node, &key, problems).into_iter();
+        let sets = label_sets(node, &key, diagnostics).into_iter();
         sets.filter_map(|labels| quiet(labels, section, &key)).collect()
     });
     let expect =
         Expect { place: section.position.clone(), alerts: alerts(section), notified, suppressed };
     if expect.is_empty() {
         let message = "nothing is looked at";
-        let problem = Diagnostic::error(section.position.clone(), &*section.path, message);
-        section.push(problem.hint("give alerts, notified, suppressed or nothing: true"));
+        let diagnostic = Diagnostic::error(section.position.clone(), &*section.path, message);
+        section.push(diagnostic.hint("give alerts, notified, suppressed or nothing: true"));
     }
     expect
 }
@@ -284,10 +285,11 @@ fn notice(section: &Section<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
 }
 
 /// A list of maps of labels.
-fn label_sets(node: &Node, key: &str, problems: &Problems) -> Vec<Labels> {
+fn label_sets(node: &Node, key: &str, diagnostics: &Diagnostics) -> Vec<Labels> {
     let error = |position: &Position, message: &str| {
-        let problem = Diagnostic::error(position.clone(), key, message);
-        problems.push(problem.hint("a list of labels, such as [{alertname: LowBalance}], or []"));
+        let diagnostic = Diagnostic::error(position.clone(), key, message);
+        diagnostics
+            .push(diagnostic.hint("a list of labels, such as [{alertname: LowBalance}], or []"));
     };
     let Data::List(nodes) = &node.data else {
         error(&node.position, "expected a list");
@@ -307,8 +309,8 @@ fn label_sets(node: &Node, key: &str, problems: &Problems) -> Vec<Labels> {
             }
             if closest(&name.value, ["alertname"]).is_some() && name.value != "alertname" {
                 let message = format!("no alert has the label {:?}", quote(&name.value));
-                let problem = Diagnostic::error(name.position.clone(), key, message);
-                problems.push(problem.hint("did you mean alertname?"));
+                let diagnostic = Diagnostic::error(name.position.clone(), key, message);
+                diagnostics.push(diagnostic.hint("did you mean alertname?"));
             }
         }
         sets.push(labels);
@@ -349,7 +351,7 @@ mod tests {
             kind: k\n          payload: {a: 1.10, b: \"1.10\", c: true, d: 'true', e: ~, f: x, g: [1, y], h: 2026-01-01}\n        \
             expect: {nothing: true}\n";
         let file = read(text);
-        assert!(file.problems.is_empty(), "{:?}", file.problems);
+        assert!(file.diagnostics.is_empty(), "{:?}", file.diagnostics);
         let event = file.cases[0].steps[0].event.as_ref().expect("event");
         let Body::Parts { payload, .. } = &event.body else { panic!("{event:?}") };
         assert_eq!(
@@ -367,10 +369,10 @@ mod tests {
             - name: a\n    steps:\n      - at: 0s\n        event_file: none.json\n        silence: {matchers: [a], for: 2y}\n  - name: c\n    steps:\n      - at: 0s\n        expect: {alerts: [{alert_name: x, b: []}]}\n";
         let file = read(text);
         let lines: Vec<String> = file
-            .problems
+            .diagnostics
             .iter()
-            .map(|problem| {
-                let text = problem.to_string();
+            .map(|diagnostic| {
+                let text = diagnostic.to_string();
                 text.split_once("t.yaml:").expect("place").1.to_owned()
             })
             .collect();
@@ -394,7 +396,7 @@ mod tests {
         17:7: tests[1].steps: nothing is expected: the case could not fail
         18:21: tests[1].steps[0].event_file: cannot be read: No such file or directory (os error 2)
         19:31: tests[1].steps[0].silence.matchers[0]: expected one of = != =~ !~ after the label name
-        19:39: tests[1].steps[0].silence.for: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
+        19:39: tests[1].steps[0].silence.for: must be between 1s and 366d
         23:28: tests[2].steps[0].expect.alerts: no alert has the label "alert_name" (hint: did you mean alertname?)
         23:46: tests[2].steps[0].expect.alerts: expected the value of a label (hint: a list of labels, such as [{alertname: LowBalance}], or [])
         "#);

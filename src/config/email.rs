@@ -3,8 +3,10 @@
 use lettre::message::Mailbox;
 use secrecy::ExposeSecret as _;
 
+use super::diagnostics::quote;
 use super::receivers::{Identified, is_header_name};
-use super::section::{Section, quote};
+use super::section::Section;
+use super::server::is_target;
 use super::{Context, files};
 use crate::diagnostic::Diagnostic;
 use crate::notify::Channel;
@@ -42,6 +44,9 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Identifi
         entry.warning("from", NEEDS_UTF8);
     }
     let smarthost = smarthost(entry);
+    if smarthost.as_ref().is_some_and(|(host, _)| !is_target(host, context)) {
+        entry.error("smarthost", crate::address::REASON);
+    }
     let tls = match entry.choice("tls") {
         "implicit" => Tls::Implicit,
         "none" => Tls::None,
@@ -137,7 +142,7 @@ fn headers(entry: &Section<'_>) -> Vec<(String, String)> {
     for (name, value) in entry.pairs("headers") {
         let path = format!("{}.{}", entry.at("headers"), quote(&name.value));
         let lower = name.value.to_ascii_lowercase();
-        let problem = if !is_header_name(&name.value) {
+        let diagnostic = if !is_header_name(&name.value) {
             Some((name.position, "not the name of a header"))
         } else if OWN_HEADERS.contains(&&*lower) || lower.starts_with("content-") {
             Some((name.position, "tollbell sets this header itself"))
@@ -148,7 +153,7 @@ fn headers(entry: &Section<'_>) -> Vec<(String, String)> {
         } else {
             None
         };
-        match problem {
+        match diagnostic {
             Some((position, message)) => entry.push(Diagnostic::error(position, path, message)),
             None => headers.push((name.value, value.value)),
         }

@@ -4,7 +4,7 @@ use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
 use super::section::Section;
-use super::server::http_url;
+use super::server::target_url;
 use super::{Context, files};
 use crate::heartbeat::Heartbeat;
 
@@ -29,7 +29,7 @@ fn heartbeat(
 ) -> Option<Heartbeat> {
     let interval = section.duration("interval");
     let found = files::needed_secret(section, "url", context)?;
-    let url = http_url(found.text.expose_secret())
+    let url = target_url(found.text.expose_secret(), context)
         .map_err(|message| section.error(&found.key, message))
         .ok()?;
     if seen.contains(&url) {

@@ -22,12 +22,12 @@ pub(super) fn read(root: &Section<'_>) -> Vec<InhibitRule> {
 fn rule(section: &Section<'_>) -> InhibitRule {
     let side = |key| {
         if section.is_empty(key) {
-            let problem = Diagnostic::error(
+            let diagnostic = Diagnostic::error(
                 section.place(key),
                 section.at(key),
                 "no matcher: every alert would match",
             );
-            section.push(problem.hint("if you mean it, write alertname=~\".+\""));
+            section.push(diagnostic.hint("if you mean it, write alertname=~\".+\""));
         }
         matchers::read(section, key)
     };

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::accounts::{NAME_CHARS_MAX, unique};
-use super::section::{Section, closest, quote};
+use super::diagnostics::{closest, quote};
+use super::section::Section;
 use crate::alerts::{
     DayRange, IntervalError, IntervalSpec, MonthRange, TimeInterval, TimeRange, WeekdayRange,
     YearRange,
@@ -44,10 +45,10 @@ impl<'a> Intervals<'a> {
             if !known().any(|known| known == name.value) {
                 let message = format!("no time interval has the name {:?}", quote(&name.value));
                 let path = format!("{}[{n}]", section.at(key));
-                let problem = Diagnostic::error(name.position, path, message);
+                let diagnostic = Diagnostic::error(name.position, path, message);
                 section.push(match closest(&name.value, known()) {
-                    Some(meant) => problem.hint(format!("did you mean {meant}?")),
-                    None => problem,
+                    Some(meant) => diagnostic.hint(format!("did you mean {meant}?")),
+                    None => diagnostic,
                 });
             }
             self.used.borrow_mut().insert(name.value.clone());

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::section::{Section, quote};
+use super::diagnostics::quote;
+use super::section::Section;
 use crate::alerts::{MatchOp, Matcher, is_label_name};
 use crate::diagnostic::Diagnostic;
 use crate::rules::Labels;
@@ -19,13 +20,13 @@ pub(super) struct Read {
     pub(super) whole: bool,
 }
 
-/// Reads a list of matchers.
+/// Reads a list of matchers; each item may hold several, as in Alertmanager.
 pub(super) fn read(section: &Section<'_>, key: &str) -> Read {
     let texts = section.texts(key);
     let mut read = Read { matchers: Vec::new(), whole: texts.len() == section.len(key) };
     for (n, text) in texts.into_iter().enumerate() {
-        match Matcher::parse(&text.value) {
-            Ok(matcher) => read.matchers.push(matcher),
+        match Matcher::parse_list(&text.value) {
+            Ok(matchers) => read.matchers.extend(matchers),
             Err(error) => {
                 read.whole = false;
                 let place = text.inside(1, error.column);

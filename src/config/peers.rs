@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
 
+use super::diagnostics::quote;
 use super::receivers::{Identified, check_url, headers, target};
-use super::section::{Section, quote};
+use super::section::Section;
 use super::{Context, files, server};
 use crate::diagnostic::Diagnostic;
 use crate::notify::{Channel, alertmanager, pagerduty};
@@ -20,7 +21,8 @@ const ALERTS_PATH: &str = "/api/v2/alerts";
 pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
     let found = files::needed_secret(entry, "routing_key", context);
     let url = entry.text_or_default("url").value;
-    let parsed = server::http_url(&url).map_err(|message| entry.error("url", message)).ok();
+    let parsed =
+        server::target_url(&url, context).map_err(|message| entry.error("url", message)).ok();
     let client_url = entry.text("client_url").map(|url| url.value);
     if let Some(Err(message)) = client_url.as_deref().map(server::http_url) {
         entry.error("client_url", message);
@@ -65,7 +67,7 @@ pub(super) fn read_alertmanager(entry: &Section<'_>, context: Context<'_>) -> Op
     let headers = headers(entry, context);
     let ca_file = files::ca_file(entry, context);
     let found = found?;
-    let url = check_url(entry, &found);
+    let url = check_url(entry, &found, context);
     if url.as_ref().is_some_and(|url| url.path().trim_end_matches('/').ends_with(ALERTS_PATH)) {
         entry.error(&found.key, format!("leave {ALERTS_PATH} away: it is added"));
     }

@@ -2,9 +2,9 @@
 
 use super::words::{Key, Kind, Shape, key, required, shape, within};
 
-pub(super) static RECEIVER: Shape = shape(
-    "receiver",
-    &[
+pub(super) static RECEIVER: Shape = Shape {
+    name: "receiver",
+    keys: &[
         required("name", Kind::Text(""), "Name, as routes use it."),
         key("fallback", Kind::Text(""), "Receiver that is rung when a delivery to this one fails."),
         key(
@@ -18,7 +18,27 @@ pub(super) static RECEIVER: Shape = shape(
         key("pagerduty_configs", Kind::Maps(&PAGERDUTY), "PagerDuty, by its Events API v2."),
         key("alertmanager_configs", Kind::Maps(&ALERTMANAGER), "Another Alertmanager."),
     ],
-);
+    hints: &[
+        ("discord_configs", BY_WEBHOOK),
+        ("incidentio_configs", BY_WEBHOOK),
+        ("jira_configs", BY_WEBHOOK),
+        ("mattermost_configs", BY_WEBHOOK),
+        ("msteams_configs", BY_WEBHOOK),
+        ("msteamsv2_configs", BY_WEBHOOK),
+        ("opsgenie_configs", BY_WEBHOOK),
+        ("pushover_configs", BY_WEBHOOK),
+        ("rocketchat_configs", BY_WEBHOOK),
+        ("sns_configs", BY_WEBHOOK),
+        ("telegram_configs", BY_WEBHOOK),
+        ("victorops_configs", BY_WEBHOOK),
+        ("webex_configs", BY_WEBHOOK),
+        ("wechat_configs", BY_WEBHOOK),
+    ],
+};
+
+const BY_WEBHOOK: &str = "use webhook_configs with body and headers; docs/webhooks.md has examples";
+const TEXTS: &str = "texts are files of templates, for all receivers; see docs/templates.md";
+const HTTP: &str = "use headers, header_files and tls_config";
 
 const NAME: Key =
     key("name", Kind::Text(""), "Keeps the integration's identity when its target changes.");
@@ -32,9 +52,9 @@ const RETRY_KEY: Key = key("retry", Kind::Map(&RETRY), "When to try again and wh
 const RATE_KEY: Key = key("rate_limit", Kind::Map(&RATE), "How fast.");
 const TLS_CONFIG_KEY: Key = key("tls_config", Kind::Map(&TLS_CONFIG), "Trust in the peer.");
 
-static EMAIL: Shape = shape(
-    "email_config",
-    &[
+static EMAIL: Shape = Shape {
+    name: "email_config",
+    keys: &[
         NAME,
         required("to", Kind::Texts, "Recipients; each is its own delivery."),
         required("from", Kind::Text(""), "Sender."),
@@ -57,7 +77,20 @@ static EMAIL: Shape = shape(
         RETRY_KEY,
         RATE_KEY,
     ],
-);
+    hints: &[
+        ("auth_username", "use auth: {username: …, password_file: …}"),
+        ("auth_password", "use auth: {username: …, password: …}"),
+        ("auth_password_file", "use auth: {username: …, password_file: …}"),
+        ("auth_identity", "the identity is that of auth.username"),
+        ("auth_secret", "CRAM-MD5 is not spoken; use auth.mechanism: plain, login or xoauth2"),
+        ("auth_secret_file", "CRAM-MD5 is not spoken; use auth.mechanism: plain, login or xoauth2"),
+        ("require_tls", "use tls: starttls, implicit or none"),
+        ("force_implicit_tls", "use tls: implicit"),
+        ("html", TEXTS),
+        ("text", TEXTS),
+        ("threading", "mails of one group are one thread already"),
+    ],
+};
 
 static AUTH: Shape = shape(
     "email_auth",
@@ -73,9 +106,9 @@ static AUTH: Shape = shape(
     ],
 );
 
-static SLACK: Shape = shape(
-    "slack_config",
-    &[
+static SLACK: Shape = Shape {
+    name: "slack_config",
+    keys: &[
         NAME,
         key("api_url", Kind::Text(""), "The incoming webhook; a secret."),
         key("api_url_file", Kind::Text(""), "File that holds it."),
@@ -86,7 +119,25 @@ static SLACK: Shape = shape(
         RETRY_KEY,
         key("rate_limit", Kind::Map(&SLACK_RATE), "How fast; Slack takes one a second."),
     ],
-);
+    hints: &[
+        ("http_config", "use tls_config"),
+        ("app_token", "only incoming webhooks are spoken: use api_url"),
+        ("app_token_file", "only incoming webhooks are spoken: use api_url_file"),
+        ("app_url", "only incoming webhooks are spoken: use api_url"),
+        ("title", TEXTS),
+        ("title_link", TEXTS),
+        ("pretext", TEXTS),
+        ("text", TEXTS),
+        ("fallback", TEXTS),
+        ("footer", TEXTS),
+        ("fields", TEXTS),
+        ("actions", TEXTS),
+        ("color", "the colour is that of the severity"),
+        ("username", "incoming webhooks post under the name of their app"),
+        ("icon_emoji", "incoming webhooks post with the icon of their app"),
+        ("icon_url", "incoming webhooks post with the icon of their app"),
+    ],
+};
 
 static WEBHOOK: Shape = Shape {
     name: "webhook_config",
@@ -111,7 +162,7 @@ static WEBHOOK: Shape = Shape {
         RETRY_KEY,
         RATE_KEY,
     ],
-    hints: &[("http_config", "use headers, header_files and tls_config")],
+    hints: &[("http_config", HTTP)],
 };
 
 static PAGERDUTY: Shape = Shape {
@@ -138,7 +189,16 @@ static PAGERDUTY: Shape = Shape {
         RETRY_KEY,
         key("rate_limit", Kind::Map(&PAGERDUTY_RATE), "How fast; PagerDuty takes 120 a minute."),
     ],
-    hints: &[("service_key", "use routing_key: only the Events API v2 is spoken")],
+    hints: &[
+        ("service_key", "use routing_key: only the Events API v2 is spoken"),
+        ("service_key_file", "use routing_key_file: only the Events API v2 is spoken"),
+        ("http_config", "use tls_config"),
+        ("description", TEXTS),
+        ("details", "the labels and annotations of each alert are sent"),
+        ("class", "the labels of each alert are sent"),
+        ("component", "the labels of each alert are sent"),
+        ("group", "the labels of each alert are sent"),
+    ],
 };
 
 static ALERTMANAGER: Shape = Shape {
@@ -160,7 +220,7 @@ static ALERTMANAGER: Shape = Shape {
         RETRY_KEY,
         RATE_KEY,
     ],
-    hints: &[("http_config", "use headers, header_files and tls_config")],
+    hints: &[("http_config", HTTP)],
 };
 
 static TLS_CONFIG: Shape = shape(

@@ -6,7 +6,8 @@ use secrecy::ExposeSecret as _;
 
 use super::accounts::{NAME_CHARS_MAX, unique};
 use super::bodies::{self, Body};
-use super::section::{Section, closest, quote};
+use super::diagnostics::{closest, quote};
+use super::section::Section;
 use super::{Context, digest, email, files, peers, server};
 use crate::alerts::Route;
 use crate::diagnostic::Diagnostic;
@@ -97,8 +98,8 @@ fn receiver(
             if *count > 1 {
                 let message = "another one of this receiver goes to the same place: only their order tells \
                                them apart, and a change of it mixes them up";
-                let problem = Diagnostic::warning(entry.position.clone(), &*entry.path, message);
-                entry.push(problem.hint("give each a name"));
+                let diagnostic = Diagnostic::warning(entry.position.clone(), &*entry.path, message);
+                entry.push(diagnostic.hint("give each a name"));
             }
             let id = if *count == 1 { id } else { format!("{id}-{count}") };
             let integration = integration(entry, id, &name, channel);
@@ -177,7 +178,7 @@ fn read_slack(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
     let channel = entry.text("channel").map(|channel| channel.value);
     let ca_file = files::ca_file(entry, context);
     let found = found?;
-    let url = check_url(entry, &found);
+    let url = check_url(entry, &found, context);
     if channel.is_some() && url.is_some_and(|url| url.host_str() == Some(SLACK_HOST)) {
         entry.warning(
             "channel",
@@ -207,7 +208,7 @@ fn read_webhook(
         check_signing_secret(entry, found);
     }
     let found = found?;
-    let url = check_url(entry, &found);
+    let url = check_url(entry, &found, context);
     let target = target(&found, url)?;
     let settings = webhook::Settings {
         url: found.secret,
@@ -228,8 +229,12 @@ pub(super) fn target(found: &files::Found, url: Option<reqwest::Url>) -> Option<
     }
 }
 
-pub(super) fn check_url(entry: &Section<'_>, found: &files::Found) -> Option<reqwest::Url> {
-    let url = server::http_url(found.text.expose_secret());
+pub(super) fn check_url(
+    entry: &Section<'_>,
+    found: &files::Found,
+    context: Context<'_>,
+) -> Option<reqwest::Url> {
+    let url = server::target_url(found.text.expose_secret(), context);
     url.map_err(|message| entry.error(&found.key, message)).ok()
 }
 
@@ -253,7 +258,7 @@ pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String,
             "headers" => Secret::inline(value.value),
             _ => Secret::File(context.base.join(&value.value)),
         };
-        let problem = match context.base.read_secret(&secret) {
+        let diagnostic = match context.base.read_secret(&secret) {
             Err(_missing) if context.trial => None,
             Err(error) => Some((value.position, format!("secret file cannot be used: {error}"))),
             Ok(text) if text.expose_secret().contains(char::is_control) => {
@@ -267,7 +272,7 @@ pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String,
             }
             Ok(_) => None,
         };
-        match problem {
+        match diagnostic {
             Some((position, message)) => entry.push(Diagnostic::error(position, path, message)),
             None => headers.push((name.value, secret)),
         }
@@ -332,10 +337,10 @@ fn is_cyclic(start: &Receiver, by_name: &BTreeMap<&str, &Receiver>) -> bool {
 /// Reports the name of a receiver that does not exist.
 pub(super) fn undefined(section: &Section<'_>, key: &str, name: &str, receivers: &[Receiver]) {
     let message = format!("no receiver has the name {:?}", quote(name));
-    let problem = Diagnostic::error(section.place(key), section.at(key), message);
+    let diagnostic = Diagnostic::error(section.place(key), section.at(key), message);
     let names = receivers.iter().map(|receiver| receiver.name.as_str());
     section.push(match closest(name, names) {
-        Some(name) => problem.hint(format!("did you mean {name}?")),
-        None => problem,
+        Some(name) => diagnostic.hint(format!("did you mean {name}?")),
+        None => diagnostic,
     });
 }

@@ -27,9 +27,9 @@ pub(super) fn read(root: &Section<'_>, context: Context<'_>, receivers: &[Receiv
     }
     let section = root.section("route");
     if !section.has("receiver") {
-        let problem =
+        let diagnostic =
             Diagnostic::error(section.position.clone(), "route", "missing key \"receiver\"");
-        section.push(problem.hint("the root takes every alert that no child takes"));
+        section.push(diagnostic.hint("the root takes every alert that no child takes"));
     }
     for key in ["matchers", "continue"] {
         if section.has(key) {

@@ -67,7 +67,6 @@ static RULE: Shape = Shape {
     hints: &[
         ("expr", "conditions stand in when and fire, the kinds of event in on"),
         ("type", "a rule's other keys say what it is: absent_for, over, value; else one event"),
-        ("true", "a YAML 1.1 tool has turned the key on into true: write \"on\" in quotes there"),
     ],
 };
 

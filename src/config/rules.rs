@@ -31,7 +31,8 @@ pub(super) fn read(
 ) -> (RuleSet, Names) {
     let mut specs = Vec::new();
     let mut groups = HashMap::new();
-    for (path, named_at) in files(root, context) {
+    let named = files(root, context);
+    for (path, named_at) in named.iter().cloned() {
         let name: Arc<str> = Arc::from(path.to_string_lossy());
         match context.base.read(&path) {
             Ok(text) => {
@@ -44,6 +45,8 @@ pub(super) fn read(
             }
         }
     }
+    let none_is_meant = root.is_empty("rule_files") || !named.is_empty();
+    context.base.note_rules(specs.len(), none_is_meant);
     if specs.is_empty() {
         root.warning("rule_files", "no rules: nothing will ever ring");
     }
@@ -52,9 +55,9 @@ pub(super) fn read(
         .iter()
         .map(|account| AccountLabels { name: account.name.clone(), labels: account.labels.clone() })
         .collect();
-    let (set, problems) = RuleSet::compile(specs, metrics::read(root), &accounts);
-    for problem in problems {
-        root.push(problem);
+    let (set, diagnostics) = RuleSet::compile(specs, metrics::read(root), &accounts);
+    for diagnostic in diagnostics {
+        root.push(diagnostic);
     }
     (set, names)
 }
@@ -95,8 +98,13 @@ fn read_file(
     groups: &mut HashMap<String, Position>,
     specs: &mut Vec<RuleSpec>,
 ) {
-    let Some(tree) = yaml::parse(name, text, context.problems) else { return };
-    let file = Section::open(&tree, &RULE_FILE, String::new(), context.problems);
+    let Some(tree) = yaml::parse(name, text, context.diagnostics) else { return };
+    let file = Section::open(&tree, &RULE_FILE, String::new(), context.diagnostics);
+    if tree.is_map() && !file.names("groups") {
+        let diagnostic =
+            Diagnostic::error(file.position.clone(), "", "no groups of rules: cut, or emptied?");
+        file.push(diagnostic.hint("groups: [], if it is meant to hold none"));
+    }
     for group in file.sections("groups") {
         let Some(name) = group.text("name") else { continue };
         if let Some(first) = groups.get(&name.value) {
@@ -246,8 +254,8 @@ fn needed(section: &Section<'_>, name: &str, kind: Kind) -> Option<At<String>> {
             (_, Kind::Window) => "value: sum(event.charge), or count()",
             _ => "value: payload.available_credit",
         };
-        let problem = Diagnostic::error(section.position.clone(), &*section.path, message);
-        section.push(problem.hint(example));
+        let diagnostic = Diagnostic::error(section.position.clone(), &*section.path, message);
+        section.push(diagnostic.hint(example));
     }
     section.text(name)
 }
@@ -279,9 +287,9 @@ fn over(section: &Section<'_>) -> Option<Over> {
         other => {
             if section.has("time_zone") {
                 let message = "only days, weeks and months begin somewhere";
-                let problem =
+                let diagnostic =
                     Diagnostic::error(section.place("time_zone"), section.at("time_zone"), message);
-                section.push(problem.hint("it is for over: day, week or month"));
+                section.push(diagnostic.hint("it is for over: day, week or month"));
             }
             if units::duration(other).is_none() {
                 section
@@ -295,9 +303,9 @@ fn over(section: &Section<'_>) -> Option<Over> {
     match TimeZone::get(&zone.value) {
         Ok(zone) => Some(Over::Calendar(period, zone)),
         Err(_unknown) => {
-            let problem =
+            let diagnostic =
                 Diagnostic::error(zone.position, section.at("time_zone"), "unknown time zone");
-            section.push(problem.hint("a name such as America/Chicago or UTC"));
+            section.push(diagnostic.hint("a name such as America/Chicago or UTC"));
             None
         }
     }

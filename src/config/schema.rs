@@ -6,7 +6,7 @@ use super::words::{Bounds, CONFIG, Key, Kind, RULE_FILE, Shape};
 
 /// A scalar that holds a variable is text, whatever it expands to.
 const VARIABLE: &str = r"\$\{";
-const DURATION: &str = r"^([0-9]+(ms|s|m|h|d|w))+$";
+const DURATION: &str = r"^(0|([0-9]+(ms|s|m|h|d|w|y))+)$";
 const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)?$";
 
 /// JSON Schema of the main file, with that of a rule file at `#/$defs/rules`.

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use reqwest::Url;
 
 use super::section::Section;
-use super::{Server, StoreSettings};
+use super::{Context, Server, StoreSettings};
+use crate::address;
 use crate::diagnostic::Diagnostic;
 use crate::event::PayloadPolicy;
 
@@ -28,6 +29,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
         shutdown_timeout: section.duration("shutdown_timeout"),
         trusted_proxies: networks(section, "trusted_proxies"),
         allowed_sources: networks(section, "allowed_sources"),
+        allowed_targets: networks(section, "allowed_targets"),
         listen: listen?,
         private_listen: private_listen?,
     })
@@ -85,9 +87,9 @@ fn address(section: &Section<'_>, name: &str) -> Option<SocketAddr> {
     let text = section.text_or_default(name);
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
-        let problem =
+        let diagnostic =
             Diagnostic::error(text.position, section.at(name), "expected an IP address and a port");
-        section.push(problem.hint("such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464"));
+        section.push(diagnostic.hint("such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464"));
     }
     parsed
 }
@@ -102,6 +104,21 @@ pub(super) fn http_url(text: &str) -> Result<Url, &'static str> {
         Ok(url) => Ok(url),
         Err(_) => Err("expected a URL such as https://example.com/path"),
     }
+}
+
+/// Reads the URL of somebody who is sent to: not that of a link-local or metadata address, unless that is allowed.
+pub(super) fn target_url(text: &str, context: Context<'_>) -> Result<Url, &'static str> {
+    let url = http_url(text)?;
+    match url.host_str() {
+        Some(host) if !is_target(host, context) => Err(address::REASON),
+        _ => Ok(url),
+    }
+}
+
+/// Whether a host may be sent to; a name is looked at when it resolves.
+pub(super) fn is_target(host: &str, context: Context<'_>) -> bool {
+    let literal = address::literal(host);
+    literal.is_none_or(|ip| address::is_permitted_by(ip, context.allowed_targets))
 }
 
 fn base_url(section: &Section<'_>, name: &str) -> Option<String> {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::Context;
 use super::bodies::{self, Failure, Sample};
+use super::diagnostics::{closest, quote};
 use super::files::Source;
-use super::section::{Section, closest, quote};
+use super::section::Section;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::notify::MessageTemplates;
 use crate::template::{SOURCE_BYTES_MAX, TemplateError};
@@ -69,9 +70,12 @@ pub(super) fn read(
             };
             let name: Arc<str> = Arc::from(path.to_string_lossy());
             sources.push(Source { name: Arc::clone(&name), text: source.clone() });
+            let empty = source.trim().is_empty();
             let file = File { key: key.clone(), name, text, source };
             if let Some(earlier) = read.insert(text, file) {
                 report(format!("{text} is replaced twice, first by {}", earlier.name));
+            } else if empty {
+                report(format!("{shown}: the file is empty; {{# nothing #}}, if that is meant"));
             }
         }
     }
@@ -118,7 +122,7 @@ impl Templates {
             if let Some(failure) = bodies::try_samples(samples, render) {
                 let Failure { error, message, warning } = failure;
                 let place = file.place(&error);
-                context.problems.push(bodies::problem(place, &file.key, message, warning));
+                context.diagnostics.push(bodies::diagnostic(place, &file.key, message, warning));
             }
         }
     }

@@ -93,9 +93,9 @@ pub(super) const fn within(default: &'static str, min: &'static str, max: &'stat
 }
 
 /// The main file.
-pub(super) static CONFIG: Shape = shape(
-    "config",
-    &[
+pub(super) static CONFIG: Shape = Shape {
+    name: "config",
+    keys: &[
         key("server", Kind::Map(&SERVER), "The two listeners."),
         required("accounts", Kind::Maps(&ACCOUNT), "The Telnyx accounts that send webhooks here."),
         key("store", Kind::Map(&STORE), "Where events, alerts and deliveries are kept."),
@@ -124,7 +124,15 @@ pub(super) static CONFIG: Shape = shape(
             "Dead man's switches: addresses that are asked for while tollbell works, and no longer.",
         ),
     ],
-);
+    hints: &[
+        (
+            "global",
+            "say at each integration what it sets: smarthost, from, auth, api_url; a YAML anchor can be shared",
+        ),
+        ("mute_time_intervals", "use time_intervals"),
+        ("tracing", "not in tollbell"),
+    ],
+};
 
 static SERVER: Shape = Shape {
     name: "server",
@@ -156,6 +164,11 @@ static SERVER: Shape = Shape {
             "allowed_sources",
             Kind::Texts,
             "Networks that may send webhooks. Empty: all; the signature decides.",
+        ),
+        key(
+            "allowed_targets",
+            Kind::Texts,
+            "Networks that receivers and heartbeats may be in though they are link-local or hold metadata. None by default.",
         ),
     ],
     hints: &[],

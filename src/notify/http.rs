@@ -165,7 +165,12 @@ pub(super) fn read_url(secret: &Secret) -> Result<Url, Outcome> {
     }
     let url = Url::parse(text.expose_secret()).ok();
     let usable = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    usable.ok_or_else(|| no_credentials("the address is no http or https URL"))
+    let url = usable.ok_or_else(|| no_credentials("the address is no http or https URL"))?;
+    if url.host_str().is_some_and(crate::address::is_host_permitted) {
+        Ok(url)
+    } else {
+        Err(no_credentials(crate::address::REASON))
+    }
 }
 
 /// A secret's text; one that cannot be read is put right by a person, as a refused one is.

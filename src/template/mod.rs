@@ -8,6 +8,8 @@ mod number_filters;
 mod numbers;
 mod operators;
 
+mod words;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -96,15 +98,21 @@ impl Templates {
             return Err(TemplateError { line: None, message, undefined: false });
         }
         bounds::check(source)?;
+        // Some of these compile: `range .Alerts` is the field `Alerts` of `range`.
+        if let Some((line, instead)) = words::foreign(source) {
+            let message =
+                format!("a tag of a Go template, as in Alertmanager; here it is {instead}");
+            return Err(TemplateError { line: Some(line), message, undefined: false });
+        }
         self.env
             .add_template_owned(name.to_owned(), operators::rewrite(source))
-            .map_err(|error| explain(&error))
+            .map_err(|error| words::explain(&error))
     }
 
     /// Renders a template.
     pub fn render(&self, name: &str, context: &Value) -> Result<String, TemplateError> {
-        let template = self.env.get_template(name).map_err(|error| explain(&error))?;
-        let mut text = template.render(context).map_err(|error| explain(&error))?;
+        let template = self.env.get_template(name).map_err(|error| words::explain(&error))?;
+        let mut text = template.render(context).map_err(|error| words::explain(&error))?;
         if text.len() > OUTPUT_BYTES_MAX {
             text.truncate(text.floor_char_boundary(OUTPUT_BYTES_MAX));
         }
@@ -317,19 +325,6 @@ fn calls_everyone(after_at: &str) -> bool {
     })
 }
 
-fn explain(error: &minijinja::Error) -> TemplateError {
-    let line = error.line().and_then(|line| u32::try_from(line).ok());
-    let message = match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => "the template does too much work".to_owned(),
-        (kind, Some(detail)) => format!("{kind}: {detail}"),
-        (kind, None) => kind.to_string(),
-    };
-    // An operator on an undefined operand is reported under another kind.
-    let undefined = error.kind() == ErrorKind::UndefinedError
-        || error.detail().is_some_and(|detail| detail.contains("is undefined"));
-    TemplateError { line, message, undefined }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,6 +373,28 @@ mod tests {
         assert_eq!(render(&"{ % | ( ".repeat(2_000), "{}").map(|text| text.len()), Ok(16_000));
         assert!(render(&format!("{{{{ '{}' }}}}", "((| ".repeat(1_000)), "{}").is_ok());
         assert!(render(&"{% set a = 1 %}{% if a %}{{ a }}{% endif %}".repeat(500), "{}").is_ok());
+    }
+
+    #[test]
+    fn what_is_pasted_from_alertmanager_gets_told_what_to_write() {
+        for (source, line, words) in [
+            ("x\n{{ .CommonLabels.alertname }}", Some(2), "here it is {{ labels.severity }}"),
+            ("{{ range .Alerts }}{{ end }}", Some(1), "{% for alert in alerts %}"),
+            (
+                "{{ 'a' | toUpper }}",
+                Some(1),
+                "filter toUpper is unknown; here it is {{ name | upper }}",
+            ),
+        ] {
+            let error = render(source, "{}").expect_err(source);
+            assert_eq!(error.line, line, "{error}");
+            assert!(error.message.contains(words), "{error}");
+        }
+        for source in
+            ["{% raw %}{{ .x }}{% endraw %}", "{#{{ .x }}#}{%- raw -%}{{ .x }}{% endraw %}"]
+        {
+            assert_eq!(render(source, "{}").as_deref(), Ok("{{ .x }}"));
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod slack;
 mod webhook;
 mod pagerduty;
 mod alertmanager;
+mod alertmanager_words;
 mod interop;
 mod metrics;
 mod telnyx;

@@ -1,7 +1,7 @@
 //! The whole way from a file's text to the list of problems, or to the checked configuration.
 
 mod api;
-mod problems;
+mod diagnostics;
 mod loading;
 mod routing;
 
@@ -38,10 +38,10 @@ pub(super) fn check(text: &str) -> String {
 
 fn check_in(base: &Path, text: &str) -> String {
     let loaded = parse("t.yaml", text, base, &env);
-    let errors = loaded.problems.iter().any(|problem| problem.severity == Severity::Error);
+    let errors = loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     assert_eq!(loaded.config.is_none(), errors, "a config is there exactly without errors");
-    loaded.problems.iter().fold(String::new(), |mut out, problem| {
-        let line = problem.to_string();
+    loaded.diagnostics.iter().fold(String::new(), |mut out, diagnostic| {
+        let line = diagnostic.to_string();
         assert!(!line.contains("s3cr3t"), "a secret in a problem: {line}");
         writeln!(out, "{line}").expect("string");
         out
@@ -79,7 +79,7 @@ fn kitchen_sink() -> (tempfile::TempDir, String) {
 fn the_kitchen_sink_is_read_to_the_last_key() {
     let (dir, text) = kitchen_sink();
     let loaded = parse("sink.yaml", &text, dir.path(), &env);
-    let shown: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    let shown: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(shown, Vec::<String>::new());
     let config = loaded.config.expect("config");
 
@@ -190,7 +190,7 @@ fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let text = include_str!("../../../config/tollbell.yaml");
     let shipped = parse("config/tollbell.yaml", text, &root, &env);
-    let shown: Vec<String> = shipped.problems.iter().map(ToString::to_string).collect();
+    let shown: Vec<String> = shipped.diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(shown, Vec::<String>::new());
     let shipped = shipped.config.expect("config");
 

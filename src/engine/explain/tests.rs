@@ -46,7 +46,7 @@ fn policy() -> Policy {
         "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
     );
     let loaded = config::parse("t.yaml", &yaml, dir.path(), &|_| None);
-    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
+    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
     crate::policy::policy(config)
 }
 

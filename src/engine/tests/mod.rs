@@ -49,7 +49,7 @@ fn policy_of(accounts: &str, rules: &str, sections: &str) -> Policy {
     let accounts = accounts.replace("KEY", "\"jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=\"");
     let yaml = format!("accounts: {accounts}\nrule_files: [rules.yaml]\n{sections}");
     let loaded = config::parse("test.yaml", &yaml, Path::new(dir.path()), &|_| None);
-    let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     let config = loaded.config.unwrap_or_else(|| panic!("{}\n{yaml}\n{file}", problems.join("\n")));
     crate::policy::policy(config)
 }

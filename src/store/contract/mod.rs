@@ -358,6 +358,9 @@ async fn what_was_kept_is_there_after_a_restart() {
     let store = open(&settings).await;
     store.record(event("a")).await.expect("records");
     assert!(matches!(Store::open(&settings, Box::new(|_| ())).await, Err(OpenError::Locked(_))));
+    let lock = format!("{}.lock", settings.path.display());
+    std::fs::remove_file(lock).expect("a lock beside the database");
+    assert!(matches!(Store::open(&settings, Box::new(|_| ())).await, Err(OpenError::Locked(_))));
     store.close().await.expect("closes");
     let store = open(&settings).await;
     assert_eq!(store.record(event("a")).await.expect("records"), Recorded::Duplicate);

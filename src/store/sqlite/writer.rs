@@ -58,7 +58,7 @@ pub(super) struct Writer {
     pub(super) signals: Arc<Signals>,
     pub(super) observer: Observer,
     /// Held until the connection is closed.
-    pub(super) lock: Option<File>,
+    pub(super) lock: Option<[File; 2]>,
     /// Whether the last batch failed: a failure is told once, and so is its end.
     pub(super) failing: bool,
     /// The last checkpoint beside the writer.

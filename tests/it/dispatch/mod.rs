@@ -325,7 +325,7 @@ fn a_template_that_can_never_render_is_found_at_load() {
         let yaml = Setup::new(routing(&[receiver("ops", &[&hook])])).yaml(dir.path(), &key);
         let loaded = config::parse("test.yaml", &yaml, dir.path(), &|_name| None);
         assert!(loaded.config.is_none(), "{body}");
-        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
         let named = problems.iter().any(|p| p.starts_with("test.yaml:") && p.contains(found));
         assert!(named, "{body}: {problems:?}");
     }

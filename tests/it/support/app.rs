@@ -187,11 +187,11 @@ impl TestApp {
         self.write(&self.setup);
         let path = self.config_file();
         let loaded = config::load(&path, &|_name| None);
-        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
         let config = loaded.config.unwrap_or_else(|| panic!("{}", problems.join("\n")));
-        let watch = self.setup.watch.then_some(loaded.sources);
+        let (first, watch) = (loaded.sources, self.setup.watch);
         let load = Box::new(move || config::load(&path, &|_name| None));
-        let source = Some(Source { load, watch });
+        let source = Some(Source { load, first, watch });
         let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
         let listeners = Listeners { public: bind(), private: bind() };
         self.app =

@@ -160,7 +160,7 @@ fn all_problems_come_at_once() {
         t.yaml:83:69: receivers[2].email_configs[1].auth.password_file: give password or password_file, not both
         t.yaml:84:9: receivers[2].email_configs[2]: missing key "from" (hint: Sender.)
         t.yaml:84:9: receivers[2].email_configs[2]: missing key "smarthost" (hint: Mail server, host:port.)
-        t.yaml:84:13: receivers[2].email_configs[2].to: expected a list, found a single value
+        t.yaml:84:13: receivers[2].email_configs[2].to: expected a list, found a single value (hint: put it in brackets: to: [value])
         t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "username" (hint: User name.)
         t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "password" or "password_file"
         t.yaml:86:15: receivers[2].email_configs[3].name: expected 1 to 64 characters, no / among them
@@ -205,7 +205,7 @@ fn each_bad_file_has_its_words() {
         t.yaml:1:11: accounts: expected a list, found a map
         t.yaml:2:8: route: expected a map of keys, found a list
         t.yaml:2:8: route: missing key "receiver" (hint: the root takes every alert that no child takes)
-        t.yaml:3:12: receivers: expected a list, found a single value
+        t.yaml:3:12: receivers: expected a list, found a single value (hint: put it in brackets: receivers: [value])
 
         --- "accounts: []\nroute: {}\nreceivers: []\n"
         t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
@@ -407,5 +407,33 @@ receivers:
     t.yaml:7:32: warning: receivers[0].email_configs[0].to[1]: not ASCII before the @: only a mail server with SMTPUTF8 takes such an address, and each on the way must have it
     t.yaml:8:11: warning: receivers[0].email_configs[0].from: not ASCII before the @: only a mail server with SMTPUTF8 takes such an address, and each on the way must have it
     t.yaml:11:15: receivers[0].slack_configs[0].api_url: a backslash in the URL: write / where it says \/
+    ");
+}
+
+#[test]
+fn link_local_and_metadata_addresses_are_refused_unless_allowed() {
+    let file = |server: &str| {
+        format!(
+            "{ACCOUNT}{server}route: {{receiver: ops}}\nreceivers:\n- name: ops\n  webhook_configs:\n  \
+             - {{url: 'http://169.254.169.254/latest'}}\n  - {{url: 'http://[fe80::1]/x'}}\n  \
+             - {{url: 'http://0xa9fe0a01/'}}\n  - {{url: 'http://10.0.0.1/'}}\n  \
+             pagerduty_configs: [{{routing_key: 0123456789abcdef0123456789abcdef, url: 'http://[::ffff:169.254.10.9]/'}}]\n  \
+             email_configs: [{{to: [a@example.com], from: b@example.com, smarthost: '169.254.10.2:25'}}]\n\
+             heartbeats: [{{url: 'http://169.254.10.3/'}}]\n"
+        )
+    };
+    insta::assert_snapshot!(check(&file("")), @r"
+    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:6:12: receivers[0].webhook_configs[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:7:12: receivers[0].webhook_configs[1].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:8:12: receivers[0].webhook_configs[2].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:10:77: receivers[0].pagerduty_configs[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:11:74: receivers[0].email_configs[0].smarthost: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:12:21: heartbeats[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    ");
+    insta::assert_snapshot!(check(&file("server: {allowed_targets: [169.254.10.0/24]}\n")), @r"
+    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:7:12: receivers[0].webhook_configs[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
+    t.yaml:8:12: receivers[0].webhook_configs[1].url: a link-local or metadata address; server.allowed_targets names those that are meant
     ");
 }
