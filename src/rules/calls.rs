@@ -7,10 +7,11 @@ use super::functions::{self, FUNCTIONS, Signature, Style, TIME_PARTS};
 use super::program::{Function, Loop, Macro, Node, Op, Pattern, TimePart};
 use super::suggest::did_you_mean;
 use super::syntax::{Expr, ExprKind};
+use super::time;
 use super::types::Type;
 use super::values::Value;
-use super::{re2, time};
 use crate::diagnostic::TextDiagnostic;
+use crate::re2;
 
 /// How many macros (`exists`, `map`, …) may stand inside one another.
 const MACROS_MAX: usize = 4;

@@ -37,7 +37,6 @@ mod numeric;
 mod operate;
 mod operators;
 mod program;
-mod re2;
 mod rule;
 mod rule_ref;
 mod series;

@@ -51,6 +51,9 @@ pub enum StoreError {
     /// Disk full, read-only, locked, or gone. Worth trying again.
     #[error("the store is not writable: {0}")]
     Unavailable(String),
+    /// The database file is broken.
+    #[error("the database is broken: {0}")]
+    Corrupt(String),
     /// This value can never be stored, or the row could not be read back.
     #[error("the store cannot hold this: {0}")]
     Unstorable(String),
@@ -61,6 +64,17 @@ pub enum StoreError {
     /// The store is shut down.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// The same failure for another operation of the same batch, which is not to blame.
+    pub(super) fn for_another(&self) -> Self {
+        match self {
+            Self::Corrupt(reason) => Self::Corrupt(reason.clone()),
+            Self::Unavailable(reason) => Self::Unavailable(reason.clone()),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
 }
 
 /// Everything one judged batch changes; committed as one transaction.

@@ -125,12 +125,12 @@ impl Writer {
             }
             Err(failure) => {
                 self.recover(&failure);
-                let reason = StoreError::from(failure).to_string();
+                let error = StoreError::from(failure);
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::error!(reason, "the store cannot commit");
+                    tracing::error!(%error, "the store cannot commit");
                 }
                 for job in batch {
-                    job.answer(Some(StoreError::Unavailable(reason.clone())));
+                    job.answer(Some(error.for_another()));
                 }
             }
         }
