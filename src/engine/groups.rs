@@ -189,7 +189,7 @@ impl Batch<'_> {
         }
         if !decided.some_wait {
             for (fingerprint, member) in &mut group.members {
-                if !member.causes.is_empty() {
+                if member.waits_since.take().is_some() || !member.causes.is_empty() {
                     member.causes.clear();
                     self.state.touch_member(&key, fingerprint);
                 }

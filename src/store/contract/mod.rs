@@ -341,6 +341,30 @@ pub(super) async fn settle(store: &Store, id: &str, number: u32, next: Next) -> 
     store.settle(settlement(id, number, next)).await.expect("settles")
 }
 
+/// Sweeps until nothing is left; one sweep stops when its limit or its time is over.
+pub(super) async fn sweep(store: &Store, minutes: i64, limit: usize) -> Swept {
+    let mut total = Swept::default();
+    loop {
+        let swept = store.sweep(at(minutes), limit).await.expect("sweeps");
+        for (sum, count) in [
+            (&mut total.events, swept.events),
+            (&mut total.deliveries, swept.deliveries),
+            (&mut total.alerts, swept.alerts),
+            (&mut total.ledger, swept.ledger),
+            (&mut total.calls, swept.calls),
+            (&mut total.silences, swept.silences),
+            (&mut total.journal, swept.journal),
+            (&mut total.readings, swept.readings),
+        ] {
+            assert!(count <= limit, "{swept:?}");
+            *sum += count;
+        }
+        if !swept.more {
+            return total;
+        }
+    }
+}
+
 /// `id state` of all deliveries, by id.
 pub(super) async fn states(store: &Store) -> String {
     let filter = DeliveryFilter { limit: 100, ..DeliveryFilter::default() };

@@ -248,21 +248,47 @@ async fn the_groups_of_an_alert_are_found_by_members_and_by_what_was_told(store:
     assert_eq!(store.groups_of(&fingerprint(&one("d"))).await.expect("reads"), []);
 }
 
-async fn a_pause_is_noted_and_goes(store: &Store) {
-    let changes = Changes { deliveries: vec![queued("p1", "p", 0)], ..Changes::default() };
-    store.commit(changes).await.expect("commits");
-    let pause = async || {
-        let (found, _) = store.delivery("p1").await.expect("reads").expect("there");
-        found.paused_until.zip(found.paused_reason)
+async fn a_pause_is_seen_on_the_deliveries_of_its_integration(store: &Store) {
+    let mail = NewDelivery { target: TargetId::new("mail", "x@"), ..queued("m", "m", 0) };
+    queue(store, [queued("a", "a", 3), mail]).await;
+    let seen = async |id: &str, now| {
+        let delivery = kept(store, id).await;
+        let next = delivery.next_try(at(now));
+        (delivery.paused_until.zip(delivery.paused_reason), next)
     };
-    assert_eq!(pause().await, None);
+    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
     for until in [1, 9] {
-        let noted = Some((at(until), "rateLimited".to_owned()));
-        store.set_pause("slack", noted.clone()).await.expect("notes");
-        assert_eq!(pause().await, noted);
+        let pause = Some((at(until), "rateLimited".to_owned()));
+        store.set_pause("slack", pause.clone()).await.expect("notes");
+        assert_eq!(seen("a", 0).await, (pause, Some(at(until.max(3)))));
     }
+    assert_eq!(seen("a", 20).await.1, Some(at(20)), "never in the past");
+    assert_eq!(seen("m", 5).await, (None, Some(at(5))));
     store.set_pause("slack", None).await.expect("notes");
-    assert_eq!(pause().await, None);
+    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
+    // Whoever kept the pause in memory is gone.
+    store.set_pause("slack", Some((at(9), "timeout".to_owned()))).await.expect("notes");
+    store.release_all().await.expect("releases");
+    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
+    assert_eq!(claim(store, 3).await, ["a"]);
+    settle(store, "a", 1, Next::Delivered).await;
+    assert_eq!(seen("a", 4).await.1, None);
+}
+
+async fn what_is_open_moves_along_with_a_clock_that_is_set(store: &Store) {
+    let with = |id: &str| NewDelivery { fallback_at: Some(at(5)), ..queued(id, id, 0) };
+    queue(store, [with("a"), with("b"), with("c")]).await;
+    assert_eq!(claim_some(store, 0, 2).await, ["a", "b"]);
+    settle(store, "a", 1, Next::RetryAt(at(2))).await;
+    settle(store, "b", 1, Next::Delivered).await;
+    let back = SignedDuration::from_hours(-1);
+    store.shift_deliveries(back).await.expect("shifts");
+    let (a, b) = (kept(store, "a").await, kept(store, "b").await);
+    assert_eq!((a.created_at, a.not_before), (at(-60), at(-58)));
+    assert_eq!((b.created_at, b.finished_at), (at(0), Some(at(0))), "what has ended stays");
+    assert_eq!(claim(store, -60).await, ["c"]);
+    let due = store.fallback_due(at(-55), 9).await.expect("reads");
+    assert_eq!(ids(&due), ["a", "c"]);
 }
 
 on_sqlite! {
@@ -275,5 +301,6 @@ on_sqlite! {
     what_is_due_comes_with_all_that_it_is_composed_of
     groups_that_a_target_knows_are_read_in_pages
     the_groups_of_an_alert_are_found_by_members_and_by_what_was_told
-    a_pause_is_noted_and_goes
+    a_pause_is_seen_on_the_deliveries_of_its_integration
+    what_is_open_moves_along_with_a_clock_that_is_set
 }

@@ -2,6 +2,7 @@
 
 mod pace;
 mod fallback;
+mod refusals;
 mod waiting;
 
 use std::time::Duration;
