@@ -35,8 +35,6 @@ struct Decided {
     dropped: Vec<Fingerprint>,
     /// Deliveries to open: who, and the events that caused them.
     open: Vec<(Target, Vec<i64>)>,
-    /// Events that caused a delivery which is open already.
-    causes: Vec<(String, Vec<i64>)>,
     /// Whether somebody is owed what is not due yet.
     some_wait: bool,
     /// When to look again.
@@ -73,6 +71,10 @@ impl Batch<'_> {
         self.state.touch_member(&key, &alert.fingerprint);
         for fingerprint in &lost {
             self.state.touch_member(&key, fingerprint);
+        }
+        if let (Some(cause), Some(open)) = (cause.filter(|_| !dropped), self.state.open.get(&key)) {
+            let causes = open.values().map(|id| (id.clone(), vec![cause]));
+            self.judged.changes.causes.extend(causes);
         }
         let mut when = self.earliest(&group, route, at);
         let rules = &self.policy.routing.inhibit_rules;
@@ -187,7 +189,9 @@ impl Batch<'_> {
             group.members.remove(fingerprint);
             self.state.touch_member(&key, fingerprint);
         }
-        if !decided.some_wait {
+        // What waits for an answer may be owed once more, for the same causes.
+        let is_open = self.state.open.contains_key(&key);
+        if !decided.some_wait && (!decided.open.is_empty() || !is_open) {
             for (fingerprint, member) in &mut group.members {
                 if member.waits_since.take().is_some() || !member.causes.is_empty() {
                     member.causes.clear();
@@ -195,7 +199,6 @@ impl Batch<'_> {
                 }
             }
         }
-        self.judged.changes.causes.extend(decided.causes);
         for (target, causes) in decided.open {
             changed = true;
             self.open(&mut group, &target, causes);
@@ -287,7 +290,7 @@ impl Batch<'_> {
             }
             if ended.state == DeliveryState::Delivered {
                 self.journal_delivered(&ended, before.as_ref(), at);
-                self.is_well(&ended.target.integration);
+                self.is_well(&ended.target.integration, at);
             } else {
                 self.close_gate(&ended, at);
             }
@@ -314,12 +317,12 @@ impl Batch<'_> {
     }
 
     /// An integration that delivers again is well: whoever is owed there waits no longer.
-    fn is_well(&mut self, integration: &str) {
+    fn is_well(&mut self, integration: &str, at: Timestamp) {
         for key in self.state.gated.remove(integration).unwrap_or_default() {
             let Some(mut group) = self.state.take_group(&key) else { continue };
             if group.open_gates(|gate| gate.target.integration == integration) {
                 self.state.put_group(group);
-                self.state.look_soon(&key, self.now);
+                self.state.look_soon(&key, at);
             } else {
                 self.state.put_group_back(group);
             }
@@ -480,12 +483,8 @@ impl Decided {
     ) {
         let Some(due) = look.due(target, entry, timing) else { return };
         let key = look.group_key();
-        if let Some(id) = state.open.get(key).and_then(|open| open.get(&target.id)) {
+        if state.open.get(key).is_some_and(|open| open.contains_key(&target.id)) {
             // It is composed when it is claimed; its end brings the next look.
-            let causes = causes(&due.owed);
-            if due.owed.reason != Reason::Repeat && !causes.is_empty() {
-                self.causes.push((id.clone(), causes));
-            }
         } else if due.at <= at {
             self.open.push((target.clone(), causes(&due.owed)));
         } else {

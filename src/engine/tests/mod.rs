@@ -97,7 +97,7 @@ struct Disk {
     /// The notification log, by group and target.
     log: BTreeMap<(String, TargetId), LogEntry>,
     /// Events that caused deliveries which were open already.
-    causes: Vec<(String, Vec<i64>)>,
+    causes: BTreeSet<(String, Vec<i64>)>,
     ids: BTreeSet<String>,
     journal: Vec<JournalEntry>,
     judgements: Vec<Judgement>,
@@ -195,7 +195,11 @@ impl Disk {
         lines.extend(opened);
         lines.extend(self.log.iter().map(|entry| format!("{entry:?}")));
         lines.extend(self.causes.iter().map(|causes| format!("{causes:?}")));
-        lines.extend(self.journal.iter().map(|entry| format!("{entry:?}")));
+        // What was delivered right before a crash, and not taken note of, is in the log and not in the journal.
+        // And whoever is up again looks at each group: what is quiet then is seen earlier.
+        let by_looks = ["notified", "suppressed"];
+        let journal = self.journal.iter().filter(|entry| !by_looks.contains(&&*entry.what));
+        lines.extend(journal.map(|entry| format!("{entry:?}")));
         lines.extend(self.judgements.iter().map(|judgement| format!("{judgement:?}")));
         lines.extend(self.charges.iter().map(|charge| format!("{charge:?}")));
         lines.extend(self.raised.iter().map(|event| format!("raised {event:?}")));
