@@ -64,8 +64,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Prints the JSON Schema.
-pub(super) fn schema() -> anyhow::Result<Exit> {
-    output::json(&config::schema())?;
+/// Prints the JSON Schema, or the reference.
+pub(super) fn schema(markdown: bool) -> anyhow::Result<Exit> {
+    if markdown {
+        output::line(config::reference().trim_end());
+    } else {
+        output::json(&config::schema())?;
+    }
     Ok(Exit::Ok)
 }

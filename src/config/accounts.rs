@@ -1,6 +1,7 @@
 //! The `accounts` section.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
@@ -9,6 +10,7 @@ use super::diagnostics::quote;
 use super::matchers::{NO_LABEL_NAME, is_free_label};
 use super::section::Section;
 use super::server::http_url;
+use super::words::{AccountWords, ConfigWords};
 use super::{Account, Context, Server, files};
 use crate::diagnostic::{At, Diagnostic, Position};
 use crate::intake::signature::PublicKey;
@@ -33,34 +35,34 @@ const RESERVED_LABELS: [&str; 2] = ["alertname", "account"];
 
 /// Reads `accounts`.
 pub(super) fn read(
-    root: &Section<'_>,
+    root: &ConfigWords<'_>,
     context: Context<'_>,
     server: Option<&Server>,
 ) -> Vec<Account> {
-    let sections = root.sections("accounts");
+    let sections = root.accounts();
     if root.is_empty("accounts") {
         root.error("accounts", "no account: nobody could sign a webhook");
     }
     if sections.len() > ACCOUNTS_MAX {
         root.error("accounts", format!("more than {ACCOUNTS_MAX} accounts"));
     }
-    unique(&sections, "name");
+    unique(&sections, AccountWords::name);
     sections.iter().filter_map(|section| account(section, context, server)).collect()
 }
 
 fn account(
-    section: &Section<'_>,
+    section: &AccountWords<'_>,
     context: Context<'_>,
     server: Option<&Server>,
 ) -> Option<Account> {
-    let name = section.text("name").map(|name| name.value);
+    let name = section.name().map(|name| name.value);
     if name.as_deref().is_some_and(|name| !is_account_name(name)) {
         section.error(
             "name",
             format!("expected 1 to {NAME_CHARS_MAX} of a-z, 0-9, _ and -: it stands in a URL"),
         );
     }
-    let currency = section.text("currency").map(|code| code.value);
+    let currency = section.currency().map(|code| code.value);
     if currency.as_deref().is_some_and(|code| !is_currency(code)) {
         section.error("currency", "expected an ISO 4217 code such as USD");
     }
@@ -72,8 +74,8 @@ fn account(
             ..api
         }),
         public_keys: public_keys(section, context),
-        tolerance: section.duration("tolerance"),
-        labels: labels(section, "labels"),
+        tolerance: section.tolerance(),
+        labels: labels(section),
         currency,
         name: name?,
     })
@@ -81,11 +83,11 @@ fn account(
 
 /// The Telnyx side, where there is a key to it; name and currency are filled in by [`account`].
 fn api(
-    section: &Section<'_>,
+    section: &AccountWords<'_>,
     context: Context<'_>,
     server: Option<&Server>,
 ) -> Option<telnyx::ApiSettings> {
-    let text = section.text_or_default("api_url");
+    let text = section.api_url();
     let url = api_url(&text.value).map_err(|message| section.error("api_url", message)).ok();
     if let Some(url) = &url
         && url.scheme() == "http"
@@ -93,11 +95,13 @@ fn api(
     {
         section.warning("api_url", "the API key would travel in clear: use https");
     }
-    let balance = section.section("balance");
-    let poll_interval = balance.duration("poll_interval");
-    let backfill = section.section("backfill");
-    let (enabled, max_age) = (backfill.flag("enabled"), backfill.duration("max_age"));
-    let Some(key) = files::secret(section, "api_key", context) else {
+    let balance = section.balance();
+    let poll_interval = balance.poll_interval();
+    let backfill = section.backfill();
+    let (enabled, max_age) = (backfill.enabled(), backfill.max_age());
+    let Some(key) =
+        files::secret(section, "api_key", [section.api_key(), section.api_key_file()], context)
+    else {
         let useless = NEED_API_KEY.into_iter().find(|name| section.has(name));
         if let Some(name) = useless.filter(|_| !section.has_any(&["api_key", "api_key_file"])) {
             section.warning(name, "has no effect without api_key or api_key_file");
@@ -137,14 +141,14 @@ fn api_url(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-fn public_keys(section: &Section<'_>, context: Context<'_>) -> Vec<PublicKey> {
+fn public_keys(section: &AccountWords<'_>, context: Context<'_>) -> Vec<PublicKey> {
     let mut texts: Vec<(At<String>, String)> = section
-        .texts("public_keys")
+        .public_keys()
         .into_iter()
         .enumerate()
         .map(|(n, text)| (text, format!("{}[{n}]", section.at("public_keys"))))
         .collect();
-    if let Some(path) = section.text("public_keys_file") {
+    if let Some(path) = section.public_keys_file() {
         texts.extend(keys_of_file(section, &path, context));
     }
     if section.is_empty("public_keys") && texts.is_empty() {
@@ -197,10 +201,10 @@ fn keys_of_file(
 }
 
 /// Reads a map of fixed labels.
-fn labels(section: &Section<'_>, name: &str) -> Labels {
+fn labels(section: &AccountWords<'_>) -> Labels {
     let mut labels = Labels::new();
-    for (label, value) in section.pairs(name) {
-        let path = format!("{}.{}", section.at(name), quote(&label.value));
+    for (label, value) in section.labels() {
+        let path = format!("{}.{}", section.at("labels"), quote(&label.value));
         if RESERVED_LABELS.contains(&&*label.value) {
             section.push(Diagnostic::error(
                 label.position,
@@ -219,14 +223,17 @@ fn labels(section: &Section<'_>, name: &str) -> Labels {
     labels
 }
 
-/// Reports texts of one key that occur more than once among sections.
-pub(super) fn unique(sections: &[Section<'_>], name: &str) {
+/// Reports names that occur more than once among sections.
+pub(super) fn unique<'a, W>(sections: &[W], name: impl Fn(&W) -> Option<At<String>>)
+where
+    W: Deref<Target = Section<'a>>,
+{
     let mut first: HashMap<String, Position> = HashMap::new();
     for section in sections {
-        let Some(text) = section.text(name) else { continue };
+        let Some(text) = name(section) else { continue };
         if let Some(first) = first.get(&text.value) {
             let message = format!("name given twice, first in line {}", first.line);
-            section.error(name, message);
+            section.error("name", message);
         } else {
             first.insert(text.value, text.position);
         }

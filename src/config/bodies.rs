@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::section::Section;
+use super::words::WebhookWords;
 use super::{Account, Context};
 use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
 use crate::diagnostic::{At, Diagnostic, Position};
@@ -45,8 +45,8 @@ impl Names {
 }
 
 /// Reads `body` or `body_file` of an entry.
-pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Body> {
-    let (key, of_file, source) = match (entry.text("body"), entry.text("body_file")) {
+pub(super) fn read(entry: &WebhookWords<'_>, context: Context<'_>) -> Option<Body> {
+    let (key, of_file, source) = match (entry.body(), entry.body_file()) {
         (None, None) => return None,
         (Some(_), Some(_)) => {
             entry.error("body_file", "give body or body_file, not both");

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::accounts::unique;
-use super::case_words::CASES;
 use super::diagnostics::{Diagnostics, closest, quote};
 use super::section::Section;
 use super::trial::Candidate;
+use super::words::{
+    CaseWords, CasesWords, ExpectWords, NoticeWords, RepeatWords, SilenceWords, StepWords,
+};
 use super::yaml::{self, Data, Node};
 use super::{folder, matchers};
 use crate::diagnostic::{Diagnostic, Position, Severity};
@@ -48,9 +50,14 @@ pub fn cases(path: &Path, config: Option<&Path>) -> CaseFile {
     match folder::read(path) {
         Ok(text) => {
             if let Some(tree) = yaml::parse(&name, &text, &diagnostics) {
-                let root = Section::open(&tree, &CASES, String::new(), &diagnostics);
+                let root = CasesWords::from(Section::open(
+                    &tree,
+                    CasesWords::shape(),
+                    String::new(),
+                    &diagnostics,
+                ));
                 let base = path.parent().unwrap_or_else(|| Path::new(""));
-                candidate = Some(run_against(&tree, &root, base, config));
+                candidate = Some(run_against(&root, base, config));
                 read = read_cases(&root, base, &diagnostics);
             }
         }
@@ -63,19 +70,15 @@ pub fn cases(path: &Path, config: Option<&Path>) -> CaseFile {
     CaseFile { candidate, cases: read, diagnostics: diagnostics.into_sorted(&[name]) }
 }
 
-fn run_against(tree: &Node, root: &Section<'_>, base: &Path, instead: Option<&Path>) -> Candidate {
-    let config = root.text("config").map(|path| base.join(path.value));
-    let rules = match &tree.data {
-        Data::Map(entries) => entries.iter().find(|(key, _)| key.value == "rule_files"),
-        _ => None,
-    };
-    let rules = rules.map(|(_, node)| node.clone()).filter(|_| root.has("rule_files"));
+fn run_against(root: &CasesWords<'_>, base: &Path, instead: Option<&Path>) -> Candidate {
+    let config = root.config().map(|path| base.join(path.value));
+    let rules = root.rule_files().cloned();
     if config.is_none() && rules.is_none() && instead.is_none() {
         let diagnostic =
             Diagnostic::error(root.position.clone(), "", "nothing to run the cases against");
         root.push(diagnostic.hint("give config or rule_files, or the option --config"));
     }
-    let account = root.any("account").cloned();
+    let account = root.account().cloned();
     if account.is_some() && config.is_some() {
         root.error("account", "the accounts are those of config");
     }
@@ -86,27 +89,27 @@ fn run_against(tree: &Node, root: &Section<'_>, base: &Path, instead: Option<&Pa
     }
 }
 
-fn read_cases(root: &Section<'_>, base: &Path, diagnostics: &Diagnostics) -> Vec<Case> {
-    let sections = root.sections("tests");
+fn read_cases(root: &CasesWords<'_>, base: &Path, diagnostics: &Diagnostics) -> Vec<Case> {
+    let sections = root.tests();
     if root.is_empty("tests") {
         root.error("tests", "no cases");
     }
     if sections.len() > CASES_MAX {
         root.error("tests", format!("more than {CASES_MAX} cases"));
     }
-    unique(&sections, "name");
+    unique(&sections, CaseWords::name);
     sections.iter().filter_map(|section| case(section, base, diagnostics)).collect()
 }
 
-fn case(section: &Section<'_>, base: &Path, diagnostics: &Diagnostics) -> Option<Case> {
-    let start = section.text_or_default("start").value;
+fn case(section: &CaseWords<'_>, base: &Path, diagnostics: &Diagnostics) -> Option<Case> {
+    let start = section.start().value;
     let start = time(section, "start", &start);
     if section.len("steps") > STEPS_MAX {
         section.error("steps", format!("more than {STEPS_MAX} steps"));
     }
     let mut steps = Vec::new();
     let mut reached = Duration::ZERO;
-    for section in section.sections("steps") {
+    for section in section.steps() {
         let step = step(&section, base, diagnostics);
         if step.at < reached {
             section.error("at", "before the step above it ends: steps stand in the order of time");
@@ -117,7 +120,7 @@ fn case(section: &Section<'_>, base: &Path, diagnostics: &Diagnostics) -> Option
     if section.has("steps") && !steps.iter().any(|step| step.expect.is_some()) {
         section.error("steps", "nothing is expected: the case could not fail");
     }
-    Some(Case { name: section.text("name")?.value, start: start?, steps })
+    Some(Case { name: section.name()?.value, start: start?, steps })
 }
 
 fn time(section: &Section<'_>, key: &str, text: &str) -> Option<Timestamp> {
@@ -128,32 +131,32 @@ fn time(section: &Section<'_>, key: &str, text: &str) -> Option<Timestamp> {
     parsed
 }
 
-fn step(section: &Section<'_>, base: &Path, diagnostics: &Diagnostics) -> Step {
+fn step(section: &StepWords<'_>, base: &Path, diagnostics: &Diagnostics) -> Step {
     let event = event(section, base);
     if event.is_none() && section.has("repeat") && !section.has_any(&["event", "event_file"]) {
         section.error("repeat", "there is no event to repeat");
     }
     Step {
         place: section.position.clone(),
-        at: section.duration("at"),
-        silence: section.has("silence").then(|| silence(&section.section("silence"))),
+        at: section.at(),
+        silence: section.has("silence").then(|| silence(&section.silence())),
         event,
-        expect: section.has("expect").then(|| expect(&section.section("expect"), diagnostics)),
+        expect: section.has("expect").then(|| expect(&section.expect(), diagnostics)),
     }
 }
 
-fn silence(section: &Section<'_>) -> SilenceSpec {
+fn silence(section: &SilenceWords<'_>) -> SilenceSpec {
     if section.is_empty("matchers") {
         section.error("matchers", "no matchers: it would silence everything");
     }
-    let matchers = matchers::read(section, "matchers").matchers;
+    let matchers = matchers::read(section, "matchers", section.matchers()).matchers;
     let place = section.position.clone();
-    SilenceSpec { place, matchers, lasts: section.duration("for") }
+    SilenceSpec { place, matchers, lasts: section.r#for() }
 }
 
-fn event(step: &Section<'_>, base: &Path) -> Option<EventSpec> {
-    let repeat = if step.has("repeat") { repeat(&step.section("repeat")) } else { Repeat::once() };
-    match (step.has("event"), step.text("event_file")) {
+fn event(step: &StepWords<'_>, base: &Path) -> Option<EventSpec> {
+    let repeat = if step.has("repeat") { repeat(&step.repeat()) } else { Repeat::once() };
+    match (step.has("event"), step.event_file()) {
         (false, None) => None,
         (true, Some(_)) => {
             step.error("event_file", "give event or event_file, not both");
@@ -173,32 +176,32 @@ fn event(step: &Section<'_>, base: &Path) -> Option<EventSpec> {
             }
         },
         (true, None) => {
-            let section = step.section("event");
-            let occurred_at = section.text("occurred_at");
+            let section = step.event();
+            let occurred_at = section.occurred_at();
             let occurred_at =
                 occurred_at.and_then(|text| time(&section, "occurred_at", &text.value));
-            let source = match section.choice("source") {
+            let source = match section.source() {
                 "poller" => Source::Poller,
                 "backfill" => Source::Backfill,
                 "tollbell" => Source::Tollbell,
                 _ => Source::Webhook,
             };
-            let payload = section.any("payload").map(json).unwrap_or_default();
+            let payload = section.payload().map(json).unwrap_or_default();
             let body = Body::Parts {
-                kind: section.text("kind")?.value,
-                id: section.text("id").map(|id| id.value),
+                kind: section.kind()?.value,
+                id: section.id().map(|id| id.value),
                 occurred_at,
                 payload,
             };
-            let (place, account) = (section.position.clone(), section.text("account"));
+            let (place, account) = (section.position.clone(), section.account());
             Some(EventSpec { place, account, source, body, repeat })
         }
     }
 }
 
-fn repeat(section: &Section<'_>) -> Repeat {
+fn repeat(section: &RepeatWords<'_>) -> Repeat {
     let vary = if section.has("vary") {
-        let fields = section.texts("vary").into_iter().enumerate();
+        let fields = section.vary().into_iter().enumerate();
         let field = |(n, text): (usize, crate::diagnostic::At<String>)| {
             let field = Field::parse(&text.value);
             if field.is_none() {
@@ -212,33 +215,39 @@ fn repeat(section: &Section<'_>) -> Repeat {
     } else {
         vec![Field::Id]
     };
-    Repeat { times: section.integer("times"), every: section.duration("every"), vary }
+    Repeat { times: section.times(), every: section.every(), vary }
 }
 
-fn expect(section: &Section<'_>, diagnostics: &Diagnostics) -> Expect {
-    let alerts = |section: &Section<'_>| {
-        let node = section.any("alerts")?;
-        Some(label_sets(node, &section.at("alerts"), diagnostics))
+fn expect(section: &ExpectWords<'_>, diagnostics: &Diagnostics) -> Expect {
+    let alerts = |section: &Section<'_>, node: Option<&Node>| {
+        Some(label_sets(node?, &section.at("alerts"), diagnostics))
     };
     let mut notified = section.has("notified").then(|| {
-        let sections = section.sections("notified");
-        sections.iter().map(|section| notice(section, alerts(section))).collect::<Vec<_>>()
+        let sections = section.notified();
+        sections
+            .iter()
+            .map(|section| notice(section, alerts(section, section.alerts())))
+            .collect::<Vec<_>>()
     });
     if section.has("nothing") {
-        if !section.flag("nothing") {
+        if !section.nothing() {
             section.error("nothing", "expected true; give notified for what was told");
         } else if notified.as_ref().is_some_and(|notified| !notified.is_empty()) {
             section.error("nothing", "give nothing or notified, not both");
         }
         notified.get_or_insert_default();
     }
-    let suppressed = section.any("suppressed").map(|node| {
+    let suppressed = section.suppressed().map(|node| {
         let key = section.at("suppressed");
         let sets = label_sets(node, &key, diagnostics).into_iter();
         sets.filter_map(|labels| quiet(labels, section, &key)).collect()
     });
-    let expect =
-        Expect { place: section.position.clone(), alerts: alerts(section), notified, suppressed };
+    let expect = Expect {
+        place: section.position.clone(),
+        alerts: alerts(section, section.alerts()),
+        notified,
+        suppressed,
+    };
     if expect.is_empty() {
         let message = "nothing is looked at";
         let diagnostic = Diagnostic::error(section.position.clone(), &*section.path, message);
@@ -257,11 +266,10 @@ fn quiet(mut labels: Labels, section: &Section<'_>, key: &str) -> Option<QuietSp
     Some(QuietSpec { by: found?, labels })
 }
 
-fn notice(section: &Section<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
-    let chosen = |key| section.has(key).then(|| section.choice(key));
+fn notice(section: &NoticeWords<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
     let channels = section.has("channels").then(|| {
         let mut channels: Vec<&'static str> = Vec::new();
-        for text in section.texts("channels") {
+        for text in section.channels() {
             match CHANNELS.into_iter().find(|known| *known == text.value) {
                 Some(known) => channels.push(known),
                 None => {
@@ -274,12 +282,12 @@ fn notice(section: &Section<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
         channels
     });
     NoticeSpec {
-        receiver: section.text("receiver").map(|name| name.value),
-        reason: chosen("reason"),
-        status: chosen("status"),
+        receiver: section.receiver().map(|name| name.value),
+        reason: section.has("reason").then(|| section.reason()),
+        status: section.has("status").then(|| section.status()),
         alerts,
-        subject: section.text("subject").map(|text| text.value),
-        text: section.texts("text").into_iter().map(|text| text.value).collect(),
+        subject: section.subject().map(|text| text.value),
+        text: section.text().into_iter().map(|text| text.value).collect(),
         channels,
     }
 }

@@ -8,9 +8,6 @@
 //! the working directory. `${ENV}` is expanded in the main file only.
 
 mod words;
-mod rule_words;
-mod routing_words;
-mod receiver_words;
 mod yaml;
 mod diagnostics;
 mod section;
@@ -33,8 +30,8 @@ mod routes;
 mod rules;
 mod metrics;
 mod schema;
+mod reference;
 mod trial;
-mod case_words;
 mod cases;
 
 use std::fmt::Write as _;
@@ -49,6 +46,7 @@ use sha2::{Digest as _, Sha256};
 pub use cases::{CaseFile, cases};
 pub use env::{Env, system_env};
 pub use folder::{SETTLED, Sources};
+pub use reference::reference;
 pub use schema::schema;
 pub use trial::Candidate;
 
@@ -64,6 +62,7 @@ use diagnostics::Diagnostics;
 use folder::Folder;
 use intervals::Intervals;
 use section::Section;
+use words::ConfigWords;
 
 /// Bytes of the files' hash that are shown.
 const HASH_BYTES: usize = 8;
@@ -239,7 +238,12 @@ fn read_tree(
     mut sources: Vec<files::Source>,
 ) -> Loaded {
     let parts = tree.map(|tree| {
-        let root = Section::open(tree, &words::CONFIG, String::new(), &diagnostics);
+        let root = ConfigWords::from(Section::open(
+            tree,
+            ConfigWords::shape(),
+            String::new(),
+            &diagnostics,
+        ));
         Parts::read(&root, folders, trial, &diagnostics, &mut sources)
     });
     let names: Vec<Arc<str>> = sources.iter().map(|source| Arc::clone(&source.name)).collect();
@@ -266,7 +270,7 @@ struct Parts {
 
 impl Parts {
     fn read(
-        root: &Section<'_>,
+        root: &ConfigWords<'_>,
         folders: Folders<'_>,
         trial: bool,
         diagnostics: &Diagnostics,
@@ -274,12 +278,12 @@ impl Parts {
     ) -> Self {
         let all_intervals = Intervals::read(root);
         let Folders { base, rules: rules_base } = folders;
-        let server = server::read(&root.section("server"));
+        let server = server::read(&root.server());
         let allowed_targets = server.as_ref().map_or(&[][..], |server| &server.allowed_targets);
         let intervals = &all_intervals;
         let context = Context { base, rules_base, trial, diagnostics, allowed_targets, intervals };
         let accounts = accounts::read(root, context, server.as_ref());
-        let store = server::read_store(&root.section("store"));
+        let store = server::read_store(&root.store());
         let templates = templates::read(root, context, sources);
         let receivers::Read { sections, receivers, bodies } =
             receivers::read(root, context, &templates.templates);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::diagnostics::{Diagnostics, closest, quote};
 use super::units;
-use super::words::{Bounds, Key, Kind, LATER, Shape};
+use super::words::{Bounds, LATER, Shape};
 use super::yaml::{Data, Node};
 use crate::diagnostic::{At, Diagnostic, Position};
 
@@ -151,24 +151,22 @@ impl<'a> Section<'a> {
 
     /// A text, where given.
     pub(super) fn text(&self, name: &str) -> Option<At<String>> {
-        debug_assert!(matches!(self.kind(name), Kind::Text(_)), "{name} is a text");
-        self.scalar(name)
+        self.node(name).and_then(|node| self.scalar_of(node, || name.to_owned()))
     }
 
-    /// A text, or the table's default.
-    pub(super) fn text_or_default(&self, name: &str) -> At<String> {
-        let Kind::Text(default) = self.kind(name) else {
-            unreachable!("{name} is a text in the word table");
-        };
-        self.scalar(name).unwrap_or_else(|| At::new((*default).to_owned(), self.place(name)))
+    /// A text, or the default.
+    pub(super) fn text_or(&self, name: &str, default: &str) -> At<String> {
+        self.text(name).unwrap_or_else(|| At::new(default.to_owned(), self.place(name)))
     }
 
-    /// One of the table's words.
-    pub(super) fn choice(&self, name: &str) -> &'static str {
-        let Kind::Choice { default, words } = self.kind(name) else {
-            unreachable!("{name} is a choice in the word table");
-        };
-        let Some(text) = self.scalar(name) else { return default };
+    /// One of a few words.
+    pub(super) fn choice(
+        &self,
+        name: &str,
+        default: &'static str,
+        words: &[&'static str],
+    ) -> &'static str {
+        let Some(text) = self.text(name) else { return default };
         let found = words.iter().find(|word| **word == text.value);
         if found.is_none() {
             self.error(name, format!("expected one of {}", words.join(", ")));
@@ -177,55 +175,36 @@ impl<'a> Section<'a> {
     }
 
     /// True or false.
-    pub(super) fn flag(&self, name: &str) -> bool {
-        let Kind::Flag(default) = self.kind(name) else {
-            unreachable!("{name} is a flag in the word table");
-        };
-        match self.scalar(name).as_ref().map(|text| text.value.as_str()) {
-            None => *default,
+    pub(super) fn flag(&self, name: &str, default: bool) -> bool {
+        match self.text(name).as_ref().map(|text| text.value.as_str()) {
+            None => default,
             Some("true") => true,
             Some("false") => false,
             Some(_) => {
                 self.error(name, "expected true or false");
-                *default
+                default
             }
         }
     }
 
-    /// A duration within the table's bounds.
-    pub(super) fn duration(&self, name: &str) -> Duration {
-        let Kind::Duration(bounds) = self.kind(name) else {
-            unreachable!("{name} is a duration in the word table");
-        };
-        self.bounded(
-            name,
-            bounds,
-            units::duration,
-            "a duration such as 500ms, 30s, 5m, 4h, 30d, 1w",
-        )
+    /// A duration within bounds.
+    pub(super) fn duration(&self, name: &str, bounds: &Bounds) -> Duration {
+        let what = "a duration such as 500ms, 30s, 5m, 4h, 30d, 1w";
+        self.bounded(name, bounds, units::duration, what)
     }
 
-    /// A size in bytes within the table's bounds.
-    pub(super) fn size(&self, name: &str) -> usize {
-        let Kind::Size(bounds) = self.kind(name) else {
-            unreachable!("{name} is a size in the word table");
-        };
+    /// A size in bytes within bounds.
+    pub(super) fn size(&self, name: &str, bounds: &Bounds) -> usize {
         self.bounded(name, bounds, units::size, "a size such as 512KiB, 1MiB, or bytes")
     }
 
-    /// A whole number within the table's bounds.
-    pub(super) fn integer(&self, name: &str) -> u32 {
-        let Kind::Integer(bounds) = self.kind(name) else {
-            unreachable!("{name} is an integer in the word table");
-        };
+    /// A whole number within bounds.
+    pub(super) fn integer(&self, name: &str, bounds: &Bounds) -> u32 {
         self.bounded(name, bounds, |text| text.parse().ok(), "a whole number")
     }
 
-    /// A number within the table's bounds.
-    pub(super) fn number(&self, name: &str) -> f64 {
-        let Kind::Number(bounds) = self.kind(name) else {
-            unreachable!("{name} is a number in the word table");
-        };
+    /// A number within bounds.
+    pub(super) fn number(&self, name: &str, bounds: &Bounds) -> f64 {
         self.bounded(name, bounds, |text| text.parse().ok(), "a number")
     }
 
@@ -238,7 +217,7 @@ impl<'a> Section<'a> {
     ) -> T {
         let Bounds { default, min, max } = bounds;
         let of_table = |text| parse(text).expect("a test reads every bound of the word table");
-        let Some(text) = self.scalar(name) else { return of_table(default) };
+        let Some(text) = self.text(name) else { return of_table(default) };
         match parse(&text.value) {
             Some(value) if value >= of_table(min) && value <= of_table(max) => return value,
             Some(_) => self.error(name, format!("must be between {min} and {max}")),
@@ -273,17 +252,13 @@ impl<'a> Section<'a> {
 
     /// Whatever the key holds.
     pub(super) fn any(&self, name: &str) -> Option<&'a Node> {
-        debug_assert!(matches!(self.kind(name), Kind::Any), "{name} is anything");
         self.node(name)
     }
 
     /// A section within this one; of defaults where the file leaves it out.
-    pub(super) fn section(&self, name: &str) -> Section<'a> {
-        let Kind::Map(shape) = self.kind(name) else {
-            unreachable!("{name} is a section in the word table");
-        };
+    pub(super) fn section<W: From<Self>>(&self, name: &str, shape: &'static Shape) -> W {
         let path = self.at(name);
-        match self.node(name) {
+        W::from(match self.node(name) {
             Some(node) => Section::open(node, shape, path, self.diagnostics),
             None => Section {
                 path,
@@ -292,16 +267,14 @@ impl<'a> Section<'a> {
                 entries: &[],
                 diagnostics: self.diagnostics,
             },
-        }
+        })
     }
 
     /// A list of sections.
-    pub(super) fn sections(&self, name: &str) -> Vec<Section<'a>> {
-        let Kind::Maps(shape) = self.kind(name) else {
-            unreachable!("{name} is a list of sections in the word table");
-        };
+    pub(super) fn sections<W: From<Self>>(&self, name: &str, shape: &'static Shape) -> Vec<W> {
         let open = |(n, node)| {
-            Section::open(node, shape, format!("{}[{n}]", self.at(name)), self.diagnostics)
+            let path = format!("{}[{n}]", self.at(name));
+            W::from(Section::open(node, shape, path, self.diagnostics))
         };
         self.items(name).iter().enumerate().map(open).collect()
     }
@@ -315,10 +288,6 @@ impl<'a> Section<'a> {
                 &[]
             }
         }
-    }
-
-    fn scalar(&self, name: &str) -> Option<At<String>> {
-        self.node(name).and_then(|node| self.scalar_of(node, || name.to_owned()))
     }
 
     fn scalar_of(&self, node: &Node, name: impl Fn() -> String) -> Option<At<String>> {
@@ -348,11 +317,6 @@ impl<'a> Section<'a> {
     fn node(&self, name: &str) -> Option<&'a Node> {
         let (_, node) = self.entries.iter().find(|(key, _)| is(key, name))?;
         (!matches!(node.data, Data::Null)).then_some(node)
-    }
-
-    fn kind(&self, name: &str) -> &'static Kind {
-        let key: Option<&'static Key> = self.shape.keys.iter().find(|key| key.name == name);
-        &key.expect("readers ask for keys of the word table only").kind
     }
 }
 

@@ -7,15 +7,16 @@ use ipnet::IpNet;
 use reqwest::Url;
 
 use super::section::Section;
+use super::words::{ServerWords, StoreWords};
 use super::{Context, Server, StoreSettings};
 use crate::address;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{At, Diagnostic};
 use crate::event::PayloadPolicy;
 
 /// Reads `server`; `None` after an error.
-pub(super) fn read(section: &Section<'_>) -> Option<Server> {
-    let listen = address(section, "listen");
-    let private_listen = address(section, "private_listen");
+pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
+    let listen = address(section, "listen", section.listen());
+    let private_listen = address(section, "private_listen", section.private_listen());
     if let Some(private) = private_listen {
         warn_if_open(section, private);
     }
@@ -23,27 +24,27 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
         check_pair(section, public, private);
     }
     Some(Server {
-        public_url: base_url(section, "public_url"),
-        external_url: base_url(section, "external_url"),
-        max_body: section.size("max_body"),
-        shutdown_timeout: section.duration("shutdown_timeout"),
-        trusted_proxies: networks(section, "trusted_proxies"),
-        allowed_sources: networks(section, "allowed_sources"),
-        allowed_targets: networks(section, "allowed_targets"),
+        public_url: base_url(section, "public_url", section.public_url()),
+        external_url: base_url(section, "external_url", section.external_url()),
+        max_body: section.max_body(),
+        shutdown_timeout: section.shutdown_timeout(),
+        trusted_proxies: networks(section, "trusted_proxies", section.trusted_proxies()),
+        allowed_sources: networks(section, "allowed_sources", section.allowed_sources()),
+        allowed_targets: networks(section, "allowed_targets", section.allowed_targets()),
         listen: listen?,
         private_listen: private_listen?,
     })
 }
 
 /// Reads `store`; `None` after an error.
-pub(super) fn read_store(section: &Section<'_>) -> Option<StoreSettings> {
-    let retention = section.duration("retention");
-    let payload = match section.choice("payload") {
+pub(super) fn read_store(section: &StoreWords<'_>) -> Option<StoreSettings> {
+    let retention = section.retention();
+    let payload = match section.payload() {
         "full" => PayloadPolicy::Full,
         "none" => PayloadPolicy::None,
         _ => PayloadPolicy::Redacted,
     };
-    let url = section.text_or_default("url").value;
+    let url = section.url().value;
     let path = match url.strip_prefix("sqlite:") {
         Some(path) if !path.is_empty() && !path.starts_with("//") => Some(PathBuf::from(path)),
         None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
@@ -83,8 +84,7 @@ fn warn_if_open(section: &Section<'_>, private: SocketAddr) {
     }
 }
 
-fn address(section: &Section<'_>, name: &str) -> Option<SocketAddr> {
-    let text = section.text_or_default(name);
+fn address(section: &Section<'_>, name: &str, text: At<String>) -> Option<SocketAddr> {
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
         let diagnostic =
@@ -121,8 +121,8 @@ pub(super) fn is_target(host: &str, context: Context<'_>) -> bool {
     literal.is_none_or(|ip| address::is_permitted_by(ip, context.allowed_targets))
 }
 
-fn base_url(section: &Section<'_>, name: &str) -> Option<String> {
-    let text = section.text(name)?.value;
+fn base_url(section: &Section<'_>, name: &str, text: Option<At<String>>) -> Option<String> {
+    let text = text?.value;
     match http_url(&text) {
         Ok(url) if url.query().is_some() || url.fragment().is_some() => {
             section.error(name, "the URL must end with its path: no ? and no #");
@@ -133,9 +133,9 @@ fn base_url(section: &Section<'_>, name: &str) -> Option<String> {
     None
 }
 
-fn networks(section: &Section<'_>, name: &str) -> Vec<IpNet> {
+fn networks(section: &Section<'_>, name: &str, texts: Vec<At<String>>) -> Vec<IpNet> {
     let mut networks = Vec::new();
-    for (n, text) in section.texts(name).into_iter().enumerate() {
+    for (n, text) in texts.into_iter().enumerate() {
         let parsed = text.value.parse::<IpNet>().ok();
         match parsed.or_else(|| text.value.parse::<IpAddr>().ok().map(IpNet::from)) {
             Some(network) => networks.push(network.trunc()),

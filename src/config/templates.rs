@@ -11,6 +11,7 @@ use super::bodies::{self, Failure, Sample};
 use super::diagnostics::{closest, quote};
 use super::files::Source;
 use super::section::Section;
+use super::words::ConfigWords;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::notify::MessageTemplates;
 use crate::template::{SOURCE_BYTES_MAX, TemplateError};
@@ -40,12 +41,12 @@ impl File {
 
 /// Reads `templates`; the files' texts are added to `sources`.
 pub(super) fn read(
-    root: &Section<'_>,
+    root: &ConfigWords<'_>,
     context: Context<'_>,
     sources: &mut Vec<Source>,
 ) -> Templates {
     let mut read: BTreeMap<&'static str, File> = BTreeMap::new();
-    for (n, pattern) in root.texts("templates").into_iter().enumerate() {
+    for (n, pattern) in root.templates().into_iter().enumerate() {
         let key = format!("templates[{n}]");
         let report = |message: String| {
             root.push(Diagnostic::error(pattern.position.clone(), &*key, message));

@@ -48,7 +48,7 @@ fn the_schema_knows_what_the_reader_knows() {
     let schema = schema();
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["$defs"]["route"]["properties"]["routes"]["items"]["$ref"], "#/$defs/route");
-    for shape in shapes(&CONFIG).into_iter().chain(shapes(&RULE_FILE)) {
+    for shape in shapes(ConfigWords::shape()).into_iter().chain(shapes(RuleFileWords::shape())) {
         let object = if shape.name == "config" { &schema } else { &schema["$defs"][shape.name] };
         let known: BTreeSet<&str> =
             object["properties"].as_object().expect("object").keys().map(String::as_str).collect();
@@ -175,4 +175,18 @@ fn a_key_that_yaml_1_1_has_read_is_understood() {
     let loaded = parse("t", &text("on: [a], true: [b]"), Path::new(""), &env);
     let last = loaded.diagnostics.last().expect("refused").to_string();
     assert_eq!(last, "t:4:54: metrics[0].true: this is on to YAML 1.1, and that is there, too");
+}
+
+#[test]
+fn the_reference_is_made_from_the_words() {
+    let kept = include_str!("../../../docs/reference/configuration.md");
+    assert!(
+        kept == reference(),
+        "run: tollbell schema --markdown > docs/reference/configuration.md"
+    );
+    for shape in shapes(ConfigWords::shape()).into_iter().chain(shapes(RuleFileWords::shape())) {
+        for key in shape.keys {
+            assert!(kept.contains(&format!("`{}`", key.name)), "{}", key.name);
+        }
+    }
 }

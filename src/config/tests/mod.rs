@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::words::{CONFIG, Kind, LATER, RULE_FILE, Shape};
+use super::words::{ConfigWords, Kind, LATER, RuleFileWords, Shape};
 use super::*;
 use crate::notify::Channel;
 
@@ -129,13 +129,13 @@ fn the_kitchen_sink_holds_every_key_of_the_table() {
     let sink = words(include_str!("../testdata/kitchen-sink.yaml"));
     let rules = words(include_str!("../testdata/rules.yaml"));
     let shipped = words(include_str!("../../../config/tollbell.yaml"));
-    for shape in shapes(&CONFIG) {
+    for shape in shapes(ConfigWords::shape()) {
         for key in shape.keys {
             assert!(sink.contains(key.name), "{}.{} is not in the sink", shape.name, key.name);
             assert!(shipped.contains(key.name), "{} is not in config/tollbell.yaml", key.name);
         }
     }
-    for key in shapes(&RULE_FILE).iter().flat_map(|shape| shape.keys) {
+    for key in shapes(RuleFileWords::shape()).iter().flat_map(|shape| shape.keys) {
         assert!(rules.contains(key.name), "{} is not in the sink's rules", key.name);
     }
 }
@@ -149,7 +149,7 @@ fn shapes(root: &'static Shape) -> Vec<&'static Shape> {
         }
         shapes.push(shape);
         open.extend(shape.keys.iter().filter_map(|key| match key.kind {
-            Kind::Map(shape) | Kind::Maps(shape) => Some(shape),
+            Kind::Map(shape) | Kind::Maps(shape) => Some(shape()),
             _ => None,
         }));
     }
@@ -164,7 +164,7 @@ fn every_bound_of_the_table_can_be_read_and_holds_its_default() {
             _ => false,
         }
     }
-    for shape in shapes(&CONFIG).into_iter().chain(shapes(&RULE_FILE)) {
+    for shape in shapes(ConfigWords::shape()).into_iter().chain(shapes(RuleFileWords::shape())) {
         for key in shape.keys {
             let fine = match &key.kind {
                 Kind::Duration(bounds) => hold(units::duration, bounds),
@@ -204,7 +204,7 @@ fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
     assert_eq!(format!("{:?}", shipped.receivers), format!("{:?}", bare.receivers));
 
     // The commented-out keys, too: each `key: value` of a bounded key shows the table's default.
-    for shape in shapes(&CONFIG)
+    for shape in shapes(ConfigWords::shape())
         .into_iter()
         .filter(|shape| !["slack_rate_limit", "pagerduty_rate_limit"].contains(&shape.name))
     {
