@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use super::session::{self, Session};
 use super::wire::{Wire, WireError};
 use super::{Failure, Server};
+use crate::address;
 use crate::notify::email::Tls;
 use crate::tls;
 
@@ -64,8 +65,12 @@ impl Server {
     /// One TCP connection. Half of the time for each address, so that a dead first one leaves time for a second.
     async fn dial(&self) -> io::Result<TcpStream> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the server's name has no address");
-        for address in tokio::net::lookup_host((self.host.as_str(), self.port)).await? {
-            match timeout(self.timeout / 2, TcpStream::connect(address)).await {
+        for found in tokio::net::lookup_host((self.host.as_str(), self.port)).await? {
+            if !address::is_permitted(found.ip()) {
+                last = io::Error::other(address::REASON);
+                continue;
+            }
+            match timeout(self.timeout / 2, TcpStream::connect(found)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
                     return Ok(stream);
