@@ -184,7 +184,10 @@ impl Disk {
         let opened = self.outbox.iter().map(|kept| {
             let opened_at = at(0);
             let fallback_at = kept.new.fallback_at.map(|_| at(0));
-            let new = NewDelivery { opened_at, fallback_at, ..kept.new.clone() };
+            // Whoever is up again looks at each group: an end and a new beginning between two notifications, which nobody
+            // is to hear of, is then no cause of the next one any more.
+            let (id, caused_by) = (String::new(), Vec::new());
+            let new = NewDelivery { id, caused_by, opened_at, fallback_at, ..kept.new.clone() };
             format!("{new:?} {:?}", (kept.state, kept.finished_at))
         });
         let mut lines = vec![format!("cursor {}", self.cursor)];
@@ -194,7 +197,6 @@ impl Disk {
         lines.extend(self.calls.iter().map(|call| format!("{call:?}")));
         lines.extend(opened);
         lines.extend(self.log.iter().map(|entry| format!("{entry:?}")));
-        lines.extend(self.causes.iter().map(|causes| format!("{causes:?}")));
         // What was delivered right before a crash, and not taken note of, is in the log and not in the journal.
         // And whoever is up again looks at each group: what is quiet then is seen earlier.
         let by_looks = ["notified", "suppressed"];

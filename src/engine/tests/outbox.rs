@@ -103,7 +103,6 @@ pub(super) struct Arrived {
     pub(super) at: Timestamp,
     pub(super) target: TargetId,
     pub(super) receiver: String,
-    pub(super) id: String,
     pub(super) key: String,
     pub(super) message: Message,
 }
@@ -357,7 +356,6 @@ impl World {
             at: now,
             target: self.disk.kept(n).new.target.clone(),
             receiver: composed.delivery.receiver.clone(),
-            id: composed.delivery.id.clone(),
             key: composed.key.clone(),
             message: composed.message.clone(),
         };

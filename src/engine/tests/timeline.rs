@@ -673,6 +673,18 @@ fn repeats_and_ends_count_from_what_was_delivered() {
             &["09:00:30 a", "email slack pagerduty|10:05:30 repeat a"],
         ),
         (
+            "a silent expiry that nobody looked at while something else waited is no news afterwards",
+            &[Setup { expires: "1h", ..SETUP }],
+            &[
+                "09:00 - fire a",
+                "09:55 - answer refused",
+                "09:55 - fire b",
+                "10:01 - answer taken",
+                "10:30 - done",
+            ],
+            &["09:00:30 a", "email slack pagerduty|10:02:15 b", "alertmanager|10:02:15 b -a"],
+        ),
+        (
             "no ends",
             &[Setup { send_resolved: false, ..SETUP }],
             &["09:00 - fire a", "10:00 - end a", "11:00 - fire a", "12:00 - done"],
