@@ -682,7 +682,7 @@ fn repeats_and_ends_count_from_what_was_delivered() {
                 "10:01 - answer taken",
                 "10:30 - done",
             ],
-            &["09:00:30 a", "email slack pagerduty|10:02:15 b", "alertmanager|10:02:15 b -a"],
+            &["09:00:30 a", "email slack|10:02:15 b", "pagerduty alertmanager|10:02:15 b -a"],
         ),
         (
             "no ends",
