@@ -76,9 +76,9 @@ install_prometheus() {
 
 # Unpacked, not installed, for the same reason; but Debian's binary reads its templates from one fixed place.
 install_alertmanager() {
-  has alertmanager && return
+  has alertmanager && has amtool && return
   local templates=usr/share/prometheus/alertmanager
-  [ -x .tools/bin/alertmanager ] && [ -e "/$templates/default.tmpl" ] && return
+  [ -x .tools/bin/alertmanager ] && [ -x .tools/bin/amtool ] && [ -e "/$templates/default.tmpl" ] && return
   echo "tools.sh: unpacking alertmanager"
   refresh_lists
   rm -rf .tools/alertmanager
@@ -95,6 +95,45 @@ install_alertmanager() {
   as_root cp -n ".tools/alertmanager/$templates"/*.tmpl "/$templates/" ||
     fail "the templates of alertmanager cannot be put to /$templates"
   ln -sfn ../alertmanager/usr/bin/prometheus-alertmanager .tools/bin/alertmanager
+  ln -sfn ../alertmanager/usr/bin/amtool .tools/bin/amtool
+}
+
+# unpack_server NAME PROGRAM PACKAGE...: the packages, and the libraries that they need and this machine lacks, into
+# .tools/servers/NAME. Unpacked, not installed: they would start services, and mail servers exclude each other.
+unpack_server() {
+  local name=$1 program=$2 folder=.tools/servers/$1
+  shift 2
+  [ -x "$folder/$program" ] && [ "$(cat "$folder.packages" 2>/dev/null)" = "$*" ] && return
+  echo "tools.sh: unpacking $name"
+  refresh_lists
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  (
+    cd "$folder"
+    # What an installation would bring along; the packages themselves also where they are installed.
+    missing=$(apt-get -s install --no-install-recommends "$@" | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
+    # shellcheck disable=SC2086 # one word for each package
+    apt-get -qq -o APT::Sandbox::User=root download $(printf '%s\n' "$@" $missing | sort -u)
+    for package in *.deb; do dpkg-deb -x "$package" .; done
+    rm -- *.deb
+  ) || fail "the Debian packages $* cannot be fetched"
+  [ -x "$folder/$program" ] || fail "$* hold no $program"
+  echo "$*" >"$folder.packages"
+}
+
+# Mail servers and proxies as Debian ships and configures them. The tests start them by tests/it/support/server.sh, each in
+# a file system of its own on top of this machine's.
+install_servers() {
+  unpack_server postfix usr/sbin/postfix postfix
+  unpack_server exim usr/sbin/exim4 exim4-daemon-light exim4-base exim4-config
+  unpack_server opensmtpd usr/sbin/smtpd opensmtpd
+  unpack_server nginx usr/sbin/nginx nginx nginx-common
+  unpack_server haproxy usr/sbin/haproxy haproxy
+  unpack_server apache usr/sbin/apache2 apache2 apache2-bin apache2-data
+  unpack_server caddy usr/bin/caddy caddy
+  unpack_server varnish usr/sbin/varnishd varnish
+  as_root unshare --mount --pid --fork true ||
+    fail "the tests cannot start servers in a file system of their own: unshare is forbidden here"
 }
 
 install_python_packages() {
@@ -147,6 +186,7 @@ need strace strace
 strace -f --seccomp-bpf -e trace=none -o /dev/null true || fail "strace cannot trace here (ptrace is forbidden)"
 install_prometheus
 install_alertmanager
+install_servers
 install_python_packages
 install_helm
 if [ "${1:-}" = load ]; then need wrk wrk; fi

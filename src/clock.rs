@@ -3,69 +3,110 @@
 //! Decisions take `now` as an argument; workers take a [`Clock`]. Tests move a manual clock and wake the
 //! sleepers that are due, so no test waits for real time to pass. Socket deadlines stay on tokio's clock.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-/// Wall-clock time, real or moved by a test. Cheap to clone.
+/// Wall-clock time and the time that really passes, real or moved by a test. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Clock(Source);
+pub struct Clock {
+    source: Source,
+    /// Set while senders' clocks say that ours is wrong.
+    doubted: Arc<AtomicBool>,
+}
 
 #[derive(Debug, Clone)]
 enum Source {
-    System,
+    /// Since when the time that passes is counted.
+    System(Instant),
     Manual(Arc<Manual>),
 }
 
 #[derive(Debug)]
 struct Manual {
-    now: Mutex<Timestamp>,
+    now: Mutex<(Timestamp, Duration)>,
     moved: watch::Sender<()>,
 }
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Source::System)
+        Self::of(Source::System(Instant::now()))
     }
 
     /// A clock that stands at `start` until [`Clock::advance`] moves it.
     pub fn manual(start: Timestamp) -> Self {
         let (moved, _) = watch::channel(());
-        Self(Source::Manual(Arc::new(Manual { now: Mutex::new(start), moved })))
+        let now = Mutex::new((start, Duration::ZERO));
+        Self::of(Source::Manual(Arc::new(Manual { now, moved })))
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source, doubted: Arc::default() }
     }
 
     /// The time now.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::System => Timestamp::now(),
-            Source::Manual(manual) => *manual.now.lock().unwrap_or_else(PoisonError::into_inner),
+        match &self.source {
+            Source::System(_) => Timestamp::now(),
+            Source::Manual(manual) => manual.now.lock().unwrap_or_else(PoisonError::into_inner).0,
         }
+    }
+
+    /// The time that has passed since the clock was made. Unlike [`Clock::now`] it never steps.
+    pub fn elapsed(&self) -> Duration {
+        match &self.source {
+            Source::System(begun) => begun.elapsed(),
+            Source::Manual(manual) => manual.now.lock().unwrap_or_else(PoisonError::into_inner).1,
+        }
+    }
+
+    /// Whether senders' clocks say that ours is wrong: what cannot be undone is to wait.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of whether a sender's clock agrees with ours.
+    pub fn set_doubted(&self, doubted: bool) {
+        self.doubted.store(doubted, Ordering::Relaxed);
     }
 
     /// Moves a manual clock forward and wakes whoever sleeps on it; a system clock ignores it.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual(manual) = &self.0 {
+        if let Source::Manual(manual) = &self.source {
             let mut now = manual.now.lock().unwrap_or_else(PoisonError::into_inner);
-            *now = add(*now, by);
+            *now = (add(now.0, by), now.1.saturating_add(by));
             drop(now);
+            manual.moved.send_replace(());
+        }
+    }
+
+    /// Sets a manual clock to another time without any time passing, as somebody who sets a machine's clock does; a system
+    /// clock ignores it.
+    pub fn step_to(&self, at: Timestamp) {
+        if let Source::Manual(manual) = &self.source {
+            manual.now.lock().unwrap_or_else(PoisonError::into_inner).0 = at;
             manual.moved.send_replace(());
         }
     }
 
     /// Sleeps until the clock shows `deadline`.
     pub async fn sleep_until(&self, deadline: Timestamp) {
-        match &self.0 {
-            Source::System => {
+        match &self.source {
+            Source::System(_) => {
                 let wait = until(self.now(), deadline);
                 tokio::time::sleep(wait).await;
             }
             Source::Manual(manual) => {
                 let mut moved = manual.moved.subscribe();
-                while self.now() < deadline {
+                // As on a real clock: how long is decided now, and a clock that is set changes nothing about it.
+                let until = self.elapsed().saturating_add(until(self.now(), deadline));
+                while self.elapsed() < until {
                     // The sender lives as long as `manual`, which we hold.
                     if moved.changed().await.is_err() {
                         return;

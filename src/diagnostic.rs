@@ -108,6 +108,46 @@ impl Diagnostic {
     }
 }
 
+/// A [`Diagnostic`] that is an error within one text, before it is known where that stands: an expression is checked
+/// once, however many rules share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextDiagnostic {
+    /// Byte offset in the text.
+    pub offset: usize,
+    /// See [`Diagnostic::message`].
+    pub message: String,
+    /// See [`Diagnostic::hint`].
+    pub hint: Option<String>,
+}
+
+impl TextDiagnostic {
+    /// An error at a place in the text.
+    pub fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The error at its place in a file; without a key.
+    pub fn inside(self, text: &At<String>) -> Diagnostic {
+        let (line, column) = line_and_column(&text.value, self.offset);
+        let hint = self.hint;
+        Diagnostic { hint, ..Diagnostic::error(text.inside(line, column), "", self.message) }
+    }
+}
+
+/// Line and column in characters, both from 1, of a byte offset.
+pub fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
+    let before = text.get(..text.floor_char_boundary(offset)).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(position) = &self.position {

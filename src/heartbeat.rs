@@ -18,6 +18,7 @@ use reqwest::{Client, Url};
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
+use crate::address;
 use crate::clock::{self, Clock, until};
 use crate::http;
 use crate::metrics::Metrics;
@@ -274,6 +275,9 @@ impl Worker {
         let url = url.map_err(|error| format!("the address cannot be read: {}", error.kind()))?;
         let url = Url::parse(url.expose_secret())
             .map_err(|_no_url| "the address is no URL".to_owned())?;
+        if !url.host_str().is_some_and(address::is_host_permitted) {
+            return Err(address::REASON.to_owned());
+        }
         let answered = self.client.get(url).send().await;
         let status = answered.map_err(http::describe)?.status();
         if status.is_success() { Ok(()) } else { Err(format!("status {}", status.as_u16())) }

@@ -5,15 +5,19 @@
 //! address, header or token.
 
 use std::error::Error as _;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Client;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
 
+use crate::address;
 use crate::clock::until;
 use crate::text::one_line;
+use crate::tls::{self, TlsError};
 
 /// Longest wait that a peer may ask for.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
@@ -22,68 +26,31 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bound on connecting, when the whole bound is not shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest description of a failure, in characters.
-const DESCRIPTION_CHARACTERS: usize = 200;
-
-/// Why a client cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// `ca_file` is of no use.
-    #[error("cannot use {} as certificate authorities: {why}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS: {0}")]
-    Tls(String),
-}
+const DESCRIPTION_CHARACTERS: usize = 400;
 
 /// A client whose every exchange ends within `timeout`, trusting the system's authorities and those of `ca_file`.
 pub(crate) fn client(
     timeout: Duration,
     connections: usize,
     ca_file: Option<&Path>,
-) -> Result<Client, ClientError> {
+) -> Result<Client, TlsError> {
     // reqwest panics without a process-wide provider; one that is already there is as good.
     let _already_there = rustls::crypto::ring::default_provider().install_default().is_err();
-    let roots = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
-    let builder = |roots: Vec<reqwest::Certificate>| {
-        Client::builder()
-            .user_agent(concat!("tollbell/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            // A little less than the caller's own bound, so that a known status is not lost to it.
-            .timeout(timeout.saturating_sub(timeout / 10))
-            .connect_timeout(timeout.min(CONNECT_TIMEOUT))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(connections.max(1))
-            .tls_certs_merge(roots)
-    };
-    match builder(roots.clone()).build() {
-        Ok(client) => Ok(client),
-        // An image without any authority can still speak plain HTTP; each TLS handshake will fail and say so.
-        Err(error) if roots.is_empty() => {
-            let error = describe(error);
-            tracing::warn!(error, "no certificate authorities found, https cannot work");
-            let client = builder(Vec::new()).tls_certs_only([]).build();
-            client.map_err(|error| ClientError::Tls(describe(error)))
-        }
-        Err(error) => Err(ClientError::Tls(describe(error))),
-    }
-}
-
-fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
-    let unusable = |why: String| ClientError::CaFile { path: PathBuf::from(path), why };
-    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(roots) if !roots.is_empty() => Ok(roots),
-        Ok(_) => Err(unusable("no certificate in it".to_owned())),
-        Err(error) => Err(unusable(describe(error))),
-    }
+    let client = Client::builder()
+        .user_agent(concat!("tollbell/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .dns_resolver(Guard::system())
+        .referer(false)
+        // A little less than the caller's own bound, so that a known status is not lost to it.
+        .timeout(timeout.saturating_sub(timeout / 10))
+        .connect_timeout(timeout.min(CONNECT_TIMEOUT))
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(connections.max(1))
+        .tls_backend_preconfigured(tls::client_config(ca_file)?)
+        .build();
+    client.map_err(|error| TlsError::Setup(describe(error)))
 }
 
 /// The chain of causes on one line, without the address.
@@ -99,6 +66,10 @@ pub(crate) fn describe(error: reqwest::Error) -> String {
         }
         source = cause.source();
     }
+    if let Some(advice) = tls::advice(&error) {
+        text.push_str(": ");
+        text.push_str(advice);
+    }
     one_line(&text, DESCRIPTION_CHARACTERS)
 }
 
@@ -113,6 +84,43 @@ pub(crate) fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duratio
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(until(now, Timestamp::try_from(date).ok()?).min(RETRY_AFTER_MAX))
+}
+
+/// How a name becomes addresses.
+type Lookup = fn(&str) -> Resolving;
+
+/// Resolves names, and keeps what is refused to itself.
+#[derive(Debug, Clone, Copy)]
+struct Guard(Lookup);
+
+impl Guard {
+    /// Asks the system.
+    fn system() -> Self {
+        Self(|name| {
+            let name = name.to_owned();
+            Box::pin(async move {
+                // The port is that of the URL.
+                let found = tokio::net::lookup_host((name, 0)).await?;
+                Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
+            })
+        })
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = self.0(name.as_str());
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = found.await?.collect();
+            let any = !found.is_empty();
+            let permitted: Vec<SocketAddr> =
+                found.into_iter().filter(|at| address::is_permitted(at.ip())).collect();
+            if any && permitted.is_empty() {
+                return Err(format!("the name resolves to {}", address::REASON).into());
+            }
+            Ok(Box::new(permitted.into_iter()) as Addrs)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -139,5 +147,29 @@ mod tests {
             let expected = expected.map(Duration::from_secs);
             assert_eq!(retry_after(&value, now), expected, "{text}");
         }
+    }
+
+    /// Finds two addresses by the name, of which one is nobody's.
+    fn stub(name: &str) -> Resolving {
+        let all: &[[u8; 4]] = match name {
+            "refused.example" => &[[169, 254, 169, 254], [169, 254, 0, 9]],
+            "mixed.example" => &[[169, 254, 169, 254], [127, 0, 0, 1]],
+            _ => &[],
+        };
+        let all: Vec<SocketAddr> = all.iter().map(|ip| SocketAddr::from((*ip, 0))).collect();
+        Box::pin(async move { Ok(Box::new(all.into_iter()) as Addrs) })
+    }
+
+    #[tokio::test]
+    async fn a_name_never_leads_to_a_refused_address() {
+        let resolve = async |name: &str| -> Result<Vec<String>, String> {
+            let found = Guard(stub).resolve(name.parse().expect("name")).await;
+            let found = found.map_err(|error| error.to_string())?;
+            Ok(found.map(|at| at.ip().to_string()).collect())
+        };
+        assert_eq!(resolve("mixed.example").await, Ok(vec!["127.0.0.1".to_owned()]));
+        assert_eq!(resolve("nobody.example").await, Ok(Vec::new()));
+        let error = resolve("refused.example").await.expect_err("refused");
+        assert!(error.contains("link-local"), "{error}");
     }
 }

@@ -118,7 +118,7 @@ struct Currency {
 
 /// What was spent, in the order in which it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct SpendReport {
     /// One for each group and currency: by currency and then the most expensive first, or by day.
     pub rows: Vec<Row>,
     /// What the rows leave out, by currency; those that leave out nothing are not here.
@@ -195,9 +195,9 @@ impl Spend {
 
     /// The report: of each currency the `limit` groups on which most was spent, the rest as others. `days`, the first and
     /// the last of the range, are all there when days are grouped, also those without a charge in a currency that is known.
-    pub fn report(mut self, limit: Option<usize>, days: Option<(Date, Date)>) -> Report {
+    pub fn report(mut self, limit: Option<usize>, days: Option<(Date, Date)>) -> SpendReport {
         let days = days.filter(|_| self.by == By::Day);
-        let mut report = Report::default();
+        let mut report = SpendReport::default();
         // What has no currency comes last.
         let unknown = self.currencies.remove(UNKNOWN).map(|sums| (UNKNOWN.to_owned(), sums));
         for (currency, mut sums) in self.currencies.into_iter().chain(unknown) {
@@ -228,7 +228,7 @@ impl Currency {
         }
     }
 
-    fn report(self, currency: &str, limit: usize, report: &mut Report) {
+    fn report(self, currency: &str, limit: usize, report: &mut SpendReport) {
         let total = self.total.amount;
         let unknown = (self.unknown.charges > 0).then_some((None, self.unknown));
         let known = self.known.into_iter().map(|(group, sum)| (Some(group), sum));
@@ -322,7 +322,7 @@ mod tests {
     }
 
     /// One line for each row: group, currency, charges, amount, share.
-    fn lines(report: &Report) -> Vec<String> {
+    fn lines(report: &SpendReport) -> Vec<String> {
         let share = |share: Option<Decimal>| share.map_or("-".to_owned(), |it| it.to_string());
         let line = |group: &str, currency: &str, sum: Sum, part: String| {
             format!("{group} {currency} {} {} {part}", sum.charges, sum.amount)
@@ -387,7 +387,7 @@ mod tests {
                 "total unknown 1 1.00",
             ]
         );
-        assert_eq!(spend(By::Day, "UTC", &[]).report(None, None), Report::default());
+        assert_eq!(spend(By::Day, "UTC", &[]).report(None, None), SpendReport::default());
     }
 
     #[test]

@@ -37,17 +37,8 @@ fn policy(rest: &str, rules: &str) -> Policy {
         "accounts: [{{name: default, public_keys: [{KEY}]}}]\nrule_files: [rules.yaml]\n{rest}"
     );
     let loaded = config::parse("bench.yaml", &main, folder.path(), &|_| None);
-    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
-    let intervals = config.time_intervals.into_iter();
-    Policy {
-        rules: config.rules,
-        route: config.route,
-        receivers: config.receivers.into_iter().map(|one| (one.name.clone(), one)).collect(),
-        inhibit_rules: config.inhibit_rules,
-        time_intervals: intervals.map(|one| (one.name.clone(), one)).collect(),
-        external_url: String::new(),
-        config_hash: config.hash,
-    }
+    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    tollbell::policy::policy(config)
 }
 
 const ROUTE: &str = "route: {receiver: a, group_by: [alertname, group], group_wait: 0s}\n\
@@ -101,7 +92,7 @@ fn after(policy: &Policy, mut state: State, events: &[StoredEvent]) -> State {
         let events: Vec<&StoredEvent> = events.iter().collect();
         let now = events.last().map_or_else(start, |last| last.event.received_at);
         drop(step(&mut state, policy, &events, now));
-        state.send_back();
+        state.clear();
     }
     state
 }
@@ -220,7 +211,7 @@ pub(crate) fn firing() {
         ("with both", &inhibiting, silences),
     ] {
         let mut state = State::default();
-        state.set_silences(Silences { version: 1, silences });
+        state.set_silences(Silences { version: 1, silences }, start());
         let gap = SignedDuration::from_millis(1);
         let payload = json!({"status": "success", "total_cost": "0.0106"});
         let event = Event::tollbell("call.cost", "default", String::new(), start(), payload);

@@ -1,5 +1,6 @@
 //! The private listener: metrics, health and reloads. Never reachable by the public address.
 
+mod origin;
 mod reload;
 
 use std::sync::Arc;
@@ -7,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::header::ContentType;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::http::header::{self, ContentType};
+use actix_web::{App, HttpResponse, HttpServer, Resource, Route, guard, web};
 
+pub use self::origin::host_of;
 pub use self::reload::{Asked, Reload, ReloadError, Reloaded, Waiting};
 use crate::alerts::SilenceState;
 use crate::clock::{self, Clock};
@@ -19,7 +21,7 @@ use crate::store::{DeliveryState, Store, StoreError};
 /// How long the store may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections to the private listener at most.
-const CONNECTIONS_MAX: usize = 1024;
+const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -36,6 +38,8 @@ pub struct Deps {
     pub stopping: Arc<AtomicBool>,
     /// Asks for reloads; `None` where there is nothing to load.
     pub reload: Option<Reload>,
+    /// The host of `server.external_url`: a name under which people reach this listener.
+    pub own_host: Option<String>,
 }
 
 /// Serves until stopped by its handle.
@@ -43,9 +47,9 @@ pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Ser
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(deps.clone()))
-            .route("/metrics", web::get().to(metrics))
-            .route("/livez", web::get().to(async || HttpResponse::Ok().body("ok\n")))
-            .route("/readyz", web::get().to(readyz))
+            .service(looked_at("/metrics", || web::to(metrics)))
+            .service(looked_at("/livez", || web::to(async || HttpResponse::Ok().body("ok\n"))))
+            .service(looked_at("/readyz", || web::to(readyz)))
             .service(web::resource("/-/reload").route(web::post().to(reload::post)))
     })
     .workers(1)
@@ -56,6 +60,15 @@ pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Ser
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())
+}
+
+/// Answers GET, and HEAD alike without the body, which many probes ask.
+fn looked_at(path: &str, answer: impl Fn() -> Route) -> Resource {
+    web::resource(path)
+        .route(answer().guard(guard::Any(guard::Get()).or(guard::Head())))
+        .default_service(web::to(async || {
+            HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish()
+        }))
 }
 
 async fn metrics(deps: web::Data<Deps>) -> HttpResponse {

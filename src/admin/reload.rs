@@ -1,11 +1,11 @@
 //! `POST /-/reload`: load the configuration again, and hear what became of it.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Deps;
+use super::{Deps, origin};
 use crate::diagnostic::Diagnostic;
 
 /// Who may wait for a reload at once.
@@ -88,7 +88,13 @@ impl Waiting {
 }
 
 /// Answers `POST /-/reload`.
-pub(super) async fn post(deps: web::Data<Deps>) -> HttpResponse {
+pub(super) async fn post(request: HttpRequest, deps: web::Data<Deps>) -> HttpResponse {
+    if let Err(why) = origin::check(request.headers(), deps.own_host.as_deref()) {
+        return HttpResponse::Forbidden().content_type("application/problem+json").body(
+            json!({"type": "about:blank", "title": "Forbidden", "status": 403, "detail": why})
+                .to_string(),
+        );
+    }
     let Some(reload) = &deps.reload else { return respond(&Err(ReloadError::Unavailable)) };
     respond(&reload.ask().await)
 }

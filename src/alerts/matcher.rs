@@ -1,16 +1,20 @@
 //! Label matchers: `severity="critical"`, `team=~"billing|finance"`.
 
 use std::fmt::{self, Write as _};
+use std::ops::Range;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::re2;
 use crate::rules::Labels;
 
-/// Longest pattern of a regular expression, in bytes.
-const PATTERN_BYTES_MAX: usize = 1024;
-/// What a compiled pattern may take, in bytes: `\w{1000}{1000}` is short, too.
-const PATTERN_COMPILED_MAX: usize = 1 << 20;
+/// The longer ones first: `=` is the beginning of `=~`.
+const OPERATORS: [MatchOp; 4] =
+    [MatchOp::Matches, MatchOp::NotMatches, MatchOp::NotEqual, MatchOp::Equal];
+/// What is said of half a pair of braces: mostly it belongs to a pattern.
+const ONE_BRACE: &str =
+    "one brace without the other: put a value that begins or ends with a brace in double quotes";
 
 /// A condition on one label. A label that is not there has the empty value, as in Alertmanager.
 #[derive(Debug, Clone)]
@@ -78,52 +82,41 @@ pub struct MatcherError {
 }
 
 impl Matcher {
-    /// Reads `name op value`; the value may stand in double quotes, with `\"`, `\\` and `\n` inside.
+    /// Reads one matcher as it is kept and shown; see [`Matcher::parse_list`].
     pub fn parse(text: &str) -> Result<Self, MatcherError> {
-        let error = |at: usize, message: &str| MatcherError {
-            column: u32::try_from(text.get(..at).unwrap_or(text).chars().count())
-                .map_or(u32::MAX, |chars| chars.saturating_add(1)),
-            message: message.to_owned(),
-        };
-        let op_at = text
-            .find(['=', '!'])
-            .ok_or_else(|| error(text.len(), "expected one of = != =~ !~ after the label name"))?;
-        let (name, rest) = text.split_at(op_at);
-        let name = name.trim();
-        if !is_label_name(name) {
-            return Err(error(0, "expected a label name: letters, digits and _, no digit first"));
+        let mut list = Self::parse_list(text)?;
+        match (list.pop(), list.len()) {
+            (Some(one), 0) => Ok(one),
+            _ => Err(MatcherError {
+                column: 1,
+                message:
+                    "more than one matcher: give each by itself, or put a value with a comma in \
+                          double quotes"
+                        .to_owned(),
+            }),
         }
-        let (op, value) = [
-            ("=~", MatchOp::Matches),
-            ("!~", MatchOp::NotMatches),
-            ("!=", MatchOp::NotEqual),
-            ("=", MatchOp::Equal),
-        ]
-        .into_iter()
-        .find_map(|(word, op)| rest.strip_prefix(word).map(|value| (op, value)))
-        .ok_or_else(|| error(op_at, "expected one of = != =~ !~"))?;
-        let value_at = text.len() - value.trim_start().len();
-        let value = unquote(value.trim()).map_err(|message| error(value_at, message))?;
-        Self::new(name, op, value)
-            .map_err(|message| MatcherError { message, ..error(value_at, "") })
+    }
+
+    /// Reads matchers as Alertmanager does: `name op value`, separated by commas, in braces or not; at least one.
+    ///
+    /// A value may stand in double quotes. `\"`, `\\` and `\n` are escapes, in quotes and outside; any other backslash
+    /// stands for itself. Where Alertmanager takes what nobody means (one brace, no matcher at all) or means a label that
+    /// no alert can have, it is an error. `docs/alertmanager.md` lists these.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, MatcherError> {
+        let list = List::new(text)?;
+        let tokens = list.tokens();
+        if tokens.is_empty() {
+            return Err(list.error(0, "no matcher in it, and every alert would match"));
+        }
+        let matchers = tokens.into_iter().map(|token| list.matcher(token));
+        matchers.collect()
     }
 
     /// Makes a matcher; fails on a bad regular expression.
     pub fn new(name: &str, op: MatchOp, value: String) -> Result<Self, String> {
         let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Matches | MatchOp::NotMatches if value.len() > PATTERN_BYTES_MAX => {
-                return Err(format!("pattern longer than {PATTERN_BYTES_MAX} bytes"));
-            }
-            MatchOp::Matches | MatchOp::NotMatches => {
-                let mut pattern = RegexBuilder::new(&format!("^(?:{value})$"));
-                Some(pattern.size_limit(PATTERN_COMPILED_MAX).build().map_err(|error| {
-                    // The crate's text is several lines with a drawing; the last line says what it is.
-                    let words = error.to_string();
-                    let last = words.lines().last().unwrap_or_default();
-                    format!("bad regular expression: {}", last.trim_start_matches("error: "))
-                })?)
-            }
+            MatchOp::Matches | MatchOp::NotMatches => Some(re2::anchored(&value)?),
         };
         Ok(Self { name: name.to_owned(), op, value, pattern })
     }
@@ -137,6 +130,11 @@ impl Matcher {
             MatchOp::Equal | MatchOp::Matches => hit,
             MatchOp::NotEqual | MatchOp::NotMatches => !hit,
         }
+    }
+
+    /// The anchored pattern of `=~` and `!~`.
+    pub fn pattern(&self) -> Option<&Regex> {
+        self.pattern.as_ref()
     }
 
     /// How it compares.
@@ -178,29 +176,149 @@ pub(crate) fn is_label_name(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn unquote(text: &str) -> Result<String, &'static str> {
-    let Some(inner) = text.strip_prefix('"') else {
-        return if text.contains('"') {
-            Err("a quote in the middle of a value: put the whole value in quotes")
-        } else {
-            Ok(text.to_owned())
+/// A text of matchers, without its braces.
+struct List<'t> {
+    text: &'t str,
+    /// Where the matchers begin and end, in bytes.
+    inner: Range<usize>,
+    /// A label name stands in quotes: then Alertmanager reads all of the text by other rules.
+    quoted_names: bool,
+}
+
+impl<'t> List<'t> {
+    fn new(text: &'t str) -> Result<Self, MatcherError> {
+        let trimmed = text.trim_matches(is_space);
+        let start = text.len() - text.trim_start_matches(is_space).len();
+        let end = start + trimmed.len();
+        let whole = Self { text, inner: start..end, quoted_names: false };
+        let inner = match (trimmed.starts_with('{'), trimmed.ends_with('}')) {
+            (true, true) if trimmed.len() > 1 => start + 1..end - 1,
+            (false, false) => start..end,
+            (true, _) => return Err(whole.error(start, ONE_BRACE)),
+            (false, true) => return Err(whole.error(end - 1, ONE_BRACE)),
         };
-    };
-    let mut value = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    loop {
-        match chars.next().ok_or("the closing quote is missing")? {
-            '"' if chars.as_str().is_empty() => return Ok(value),
-            '"' => return Err("text after the closing quote"),
-            '\\' => match chars.next().ok_or("the closing quote is missing")? {
-                'n' => value.push('\n'),
-                c @ ('"' | '\\') => value.push(c),
-                // A pattern such as "\d+" is what people write.
-                c => value.extend(['\\', c]),
-            },
-            c => value.push(c),
+        let list = Self { inner, ..whole };
+        let quoted_names =
+            list.tokens().into_iter().any(|token| list.of(token).trim_start().starts_with('"'));
+        Ok(Self { quoted_names, ..list })
+    }
+
+    /// The parts between commas that stand outside of quotes; a last comma may have nothing behind it.
+    fn tokens(&self) -> Vec<Range<usize>> {
+        let (mut tokens, mut start) = (Vec::new(), self.inner.start);
+        let (mut quoted, mut escaped) = (false, false);
+        for (at, c) in self.of(self.inner.clone()).char_indices() {
+            let at = self.inner.start + at;
+            match c {
+                ',' if !quoted => {
+                    tokens.push(start..at);
+                    start = at + 1;
+                }
+                '"' if !escaped => quoted = !quoted,
+                _ => {}
+            }
+            escaped = c == '\\' && !escaped;
+        }
+        if !self.of(start..self.inner.end).trim_matches(is_space).is_empty() {
+            tokens.push(start..self.inner.end);
+        }
+        tokens
+    }
+
+    fn of(&self, range: Range<usize>) -> &'t str {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    /// An error at a byte of the text.
+    fn error(&self, at: usize, message: impl Into<String>) -> MatcherError {
+        let before = self.text.get(..at).unwrap_or(self.text).chars().count();
+        let column = u32::try_from(before).map_or(u32::MAX, |chars| chars.saturating_add(1));
+        MatcherError { column, message: message.into() }
+    }
+
+    fn matcher(&self, token: Range<usize>) -> Result<Matcher, MatcherError> {
+        let text = self.of(token.clone());
+        let start = token.start + (text.len() - text.trim_start_matches(is_space).len());
+        let (name, rest) = self.name(start, token.end)?;
+        let rest = rest + self.spaces(rest..token.end);
+        let behind = self.of(rest..token.end);
+        let found = OPERATORS.into_iter().find(|op| behind.starts_with(op.as_str()));
+        let Some(op) = found else {
+            return Err(self.error(rest, "expected one of = != =~ !~ after the label name"));
+        };
+        let value_at = rest + op.as_str().len();
+        let value_at = value_at + self.spaces(value_at..token.end);
+        let value = self.of(value_at..token.end).trim_end_matches(is_space);
+        let value = self.value(value).map_err(|message| self.error(value_at, message))?;
+        Matcher::new(name, op, value).map_err(|message| self.error(value_at, message))
+    }
+
+    /// The label name at `start`, and where it ends.
+    fn name(&self, start: usize, end: usize) -> Result<(&'t str, usize), MatcherError> {
+        let text = self.of(start..end);
+        let (name, after) = if let Some(inner) = text.strip_prefix('"') {
+            let close =
+                inner.find('"').ok_or_else(|| self.error(start, "the closing quote is missing"))?;
+            (inner.get(..close).unwrap_or_default(), start + close + 2)
+        } else {
+            let length =
+                text.find(|c: char| is_space(c) || "=!,{}\"'`~".contains(c)).unwrap_or(text.len());
+            (text.get(..length).unwrap_or_default(), start + length)
+        };
+        if is_label_name(name) {
+            Ok((name, after))
+        } else {
+            Err(self.error(start, "expected a label name: letters, digits and _, no digit first"))
         }
     }
+
+    fn spaces(&self, range: Range<usize>) -> usize {
+        let text = self.of(range);
+        text.len() - text.trim_start_matches(is_space).len()
+    }
+
+    /// A value, without its quotes and escapes.
+    fn value(&self, text: &str) -> Result<String, &'static str> {
+        let inner = text.strip_prefix('"');
+        if inner.is_none() && text.starts_with(['\'', '`']) {
+            return Err("Alertmanager takes this quote for a part of the value: use double quotes");
+        }
+        if inner.is_none() && text.trim() != text {
+            return Err("white space that is not ASCII: put the value in double quotes");
+        }
+        let mut value = String::with_capacity(text.len());
+        let mut chars = inner.unwrap_or(text).chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '"' if inner.is_none() => {
+                    return Err("a quote in the middle of a value: put the whole value in quotes");
+                }
+                '"' if chars.as_str().is_empty() => return Ok(value),
+                '"' => return Err("text after the closing quote"),
+                '\\' => match chars.next() {
+                    Some('n') => value.push('\n'),
+                    Some(c @ ('"' | '\\')) => value.push(c),
+                    Some(_) if self.quoted_names => {
+                        return Err(
+                            "beside a label name in quotes Alertmanager reads this escape in another way: \
+                                    write label names without quotes",
+                        );
+                    }
+                    // A pattern such as "\d+" is what people write.
+                    Some(c) => value.extend(['\\', c]),
+                    None if inner.is_none() => value.push('\\'),
+                    None => break,
+                },
+                c => value.push(c),
+            }
+        }
+        if inner.is_some() { Err("the closing quote is missing") } else { Ok(value) }
+    }
+}
+
+/// What Alertmanager's expressions call white space.
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace()
 }
 
 #[cfg(test)]
@@ -242,15 +360,85 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused(text in any::<String>()) {
-            if let Ok(matcher) = Matcher::parse(&text) {
+            for matcher in Matcher::parse_list(&text).unwrap_or_default() {
                 prop_assert_eq!(Matcher::parse(&matcher.to_string()), Ok(matcher));
             }
         }
     }
 
+    /// The matchers of a text as they are kept.
+    fn list(text: &str) -> Result<Vec<String>, String> {
+        let list = Matcher::parse_list(text).map_err(|error| error.to_string())?;
+        Ok(list.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_text_of_matchers_is_read_as_alertmanager_reads_it() {
+        for (text, want) in [
+            ("severity=critical,team=voice", &[r#"severity="critical""#, r#"team="voice""#][..]),
+            (r#"{a="b", c=~"d"}"#, &[r#"a="b""#, r#"c=~"d""#]),
+            (r#" { a = "b" , c != d , } "#, &[r#"a="b""#, r#"c!="d""#]),
+            ("a=b,", &[r#"a="b""#]),
+            (r#"a="b,c",d=e"#, &[r#"a="b,c""#, r#"d="e""#]),
+            (r#"a="{b}",d="}""#, &[r#"a="{b}""#, r#"d="}""#]),
+            ("{a=~x{2}}", &[r#"a=~"x{2}""#]),
+            ("{a=b}}", &[r#"a="b}""#]),
+            ("a=b c", &[r#"a="b c""#]),
+            ("a==b", &[r#"a="=b""#]),
+            ("a=~~~", &[r#"a=~"~~""#]),
+            ("a=!b", &[r#"a="!b""#]),
+            ("a=", &[r#"a="""#]),
+            (r#"a="""#, &[r#"a="""#]),
+            (r"a=b\n", &["a=\"b\\n\""]),
+            (r#"a=\""#, &[r#"a="\"""#]),
+            (r"a=\\b\c\", &[r#"a="\\b\\c\\""#]),
+            (r#"a="\d\"\\""#, &[r#"a="\\d\"\\""#]),
+            (r#"a="\xf0""#, &[r#"a="\\xf0""#]),
+            (r#""a"="b", c=d"#, &[r#"a="b""#, r#"c="d""#]),
+            ("a=\u{1f642}", &["a=\"\u{1f642}\""]),
+            ("a=\"b\nc\"", &["a=\"b\\nc\""]),
+        ] {
+            let want: Vec<String> = want.iter().map(ToString::to_string).collect();
+            assert_eq!(list(text), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_means_is_refused_where_alertmanager_takes_it() {
+        for (text, words) in [
+            ("", "no matcher"),
+            ("{}", "no matcher"),
+            ("{a=b", "one brace"),
+            ("a=~b{2}", "one brace"),
+            ("}", "one brace"),
+            (r#"a="}"#, "one brace"),
+            (",", "label name"),
+            ("a=b,,c=d", "label name"),
+            ("a=~b{1,2}c", "label name"),
+            ("a='b'", "double quotes"),
+            ("a=`b`", "double quotes"),
+            ("a=b\u{a0}", "white space"),
+            ("a-b=c", "label name"),
+            ("a:b=c", "label name"),
+            ("\u{1f642}=c", "label name"),
+            (r#""a-b"=c"#, "label name"),
+            (r#""a=b"#, "closing quote"),
+            (r#""a"="\t""#, "without quotes"),
+            (r#""{a=b}""#, "label name"),
+            (r#"a=b"c"#, "in the middle"),
+            (r#"a=b\\""#, "in the middle"),
+            ("a!b", "expected one of"),
+            ("a", "expected one of"),
+        ] {
+            let error = list(text).expect_err(text);
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
     #[test]
     fn a_short_pattern_that_takes_much_memory_is_refused() {
-        for (pattern, fits) in [("x{1000}", true), (r"\p{L}{1,20}", true), (r"\w{100}{100}", false)]
+        for (pattern, fits) in
+            [("x{1000}", true), (r"\p{L}{1,20}", true), (r"\p{L}{100}{100}", false)]
         {
             let made = Matcher::new("a", MatchOp::Matches, pattern.to_owned());
             assert_eq!(made.is_ok(), fits, "{pattern}: {made:?}");
@@ -265,7 +453,10 @@ mod tests {
             (r#"a="b"#, 3, "closing quote"),
             (r#"a="b"c"#, 3, "after the closing quote"),
             (r#"a=~"(""#, 4, "regular expression"),
-            ("", 1, "expected one of"),
+            ("", 1, "no matcher"),
+            ("a=b, 9x=c", 6, "label name"),
+            ("{a=b, c=d\"}", 9, "in the middle"),
+            (" {é=b}", 3, "label name"),
         ] {
             let error = Matcher::parse(text).expect_err(text);
             assert_eq!(error.column, column, "{text}: {error}");

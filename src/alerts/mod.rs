@@ -3,6 +3,7 @@
 //! Pure: an alert's life is `(state, input, now) -> (state, changes)`. Knows no clock, no store, no network.
 //! The words are Alertmanager's.
 
+mod active_silences;
 mod group;
 mod inhibit;
 mod interval;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use active_silences::ActiveSilences;
 pub use edges::next_change;
 pub use group::{
     Composed, DELIVERY_CAUSES_MAX, Due, Envelope, FAILED_INTERVAL_MAX, Gate, Group, INTERVAL_MIN,

@@ -13,7 +13,7 @@ use crate::telnyx;
 pub(super) struct Feeds {
     deps: telnyx::Deps,
     tasks: Tasks,
-    accounts: BTreeMap<String, (telnyx::Settings, Tasks)>,
+    accounts: BTreeMap<String, (telnyx::ApiSettings, Tasks)>,
     heartbeats: (heartbeat::Settings, Tasks),
 }
 
@@ -28,7 +28,7 @@ impl Feeds {
 
     /// Ends what another configuration has no more or has otherwise, and starts what is new. What stays the same goes on.
     pub(super) fn take(&mut self, config: &Config) {
-        let wanted: BTreeMap<&str, &telnyx::Settings> = config
+        let wanted: BTreeMap<&str, &telnyx::ApiSettings> = config
             .accounts
             .iter()
             .filter_map(|account| account.api.as_ref())

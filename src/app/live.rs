@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::feeds::Feeds;
 use super::parts::{self, Fixed};
+use crate::address;
 use crate::admin::Reloaded;
 use crate::alerts::Routing;
 use crate::clock::Clock;
@@ -62,6 +63,7 @@ impl Live {
     ) -> Reloaded {
         warnings.extend(self.fixed.warnings(&config));
         let hash = config.hash.clone();
+        address::allow(config.server.allowed_targets.clone());
         self.metrics.set_names(&parts::names(&config));
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());

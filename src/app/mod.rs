@@ -6,6 +6,7 @@ mod feeds;
 mod live;
 mod parts;
 mod reload;
+mod upkeep;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -26,24 +27,19 @@ use self::reload::Reloader;
 pub use self::reload::Source;
 pub use crate::admin::{ReloadError, Reloaded};
 use crate::alerts::Routing;
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Lanes, Senders};
 use crate::metrics::Metrics;
 use crate::policy::policy;
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
-use crate::{admin, dispatch, engine, intake, telnyx};
+use crate::{address, admin, dispatch, engine, intake, telnyx};
 
 /// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
 /// What is left of the shutdown's time for closing the store; at most a quarter of it.
 const CLOSE_RESERVE: Duration = Duration::from_secs(2);
-/// How often old rows are looked for.
-const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// Rows removed in one transaction at most.
-const SWEEP_ROWS_MAX: usize = 1_000;
-
 /// The bound sockets; the caller binds, so that tests get port 0 and `serve` can say what is wrong.
 #[derive(Debug)]
 pub struct Listeners {
@@ -90,6 +86,7 @@ impl App {
         let tasks = Tasks::new();
         let stopping = Arc::new(AtomicBool::new(false));
         let (hash, shutdown_timeout) = (config.hash.clone(), config.server.shutdown_timeout);
+        let own_host = config.server.external_url.as_deref().and_then(admin::host_of);
         let workers = Workers { store: store.clone(), clock, metrics, tasks: tasks.clone() };
         let (live, intake) = workers.start(config, senders);
         let (reload, asked) = admin::Reload::channel();
@@ -100,6 +97,7 @@ impl App {
             clock: workers.clock.clone(),
             stopping: Arc::clone(&stopping),
             reload: reload.clone(),
+            own_host,
         };
         tasks.spawn("reload", Reloader::new(live, source, asked).run(tasks.clone()));
 
@@ -230,6 +228,7 @@ impl Workers {
     /// Starts all that works without being asked. Gives what a reload swaps, and what the public listener needs.
     fn start(&self, config: Config, senders: Senders) -> (Live, intake::Deps) {
         let Self { store, clock, metrics, tasks } = self;
+        address::allow(config.server.allowed_targets.clone());
         parts::declare(metrics, &config);
         let fixed = Fixed::of(&config);
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
@@ -279,7 +278,14 @@ impl Workers {
             fixed,
         };
         tasks.spawn("engine", engine::run(deps, tasks.clone()));
-        tasks.spawn("sweep", sweep(store.clone(), clock.clone(), tasks.clone()));
+        let upkeep = upkeep::Upkeep {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn("sweep", upkeep.clone().sweep());
+        tasks.spawn("clock watch", upkeep.watch_clock());
         let intake = intake::Deps {
             live: accounts,
             store: store.clone(),
@@ -289,26 +295,5 @@ impl Workers {
         };
         tasks.spawn("intake watch", intake::watch(intake.clone(), tasks.clone()));
         (live, intake)
-    }
-}
-
-/// Removes what is older than the retention, a bounded batch at a time, until shutdown.
-async fn sweep(store: Store, clock: Clock, tasks: Tasks) {
-    while !tasks.is_stopping() {
-        let more = match store.sweep(clock.now(), SWEEP_ROWS_MAX).await {
-            Ok(swept) => swept.more,
-            Err(error) => {
-                tracing::warn!(%error, "old rows cannot be removed");
-                false
-            }
-        };
-        if more {
-            tokio::task::yield_now().await;
-            continue;
-        }
-        tokio::select! {
-            () = clock.sleep_until(clock::add(clock.now(), SWEEP_PERIOD)) => {}
-            () = tasks.stopping() => {}
-        }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn intake(config: &Config, payload: PayloadPolicy) -> intake::Live {
         tolerance: account.tolerance,
         currency: account.currency.clone(),
     });
-    let settings = intake::Settings {
+    let settings = intake::ListenerSettings {
         max_body: config.server.max_body,
         trusted_proxies: config.server.trusted_proxies.clone(),
         allowed_sources: config.server.allowed_sources.clone(),

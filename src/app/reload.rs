@@ -14,7 +14,7 @@ use super::live::Live;
 use super::watch::Watch;
 use crate::admin::{Asked, ReloadError, Reloaded};
 use crate::clock;
-use crate::config::{Config, Loaded, Sources};
+use crate::config::{Config, Loaded, SETTLED, Sources};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dispatch::Senders;
 use crate::event::Event;
@@ -22,6 +22,10 @@ use crate::tasks::Tasks;
 
 /// How often it is looked whether something waits for a receiver that is gone, such as a delivery tried again by hand.
 const TIDY_PERIOD: Duration = Duration::from_mins(1);
+/// Loads of files that change while they are read.
+const LOADS_MAX: usize = 3;
+/// What is said of them.
+const CHANGING: &str = "the files change while they are read";
 /// Problems of one load that are logged; the answer to `POST /-/reload` has all of them.
 const PROBLEMS_LOGGED_MAX: usize = 20;
 
@@ -29,8 +33,10 @@ const PROBLEMS_LOGGED_MAX: usize = 20;
 pub struct Source {
     /// Loads it. May block.
     pub load: Box<dyn Fn() -> Loaded + Send + Sync>,
-    /// The files that the first load looked at, to be watched; `None` to leave them alone.
-    pub watch: Option<Sources>,
+    /// The files that the first load looked at.
+    pub first: Sources,
+    /// Whether they are watched.
+    pub watch: bool,
 }
 
 impl fmt::Debug for Source {
@@ -55,16 +61,19 @@ pub(super) struct Reloader {
     asked: Asked,
     /// Since when the configuration in force is.
     since: Timestamp,
+    /// The files of the configuration in force.
+    in_force: Sources,
     next_tidy: Timestamp,
 }
 
 impl Reloader {
     pub(super) fn new(live: Live, source: Option<Source>, asked: Asked) -> Self {
         let now = live.clock.now();
-        let watched = source.as_ref().and_then(|source| source.watch.clone());
-        let watch = watched.map(|sources| Watch::new(sources, now));
+        let in_force = source.as_ref().map(|source| source.first.clone()).unwrap_or_default();
+        let watched = source.as_ref().is_some_and(|source| source.watch);
+        let watch = watched.then(|| Watch::new(in_force.clone(), now));
         let next_tidy = clock::add(now, TIDY_PERIOD);
-        Self { live, source: source.map(Arc::new), watch, asked, since: now, next_tidy }
+        Self { live, source: source.map(Arc::new), watch, asked, since: now, in_force, next_tidy }
     }
 
     /// Reloads until shutdown.
@@ -117,7 +126,8 @@ impl Reloader {
 
     async fn reload(&mut self, why: &'static str) -> Result<Reloaded, ReloadError> {
         let Some(source) = self.source.clone() else { return Err(ReloadError::Unavailable) };
-        let prepared = tokio::task::spawn_blocking(move || prepare(&source)).await;
+        let in_force = self.in_force.clone();
+        let prepared = tokio::task::spawn_blocking(move || prepare(&source, &in_force)).await;
         let Prepared { usable, problems, hash, sources } = prepared.unwrap_or_else(|_panic| {
             let problem = problem(String::new(), "internal error while loading".to_owned());
             let sources = self.watch.as_ref().map(|watch| watch.sources().clone());
@@ -129,7 +139,7 @@ impl Reloader {
             }
         });
         if let Some(watch) = &mut self.watch {
-            watch.loaded(sources);
+            watch.loaded(sources.clone());
         }
         let Ok((config, senders)) = usable else {
             self.refuse(why, &problems, &hash).await;
@@ -137,6 +147,7 @@ impl Reloader {
         };
         let reloaded = self.live.take(config, senders, problems).await;
         self.since = self.live.clock.now();
+        self.in_force = sources;
         for warning in &reloaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -177,9 +188,15 @@ impl Reloader {
 }
 
 /// Does all that may fail or block.
-fn prepare(source: &Source) -> Prepared {
-    let Loaded { config, mut problems, hash, sources } = (source.load)();
-    let usable = config.ok_or(()).and_then(|config| {
+fn prepare(source: &Source, in_force: &Sources) -> Prepared {
+    let (loaded, still) = load_whole(source, in_force);
+    let Loaded { config, diagnostics: mut problems, hash, sources } = loaded;
+    if !still {
+        problems.push(problem(String::new(), CHANGING.to_owned()));
+    }
+    problems.extend(sources.vanished(in_force));
+    let sound = problems.iter().all(|problem| problem.severity != Severity::Error);
+    let usable = config.filter(|_| sound).ok_or(()).and_then(|config| {
         match Senders::new(config.receivers.clone(), &config.templates) {
             Ok(senders) => Ok((config, senders)),
             Err((integration, error)) => {
@@ -191,7 +208,66 @@ fn prepare(source: &Source) -> Prepared {
     Prepared { usable, problems, hash, sources }
 }
 
+/// Loads until the files are the same after it as they were read, a few times at most; whether they were.
+#[expect(clippy::disallowed_methods, reason = "runs on a thread that may block")]
+fn load_whole(source: &Source, in_force: &Sources) -> (Loaded, bool) {
+    let mut tries = 0;
+    loop {
+        let loaded = (source.load)();
+        if loaded.sources.may_be_cut(in_force) {
+            std::thread::sleep(SETTLED);
+        }
+        let still = loaded.sources.look() == loaded.sources;
+        tries += 1;
+        if still || tries == LOADS_MAX {
+            return (loaded, still);
+        }
+    }
+}
+
 /// An error of no place in a file.
 fn problem(key: String, message: String) -> Diagnostic {
     Diagnostic { severity: Severity::Error, position: None, key, message, hint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::config;
+
+    /// A load during which the rule file changes, as often as said.
+    fn prepared(changes: usize) -> Prepared {
+        let dir = tempfile::tempdir().expect("directory");
+        let (main, rules) = (dir.path().join("t.yaml"), dir.path().join("r.yaml"));
+        let text = "accounts: [{name: a, public_keys: [jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=]}]\n\
+                    route: {receiver: ops}\nreceivers: [{name: ops}]\nrule_files: [r.yaml]\n";
+        fs::write(&main, text).expect("write");
+        fs::write(&rules, "groups: []\n").expect("write");
+        let load = move || config::load(&main, &|_| None);
+        let (first, loads) = (load().sources, AtomicUsize::new(0));
+        let changing = move || {
+            let loaded = load();
+            let count = loads.fetch_add(1, Ordering::Relaxed);
+            if count < changes {
+                fs::write(&rules, format!("groups: []\n# {count} and more\n")).expect("write");
+            }
+            loaded
+        };
+        let source = Source { load: Box::new(changing), first: first.clone(), watch: false };
+        let prepared = prepare(&source, &first);
+        drop(dir);
+        prepared
+    }
+
+    #[test]
+    fn files_that_change_while_they_are_read_are_read_again() {
+        for (changes, usable) in [(0, true), (1, true), (LOADS_MAX - 1, true), (LOADS_MAX, false)] {
+            let Prepared { usable: found, problems, .. } = prepared(changes);
+            assert_eq!(found.is_ok(), usable, "{changes}: {problems:?}");
+            assert_eq!(problems.iter().any(|one| one.message == CHANGING), !usable);
+        }
+    }
 }

@@ -15,12 +15,14 @@ use crate::config::{self, Config};
 use crate::event::amount;
 use crate::rules::Labels;
 use crate::store::{Reading, Store};
-use crate::telnyx::Endpoint;
+use crate::telnyx::{Client, Endpoint, ListEnd};
 
 /// Accounts of one page.
 const PAGE_ITEMS: u32 = 250;
 /// Pages at most.
 const PAGES_MAX: u32 = 40;
+/// Managed accounts of which the balance is asked, one call each; of further ones it is not shown.
+const BALANCES_MAX: usize = 250;
 
 /// Arguments of `accounts`.
 #[derive(Debug, clap::Args)]
@@ -40,7 +42,7 @@ pub(super) struct Args {
 
 /// An account of the configuration.
 #[derive(Debug, Serialize)]
-struct Account<'a> {
+struct ListedAccount<'a> {
     name: &'a str,
     /// Whether Telnyx can be asked.
     api_key: bool,
@@ -54,6 +56,8 @@ struct Account<'a> {
     complete: bool,
     /// Why Telnyx did not say.
     problem: Option<String>,
+    #[serde(skip)]
+    end: ListEnd,
     /// Whether that is more than an account that may not manage others.
     #[serde(skip)]
     failed: bool,
@@ -92,7 +96,10 @@ impl Managed {
 
     fn row(&self) -> Vec<String> {
         let Self { id, email, organization_name, created_at, .. } = self;
-        let balance = money(self.balance, self.currency.as_deref());
+        let balance = match self.rollup_billing {
+            Some(true) if self.balance.is_none() => "its manager's".to_owned(),
+            _ => money(self.balance, self.currency.as_deref()),
+        };
         let texts = [id, email, organization_name, created_at];
         texts.into_iter().cloned().chain([balance]).collect()
     }
@@ -120,8 +127,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             Format::Json => output::json(&accounts)?,
             Format::Text => text(&accounts, Clock::system().now()),
         }
+        let ends = accounts.iter().map(|account| account.end);
+        let told = api::tell_end(ends, "there are more managed accounts than are asked for");
         let failed = accounts.iter().any(|account| account.failed);
-        Ok(if failed { Exit::Failed } else { Exit::Ok })
+        Ok(if failed { Exit::Failed } else { told })
     })
 }
 
@@ -146,8 +155,8 @@ async fn look<'a>(
     account: &'a config::Account,
     readings: &'a [Reading],
     offline: bool,
-) -> anyhow::Result<Account<'a>> {
-    let mut shown = Account {
+) -> anyhow::Result<ListedAccount<'a>> {
+    let mut shown = ListedAccount {
         name: &account.name,
         api_key: account.api.is_some(),
         currency: account.currency.as_deref(),
@@ -155,6 +164,7 @@ async fn look<'a>(
         reading: readings.iter().find(|reading| reading.account == account.name),
         managed: None,
         complete: true,
+        end: ListEnd::Whole,
         problem: None,
         failed: false,
     };
@@ -162,9 +172,13 @@ async fn look<'a>(
     let client = api::client_of(settings).with_context(|| account.name.clone())?;
     let told = api::progress("managed accounts");
     match client.list(&Endpoint::MANAGED_ACCOUNTS, &[], PAGE_ITEMS, PAGES_MAX, told).await {
-        Ok((items, complete)) => {
-            shown.managed = Some(items.iter().map(Managed::read).collect());
-            shown.complete = complete;
+        Ok((items, end)) => {
+            let mut managed: Vec<Managed> = items.iter().map(Managed::read).collect();
+            shown.problem = balances(&client, &mut managed).await;
+            shown.failed = shown.problem.is_some();
+            shown.end = end;
+            shown.managed = Some(managed);
+            shown.complete = end.is_whole();
         }
         Err(error) => {
             // Telnyx has to allow an account to manage others. For one that may not there is no such list.
@@ -175,8 +189,42 @@ async fn look<'a>(
     Ok(shown)
 }
 
-fn text(accounts: &[Account<'_>], now: Timestamp) {
-    let row = |account: &Account<'_>| {
+/// Asks for the balances that the list does not tell; gives why one was not told. An account whose bills its manager gets
+/// has none of its own.
+async fn balances(client: &Client, managed: &mut [Managed]) -> Option<String> {
+    let has_own = |it: &&mut Managed| {
+        it.balance.is_none() && it.rollup_billing != Some(true) && !it.id.is_empty()
+    };
+    let asked: Vec<&mut Managed> = managed.iter_mut().filter(has_own).collect();
+    let count = asked.len();
+    for (n, account) in (1..).zip(asked) {
+        if n > BALANCES_MAX {
+            return Some(format!(
+                "the balance of {} managed accounts is not asked",
+                count - BALANCES_MAX
+            ));
+        }
+        if count > 1 {
+            output::progress(&format!("managed accounts: balance {n} of {count}"));
+        }
+        match client.call(&Endpoint::MANAGED_ACCOUNT, Some(&account.id), &[], None).await {
+            // Nothing else of the answer goes further than here: it holds keys.
+            Ok(answer) => {
+                let told = Managed::read(answer.get("data").unwrap_or(&Value::Null));
+                account.balance = told.balance;
+                account.available_credit = told.available_credit;
+                account.currency = told.currency;
+            }
+            // Closed meanwhile.
+            Err(error) if error.status() == Some(404) => {}
+            Err(error) => return Some(error.to_string()),
+        }
+    }
+    None
+}
+
+fn text(accounts: &[ListedAccount<'_>], now: Timestamp) {
+    let row = |account: &ListedAccount<'_>| {
         let reading = account.reading;
         let money = |amount: fn(&Reading) -> Option<Decimal>| {
             let told = reading.and_then(|it| Some((amount(it)?, it.currency.as_deref())));
@@ -197,12 +245,14 @@ fn text(accounts: &[Account<'_>], now: Timestamp) {
     output::table(&headings, &dashed(&rows));
     for account in accounts {
         if let Some(problem) = &account.problem {
-            output::progress(&format!("no managed accounts of {}: {problem}", account.name));
+            let what =
+                if account.managed.is_some() { "not all balances" } else { "no managed accounts" };
+            output::progress(&format!("{what} of {}: {problem}", account.name));
         }
         let Some(managed) = account.managed.as_ref().filter(|it| !it.is_empty()) else { continue };
         output::line("");
         let count = output::count(managed.len(), "account", "accounts");
-        let more = if account.complete { "" } else { ", and more" };
+        let more = if account.complete { "" } else { " or more" };
         output::line(&format!("{} manages {count}{more}:", account.name));
         let rows: Vec<Vec<String>> = managed.iter().map(Managed::row).collect();
         output::table(&["ID", "E-MAIL", "ORGANIZATION", "CREATED", "BALANCE"], &dashed(&rows));

@@ -8,8 +8,7 @@ use serde_json::Value;
 use super::{ConfigArg, Exit, output};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::telnyx::Page;
-use crate::telnyx::{Client, Settings};
+use crate::telnyx::{ApiSettings, Client, ListEnd, Page};
 
 /// Whose Telnyx account is asked.
 #[derive(Debug, clap::Args)]
@@ -32,7 +31,7 @@ pub(super) fn load(config: &ConfigArg) -> Option<Config> {
 pub(super) fn client(
     config: &Config,
     account: &AccountArg,
-) -> Result<(Settings, Client), WrongUsage> {
+) -> Result<(ApiSettings, Client), WrongUsage> {
     let found = choose(config, account.account.as_deref())
         .and_then(|settings| Ok((client_of(&settings)?, settings)));
     let (client, settings) = found.map_err(|error| WrongUsage(format!("{error:#}")))?;
@@ -53,7 +52,7 @@ impl WrongUsage {
 
 /// A client for this account, which tells of each attempt that may be followed by another: waits between them can be
 /// long. What is final is the error's to tell.
-pub(super) fn client_of(settings: &Settings) -> anyhow::Result<Client> {
+pub(super) fn client_of(settings: &ApiSettings) -> anyhow::Result<Client> {
     let observer = Arc::new(|endpoint: &'static str, code: &str| {
         let said = match code {
             "timeout" => "no answer from Telnyx in time".to_owned(),
@@ -68,9 +67,9 @@ pub(super) fn client_of(settings: &Settings) -> anyhow::Result<Client> {
     client.context("cannot set up the API client")
 }
 
-fn choose(config: &Config, account: Option<&str>) -> anyhow::Result<Settings> {
+fn choose(config: &Config, account: Option<&str>) -> anyhow::Result<ApiSettings> {
     let known = || config.accounts.iter().map(|account| account.name.as_str());
-    let with_key: Vec<&Settings> =
+    let with_key: Vec<&ApiSettings> =
         config.accounts.iter().filter_map(|account| account.api.as_ref()).collect();
     let Some(name) = account else {
         return match with_key.as_slice() {
@@ -91,6 +90,25 @@ fn choose(config: &Config, account: Option<&str>) -> anyhow::Result<Settings> {
             bail!("the account {name} has no api_key or api_key_file")
         }
         None => bail!("no account {name}: there is {}", known().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// What people are told of a list that did not end well; `cut` is said of one that has more than was asked for.
+pub(super) fn tell_end(ends: impl IntoIterator<Item = ListEnd>, cut: &str) -> Exit {
+    let worst = ends.into_iter().filter(|end| !end.is_whole());
+    // A cut is our own bound, so there is something to do about it.
+    match worst.max_by_key(|end| *end == ListEnd::Cut) {
+        None => Exit::Ok,
+        Some(ListEnd::Cut) => {
+            output::error(cut);
+            Exit::Failed
+        }
+        Some(_) => {
+            output::error(
+                "partial: Telnyx gave less than it says there is, or does not say clearly how much there is",
+            );
+            Exit::Failed
+        }
     }
 }
 

@@ -30,12 +30,14 @@ struct Report<'a> {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let loaded = config::load(&args.config.config, &config::system_env);
-    let count = |severity| loaded.problems.iter().filter(|p| p.severity == severity).count();
+    let count = |severity| loaded.diagnostics.iter().filter(|p| p.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let refused = args.strict && warnings > 0;
     let ok = loaded.config.is_some() && !refused;
     match args.format {
-        Format::Json => output::json(&Report { ok, errors, warnings, problems: &loaded.problems })?,
+        Format::Json => {
+            output::json(&Report { ok, errors, warnings, problems: &loaded.diagnostics })?;
+        }
         Format::Text => {
             output::problems(&loaded);
             let file = args.config.config.display();
@@ -62,8 +64,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Prints the JSON Schema.
-pub(super) fn schema() -> anyhow::Result<Exit> {
-    output::json(&config::schema())?;
+/// Prints the JSON Schema, or the reference.
+pub(super) fn schema(markdown: bool) -> anyhow::Result<Exit> {
+    if markdown {
+        output::line(config::reference().trim_end());
+    } else {
+        output::json(&config::schema())?;
+    }
     Ok(Exit::Ok)
 }

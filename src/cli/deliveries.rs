@@ -102,7 +102,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 /// them.
 pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> {
     let loaded = config::load(&config.config, &config::system_env);
-    let mut errors = loaded.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let mut errors =
+        loaded.diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
     let without_secrets = if errors.all(|problem| problem.key.ends_with("_file")) {
         Candidate::new(&config.config, &[]).load(&config::system_env).config
     } else {
@@ -146,11 +147,21 @@ fn row(delivery: &Delivery) -> Vec<String> {
             name.map_or("-", String::as_str),
             message.map_or("", |message| message.status.as_str())
         ),
-        match (delivery.reason.as_str(), delivery.detail.as_str()) {
-            (reason, "") => reason.to_owned(),
-            (reason, detail) => format!("{reason}: {detail}"),
-        },
+        problem(delivery),
     ]
+}
+
+/// Why the last attempt failed, and until when its integration is paused.
+fn problem(delivery: &Delivery) -> String {
+    let failed = match (delivery.reason.as_str(), delivery.detail.as_str()) {
+        (reason, "") => reason.to_owned(),
+        (reason, detail) => format!("{reason}: {detail}"),
+    };
+    match delivery.paused_until.filter(|_| delivery.state == DeliveryState::Pending) {
+        Some(until) if failed.is_empty() => format!("paused until {until:.0}"),
+        Some(until) => format!("paused until {until:.0}; {failed}"),
+        None => failed,
+    }
 }
 
 async fn show(args: Show) -> anyhow::Result<Exit> {
@@ -166,8 +177,13 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
     for (name, value) in heading.iter().zip(row(&delivery)) {
         output::line(&format!("{:12} {value}", name.to_lowercase()));
     }
-    if delivery.state == DeliveryState::Pending {
-        output::line(&format!("{:12} {:.0}", "next try", delivery.not_before));
+    let now = Clock::system().now();
+    if let Some(at) = delivery.next_try(now).filter(|_| delivery.state == DeliveryState::Pending) {
+        output::line(&format!("{:12} {at:.0}", "next try"));
+    }
+    if let Some(until) = delivery.paused_until.filter(|until| *until > now) {
+        let reason = delivery.paused_reason.as_deref().unwrap_or_default();
+        output::line(&format!("{:12} until {until:.0}: {reason}", "paused"));
     }
     if let Some(of) = &delivery.fallback_of {
         output::line(&format!("{:12} {of}", "fallback of"));

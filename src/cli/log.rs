@@ -2,8 +2,11 @@
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
+
+use super::repeats::Repeats;
 
 /// Said before the user's own filter, which can take it back. The HTTP library tells as errors what any stranger's bytes
 /// can cause, and each of its threads; what became of a request is logged by `intake`.
@@ -44,12 +47,13 @@ impl LogArgs {
 pub(super) fn start(args: &LogArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(format!("{LIBRARIES},{}", args.log_level))
         .with_context(|| format!("--log-level {} is no filter", args.log_level))?;
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
-    match args.log_format {
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(true);
+    let lines = match args.log_format {
         LogFormat::Text => {
-            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+            lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed()
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
-    }
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    registry().with(lines.with_filter(Repeats::default())).with(filter).init();
     Ok(())
 }

@@ -15,6 +15,7 @@ mod invoices;
 mod log;
 mod output;
 mod provision;
+mod repeats;
 mod replay;
 mod send;
 mod serve;
@@ -73,7 +74,11 @@ enum Command {
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),
     /// Print the JSON Schema of the configuration and of rule files
-    Schema,
+    Schema {
+        /// The reference of all keys instead, as Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// Where the configuration is when nobody says.
@@ -141,7 +146,7 @@ pub fn run() -> ExitCode {
         Command::Accounts(args) => accounts::run(&args),
         Command::Provision(args) => provision::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
-        Command::Schema => check::schema(),
+        Command::Schema { markdown } => check::schema(markdown),
     };
     match outcome {
         Ok(Exit::Ok) if output::is_lost() => ExitCode::from(1),

@@ -48,7 +48,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Prints the problems of a configuration to standard error.
 pub(super) fn problems(loaded: &Loaded) {
-    for problem in &loaded.problems {
+    for problem in &loaded.diagnostics {
         drop(writeln!(io::stderr().lock(), "{problem}"));
     }
 }

@@ -139,7 +139,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let loaded = Candidate::new(&args.config.config, &args.rules).load(&config::system_env);
     let Some(config) = loaded.config else {
-        output::all_problems(&loaded.problems.iter().collect::<Vec<_>>());
+        output::all_problems(&loaded.diagnostics.iter().collect::<Vec<_>>());
         return Ok(Exit::Usage);
     };
     let path = match &args.store {

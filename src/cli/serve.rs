@@ -35,13 +35,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     };
     log::start(&args.log)?;
-    for warning in &loaded.problems {
+    for warning in &loaded.diagnostics {
         tracing::warn!("{warning}");
     }
     let path = args.config.config.clone();
     let source = Source {
         load: Box::new(move || config::load(&path, &config::system_env)),
-        watch: (!args.no_watch).then_some(loaded.sources),
+        first: loaded.sources,
+        watch: !args.no_watch,
     };
     match runtime()?.block_on(serve(config, source)) {
         // Whoever reads the log as JSON gets nothing but JSON.

@@ -1,13 +1,16 @@
 //! The `accounts` section.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
+use super::diagnostics::quote;
 use super::matchers::{NO_LABEL_NAME, is_free_label};
-use super::section::{Section, quote};
+use super::section::Section;
 use super::server::http_url;
+use super::words::{AccountWords, ConfigWords};
 use super::{Account, Context, Server, files};
 use crate::diagnostic::{At, Diagnostic, Position};
 use crate::intake::signature::PublicKey;
@@ -32,47 +35,47 @@ const RESERVED_LABELS: [&str; 2] = ["alertname", "account"];
 
 /// Reads `accounts`.
 pub(super) fn read(
-    root: &Section<'_>,
+    root: &ConfigWords<'_>,
     context: Context<'_>,
     server: Option<&Server>,
 ) -> Vec<Account> {
-    let sections = root.sections("accounts");
+    let sections = root.accounts();
     if root.is_empty("accounts") {
         root.error("accounts", "no account: nobody could sign a webhook");
     }
     if sections.len() > ACCOUNTS_MAX {
         root.error("accounts", format!("more than {ACCOUNTS_MAX} accounts"));
     }
-    unique(&sections, "name");
+    unique(&sections, AccountWords::name);
     sections.iter().filter_map(|section| account(section, context, server)).collect()
 }
 
 fn account(
-    section: &Section<'_>,
+    section: &AccountWords<'_>,
     context: Context<'_>,
     server: Option<&Server>,
 ) -> Option<Account> {
-    let name = section.text("name").map(|name| name.value);
+    let name = section.name().map(|name| name.value);
     if name.as_deref().is_some_and(|name| !is_account_name(name)) {
         section.error(
             "name",
             format!("expected 1 to {NAME_CHARS_MAX} of a-z, 0-9, _ and -: it stands in a URL"),
         );
     }
-    let currency = section.text("currency").map(|code| code.value);
+    let currency = section.currency().map(|code| code.value);
     if currency.as_deref().is_some_and(|code| !is_currency(code)) {
         section.error("currency", "expected an ISO 4217 code such as USD");
     }
     let api = api(section, context, server);
     Some(Account {
-        api: api.zip(name.clone()).map(|(api, account)| telnyx::Settings {
+        api: api.zip(name.clone()).map(|(api, account)| telnyx::ApiSettings {
             account,
             currency: currency.clone(),
             ..api
         }),
         public_keys: public_keys(section, context),
-        tolerance: section.duration("tolerance"),
-        labels: labels(section, "labels"),
+        tolerance: section.tolerance(),
+        labels: labels(section),
         currency,
         name: name?,
     })
@@ -80,11 +83,11 @@ fn account(
 
 /// The Telnyx side, where there is a key to it; name and currency are filled in by [`account`].
 fn api(
-    section: &Section<'_>,
+    section: &AccountWords<'_>,
     context: Context<'_>,
     server: Option<&Server>,
-) -> Option<telnyx::Settings> {
-    let text = section.text_or_default("api_url");
+) -> Option<telnyx::ApiSettings> {
+    let text = section.api_url();
     let url = api_url(&text.value).map_err(|message| section.error("api_url", message)).ok();
     if let Some(url) = &url
         && url.scheme() == "http"
@@ -92,11 +95,13 @@ fn api(
     {
         section.warning("api_url", "the API key would travel in clear: use https");
     }
-    let balance = section.section("balance");
-    let poll_interval = balance.duration("poll_interval");
-    let backfill = section.section("backfill");
-    let (enabled, max_age) = (backfill.flag("enabled"), backfill.duration("max_age"));
-    let Some(key) = files::secret(section, "api_key", context) else {
+    let balance = section.balance();
+    let poll_interval = balance.poll_interval();
+    let backfill = section.backfill();
+    let (enabled, max_age) = (backfill.enabled(), backfill.max_age());
+    let Some(key) =
+        files::secret(section, "api_key", [section.api_key(), section.api_key_file()], context)
+    else {
         let useless = NEED_API_KEY.into_iter().find(|name| section.has(name));
         if let Some(name) = useless.filter(|_| !section.has_any(&["api_key", "api_key_file"])) {
             section.warning(name, "has no effect without api_key or api_key_file");
@@ -109,10 +114,11 @@ fn api(
     let public_url = server.and_then(|server| server.public_url.clone());
     if enabled && public_url.is_none() {
         let message = "webhooks that were missed cannot be looked for without server.public_url";
-        let problem = Diagnostic::warning(section.place(&key.key), section.at(&key.key), message);
-        section.push(problem.hint("backfill: {enabled: false}, if that is meant"));
+        let diagnostic =
+            Diagnostic::warning(section.place(&key.key), section.at(&key.key), message);
+        section.push(diagnostic.hint("backfill: {enabled: false}, if that is meant"));
     }
-    Some(telnyx::Settings {
+    Some(telnyx::ApiSettings {
         account: String::new(),
         currency: None,
         key: key.secret,
@@ -135,14 +141,14 @@ fn api_url(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-fn public_keys(section: &Section<'_>, context: Context<'_>) -> Vec<PublicKey> {
+fn public_keys(section: &AccountWords<'_>, context: Context<'_>) -> Vec<PublicKey> {
     let mut texts: Vec<(At<String>, String)> = section
-        .texts("public_keys")
+        .public_keys()
         .into_iter()
         .enumerate()
         .map(|(n, text)| (text, format!("{}[{n}]", section.at("public_keys"))))
         .collect();
-    if let Some(path) = section.text("public_keys_file") {
+    if let Some(path) = section.public_keys_file() {
         texts.extend(keys_of_file(section, &path, context));
     }
     if section.is_empty("public_keys") && texts.is_empty() {
@@ -195,10 +201,10 @@ fn keys_of_file(
 }
 
 /// Reads a map of fixed labels.
-fn labels(section: &Section<'_>, name: &str) -> Labels {
+fn labels(section: &AccountWords<'_>) -> Labels {
     let mut labels = Labels::new();
-    for (label, value) in section.pairs(name) {
-        let path = format!("{}.{}", section.at(name), quote(&label.value));
+    for (label, value) in section.labels() {
+        let path = format!("{}.{}", section.at("labels"), quote(&label.value));
         if RESERVED_LABELS.contains(&&*label.value) {
             section.push(Diagnostic::error(
                 label.position,
@@ -217,14 +223,17 @@ fn labels(section: &Section<'_>, name: &str) -> Labels {
     labels
 }
 
-/// Reports texts of one key that occur more than once among sections.
-pub(super) fn unique(sections: &[Section<'_>], name: &str) {
+/// Reports names that occur more than once among sections.
+pub(super) fn unique<'a, W>(sections: &[W], name: impl Fn(&W) -> Option<At<String>>)
+where
+    W: Deref<Target = Section<'a>>,
+{
     let mut first: HashMap<String, Position> = HashMap::new();
     for section in sections {
-        let Some(text) = section.text(name) else { continue };
+        let Some(text) = name(section) else { continue };
         if let Some(first) = first.get(&text.value) {
             let message = format!("name given twice, first in line {}", first.line);
-            section.error(name, message);
+            section.error("name", message);
         } else {
             first.insert(text.value, text.position);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::section::Section;
+use super::words::WebhookWords;
 use super::{Account, Context};
 use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
 use crate::diagnostic::{At, Diagnostic, Position};
@@ -45,8 +45,8 @@ impl Names {
 }
 
 /// Reads `body` or `body_file` of an entry.
-pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Body> {
-    let (key, of_file, source) = match (entry.text("body"), entry.text("body_file")) {
+pub(super) fn read(entry: &WebhookWords<'_>, context: Context<'_>) -> Option<Body> {
+    let (key, of_file, source) = match (entry.body(), entry.body_file()) {
         (None, None) => return None,
         (Some(_), Some(_)) => {
             entry.error("body_file", "give body or body_file, not both");
@@ -54,6 +54,10 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Body> {
         }
         (Some(text), None) => ("body", false, text),
         (None, Some(path)) => match context.base.read(&context.base.join(&path.value)) {
+            Ok(text) if text.trim().is_empty() => {
+                entry.error("body_file", "the file is empty");
+                return None;
+            }
             Ok(text) => ("body_file", true, At::new(text, path.position)),
             Err(message) => {
                 entry.error("body_file", message);
@@ -84,7 +88,7 @@ impl Body {
         } else {
             (self.source.inside(line, 1), message)
         };
-        context.problems.push(problem(place, &self.key, message, warning));
+        context.diagnostics.push(diagnostic(place, &self.key, message, warning));
     }
 }
 
@@ -124,7 +128,7 @@ pub(super) fn try_samples(
 }
 
 /// The problem of a template that fails.
-pub(super) fn problem(place: Position, key: &str, message: String, warning: bool) -> Diagnostic {
+pub(super) fn diagnostic(place: Position, key: &str, message: String, warning: bool) -> Diagnostic {
     if !warning {
         return Diagnostic::error(place, key, message);
     }

@@ -9,9 +9,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::accounts::unique;
-use super::case_words::CASES;
-use super::section::{Problems, Section, closest, quote};
+use super::diagnostics::{Diagnostics, closest, quote};
+use super::section::Section;
 use super::trial::Candidate;
+use super::words::{
+    CaseWords, CasesWords, ExpectWords, NoticeWords, RepeatWords, SilenceWords, StepWords,
+};
 use super::yaml::{self, Data, Node};
 use super::{folder, matchers};
 use crate::diagnostic::{Diagnostic, Position, Severity};
@@ -36,45 +39,46 @@ pub struct CaseFile {
     /// The cases.
     pub cases: Vec<Case>,
     /// What is wrong with the file, in its order; an empty list means that the cases can be run.
-    pub problems: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Reads the file of cases at `path`. With `config`, that file is what they are run against.
 pub fn cases(path: &Path, config: Option<&Path>) -> CaseFile {
     let name: Arc<str> = Arc::from(path.to_string_lossy());
-    let problems = Problems::default();
+    let diagnostics = Diagnostics::default();
     let (mut candidate, mut read) = (None, Vec::new());
     match folder::read(path) {
         Ok(text) => {
-            if let Some(tree) = yaml::parse(&name, &text, &problems) {
-                let root = Section::open(&tree, &CASES, String::new(), &problems);
+            if let Some(tree) = yaml::parse(&name, &text, &diagnostics) {
+                let root = CasesWords::from(Section::open(
+                    &tree,
+                    CasesWords::shape(),
+                    String::new(),
+                    &diagnostics,
+                ));
                 let base = path.parent().unwrap_or_else(|| Path::new(""));
-                candidate = Some(run_against(&tree, &root, base, config));
-                read = read_cases(&root, base, &problems);
+                candidate = Some(run_against(&root, base, config));
+                read = read_cases(&root, base, &diagnostics);
             }
         }
         Err(message) => {
             let message = format!("{}: {message}", path.display());
             let (severity, key) = (Severity::Error, String::new());
-            problems.push(Diagnostic { severity, position: None, key, message, hint: None });
+            diagnostics.push(Diagnostic { severity, position: None, key, message, hint: None });
         }
     }
-    CaseFile { candidate, cases: read, problems: problems.into_sorted(&[name]) }
+    CaseFile { candidate, cases: read, diagnostics: diagnostics.into_sorted(&[name]) }
 }
 
-fn run_against(tree: &Node, root: &Section<'_>, base: &Path, instead: Option<&Path>) -> Candidate {
-    let config = root.text("config").map(|path| base.join(path.value));
-    let rules = match &tree.data {
-        Data::Map(entries) => entries.iter().find(|(key, _)| key.value == "rule_files"),
-        _ => None,
-    };
-    let rules = rules.map(|(_, node)| node.clone()).filter(|_| root.has("rule_files"));
+fn run_against(root: &CasesWords<'_>, base: &Path, instead: Option<&Path>) -> Candidate {
+    let config = root.config().map(|path| base.join(path.value));
+    let rules = root.rule_files().cloned();
     if config.is_none() && rules.is_none() && instead.is_none() {
-        let problem =
+        let diagnostic =
             Diagnostic::error(root.position.clone(), "", "nothing to run the cases against");
-        root.push(problem.hint("give config or rule_files, or the option --config"));
+        root.push(diagnostic.hint("give config or rule_files, or the option --config"));
     }
-    let account = root.any("account").cloned();
+    let account = root.account().cloned();
     if account.is_some() && config.is_some() {
         root.error("account", "the accounts are those of config");
     }
@@ -85,28 +89,28 @@ fn run_against(tree: &Node, root: &Section<'_>, base: &Path, instead: Option<&Pa
     }
 }
 
-fn read_cases(root: &Section<'_>, base: &Path, problems: &Problems) -> Vec<Case> {
-    let sections = root.sections("tests");
+fn read_cases(root: &CasesWords<'_>, base: &Path, diagnostics: &Diagnostics) -> Vec<Case> {
+    let sections = root.tests();
     if root.is_empty("tests") {
         root.error("tests", "no cases");
     }
     if sections.len() > CASES_MAX {
         root.error("tests", format!("more than {CASES_MAX} cases"));
     }
-    unique(&sections, "name");
-    sections.iter().filter_map(|section| case(section, base, problems)).collect()
+    unique(&sections, CaseWords::name);
+    sections.iter().filter_map(|section| case(section, base, diagnostics)).collect()
 }
 
-fn case(section: &Section<'_>, base: &Path, problems: &Problems) -> Option<Case> {
-    let start = section.text_or_default("start").value;
+fn case(section: &CaseWords<'_>, base: &Path, diagnostics: &Diagnostics) -> Option<Case> {
+    let start = section.start().value;
     let start = time(section, "start", &start);
     if section.len("steps") > STEPS_MAX {
         section.error("steps", format!("more than {STEPS_MAX} steps"));
     }
     let mut steps = Vec::new();
     let mut reached = Duration::ZERO;
-    for section in section.sections("steps") {
-        let step = step(&section, base, problems);
+    for section in section.steps() {
+        let step = step(&section, base, diagnostics);
         if step.at < reached {
             section.error("at", "before the step above it ends: steps stand in the order of time");
         }
@@ -116,7 +120,7 @@ fn case(section: &Section<'_>, base: &Path, problems: &Problems) -> Option<Case>
     if section.has("steps") && !steps.iter().any(|step| step.expect.is_some()) {
         section.error("steps", "nothing is expected: the case could not fail");
     }
-    Some(Case { name: section.text("name")?.value, start: start?, steps })
+    Some(Case { name: section.name()?.value, start: start?, steps })
 }
 
 fn time(section: &Section<'_>, key: &str, text: &str) -> Option<Timestamp> {
@@ -127,32 +131,32 @@ fn time(section: &Section<'_>, key: &str, text: &str) -> Option<Timestamp> {
     parsed
 }
 
-fn step(section: &Section<'_>, base: &Path, problems: &Problems) -> Step {
+fn step(section: &StepWords<'_>, base: &Path, diagnostics: &Diagnostics) -> Step {
     let event = event(section, base);
     if event.is_none() && section.has("repeat") && !section.has_any(&["event", "event_file"]) {
         section.error("repeat", "there is no event to repeat");
     }
     Step {
         place: section.position.clone(),
-        at: section.duration("at"),
-        silence: section.has("silence").then(|| silence(&section.section("silence"))),
+        at: section.at(),
+        silence: section.has("silence").then(|| silence(&section.silence())),
         event,
-        expect: section.has("expect").then(|| expect(&section.section("expect"), problems)),
+        expect: section.has("expect").then(|| expect(&section.expect(), diagnostics)),
     }
 }
 
-fn silence(section: &Section<'_>) -> SilenceSpec {
+fn silence(section: &SilenceWords<'_>) -> SilenceSpec {
     if section.is_empty("matchers") {
         section.error("matchers", "no matchers: it would silence everything");
     }
-    let matchers = matchers::read(section, "matchers").matchers;
+    let matchers = matchers::read(section, "matchers", section.matchers()).matchers;
     let place = section.position.clone();
-    SilenceSpec { place, matchers, lasts: section.duration("for") }
+    SilenceSpec { place, matchers, lasts: section.r#for() }
 }
 
-fn event(step: &Section<'_>, base: &Path) -> Option<EventSpec> {
-    let repeat = if step.has("repeat") { repeat(&step.section("repeat")) } else { Repeat::once() };
-    match (step.has("event"), step.text("event_file")) {
+fn event(step: &StepWords<'_>, base: &Path) -> Option<EventSpec> {
+    let repeat = if step.has("repeat") { repeat(&step.repeat()) } else { Repeat::once() };
+    match (step.has("event"), step.event_file()) {
         (false, None) => None,
         (true, Some(_)) => {
             step.error("event_file", "give event or event_file, not both");
@@ -172,32 +176,32 @@ fn event(step: &Section<'_>, base: &Path) -> Option<EventSpec> {
             }
         },
         (true, None) => {
-            let section = step.section("event");
-            let occurred_at = section.text("occurred_at");
+            let section = step.event();
+            let occurred_at = section.occurred_at();
             let occurred_at =
                 occurred_at.and_then(|text| time(&section, "occurred_at", &text.value));
-            let source = match section.choice("source") {
+            let source = match section.source() {
                 "poller" => Source::Poller,
                 "backfill" => Source::Backfill,
                 "tollbell" => Source::Tollbell,
                 _ => Source::Webhook,
             };
-            let payload = section.any("payload").map(json).unwrap_or_default();
+            let payload = section.payload().map(json).unwrap_or_default();
             let body = Body::Parts {
-                kind: section.text("kind")?.value,
-                id: section.text("id").map(|id| id.value),
+                kind: section.kind()?.value,
+                id: section.id().map(|id| id.value),
                 occurred_at,
                 payload,
             };
-            let (place, account) = (section.position.clone(), section.text("account"));
+            let (place, account) = (section.position.clone(), section.account());
             Some(EventSpec { place, account, source, body, repeat })
         }
     }
 }
 
-fn repeat(section: &Section<'_>) -> Repeat {
+fn repeat(section: &RepeatWords<'_>) -> Repeat {
     let vary = if section.has("vary") {
-        let fields = section.texts("vary").into_iter().enumerate();
+        let fields = section.vary().into_iter().enumerate();
         let field = |(n, text): (usize, crate::diagnostic::At<String>)| {
             let field = Field::parse(&text.value);
             if field.is_none() {
@@ -211,37 +215,43 @@ fn repeat(section: &Section<'_>) -> Repeat {
     } else {
         vec![Field::Id]
     };
-    Repeat { times: section.integer("times"), every: section.duration("every"), vary }
+    Repeat { times: section.times(), every: section.every(), vary }
 }
 
-fn expect(section: &Section<'_>, problems: &Problems) -> Expect {
-    let alerts = |section: &Section<'_>| {
-        let node = section.any("alerts")?;
-        Some(label_sets(node, &section.at("alerts"), problems))
+fn expect(section: &ExpectWords<'_>, diagnostics: &Diagnostics) -> Expect {
+    let alerts = |section: &Section<'_>, node: Option<&Node>| {
+        Some(label_sets(node?, &section.at("alerts"), diagnostics))
     };
     let mut notified = section.has("notified").then(|| {
-        let sections = section.sections("notified");
-        sections.iter().map(|section| notice(section, alerts(section))).collect::<Vec<_>>()
+        let sections = section.notified();
+        sections
+            .iter()
+            .map(|section| notice(section, alerts(section, section.alerts())))
+            .collect::<Vec<_>>()
     });
     if section.has("nothing") {
-        if !section.flag("nothing") {
+        if !section.nothing() {
             section.error("nothing", "expected true; give notified for what was told");
         } else if notified.as_ref().is_some_and(|notified| !notified.is_empty()) {
             section.error("nothing", "give nothing or notified, not both");
         }
         notified.get_or_insert_default();
     }
-    let suppressed = section.any("suppressed").map(|node| {
+    let suppressed = section.suppressed().map(|node| {
         let key = section.at("suppressed");
-        let sets = label_sets(node, &key, problems).into_iter();
+        let sets = label_sets(node, &key, diagnostics).into_iter();
         sets.filter_map(|labels| quiet(labels, section, &key)).collect()
     });
-    let expect =
-        Expect { place: section.position.clone(), alerts: alerts(section), notified, suppressed };
+    let expect = Expect {
+        place: section.position.clone(),
+        alerts: alerts(section, section.alerts()),
+        notified,
+        suppressed,
+    };
     if expect.is_empty() {
         let message = "nothing is looked at";
-        let problem = Diagnostic::error(section.position.clone(), &*section.path, message);
-        section.push(problem.hint("give alerts, notified, suppressed or nothing: true"));
+        let diagnostic = Diagnostic::error(section.position.clone(), &*section.path, message);
+        section.push(diagnostic.hint("give alerts, notified, suppressed or nothing: true"));
     }
     expect
 }
@@ -256,11 +266,10 @@ fn quiet(mut labels: Labels, section: &Section<'_>, key: &str) -> Option<QuietSp
     Some(QuietSpec { by: found?, labels })
 }
 
-fn notice(section: &Section<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
-    let chosen = |key| section.has(key).then(|| section.choice(key));
+fn notice(section: &NoticeWords<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
     let channels = section.has("channels").then(|| {
         let mut channels: Vec<&'static str> = Vec::new();
-        for text in section.texts("channels") {
+        for text in section.channels() {
             match CHANNELS.into_iter().find(|known| *known == text.value) {
                 Some(known) => channels.push(known),
                 None => {
@@ -273,21 +282,22 @@ fn notice(section: &Section<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
         channels
     });
     NoticeSpec {
-        receiver: section.text("receiver").map(|name| name.value),
-        reason: chosen("reason"),
-        status: chosen("status"),
+        receiver: section.receiver().map(|name| name.value),
+        reason: section.has("reason").then(|| section.reason()),
+        status: section.has("status").then(|| section.status()),
         alerts,
-        subject: section.text("subject").map(|text| text.value),
-        text: section.texts("text").into_iter().map(|text| text.value).collect(),
+        subject: section.subject().map(|text| text.value),
+        text: section.text().into_iter().map(|text| text.value).collect(),
         channels,
     }
 }
 
 /// A list of maps of labels.
-fn label_sets(node: &Node, key: &str, problems: &Problems) -> Vec<Labels> {
+fn label_sets(node: &Node, key: &str, diagnostics: &Diagnostics) -> Vec<Labels> {
     let error = |position: &Position, message: &str| {
-        let problem = Diagnostic::error(position.clone(), key, message);
-        problems.push(problem.hint("a list of labels, such as [{alertname: LowBalance}], or []"));
+        let diagnostic = Diagnostic::error(position.clone(), key, message);
+        diagnostics
+            .push(diagnostic.hint("a list of labels, such as [{alertname: LowBalance}], or []"));
     };
     let Data::List(nodes) = &node.data else {
         error(&node.position, "expected a list");
@@ -307,8 +317,8 @@ fn label_sets(node: &Node, key: &str, problems: &Problems) -> Vec<Labels> {
             }
             if closest(&name.value, ["alertname"]).is_some() && name.value != "alertname" {
                 let message = format!("no alert has the label {:?}", quote(&name.value));
-                let problem = Diagnostic::error(name.position.clone(), key, message);
-                problems.push(problem.hint("did you mean alertname?"));
+                let diagnostic = Diagnostic::error(name.position.clone(), key, message);
+                diagnostics.push(diagnostic.hint("did you mean alertname?"));
             }
         }
         sets.push(labels);
@@ -349,7 +359,7 @@ mod tests {
             kind: k\n          payload: {a: 1.10, b: \"1.10\", c: true, d: 'true', e: ~, f: x, g: [1, y], h: 2026-01-01}\n        \
             expect: {nothing: true}\n";
         let file = read(text);
-        assert!(file.problems.is_empty(), "{:?}", file.problems);
+        assert!(file.diagnostics.is_empty(), "{:?}", file.diagnostics);
         let event = file.cases[0].steps[0].event.as_ref().expect("event");
         let Body::Parts { payload, .. } = &event.body else { panic!("{event:?}") };
         assert_eq!(
@@ -367,10 +377,10 @@ mod tests {
             - name: a\n    steps:\n      - at: 0s\n        event_file: none.json\n        silence: {matchers: [a], for: 2y}\n  - name: c\n    steps:\n      - at: 0s\n        expect: {alerts: [{alert_name: x, b: []}]}\n";
         let file = read(text);
         let lines: Vec<String> = file
-            .problems
+            .diagnostics
             .iter()
-            .map(|problem| {
-                let text = problem.to_string();
+            .map(|diagnostic| {
+                let text = diagnostic.to_string();
                 text.split_once("t.yaml:").expect("place").1.to_owned()
             })
             .collect();
@@ -394,7 +404,7 @@ mod tests {
         17:7: tests[1].steps: nothing is expected: the case could not fail
         18:21: tests[1].steps[0].event_file: cannot be read: No such file or directory (os error 2)
         19:31: tests[1].steps[0].silence.matchers[0]: expected one of = != =~ !~ after the label name
-        19:39: tests[1].steps[0].silence.for: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
+        19:39: tests[1].steps[0].silence.for: must be between 1s and 366d
         23:28: tests[2].steps[0].expect.alerts: no alert has the label "alert_name" (hint: did you mean alertname?)
         23:46: tests[2].steps[0].expect.alerts: expected the value of a label (hint: a list of labels, such as [{alertname: LowBalance}], or [])
         "#);

@@ -3,12 +3,14 @@
 use lettre::message::Mailbox;
 use secrecy::ExposeSecret as _;
 
+use super::diagnostics::quote;
 use super::receivers::{Identified, is_header_name};
-use super::section::{Section, quote};
+use super::server::is_target;
+use super::words::EmailWords;
 use super::{Context, files};
 use crate::diagnostic::Diagnostic;
 use crate::notify::Channel;
-use crate::notify::email::{Auth, Mechanism, Settings, Tls};
+use crate::notify::email::{Auth, EmailSettings, Mechanism, Tls};
 
 /// Recipients of one entry at most.
 const RECIPIENTS_MAX: usize = 100;
@@ -28,15 +30,24 @@ const OWN_HEADERS: [&str; 12] = [
     "sender",
 ];
 
+/// What is odd about such an address.
+const NEEDS_UTF8: &str = "not ASCII before the @: only a mail server with SMTPUTF8 takes such an address, and each on the \
+                          way must have it";
+
 /// Reads one entry; `None` after an error.
-pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
+pub(super) fn read(entry: &EmailWords<'_>, context: Context<'_>) -> Option<Identified> {
     let to = recipients(entry);
-    let from = entry.text("from").map(|from| from.value);
+    let from = entry.from().map(|from| from.value);
     if from.as_deref().is_some_and(|from| from.parse::<Mailbox>().is_err()) {
         entry.error("from", "not a mail address");
+    } else if from.as_deref().is_some_and(needs_utf8) {
+        entry.warning("from", NEEDS_UTF8);
     }
     let smarthost = smarthost(entry);
-    let tls = match entry.choice("tls") {
+    if smarthost.as_ref().is_some_and(|(host, _)| !is_target(host, context)) {
+        entry.error("smarthost", crate::address::REASON);
+    }
+    let tls = match entry.tls() {
         "implicit" => Tls::Implicit,
         "none" => Tls::None,
         _ => Tls::StartTls,
@@ -46,19 +57,19 @@ pub(super) fn read(entry: &Section<'_>, context: Context<'_>) -> Option<Identifi
         entry.warning("auth", "without TLS the password crosses the network in plain text");
     }
     let headers = headers(entry);
-    let hello = entry.text("hello").map(|hello| hello.value);
+    let hello = entry.hello().map(|hello| hello.value);
     if hello.as_deref().is_some_and(|hello| hello.is_empty() || !hello.bytes().all(is_host_byte)) {
         entry.error("hello", "expected a host name");
     }
     let ca_file = files::ca_file(entry, context);
     let (from, (host, port)) = (from?, smarthost?);
     let target = [format!("{host}:{port}"), from.clone()].into_iter().chain(to.clone()).collect();
-    let settings = Settings { to, from, host, port, tls, ca_file, auth, headers, hello };
+    let settings = EmailSettings { to, from, host, port, tls, ca_file, auth, headers, hello };
     Some((Channel::Email(settings), target))
 }
 
-fn recipients(entry: &Section<'_>) -> Vec<String> {
-    let to = entry.texts("to");
+fn recipients(entry: &EmailWords<'_>) -> Vec<String> {
+    let to = entry.to();
     if entry.is_empty("to") {
         entry.error("to", "no recipient");
     }
@@ -73,14 +84,22 @@ fn recipients(entry: &Section<'_>) -> Vec<String> {
         } else if seen.contains(&address.value) {
             entry.push(Diagnostic::error(address.position, path, "recipient given twice"));
         } else {
+            if needs_utf8(&address.value) {
+                entry.push(Diagnostic::warning(address.position, path, NEEDS_UTF8));
+            }
             seen.push(address.value);
         }
     }
     seen
 }
 
-fn smarthost(entry: &Section<'_>) -> Option<(String, u16)> {
-    let text = entry.text("smarthost")?.value;
+/// Whether what stands before the `@` is beyond ASCII. A domain beyond it has an ASCII form.
+fn needs_utf8(address: &str) -> bool {
+    address.parse::<Mailbox>().is_ok_and(|mailbox| !mailbox.email.user().is_ascii())
+}
+
+fn smarthost(entry: &EmailWords<'_>) -> Option<(String, u16)> {
+    let text = entry.smarthost()?.value;
     let parsed = text.rsplit_once(':').and_then(|(host, port)| {
         let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
         let host = match host.strip_prefix('[') {
@@ -101,29 +120,34 @@ fn is_host_byte(c: u8) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')
 }
 
-fn auth(entry: &Section<'_>, context: Context<'_>) -> Option<Auth> {
-    let section = entry.section("auth");
-    let mechanism = match section.choice("mechanism") {
+fn auth(entry: &EmailWords<'_>, context: Context<'_>) -> Option<Auth> {
+    let section = entry.auth();
+    let mechanism = match section.mechanism() {
         "login" => Mechanism::Login,
         "xoauth2" => Mechanism::XOauth2,
         _ => Mechanism::Plain,
     };
-    let password = files::needed_secret(&section, "password", context);
+    let password = files::needed_secret(
+        &section,
+        "password",
+        [section.password(), section.password_file()],
+        context,
+    );
     if let Some(found) = &password
         && found.text.expose_secret().contains(char::is_control)
     {
         section.error(&found.key, "a control character in the password");
     }
-    let username = section.text("username")?.value;
+    let username = section.username()?.value;
     Some(Auth { mechanism, username, password: password?.secret })
 }
 
-fn headers(entry: &Section<'_>) -> Vec<(String, String)> {
+fn headers(entry: &EmailWords<'_>) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
-    for (name, value) in entry.pairs("headers") {
+    for (name, value) in entry.headers() {
         let path = format!("{}.{}", entry.at("headers"), quote(&name.value));
         let lower = name.value.to_ascii_lowercase();
-        let problem = if !is_header_name(&name.value) {
+        let diagnostic = if !is_header_name(&name.value) {
             Some((name.position, "not the name of a header"))
         } else if OWN_HEADERS.contains(&&*lower) || lower.starts_with("content-") {
             Some((name.position, "tollbell sets this header itself"))
@@ -134,7 +158,7 @@ fn headers(entry: &Section<'_>) -> Vec<(String, String)> {
         } else {
             None
         };
-        match problem {
+        match diagnostic {
             Some((position, message)) => entry.push(Diagnostic::error(position, path, message)),
             None => headers.push((name.value, value.value)),
         }

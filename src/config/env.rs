@@ -1,9 +1,9 @@
 //! `${NAME}`, `${NAME:-default}` and `$$` in the scalars of the main config file.
 //!
 //! Expansion happens after the YAML was read, so a value can never change the structure of the file. Rule files
-//! are left alone: `$` belongs to CEL and templates there. Problems name the variable, never its value.
+//! are left alone: `$` belongs to CEL and templates there. Diagnostics name the variable, never its value.
 
-use super::section::Problems;
+use super::diagnostics::Diagnostics;
 use super::yaml::{Data, Node};
 use crate::diagnostic::Diagnostic;
 
@@ -17,23 +17,23 @@ pub fn system_env(name: &str) -> Option<String> {
 }
 
 /// Expands all scalars below a node. One that cannot be expanded is reported and marked broken.
-pub(super) fn expand_all(node: &mut Node, env: Env<'_>, problems: &Problems) {
+pub(super) fn expand_all(node: &mut Node, env: Env<'_>, diagnostics: &Diagnostics) {
     match &mut node.data {
         Data::Scalar(text) if text.contains('$') => match expand(text, env) {
             Ok(expanded) => *text = expanded,
             Err((message, hint)) => {
-                problems.push(Diagnostic::error(node.position.clone(), "", message).hint(hint));
+                diagnostics.push(Diagnostic::error(node.position.clone(), "", message).hint(hint));
                 node.data = Data::Broken;
             }
         },
         Data::List(nodes) => {
             for node in nodes {
-                expand_all(node, env, problems);
+                expand_all(node, env, diagnostics);
             }
         }
         Data::Map(entries) => {
             for (_, node) in entries {
-                expand_all(node, env, problems);
+                expand_all(node, env, diagnostics);
             }
         }
         Data::Null | Data::Scalar(_) | Data::Broken => {}

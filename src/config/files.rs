@@ -6,8 +6,9 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::section::Section;
+use super::words::IntegrationWords;
 use super::{Context, trial};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{At, Diagnostic};
 use crate::secret::Secret;
 
 /// Directory entries looked at for one glob.
@@ -34,9 +35,13 @@ pub(super) struct Found {
 }
 
 /// The secret of `name` or `name_file`, exactly one of them; `None` when absent or reported.
-pub(super) fn secret(section: &Section<'_>, name: &str, context: Context<'_>) -> Option<Found> {
+pub(super) fn secret(
+    section: &Section<'_>,
+    name: &str,
+    [inline, file]: [Option<At<String>>; 2],
+    context: Context<'_>,
+) -> Option<Found> {
     let file_key = format!("{name}_file");
-    let (inline, file) = (section.text(name), section.text(&file_key));
     let (secret, key, place) = match (inline, file) {
         (None, None) => return None,
         (Some(_), Some(_)) => {
@@ -65,6 +70,7 @@ pub(super) fn secret(section: &Section<'_>, name: &str, context: Context<'_>) ->
 pub(super) fn needed_secret(
     section: &Section<'_>,
     name: &str,
+    given: [Option<At<String>>; 2],
     context: Context<'_>,
 ) -> Option<Found> {
     let file_key = format!("{name}_file");
@@ -72,13 +78,16 @@ pub(super) fn needed_secret(
         let message = format!("missing key {name:?} or {file_key:?}");
         section.push(Diagnostic::error(section.position.clone(), &*section.path, message));
     }
-    secret(section, name, context)
+    secret(section, name, given, context)
 }
 
 /// The `tls_config.ca_file` of an integration, if it holds a certificate.
-pub(super) fn ca_file(entry: &Section<'_>, context: Context<'_>) -> Option<PathBuf> {
-    let section = entry.section("tls_config");
-    let path = context.base.join(&section.text("ca_file")?.value);
+pub(super) fn ca_file<'a>(
+    entry: &impl IntegrationWords<'a>,
+    context: Context<'_>,
+) -> Option<PathBuf> {
+    let section = entry.trust();
+    let path = context.base.join(&section.ca_file()?.value);
     match context.base.read(&path) {
         Err(_missing) if context.trial => {}
         Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return Some(path),

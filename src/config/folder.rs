@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
 use super::files;
 use super::yaml::FILE_BYTES_MAX;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::secret::Secret;
+
+/// How long after its last change a file counts as written to its end.
+pub const SETTLED: Duration = Duration::from_millis(300);
 
 /// The folder of the main file. Whatever is read through it is remembered.
 pub(super) struct Folder {
@@ -56,8 +61,14 @@ impl Folder {
         found
     }
 
+    /// Remembers how many rules the rule files hold, and whether there may be none.
+    pub(super) fn note_rules(&self, rules: usize, none_is_meant: bool) {
+        let mut seen = self.seen.borrow_mut();
+        (seen.rules, seen.none_is_meant) = (rules, none_is_meant);
+    }
+
     fn note(&self, path: &Path, found: &io::Result<Vec<u8>>, secret: bool) {
-        let seen = Seen { content: content(found), secret };
+        let seen = Seen::new(found, secret);
         self.seen.borrow_mut().files.insert(path.to_owned(), seen);
     }
 
@@ -83,13 +94,32 @@ pub struct Sources {
     files: BTreeMap<PathBuf, Seen>,
     /// What each pattern named, by folder and pattern.
     globs: BTreeMap<(PathBuf, String), Vec<PathBuf>>,
+    /// Rules in the rule files.
+    rules: usize,
+    /// The configuration says that it has none: `rule_files: []`, or files that say `groups: []`.
+    none_is_meant: bool,
 }
 
 /// What a file held.
 #[derive(Clone, PartialEq, Eq)]
 struct Seen {
     content: Content,
+    bytes: usize,
+    /// It ends with the end of a line.
+    whole_lines: bool,
     secret: bool,
+}
+
+impl Seen {
+    fn new(found: &io::Result<Vec<u8>>, secret: bool) -> Self {
+        let bytes = found.as_deref().unwrap_or_default();
+        Self {
+            content: content(found),
+            bytes: bytes.len(),
+            whole_lines: bytes.ends_with(b"\n"),
+            secret,
+        }
+    }
 }
 
 /// SHA-256, or why there is none.
@@ -102,8 +132,8 @@ impl Sources {
         let now = |(path, seen): (&PathBuf, &Seen)| {
             // A pipe can be read once only, and what it held does not change.
             let is_stream = path.metadata().is_ok_and(|found| !found.is_file());
-            let content = if is_stream { seen.content } else { content(&bytes(path)) };
-            (path.clone(), Seen { content, secret: seen.secret })
+            let seen = if is_stream { seen.clone() } else { Seen::new(&bytes(path), seen.secret) };
+            (path.clone(), seen)
         };
         let named = |(folder, pattern): &(PathBuf, String)| {
             ((folder.clone(), pattern.clone()), files::glob(folder, pattern))
@@ -111,8 +141,52 @@ impl Sources {
         Self {
             files: self.files.iter().map(now).collect(),
             globs: self.globs.keys().map(named).collect(),
+            ..self.clone()
         }
     }
+
+    /// What was there `before` and is gone, though the configuration does not say that it is meant to be.
+    pub fn vanished(&self, before: &Self) -> Vec<Diagnostic> {
+        let mut vanished = Vec::new();
+        for ((_, pattern), _) in self.globs.iter().filter(|(_, files)| files.is_empty()) {
+            let matched = before.globs.iter().find(|((_, known), _)| known == pattern);
+            let count = matched.map_or(0, |(_, files)| files.len());
+            if count > 0 {
+                let message = format!("{pattern} matches no file; it did match {count}");
+                vanished.push(gone(message, "put the files back, or take the pattern away"));
+            }
+        }
+        if self.rules == 0 && before.rules > 0 && !self.none_is_meant {
+            let message = format!("no rules are left of {}", before.rules);
+            vanished.push(gone(message, "rule_files: [], if that is meant"));
+        }
+        vanished
+    }
+
+    /// Whether a file that was written in the last moments may be written on: it is shorter than `before`, or ends
+    /// within a line and did not.
+    pub fn may_be_cut(&self, before: &Self) -> bool {
+        self.files.iter().any(|(path, seen)| {
+            let cut = before.files.get(path).is_some_and(|before| {
+                seen.bytes < before.bytes || (before.whole_lines && !seen.whole_lines)
+            });
+            let written = || path.metadata().and_then(|found| found.modified());
+            cut && written().is_ok_and(|at| at.elapsed().is_ok_and(|age| age < SETTLED))
+        })
+    }
+
+    /// Whether some pattern names less than `before`, though not nothing: a folder that is being copied looks so.
+    pub fn lacks_files(&self, before: &Self) -> bool {
+        self.globs.iter().any(|(key, files)| {
+            let known = before.globs.get(key).into_iter().flatten();
+            !files.is_empty() && known.into_iter().any(|file| !files.contains(file))
+        })
+    }
+}
+
+fn gone(message: String, hint: &str) -> Diagnostic {
+    let (severity, key) = (Severity::Error, "rule_files".to_owned());
+    Diagnostic { severity, position: None, key, message, hint: None }.hint(hint)
 }
 
 /// Paths only: the hash of a secret is nobody's business.

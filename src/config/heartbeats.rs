@@ -3,8 +3,8 @@
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
-use super::section::Section;
-use super::server::http_url;
+use super::server::target_url;
+use super::words::{ConfigWords, HeartbeatWords};
 use super::{Context, files};
 use crate::heartbeat::Heartbeat;
 
@@ -12,8 +12,8 @@ use crate::heartbeat::Heartbeat;
 const HEARTBEATS_MAX: usize = 20;
 
 /// Reads `heartbeats`.
-pub(super) fn read(root: &Section<'_>, context: Context<'_>) -> Vec<Heartbeat> {
-    let sections = root.sections("heartbeats");
+pub(super) fn read(root: &ConfigWords<'_>, context: Context<'_>) -> Vec<Heartbeat> {
+    let sections = root.heartbeats();
     if sections.len() > HEARTBEATS_MAX {
         root.error("heartbeats", format!("more than {HEARTBEATS_MAX} heartbeats"));
     }
@@ -23,13 +23,13 @@ pub(super) fn read(root: &Section<'_>, context: Context<'_>) -> Vec<Heartbeat> {
 
 /// `seen` are the addresses before it.
 fn heartbeat(
-    section: &Section<'_>,
+    section: &HeartbeatWords<'_>,
     context: Context<'_>,
     seen: &mut Vec<Url>,
 ) -> Option<Heartbeat> {
-    let interval = section.duration("interval");
-    let found = files::needed_secret(section, "url", context)?;
-    let url = http_url(found.text.expose_secret())
+    let interval = section.interval();
+    let found = files::needed_secret(section, "url", [section.url(), section.url_file()], context)?;
+    let url = target_url(found.text.expose_secret(), context)
         .map_err(|message| section.error(&found.key, message))
         .ok()?;
     if seen.contains(&url) {

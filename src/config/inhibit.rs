@@ -3,6 +3,7 @@
 use super::accounts::unique;
 use super::matchers::{self, fixed, implies};
 use super::section::Section;
+use super::words::{ConfigWords, InhibitWords};
 use crate::alerts::{InhibitRule, Matcher};
 use crate::diagnostic::Diagnostic;
 
@@ -10,32 +11,35 @@ use crate::diagnostic::Diagnostic;
 const INHIBIT_RULES_MAX: usize = 1000;
 
 /// Reads `inhibit_rules`.
-pub(super) fn read(root: &Section<'_>) -> Vec<InhibitRule> {
-    let sections = root.sections("inhibit_rules");
+pub(super) fn read(root: &ConfigWords<'_>) -> Vec<InhibitRule> {
+    let sections = root.inhibit_rules();
     if sections.len() > INHIBIT_RULES_MAX {
         root.error("inhibit_rules", format!("more than {INHIBIT_RULES_MAX} rules"));
     }
-    unique(&sections, "name");
+    unique(&sections, InhibitWords::name);
     sections.iter().map(rule).collect()
 }
 
-fn rule(section: &Section<'_>) -> InhibitRule {
-    let side = |key| {
+fn rule(section: &InhibitWords<'_>) -> InhibitRule {
+    let side = |key, texts| {
         if section.is_empty(key) {
-            let problem = Diagnostic::error(
+            let diagnostic = Diagnostic::error(
                 section.place(key),
                 section.at(key),
                 "no matcher: every alert would match",
             );
-            section.push(problem.hint("if you mean it, write alertname=~\".+\""));
+            section.push(diagnostic.hint("if you mean it, write alertname=~\".+\""));
         }
-        matchers::read(section, key)
+        matchers::read(section, key, texts)
     };
-    let (source, target) = (side("source_matchers"), side("target_matchers"));
+    let (source, target) = (
+        side("source_matchers", section.source_matchers()),
+        side("target_matchers", section.target_matchers()),
+    );
     let rule = InhibitRule {
         source_matchers: source.matchers,
         target_matchers: target.matchers,
-        equal: matchers::label_names(section, "equal"),
+        equal: matchers::label_names(section, "equal", section.equal()),
     };
     if source.whole && target.whole {
         warn_of_idle(section, &rule);

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::accounts::{NAME_CHARS_MAX, unique};
-use super::section::{Section, closest, quote};
+use super::diagnostics::{closest, quote};
+use super::section::Section;
+use super::words::{ConfigWords, IntervalWords, SpecWords, TimeRangeWords};
 use crate::alerts::{
     DayRange, IntervalError, IntervalSpec, MonthRange, TimeInterval, TimeRange, WeekdayRange,
     YearRange,
@@ -19,35 +21,40 @@ const PARTS: [&str; 5] = ["times", "weekdays", "days_of_month", "months", "years
 /// The time intervals, and which of them were asked for so far.
 #[derive(Debug)]
 pub(super) struct Intervals<'a> {
-    sections: Vec<Section<'a>>,
+    sections: Vec<IntervalWords<'a>>,
     read: Vec<TimeInterval>,
     used: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Intervals<'a> {
     /// Reads `time_intervals`.
-    pub(super) fn read(root: &Section<'a>) -> Self {
-        let sections = root.sections("time_intervals");
+    pub(super) fn read(root: &ConfigWords<'a>) -> Self {
+        let sections = root.time_intervals();
         if sections.len() > INTERVALS_MAX {
             root.error("time_intervals", format!("more than {INTERVALS_MAX} time intervals"));
         }
-        unique(&sections, "name");
+        unique(&sections, IntervalWords::name);
         let read = sections.iter().map(interval).collect();
         Self { sections, read, used: RefCell::default() }
     }
 
     /// Reads a list of names of time intervals. One that is not defined is reported; all count as used.
-    pub(super) fn named(&self, section: &Section<'_>, key: &str) -> Vec<String> {
+    pub(super) fn named(
+        &self,
+        section: &Section<'_>,
+        key: &str,
+        given: Vec<At<String>>,
+    ) -> Vec<String> {
         let mut names = Vec::new();
-        for (n, name) in section.texts(key).into_iter().enumerate() {
+        for (n, name) in given.into_iter().enumerate() {
             let known = || self.read.iter().map(|interval| interval.name.as_str());
             if !known().any(|known| known == name.value) {
                 let message = format!("no time interval has the name {:?}", quote(&name.value));
                 let path = format!("{}[{n}]", section.at(key));
-                let problem = Diagnostic::error(name.position, path, message);
+                let diagnostic = Diagnostic::error(name.position, path, message);
                 section.push(match closest(&name.value, known()) {
-                    Some(meant) => problem.hint(format!("did you mean {meant}?")),
-                    None => problem,
+                    Some(meant) => diagnostic.hint(format!("did you mean {meant}?")),
+                    None => diagnostic,
                 });
             }
             self.used.borrow_mut().insert(name.value.clone());
@@ -68,8 +75,8 @@ impl<'a> Intervals<'a> {
     }
 }
 
-fn interval(section: &Section<'_>) -> TimeInterval {
-    let name = section.text("name").map(|name| name.value);
+fn interval(section: &IntervalWords<'_>) -> TimeInterval {
+    let name = section.name().map(|name| name.value);
     let fine = |name: &str| {
         (1..=NAME_CHARS_MAX).contains(&name.chars().count()) && !name.contains(char::is_control)
     };
@@ -79,11 +86,11 @@ fn interval(section: &Section<'_>) -> TimeInterval {
     if section.is_empty("time_intervals") {
         section.error("time_intervals", "no hours and no days: it would never hold");
     }
-    let specs = section.sections("time_intervals").iter().map(spec).collect();
+    let specs = section.time_intervals().iter().map(spec).collect();
     TimeInterval { name: name.unwrap_or_default(), specs }
 }
 
-fn spec(section: &Section<'_>) -> IntervalSpec {
+fn spec(section: &SpecWords<'_>) -> IntervalSpec {
     for part in PARTS.iter().filter(|part| section.is_empty(part)) {
         section.error(part, "an empty list: give a value, or remove the key");
     }
@@ -91,28 +98,29 @@ fn spec(section: &Section<'_>) -> IntervalSpec {
         let message = "holds always: the time interval is no restriction";
         section.push(Diagnostic::warning(section.position.clone(), &*section.path, message));
     }
-    let location = section.text("location").map(|text| {
-        let zone = IntervalSpec::location(&text.value);
-        zone.map_err(|error| report(section, &text, section.at("location"), error)).ok()
-    });
+    let text = section.location();
+    let location = IntervalSpec::location(&text.value)
+        .map_err(|error| report(section, &text, section.at("location"), error))
+        .ok();
     let of = IntervalSpec::default();
     IntervalSpec {
-        times: section.sections("times").iter().filter_map(time_range).collect(),
-        weekdays: ranges(section, "weekdays", WeekdayRange::parse),
-        days_of_month: ranges(section, "days_of_month", DayRange::parse),
-        months: ranges(section, "months", MonthRange::parse),
-        years: ranges(section, "years", YearRange::parse),
-        location: location.flatten().unwrap_or(of.location),
+        times: section.times().iter().filter_map(time_range).collect(),
+        weekdays: ranges(section, "weekdays", section.weekdays(), WeekdayRange::parse),
+        days_of_month: ranges(section, "days_of_month", section.days_of_month(), DayRange::parse),
+        months: ranges(section, "months", section.months(), MonthRange::parse),
+        years: ranges(section, "years", section.years(), YearRange::parse),
+        location: location.unwrap_or(of.location),
     }
 }
 
-fn time_range(section: &Section<'_>) -> Option<TimeRange> {
-    let minute = |key: &str| -> Option<u16> {
-        let text = section.text(key)?;
+fn time_range(section: &TimeRangeWords<'_>) -> Option<TimeRange> {
+    let minute = |key: &str, text: Option<At<String>>| -> Option<u16> {
+        let text = text?;
         let minute = TimeRange::minute(&text.value);
         minute.map_err(|error| report(section, &text, section.at(key), error)).ok()
     };
-    let (start, end) = (minute("start_time"), minute("end_time"));
+    let (start, end) =
+        (minute("start_time", section.start_time()), minute("end_time", section.end_time()));
     let range = TimeRange::new(start?, end?);
     range.map_err(|error| section.error("end_time", error.message)).ok()
 }
@@ -120,10 +128,11 @@ fn time_range(section: &Section<'_>) -> Option<TimeRange> {
 fn ranges<T>(
     section: &Section<'_>,
     key: &str,
+    given: Vec<At<String>>,
     parse: impl Fn(&str) -> Result<T, IntervalError>,
 ) -> Vec<T> {
     let mut ranges = Vec::new();
-    for (n, text) in section.texts(key).into_iter().enumerate() {
+    for (n, text) in given.into_iter().enumerate() {
         match parse(&text.value) {
             Ok(range) => ranges.push(range),
             Err(error) => report(section, &text, format!("{}[{n}]", section.at(key)), error),

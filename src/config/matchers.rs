@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::section::{Section, quote};
+use super::diagnostics::quote;
+use super::section::Section;
 use crate::alerts::{MatchOp, Matcher, is_label_name};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{At, Diagnostic};
 use crate::rules::Labels;
 
 /// Labels that every alert has, with a value of one line that is not empty.
@@ -19,13 +20,12 @@ pub(super) struct Read {
     pub(super) whole: bool,
 }
 
-/// Reads a list of matchers.
-pub(super) fn read(section: &Section<'_>, key: &str) -> Read {
-    let texts = section.texts(key);
+/// Reads a list of matchers; each item may hold several, as in Alertmanager.
+pub(super) fn read(section: &Section<'_>, key: &str, texts: Vec<At<String>>) -> Read {
     let mut read = Read { matchers: Vec::new(), whole: texts.len() == section.len(key) };
     for (n, text) in texts.into_iter().enumerate() {
-        match Matcher::parse(&text.value) {
-            Ok(matcher) => read.matchers.push(matcher),
+        match Matcher::parse_list(&text.value) {
+            Ok(matchers) => read.matchers.extend(matchers),
             Err(error) => {
                 read.whole = false;
                 let place = text.inside(1, error.column);
@@ -38,9 +38,9 @@ pub(super) fn read(section: &Section<'_>, key: &str) -> Read {
 }
 
 /// Reads a list of label names, each once.
-pub(super) fn label_names(section: &Section<'_>, key: &str) -> Vec<String> {
+pub(super) fn label_names(section: &Section<'_>, key: &str, given: Vec<At<String>>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for (n, name) in section.texts(key).into_iter().enumerate() {
+    for (n, name) in given.into_iter().enumerate() {
         let message = if !is_free_label(&name.value) {
             NO_LABEL_NAME.to_owned()
         } else if names.contains(&name.value) {

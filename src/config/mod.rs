@@ -8,10 +8,8 @@
 //! the working directory. `${ENV}` is expanded in the main file only.
 
 mod words;
-mod rule_words;
-mod routing_words;
-mod receiver_words;
 mod yaml;
+mod diagnostics;
 mod section;
 mod env;
 pub(crate) mod units;
@@ -32,8 +30,8 @@ mod routes;
 mod rules;
 mod metrics;
 mod schema;
+mod reference;
 mod trial;
-mod case_words;
 mod cases;
 
 use std::fmt::Write as _;
@@ -47,7 +45,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use cases::{CaseFile, cases};
 pub use env::{Env, system_env};
-pub use folder::Sources;
+pub use folder::{SETTLED, Sources};
+pub use reference::reference;
 pub use schema::schema;
 pub use trial::Candidate;
 
@@ -59,9 +58,11 @@ use crate::intake::signature::PublicKey;
 use crate::notify::{MessageTemplates, Receiver};
 use crate::rules::{Labels, RuleSet};
 use crate::telnyx;
+use diagnostics::Diagnostics;
 use folder::Folder;
 use intervals::Intervals;
-use section::{Problems, Section};
+use section::Section;
+use words::ConfigWords;
 
 /// Bytes of the files' hash that are shown.
 const HASH_BYTES: usize = 8;
@@ -117,6 +118,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// Networks that may send webhooks; empty means all.
     pub allowed_sources: Vec<IpNet>,
+    /// Link-local and metadata networks that may be sent to.
+    pub allowed_targets: Vec<IpNet>,
 }
 
 /// An entry of `accounts`.
@@ -133,7 +136,7 @@ pub struct Account {
     /// ISO 4217 code, where an event names none.
     pub currency: Option<String>,
     /// Its Telnyx side, where there is an API key.
-    pub api: Option<telnyx::Settings>,
+    pub api: Option<telnyx::ApiSettings>,
 }
 
 /// The `store` section.
@@ -153,7 +156,7 @@ pub struct Loaded {
     /// The configuration; there if, and only if, no problem is an error.
     pub config: Option<Config>,
     /// All problems in the order of the files.
-    pub problems: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
     /// [`Config::hash`], of files that cannot be used, too.
     pub hash: String,
     /// The files that were looked at.
@@ -169,7 +172,9 @@ struct Context<'a> {
     rules_base: &'a Folder,
     /// Secrets and keys that are missing do not matter: nothing will be sent and nobody asked.
     trial: bool,
-    problems: &'a Problems,
+    diagnostics: &'a Diagnostics,
+    /// Link-local and metadata networks that may be sent to.
+    allowed_targets: &'a [IpNet],
     /// What routes and rules may name.
     intervals: &'a Intervals<'a>,
 }
@@ -181,7 +186,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Loaded {
         Ok(text) => read(&path.to_string_lossy(), &text, folder, env),
         Err(message) => {
             let message = format!("{}: {message}", path.display());
-            let problem = Diagnostic {
+            let diagnostic = Diagnostic {
                 severity: Severity::Error,
                 position: None,
                 key: String::new(),
@@ -190,7 +195,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Loaded {
             };
             Loaded {
                 config: None,
-                problems: vec![problem],
+                diagnostics: vec![diagnostic],
                 hash: String::new(),
                 sources: folder.into_sources(),
             }
@@ -205,14 +210,14 @@ pub fn parse(file_name: &str, text: &str, base: &Path, env: Env<'_>) -> Loaded {
 
 fn read(file_name: &str, text: &str, folder: Folder, env: Env<'_>) -> Loaded {
     let name: Arc<str> = Arc::from(file_name);
-    let problems = Problems::default();
+    let diagnostics = Diagnostics::default();
     let sources = vec![files::Source { name: Arc::clone(&name), text: text.to_owned() }];
-    let tree = yaml::parse(&name, text, &problems).map(|mut tree| {
-        env::expand_all(&mut tree, env, &problems);
+    let tree = yaml::parse(&name, text, &diagnostics).map(|mut tree| {
+        env::expand_all(&mut tree, env, &diagnostics);
         tree
     });
     let folders = Folders { base: &folder, rules: &folder };
-    let read = read_tree(tree.as_ref(), folders, false, problems, sources);
+    let read = read_tree(tree.as_ref(), folders, false, diagnostics, sources);
     Loaded { sources: folder.into_sources(), ..read }
 }
 
@@ -229,19 +234,24 @@ fn read_tree(
     tree: Option<&yaml::Node>,
     folders: Folders<'_>,
     trial: bool,
-    problems: Problems,
+    diagnostics: Diagnostics,
     mut sources: Vec<files::Source>,
 ) -> Loaded {
     let parts = tree.map(|tree| {
-        let root = Section::open(tree, &words::CONFIG, String::new(), &problems);
-        Parts::read(&root, folders, trial, &problems, &mut sources)
+        let root = ConfigWords::from(Section::open(
+            tree,
+            ConfigWords::shape(),
+            String::new(),
+            &diagnostics,
+        ));
+        Parts::read(&root, folders, trial, &diagnostics, &mut sources)
     });
     let names: Vec<Arc<str>> = sources.iter().map(|source| Arc::clone(&source.name)).collect();
-    let problems = problems.into_sorted(&names);
-    let sound = problems.iter().all(|problem| problem.severity != Severity::Error);
+    let diagnostics = diagnostics.into_sorted(&names);
+    let sound = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
     let hash = hash(&sources, folders.base);
     let config = parts.filter(|_| sound).and_then(|parts| parts.check(hash.clone()));
-    Loaded { config, problems, hash, sources: Sources::default() }
+    Loaded { config, diagnostics, hash, sources: Sources::default() }
 }
 
 /// What the sections gave; complete only if there is no error.
@@ -260,18 +270,20 @@ struct Parts {
 
 impl Parts {
     fn read(
-        root: &Section<'_>,
+        root: &ConfigWords<'_>,
         folders: Folders<'_>,
         trial: bool,
-        problems: &Problems,
+        diagnostics: &Diagnostics,
         sources: &mut Vec<files::Source>,
     ) -> Self {
-        let intervals = Intervals::read(root);
+        let all_intervals = Intervals::read(root);
         let Folders { base, rules: rules_base } = folders;
-        let context = Context { base, rules_base, trial, problems, intervals: &intervals };
-        let server = server::read(&root.section("server"));
+        let server = server::read(&root.server());
+        let allowed_targets = server.as_ref().map_or(&[][..], |server| &server.allowed_targets);
+        let intervals = &all_intervals;
+        let context = Context { base, rules_base, trial, diagnostics, allowed_targets, intervals };
         let accounts = accounts::read(root, context, server.as_ref());
-        let store = server::read_store(&root.section("store"));
+        let store = server::read_store(&root.store());
         let templates = templates::read(root, context, sources);
         let receivers::Read { sections, receivers, bodies } =
             receivers::read(root, context, &templates.templates);
@@ -285,7 +297,7 @@ impl Parts {
         }
         let inhibit_rules = inhibit::read(root);
         let heartbeats = heartbeats::read(root, context);
-        let time_intervals = intervals.finish();
+        let time_intervals = all_intervals.finish();
         let templates = templates.templates;
         Self {
             server,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
 
+use super::diagnostics::quote;
 use super::receivers::{Identified, check_url, headers, target};
-use super::section::{Section, quote};
+use super::words::{AlertmanagerWords, PagerDutyWords};
 use super::{Context, files, server};
 use crate::diagnostic::Diagnostic;
 use crate::notify::{Channel, alertmanager, pagerduty};
@@ -17,11 +18,20 @@ const ROUTING_KEY_CHARS: usize = 32;
 const ALERTS_PATH: &str = "/api/v2/alerts";
 
 /// Reads one entry of `pagerduty_configs`.
-pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
-    let found = files::needed_secret(entry, "routing_key", context);
-    let url = entry.text_or_default("url").value;
-    let parsed = server::http_url(&url).map_err(|message| entry.error("url", message)).ok();
-    let client_url = entry.text("client_url").map(|url| url.value);
+pub(super) fn read_pagerduty(
+    entry: &PagerDutyWords<'_>,
+    context: Context<'_>,
+) -> Option<Identified> {
+    let found = files::needed_secret(
+        entry,
+        "routing_key",
+        [entry.routing_key(), entry.routing_key_file()],
+        context,
+    );
+    let url = entry.url().value;
+    let parsed =
+        server::target_url(&url, context).map_err(|message| entry.error("url", message)).ok();
+    let client_url = entry.client_url().map(|url| url.value);
     if let Some(Err(message)) = client_url.as_deref().map(server::http_url) {
         entry.error("client_url", message);
     }
@@ -36,7 +46,7 @@ pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Optio
         url: Secret::inline(url),
         routing_key: found.secret,
         severity,
-        client: entry.text_or_default("client").value,
+        client: entry.client().value,
         client_url,
         ca_file,
     };
@@ -44,9 +54,9 @@ pub(super) fn read_pagerduty(entry: &Section<'_>, context: Context<'_>) -> Optio
     Some((Channel::PagerDuty(settings), target))
 }
 
-fn severities(entry: &Section<'_>) -> BTreeMap<String, pagerduty::Severity> {
+fn severities(entry: &PagerDutyWords<'_>) -> BTreeMap<String, pagerduty::Severity> {
     let mut severities = BTreeMap::new();
-    for (label, word) in entry.pairs("severity") {
+    for (label, word) in entry.severity() {
         if let Some(severity) = pagerduty::Severity::of_word(&word.value) {
             severities.insert(label.value, severity);
         } else {
@@ -60,12 +70,15 @@ fn severities(entry: &Section<'_>) -> BTreeMap<String, pagerduty::Severity> {
 }
 
 /// Reads one entry of `alertmanager_configs`.
-pub(super) fn read_alertmanager(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
-    let found = files::needed_secret(entry, "url", context);
-    let headers = headers(entry, context);
+pub(super) fn read_alertmanager(
+    entry: &AlertmanagerWords<'_>,
+    context: Context<'_>,
+) -> Option<Identified> {
+    let found = files::needed_secret(entry, "url", [entry.url(), entry.url_file()], context);
+    let headers = headers(entry, entry.headers(), entry.header_files(), context);
     let ca_file = files::ca_file(entry, context);
     let found = found?;
-    let url = check_url(entry, &found);
+    let url = check_url(entry, &found, context);
     if url.as_ref().is_some_and(|url| url.path().trim_end_matches('/').ends_with(ALERTS_PATH)) {
         entry.error(&found.key, format!("leave {ALERTS_PATH} away: it is added"));
     }

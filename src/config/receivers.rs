@@ -6,10 +6,12 @@ use secrecy::ExposeSecret as _;
 
 use super::accounts::{NAME_CHARS_MAX, unique};
 use super::bodies::{self, Body};
-use super::section::{Section, closest, quote};
+use super::diagnostics::{closest, quote};
+use super::section::Section;
+use super::words::{ConfigWords, IntegrationWords, ReceiverWords, SlackWords, WebhookWords};
 use super::{Context, digest, email, files, peers, server};
 use crate::alerts::Route;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{At, Diagnostic};
 use crate::notify::{
     Channel, Integration, MessageTemplates, Notifier, NotifyError, RateLimit, Receiver,
     RetryPolicy, slack, webhook,
@@ -22,14 +24,6 @@ const RECEIVERS_MAX: usize = 1000;
 const CONCURRENCY: usize = 4;
 /// The same for Slack, which takes one a second.
 const CONCURRENCY_SLACK: usize = 1;
-/// The lists of integrations, and the word for the kind of each.
-const KINDS: [(&str, &str); 5] = [
-    ("email_configs", "email"),
-    ("slack_configs", "slack"),
-    ("webhook_configs", "webhook"),
-    ("pagerduty_configs", "pagerduty"),
-    ("alertmanager_configs", "alertmanager"),
-];
 /// Bytes of the hash that identifies a target.
 const TARGET_BYTES: usize = 4;
 /// Where legacy-free Slack webhooks live: they are bound to one channel.
@@ -37,25 +31,25 @@ const SLACK_HOST: &str = "hooks.slack.com";
 
 /// What `receivers` gave: the sections for [`check_uses`], and templates that are yet to be tried.
 pub(super) struct Read<'a> {
-    pub(super) sections: Vec<Section<'a>>,
+    pub(super) sections: Vec<ReceiverWords<'a>>,
     pub(super) receivers: Vec<Receiver>,
     pub(super) bodies: Vec<Body>,
 }
 
 /// Reads `receivers`.
 pub(super) fn read<'a>(
-    root: &Section<'a>,
+    root: &ConfigWords<'a>,
     context: Context<'_>,
     templates: &MessageTemplates,
 ) -> Read<'a> {
-    let sections = root.sections("receivers");
+    let sections = root.receivers();
     if root.is_empty("receivers") {
         root.error("receivers", "no receiver: nobody could be told");
     }
     if sections.len() > RECEIVERS_MAX {
         root.error("receivers", format!("more than {RECEIVERS_MAX} receivers"));
     }
-    unique(&sections, "name");
+    unique(&sections, ReceiverWords::name);
     let mut bodies = Vec::new();
     let receivers =
         sections.iter().map(|section| receiver(section, context, templates, &mut bodies)).collect();
@@ -63,53 +57,91 @@ pub(super) fn read<'a>(
 }
 
 fn receiver(
-    section: &Section<'_>,
+    section: &ReceiverWords<'_>,
     context: Context<'_>,
     templates: &MessageTemplates,
     bodies: &mut Vec<Body>,
 ) -> Receiver {
-    let name = section.text("name").map(|name| name.value).unwrap_or_default();
-    check_name(section);
-    let fallback = section.text("fallback").map(|name| name.value);
+    let name = section.name().map(|name| name.value).unwrap_or_default();
+    check_name(section, section.name());
+    let fallback = section.fallback().map(|name| name.value);
     if fallback.is_none() && section.has("fallback_after") {
         section.warning("fallback_after", "has no effect without fallback");
     }
-    let mut integrations = Vec::new();
-    let mut ids: BTreeMap<String, usize> = BTreeMap::new();
-    for (key, kind) in KINDS {
-        let entries = section.sections(key);
-        unique(&entries, "name");
-        for entry in &entries {
-            check_name(entry);
-            let read = match kind {
-                "email" => email::read(entry, context),
-                "slack" => read_slack(entry, context),
-                "pagerduty" => peers::read_pagerduty(entry, context),
-                "alertmanager" => peers::read_alertmanager(entry, context),
-                _ => read_webhook(entry, context, bodies),
-            };
-            let Some((channel, target)) = read else { continue };
-            let suffix = entry.text("name").map(|name| name.value);
-            let suffix =
-                suffix.unwrap_or_else(|| digest(target.iter().map(|t| &**t), TARGET_BYTES));
-            let id = format!("{name}/{kind}/{suffix}");
-            let count = ids.entry(id.clone()).and_modify(|count| *count += 1).or_insert(1);
-            if *count > 1 {
-                let message = "another one of this receiver goes to the same place: only their order tells \
-                               them apart, and a change of it mixes them up";
-                let problem = Diagnostic::warning(entry.position.clone(), &*entry.path, message);
-                entry.push(problem.hint("give each a name"));
-            }
-            let id = if *count == 1 { id } else { format!("{id}-{count}") };
-            let integration = integration(entry, id, &name, channel);
-            if !context.trial {
-                check_usable(entry, &integration, templates);
-            }
-            integrations.push(integration);
+    let mut all = Integrations {
+        receiver: &name,
+        context,
+        templates,
+        ids: BTreeMap::new(),
+        found: Vec::new(),
+    };
+    all.add(section.email_configs(), "email", |entry| email::read(entry, context));
+    all.add(section.slack_configs(), "slack", |entry| read_slack(entry, context));
+    all.add(section.webhook_configs(), "webhook", |entry| read_webhook(entry, context, bodies));
+    let pagerduty = section.pagerduty_configs();
+    all.add(pagerduty, "pagerduty", |entry| peers::read_pagerduty(entry, context));
+    for entry in all.add(section.alertmanager_configs(), "alertmanager", |entry| {
+        peers::read_alertmanager(entry, context)
+    }) {
+        let (entry, at) = entry;
+        if let Some(integration) = all.found.get_mut(at) {
+            integration.resend = Some(entry.resend_interval());
         }
     }
-    let fallback_after = section.duration("fallback_after");
+    let integrations = all.found;
+    let fallback_after = section.fallback_after();
     Receiver { name, integrations, fallback, fallback_after }
+}
+
+/// The integrations of a receiver that were read so far.
+struct Integrations<'a> {
+    receiver: &'a str,
+    context: Context<'a>,
+    templates: &'a MessageTemplates,
+    /// How often each identity was given.
+    ids: BTreeMap<String, usize>,
+    found: Vec<Integration>,
+}
+
+impl Integrations<'_> {
+    /// Adds those of one kind; gives the entries that could be read, with their places among all.
+    fn add<'e, W: IntegrationWords<'e>>(
+        &mut self,
+        entries: Vec<W>,
+        kind: &str,
+        mut read: impl FnMut(&W) -> Option<Identified>,
+    ) -> Vec<(W, usize)> {
+        unique(&entries, IntegrationWords::own_name);
+        let mut added = Vec::new();
+        for entry in entries {
+            check_name(&entry, entry.own_name());
+            let Some((channel, target)) = read(&entry) else { continue };
+            let suffix = entry.own_name().map(|name| name.value);
+            let suffix =
+                suffix.unwrap_or_else(|| digest(target.iter().map(|t| &**t), TARGET_BYTES));
+            let id = self.identity(&entry, format!("{}/{kind}/{suffix}", self.receiver));
+            let integration = integration(&entry, id, self.receiver, channel);
+            if !self.context.trial {
+                check_usable(&entry, &integration, self.templates);
+            }
+            added.push((entry, self.found.len()));
+            self.found.push(integration);
+        }
+        added
+    }
+
+    /// The identity, with a number where others have the same.
+    fn identity(&mut self, entry: &Section<'_>, id: String) -> String {
+        let count = self.ids.entry(id.clone()).and_modify(|count| *count += 1).or_insert(1);
+        if *count == 1 {
+            return id;
+        }
+        let message = "another one of this receiver goes to the same place: only their order tells \
+                       them apart, and a change of it mixes them up";
+        let diagnostic = Diagnostic::warning(entry.position.clone(), &*entry.path, message);
+        entry.push(diagnostic.hint("give each a name"));
+        format!("{id}-{count}")
+    }
 }
 
 /// Reports what the notifier itself would refuse at start; body templates are tried on their own.
@@ -124,8 +156,8 @@ fn check_usable(entry: &Section<'_>, integration: &Integration, templates: &Mess
 }
 
 /// Reports a `name` that could not stand in ids and metrics.
-fn check_name(section: &Section<'_>) {
-    let Some(name) = section.text("name") else { return };
+fn check_name(section: &Section<'_>, name: Option<At<String>>) {
+    let Some(name) = name else { return };
     let fine = (1..=NAME_CHARS_MAX).contains(&name.value.chars().count())
         && !name.value.contains(|c: char| c == '/' || c.is_control());
     if !fine {
@@ -134,17 +166,22 @@ fn check_name(section: &Section<'_>) {
     }
 }
 
-fn integration(entry: &Section<'_>, id: String, receiver: &str, channel: Channel) -> Integration {
-    let retry = entry.section("retry");
+fn integration<'a>(
+    entry: &impl IntegrationWords<'a>,
+    id: String,
+    receiver: &str,
+    channel: Channel,
+) -> Integration {
+    let retry = entry.tries();
     let policy = RetryPolicy {
-        max_age: retry.duration("max_age"),
-        initial_backoff: retry.duration("initial_backoff"),
-        max_backoff: retry.duration("max_backoff"),
+        max_age: retry.max_age(),
+        initial_backoff: retry.initial_backoff(),
+        max_backoff: retry.max_backoff(),
     };
     if policy.initial_backoff > policy.max_backoff {
         retry.error("initial_backoff", "longer than max_backoff");
     }
-    let rate = entry.section("rate_limit");
+    let (per_second, burst) = entry.pace();
     let concurrency = match channel {
         Channel::Slack(_) => CONCURRENCY_SLACK,
         Channel::Email(_)
@@ -152,32 +189,32 @@ fn integration(entry: &Section<'_>, id: String, receiver: &str, channel: Channel
         | Channel::PagerDuty(_)
         | Channel::Alertmanager(_) => CONCURRENCY,
     };
-    let resend = matches!(channel, Channel::Alertmanager(_));
     Integration {
         id,
         receiver: receiver.to_owned(),
         channel,
-        send_resolved: entry.flag("send_resolved"),
-        resend: resend.then(|| entry.duration("resend_interval")),
-        timeout: entry.duration("timeout"),
+        send_resolved: entry.tells_ends(),
+        resend: None,
+        timeout: entry.bound(),
         retry: policy,
-        rate_limit: RateLimit {
-            per_second: rate.number("per_second"),
-            burst: rate.integer("burst"),
-        },
+        rate_limit: RateLimit { per_second, burst },
         concurrency,
     }
 }
 
+/// A free name and its value, as a file has them.
+pub(super) type Pair = (At<String>, At<String>);
+
 /// A channel, and the non-secret texts that identify its target.
 pub(super) type Identified = (Channel, Vec<String>);
 
-fn read_slack(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
-    let found = files::needed_secret(entry, "api_url", context);
-    let channel = entry.text("channel").map(|channel| channel.value);
+fn read_slack(entry: &SlackWords<'_>, context: Context<'_>) -> Option<Identified> {
+    let found =
+        files::needed_secret(entry, "api_url", [entry.api_url(), entry.api_url_file()], context);
+    let channel = entry.channel().map(|channel| channel.value);
     let ca_file = files::ca_file(entry, context);
     let found = found?;
-    let url = check_url(entry, &found);
+    let url = check_url(entry, &found, context);
     if channel.is_some() && url.is_some_and(|url| url.host_str() == Some(SLACK_HOST)) {
         entry.warning(
             "channel",
@@ -189,25 +226,25 @@ fn read_slack(entry: &Section<'_>, context: Context<'_>) -> Option<Identified> {
 }
 
 fn read_webhook(
-    entry: &Section<'_>,
+    entry: &WebhookWords<'_>,
     context: Context<'_>,
     bodies: &mut Vec<Body>,
 ) -> Option<Identified> {
-    let found = files::needed_secret(entry, "url", context);
-    let secret = files::secret(entry, "secret", context);
+    let found = files::needed_secret(entry, "url", [entry.url(), entry.url_file()], context);
+    let secret = files::secret(entry, "secret", [entry.secret(), entry.secret_file()], context);
     let body = bodies::read(entry, context).map(|body| {
         let source = body.source().to_owned();
         bodies.push(body);
         source
     });
-    let headers = headers(entry, context);
-    let max_alerts = entry.integer("max_alerts") as usize;
+    let headers = headers(entry, entry.headers(), entry.header_files(), context);
+    let max_alerts = entry.max_alerts() as usize;
     let ca_file = files::ca_file(entry, context);
     if let Some(found) = &secret {
         check_signing_secret(entry, found);
     }
     let found = found?;
-    let url = check_url(entry, &found);
+    let url = check_url(entry, &found, context);
     let target = target(&found, url)?;
     let settings = webhook::Settings {
         url: found.secret,
@@ -228,8 +265,12 @@ pub(super) fn target(found: &files::Found, url: Option<reqwest::Url>) -> Option<
     }
 }
 
-pub(super) fn check_url(entry: &Section<'_>, found: &files::Found) -> Option<reqwest::Url> {
-    let url = server::http_url(found.text.expose_secret());
+pub(super) fn check_url(
+    entry: &Section<'_>,
+    found: &files::Found,
+    context: Context<'_>,
+) -> Option<reqwest::Url> {
+    let url = server::target_url(found.text.expose_secret(), context);
     url.map_err(|message| entry.error(&found.key, message)).ok()
 }
 
@@ -243,9 +284,14 @@ fn check_signing_secret(entry: &Section<'_>, found: &files::Found) {
     }
 }
 
-pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String, Secret)> {
-    let inline = entry.pairs("headers").into_iter().map(|pair| ("headers", pair));
-    let of_file = entry.pairs("header_files").into_iter().map(|pair| ("header_files", pair));
+pub(super) fn headers(
+    entry: &Section<'_>,
+    inline: Vec<Pair>,
+    of_file: Vec<Pair>,
+    context: Context<'_>,
+) -> Vec<(String, Secret)> {
+    let inline = inline.into_iter().map(|pair| ("headers", pair));
+    let of_file = of_file.into_iter().map(|pair| ("header_files", pair));
     let mut headers: Vec<(String, Secret)> = Vec::new();
     for (key, (name, value)) in inline.chain(of_file) {
         let path = format!("{}.{}", entry.at(key), quote(&name.value));
@@ -253,7 +299,7 @@ pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String,
             "headers" => Secret::inline(value.value),
             _ => Secret::File(context.base.join(&value.value)),
         };
-        let problem = match context.base.read_secret(&secret) {
+        let diagnostic = match context.base.read_secret(&secret) {
             Err(_missing) if context.trial => None,
             Err(error) => Some((value.position, format!("secret file cannot be used: {error}"))),
             Ok(text) if text.expose_secret().contains(char::is_control) => {
@@ -267,7 +313,7 @@ pub(super) fn headers(entry: &Section<'_>, context: Context<'_>) -> Vec<(String,
             }
             Ok(_) => None,
         };
-        match problem {
+        match diagnostic {
             Some((position, message)) => entry.push(Diagnostic::error(position, path, message)),
             None => headers.push((name.value, secret)),
         }
@@ -282,7 +328,7 @@ pub(super) fn is_header_name(name: &str) -> bool {
 }
 
 /// Reports fallbacks that lead nowhere or in a circle, and receivers that nobody uses.
-pub(super) fn check_uses(sections: &[Section<'_>], receivers: &[Receiver], route: &Route) {
+pub(super) fn check_uses(sections: &[ReceiverWords<'_>], receivers: &[Receiver], route: &Route) {
     let by_name: BTreeMap<&str, &Receiver> =
         receivers.iter().map(|receiver| (receiver.name.as_str(), receiver)).collect();
     let mut used: BTreeSet<&str> = route.walk().iter().map(|r| r.receiver.as_str()).collect();
@@ -332,10 +378,10 @@ fn is_cyclic(start: &Receiver, by_name: &BTreeMap<&str, &Receiver>) -> bool {
 /// Reports the name of a receiver that does not exist.
 pub(super) fn undefined(section: &Section<'_>, key: &str, name: &str, receivers: &[Receiver]) {
     let message = format!("no receiver has the name {:?}", quote(name));
-    let problem = Diagnostic::error(section.place(key), section.at(key), message);
+    let diagnostic = Diagnostic::error(section.place(key), section.at(key), message);
     let names = receivers.iter().map(|receiver| receiver.name.as_str());
     section.push(match closest(name, names) {
-        Some(name) => problem.hint(format!("did you mean {name}?")),
-        None => problem,
+        Some(name) => diagnostic.hint(format!("did you mean {name}?")),
+        None => diagnostic,
     });
 }

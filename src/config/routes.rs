@@ -7,7 +7,7 @@ use super::accounts::NAME_CHARS_MAX;
 use super::intervals::Intervals;
 use super::matchers::{self, implies, label_names};
 use super::receivers::undefined;
-use super::section::Section;
+use super::words::{ConfigWords, RouteWords};
 use crate::alerts::{GroupBy, Matcher, Route, Timing};
 use crate::diagnostic::Diagnostic;
 use crate::notify::Receiver;
@@ -21,15 +21,15 @@ const ALL_LABELS: &str = "...";
 const TIME_INTERVALS: [&str; 2] = ["mute_time_intervals", "active_time_intervals"];
 
 /// Reads `route`; all identities are filled.
-pub(super) fn read(root: &Section<'_>, context: Context<'_>, receivers: &[Receiver]) -> Route {
+pub(super) fn read(root: &ConfigWords<'_>, context: Context<'_>, receivers: &[Receiver]) -> Route {
     if !root.has("route") {
         return Route::default();
     }
-    let section = root.section("route");
+    let section = root.route();
     if !section.has("receiver") {
-        let problem =
+        let diagnostic =
             Diagnostic::error(section.position.clone(), "route", "missing key \"receiver\"");
-        section.push(problem.hint("the root takes every alert that no child takes"));
+        section.push(diagnostic.hint("the root takes every alert that no child takes"));
     }
     for key in ["matchers", "continue"] {
         if section.has(key) {
@@ -77,7 +77,7 @@ impl Reader<'_> {
     /// Reads a route, the root where it has no parent; `above` are the matchers of its ancestors.
     fn route(
         &mut self,
-        section: &Section<'_>,
+        section: &RouteWords<'_>,
         parent: Option<&Inherited>,
         above: &[Matcher],
     ) -> Read {
@@ -90,22 +90,26 @@ impl Reader<'_> {
             timing: timing(section, parent.timing),
         };
         let name = self.name(section);
-        let matchers::Read { matchers, whole } = matchers::read(section, "matchers");
+        let matchers::Read { matchers, whole } =
+            matchers::read(section, "matchers", section.matchers());
         // Those of the root are refused: they narrow nothing.
         let own_matchers = matchers.iter().filter(|_| !is_root);
         let held: Vec<Matcher> = above.iter().chain(own_matchers).cloned().collect();
-        let children = section.sections("routes");
+        let children = section.routes();
         let read: Vec<Read> =
             children.iter().map(|child| self.route(child, Some(&own), &held)).collect();
         warn_of_siblings(&children, &read, &held);
-        let [mute_time_intervals, active_time_intervals] =
-            TIME_INTERVALS.map(|key| self.intervals.named(section, key));
+        let [muted, active] = TIME_INTERVALS;
+        let mute_time_intervals =
+            self.intervals.named(section, muted, section.mute_time_intervals());
+        let active_time_intervals =
+            self.intervals.named(section, active, section.active_time_intervals());
         let route = Route {
             id: String::new(),
             name,
             receiver: own.receiver,
             matchers,
-            continues: section.flag("continue"),
+            continues: section.r#continue(),
             routes: read.into_iter().map(|read| read.route).collect(),
             group_by: own.group_by,
             timing: own.timing,
@@ -115,8 +119,8 @@ impl Reader<'_> {
         Read { route, whole }
     }
 
-    fn name(&mut self, section: &Section<'_>) -> Option<String> {
-        let name = section.text("name")?.value;
+    fn name(&mut self, section: &RouteWords<'_>) -> Option<String> {
+        let name = section.name()?.value;
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
             section.error("name", format!("expected 1 to {NAME_CHARS_MAX} characters"));
         } else if !self.names.insert(name.clone()) {
@@ -125,8 +129,8 @@ impl Reader<'_> {
         Some(name)
     }
 
-    fn receiver(&self, section: &Section<'_>) -> Option<String> {
-        let name = section.text("receiver")?.value;
+    fn receiver(&self, section: &RouteWords<'_>) -> Option<String> {
+        let name = section.receiver()?.value;
         if !self.receivers.iter().any(|known| known.name == name) {
             undefined(section, "receiver", &name, self.receivers);
         }
@@ -134,13 +138,13 @@ impl Reader<'_> {
     }
 }
 
-fn group_by(section: &Section<'_>) -> Option<GroupBy> {
+fn group_by(section: &RouteWords<'_>) -> Option<GroupBy> {
     if !section.has("group_by") {
         return None;
     }
-    let texts = section.texts("group_by");
+    let texts = section.group_by();
     if !texts.iter().any(|text| text.value == ALL_LABELS) {
-        return Some(GroupBy::Labels(label_names(section, "group_by")));
+        return Some(GroupBy::Labels(label_names(section, "group_by", texts)));
     }
     if texts.len() > 1 {
         section.error("group_by", "'...' is all labels: it stands alone");
@@ -148,14 +152,16 @@ fn group_by(section: &Section<'_>) -> Option<GroupBy> {
     Some(GroupBy::All)
 }
 
-fn timing(section: &Section<'_>, parent: Timing) -> Timing {
-    let given = |key, inherited| {
-        if section.has(key) { section.duration(key) } else { inherited }
-    };
+fn timing(section: &RouteWords<'_>, parent: Timing) -> Timing {
+    let given = |key, own, inherited| if section.has(key) { own } else { inherited };
     let timing = Timing {
-        group_wait: given("group_wait", parent.group_wait),
-        group_interval: given("group_interval", parent.group_interval),
-        repeat_interval: given("repeat_interval", parent.repeat_interval),
+        group_wait: given("group_wait", section.group_wait(), parent.group_wait),
+        group_interval: given("group_interval", section.group_interval(), parent.group_interval),
+        repeat_interval: given(
+            "repeat_interval",
+            section.repeat_interval(),
+            parent.repeat_interval,
+        ),
     };
     let said = ["repeat_interval", "group_interval"].into_iter().find(|key| section.has(key));
     if let Some(key) = said
@@ -168,7 +174,7 @@ fn timing(section: &Section<'_>, parent: Timing) -> Timing {
 }
 
 /// Warns of children that are twins, that take all, or that are never asked; `above` holds of all that comes here.
-fn warn_of_siblings(sections: &[Section<'_>], children: &[Read], above: &[Matcher]) {
+fn warn_of_siblings(sections: &[RouteWords<'_>], children: &[Read], above: &[Matcher]) {
     let last = children.len().saturating_sub(1);
     let mut twins = HashSet::new();
     for (n, (section, child)) in sections.iter().zip(children).enumerate() {

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::bodies::Names;
 use super::files::{self, Source};
 use super::section::Section;
-use super::words::RULE_FILE;
+use super::words::{ConfigWords, RuleFileWords, RuleWords};
 use super::{Account, Context, metrics, units, yaml};
 use crate::diagnostic::{At, Diagnostic, Position};
 use crate::rules::{
@@ -24,14 +24,15 @@ const FILES_MAX: usize = 256;
 
 /// Reads all rule files and compiles what they hold; the files' texts are added to `sources`. The names are for trying templates out.
 pub(super) fn read(
-    root: &Section<'_>,
+    root: &ConfigWords<'_>,
     context: Context<'_>,
     accounts: &[Account],
     sources: &mut Vec<Source>,
 ) -> (RuleSet, Names) {
     let mut specs = Vec::new();
     let mut groups = HashMap::new();
-    for (path, named_at) in files(root, context) {
+    let named = files(root, context);
+    for (path, named_at) in named.iter().cloned() {
         let name: Arc<str> = Arc::from(path.to_string_lossy());
         match context.base.read(&path) {
             Ok(text) => {
@@ -44,6 +45,8 @@ pub(super) fn read(
             }
         }
     }
+    let none_is_meant = root.is_empty("rule_files") || !named.is_empty();
+    context.base.note_rules(specs.len(), none_is_meant);
     if specs.is_empty() {
         root.warning("rule_files", "no rules: nothing will ever ring");
     }
@@ -52,18 +55,18 @@ pub(super) fn read(
         .iter()
         .map(|account| AccountLabels { name: account.name.clone(), labels: account.labels.clone() })
         .collect();
-    let (set, problems) = RuleSet::compile(specs, metrics::read(root), &accounts);
-    for problem in problems {
-        root.push(problem);
+    let (set, diagnostics) = RuleSet::compile(specs, metrics::read(root), &accounts);
+    for diagnostic in diagnostics {
+        root.push(diagnostic);
     }
     (set, names)
 }
 
 /// The rule files in order, each once, with the place that named them.
-fn files(root: &Section<'_>, context: Context<'_>) -> Vec<(PathBuf, Position)> {
+fn files(root: &ConfigWords<'_>, context: Context<'_>) -> Vec<(PathBuf, Position)> {
     let mut files = Vec::new();
     let mut seen = HashSet::new();
-    for (n, pattern) in root.texts("rule_files").into_iter().enumerate() {
+    for (n, pattern) in root.rule_files().into_iter().enumerate() {
         let path = format!("rule_files[{n}]");
         let At { value: pattern, position } = pattern;
         let found = context.rules_base.glob(&pattern);
@@ -95,39 +98,45 @@ fn read_file(
     groups: &mut HashMap<String, Position>,
     specs: &mut Vec<RuleSpec>,
 ) {
-    let Some(tree) = yaml::parse(name, text, context.problems) else { return };
-    let file = Section::open(&tree, &RULE_FILE, String::new(), context.problems);
-    for group in file.sections("groups") {
-        let Some(name) = group.text("name") else { continue };
+    let Some(tree) = yaml::parse(name, text, context.diagnostics) else { return };
+    let file = RuleFileWords::from(Section::open(
+        &tree,
+        RuleFileWords::shape(),
+        String::new(),
+        context.diagnostics,
+    ));
+    if tree.is_map() && !file.names("groups") {
+        let diagnostic =
+            Diagnostic::error(file.position.clone(), "", "no groups of rules: cut, or emptied?");
+        file.push(diagnostic.hint("groups: [], if it is meant to hold none"));
+    }
+    for group in file.groups() {
+        let Some(name) = group.name() else { continue };
         if let Some(first) = groups.get(&name.value) {
             group.error("name", format!("group given twice, first at {first}"));
         } else if name.value.is_empty() || name.value.contains('/') {
             group.error("name", "expected a name without /");
         }
         groups.entry(name.value.clone()).or_insert(name.position);
-        specs.extend(
-            group
-                .sections("rules")
-                .iter()
-                .filter_map(|section| rule(section, &name.value, context)),
-        );
+        specs
+            .extend(group.rules().iter().filter_map(|section| rule(section, &name.value, context)));
     }
 }
 
 /// Makes a rule of its keys, which say of which kind it is; none where a key that the kind needs is missing.
-fn rule(section: &Section<'_>, group: &str, context: Context<'_>) -> Option<RuleSpec> {
+fn rule(section: &RuleWords<'_>, group: &str, context: Context<'_>) -> Option<RuleSpec> {
     let kind = Kind::of(section);
     kind.check_keys(section);
     Some(RuleSpec {
         group: group.to_owned(),
-        on: section.texts("on"),
-        when: section.text("when"),
-        by: if kind == Kind::Absence { Vec::new() } else { section.pairs("by") },
-        max_series: section.integer("max_series"),
-        labels: section.pairs("labels"),
-        annotations: section.pairs("annotations"),
+        on: section.on(),
+        when: section.when(),
+        by: if kind == Kind::Absence { Vec::new() } else { section.by() },
+        max_series: section.max_series(),
+        labels: section.labels(),
+        annotations: section.annotations(),
         kind: kind.read(section, context)?,
-        alert: section.text("alert")?,
+        alert: section.alert()?,
     })
 }
 
@@ -166,7 +175,7 @@ const ABSENCE: [&str; 2] = ["1m", "366d"];
 const OVER: [&str; 2] = ["10s", "366d"];
 
 impl Kind {
-    fn of(section: &Section<'_>) -> Self {
+    fn of(section: &RuleWords<'_>) -> Self {
         if section.has("absent_for") {
             Self::Absence
         } else if section.has("over") {
@@ -199,46 +208,60 @@ impl Kind {
         }
     }
 
-    fn read(self, section: &Section<'_>, context: Context<'_>) -> Option<KindSpec> {
-        let hold =
-            Hold { wait: section.duration("for"), keep: section.duration("keep_firing_for") };
+    fn read(self, section: &RuleWords<'_>, context: Context<'_>) -> Option<KindSpec> {
+        let hold = Hold { wait: section.r#for(), keep: section.keep_firing_for() };
         match self {
             Self::Event => {
                 let resolve_on = section.has("resolve_on").then(|| {
-                    let resolve = section.section("resolve_on");
-                    ResolveSpec { on: resolve.texts("on"), when: resolve.text("when") }
+                    let resolve = section.resolve_on();
+                    ResolveSpec { on: resolve.on(), when: resolve.when() }
                 });
-                let active_for = section.duration("active_for");
-                let notify_expired = section.flag("notify_expired");
+                let active_for = section.active_for();
+                let notify_expired = section.notify_expired();
                 Some(KindSpec::Event { active_for, notify_expired, resolve_on })
             }
             Self::Gauge => {
                 let stale_after = section
-                    .text("stale_after")
+                    .stale_after()
                     .and_then(|text| span(section, "stale_after", &text, SPAN));
-                let (value, line) = (needed(section, "value", self), line(section, self, hold));
+                let (value, line) =
+                    (needed(section, "value", section.value(), self), line(section, self, hold));
                 Some(KindSpec::Gauge { value: value?, line: line?, stale_after })
             }
             Self::Window => {
-                let (value, line) = (needed(section, "value", self), line(section, self, hold));
+                let (value, line) =
+                    (needed(section, "value", section.value(), self), line(section, self, hold));
                 let over = over(section);
                 Some(KindSpec::Window { over: over?, value: value?, line: line? })
             }
             Self::Absence => Some(KindSpec::Absence {
-                absent_for: span(section, "absent_for", &section.text("absent_for")?, ABSENCE)?,
-                active_time_intervals: context.intervals.named(section, "active_time_intervals"),
+                absent_for: span(section, "absent_for", &section.absent_for()?, ABSENCE)?,
+                active_time_intervals: context.intervals.named(
+                    section,
+                    "active_time_intervals",
+                    section.active_time_intervals(),
+                ),
                 hold,
             }),
         }
     }
 }
 
-fn line(section: &Section<'_>, kind: Kind, hold: Hold) -> Option<LineSpec> {
-    Some(LineSpec { fire: needed(section, "fire", kind)?, clear: section.text("clear"), hold })
+fn line(section: &RuleWords<'_>, kind: Kind, hold: Hold) -> Option<LineSpec> {
+    Some(LineSpec {
+        fire: needed(section, "fire", section.fire(), kind)?,
+        clear: section.clear(),
+        hold,
+    })
 }
 
 /// A key that this kind of rule cannot do without.
-fn needed(section: &Section<'_>, name: &str, kind: Kind) -> Option<At<String>> {
+fn needed(
+    section: &RuleWords<'_>,
+    name: &str,
+    given: Option<At<String>>,
+    kind: Kind,
+) -> Option<At<String>> {
     if !section.has(name) {
         let message = format!("missing key {name:?}");
         let example = match (name, kind) {
@@ -246,10 +269,10 @@ fn needed(section: &Section<'_>, name: &str, kind: Kind) -> Option<At<String>> {
             (_, Kind::Window) => "value: sum(event.charge), or count()",
             _ => "value: payload.available_credit",
         };
-        let problem = Diagnostic::error(section.position.clone(), &*section.path, message);
-        section.push(problem.hint(example));
+        let diagnostic = Diagnostic::error(section.position.clone(), &*section.path, message);
+        section.push(diagnostic.hint(example));
     }
-    section.text(name)
+    given
 }
 
 /// A duration that has no default, within bounds.
@@ -270,8 +293,8 @@ fn span(
     within.then_some(span)
 }
 
-fn over(section: &Section<'_>) -> Option<Over> {
-    let text = section.text("over")?;
+fn over(section: &RuleWords<'_>) -> Option<Over> {
+    let text = section.over()?;
     let period = match text.value.as_str() {
         "day" => Period::Day,
         "week" => Period::Week,
@@ -279,9 +302,9 @@ fn over(section: &Section<'_>) -> Option<Over> {
         other => {
             if section.has("time_zone") {
                 let message = "only days, weeks and months begin somewhere";
-                let problem =
+                let diagnostic =
                     Diagnostic::error(section.place("time_zone"), section.at("time_zone"), message);
-                section.push(problem.hint("it is for over: day, week or month"));
+                section.push(diagnostic.hint("it is for over: day, week or month"));
             }
             if units::duration(other).is_none() {
                 section
@@ -291,13 +314,13 @@ fn over(section: &Section<'_>) -> Option<Over> {
             return span(section, "over", &text, OVER).map(Over::Sliding);
         }
     };
-    let zone = section.text_or_default("time_zone");
+    let zone = section.time_zone();
     match TimeZone::get(&zone.value) {
         Ok(zone) => Some(Over::Calendar(period, zone)),
         Err(_unknown) => {
-            let problem =
+            let diagnostic =
                 Diagnostic::error(zone.position, section.at("time_zone"), "unknown time zone");
-            section.push(problem.hint("a name such as America/Chicago or UTC"));
+            section.push(diagnostic.hint("a name such as America/Chicago or UTC"));
             None
         }
     }

@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::words::{Bounds, CONFIG, Key, Kind, RULE_FILE, Shape};
+use super::words::{Bounds, ConfigWords, Key, Kind, RuleFileWords, Shape};
 
 /// A scalar that holds a variable is text, whatever it expands to.
 const VARIABLE: &str = r"\$\{";
-const DURATION: &str = r"^([0-9]+(ms|s|m|h|d|w))+$";
+const DURATION: &str = r"^(0|([0-9]+(ms|s|m|h|d|w|y))+)$";
 const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)?$";
 
 /// JSON Schema of the main file, with that of a rule file at `#/$defs/rules`.
 pub fn schema() -> Value {
     let mut defs = Map::new();
-    define(&RULE_FILE, &mut defs);
-    let mut root = object(&CONFIG, &mut defs);
+    define(RuleFileWords::shape(), &mut defs);
+    let mut root = object(ConfigWords::shape(), &mut defs);
     let frame = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tollbell configuration",
@@ -75,8 +75,8 @@ fn property(key: &'static Key, defs: &mut Map<String, Value>) -> Value {
         Kind::Any => json!({}),
         Kind::Texts => json!({ "type": ["array", "null"], "items": scalar }),
         Kind::Pairs => json!({ "type": ["object", "null"], "additionalProperties": scalar }),
-        Kind::Map(shape) => define(shape, defs),
-        Kind::Maps(shape) => json!({ "type": ["array", "null"], "items": define(shape, defs) }),
+        Kind::Map(shape) => define(shape(), defs),
+        Kind::Maps(shape) => json!({ "type": ["array", "null"], "items": define(shape(), defs) }),
     };
     if let Value::Object(fields) = &mut value {
         fields.insert("description".to_owned(), json!(describe(key)));

@@ -3,43 +3,13 @@
 //! A [`Section`] is one map of the file. Opening it reports unknown, empty and missing keys; asking it for a value
 //! gives the checked value, or the table's default after the problem was reported. So readers never stop.
 
-use std::cell::RefCell;
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::diagnostics::{Diagnostics, closest, quote};
 use super::units;
-use super::words::{Bounds, Key, Kind, LATER, Shape};
+use super::words::{Bounds, LATER, Shape};
 use super::yaml::{Data, Node};
 use crate::diagnostic::{At, Diagnostic, Position};
-
-/// Longest part of the file that a problem quotes, in characters.
-const QUOTE_CHARS_MAX: usize = 64;
-
-/// What was found so far.
-#[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Diagnostic>>);
-
-impl Problems {
-    pub(super) fn push(&self, problem: Diagnostic) {
-        self.0.borrow_mut().push(problem);
-    }
-
-    /// All of them, each once, in the order of `files` and within a file from top to bottom.
-    pub(super) fn into_sorted(self, files: &[Arc<str>]) -> Vec<Diagnostic> {
-        let mut problems = self.0.into_inner();
-        problems.sort_by_key(|problem| {
-            problem.position.as_ref().map_or((usize::MAX, 0, 0), |at| {
-                let file = files.iter().position(|file| *file == at.file).unwrap_or(files.len());
-                (file, at.line, at.column)
-            })
-        });
-        // An alias brings the problems of its anchor along, at the same place.
-        let mut seen = HashSet::new();
-        problems.retain(|problem| seen.insert((problem.position.clone(), problem.message.clone())));
-        problems
-    }
-}
 
 /// One map of the file, or of nothing where the file leaves it out.
 #[derive(Debug)]
@@ -50,7 +20,7 @@ pub(super) struct Section<'a> {
     pub(super) position: Position,
     shape: &'static Shape,
     entries: &'a [(At<String>, Node)],
-    problems: &'a Problems,
+    diagnostics: &'a Diagnostics,
 }
 
 impl<'a> Section<'a> {
@@ -59,20 +29,24 @@ impl<'a> Section<'a> {
         node: &'a Node,
         shape: &'static Shape,
         path: String,
-        problems: &'a Problems,
+        diagnostics: &'a Diagnostics,
     ) -> Self {
         let position = node.position.clone();
         let entries: &[_] = match &node.data {
             Data::Map(entries) => entries,
             _ => &[],
         };
-        let section = Self { path, position, shape, entries, problems };
+        let section = Self { path, position, shape, entries, diagnostics };
         match &node.data {
             Data::Map(_) => section.check_keys(),
             Data::Broken => {}
             data => {
                 let message = format!("expected a map of keys, found {}", name_of(data));
-                problems.push(Diagnostic::error(section.position.clone(), &*section.path, message));
+                diagnostics.push(Diagnostic::error(
+                    section.position.clone(),
+                    &*section.path,
+                    message,
+                ));
             }
         }
         section
@@ -80,19 +54,29 @@ impl<'a> Section<'a> {
 
     fn check_keys(&self) {
         for (key, node) in self.entries {
-            let Some(known) = self.shape.keys.iter().find(|known| known.name == key.value) else {
-                self.problems.push(self.unknown(key));
+            let Some(known) = self.shape.keys.iter().find(|known| is(key, known.name)) else {
+                self.diagnostics.push(self.unknown(key));
                 continue;
             };
+            if key.value != known.name
+                && self.entries.iter().any(|(key, _)| key.value == known.name)
+            {
+                let message = format!("this is {} to YAML 1.1, and that is there, too", known.name);
+                self.diagnostics.push(Diagnostic::error(
+                    key.position.clone(),
+                    self.at(&key.value),
+                    message,
+                ));
+            }
             if matches!(node.data, Data::Null) && !known.kind.is_container() {
-                let problem =
+                let diagnostic =
                     Diagnostic::error(key.position.clone(), self.at(known.name), "no value");
-                self.problems.push(problem.hint("give a value, or remove the key"));
+                self.diagnostics.push(diagnostic.hint("give a value, or remove the key"));
             }
         }
         for key in self.shape.keys.iter().filter(|key| key.required && !self.has(key.name)) {
             let message = format!("missing key {:?}", key.name);
-            self.problems.push(
+            self.diagnostics.push(
                 Diagnostic::error(self.position.clone(), &*self.path, message).hint(key.about),
             );
         }
@@ -100,15 +84,15 @@ impl<'a> Section<'a> {
 
     fn unknown(&self, key: &At<String>) -> Diagnostic {
         let word = quote(&key.value);
-        let problem = Diagnostic::error(key.position.clone(), self.at(&word), "unknown key");
+        let diagnostic = Diagnostic::error(key.position.clone(), self.at(&word), "unknown key");
         if let Some((_, hint)) = self.shape.hints.iter().find(|(name, _)| *name == key.value) {
-            return problem.hint(*hint);
+            return diagnostic.hint(*hint);
         }
         if LATER.contains(&&*key.value) {
-            return problem.hint("not in this version of tollbell");
+            return diagnostic.hint("not in this version of tollbell");
         }
         let names = || self.shape.keys.iter().map(|key| key.name);
-        problem.hint(match closest(&key.value, names()) {
+        diagnostic.hint(match closest(&key.value, names()) {
             Some(name) => format!("did you mean {name}?"),
             None => format!("known here: {}", names().collect::<Vec<_>>().join(", ")),
         })
@@ -117,6 +101,11 @@ impl<'a> Section<'a> {
     /// Whether the file gives the key a value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.node(name).is_some()
+    }
+
+    /// Whether the key stands in the file, with a value or without.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _)| is(key, name))
     }
 
     /// Whether the file gives one of the keys a value.
@@ -139,8 +128,8 @@ impl<'a> Section<'a> {
 
     /// The value's place, or the section's own.
     pub(super) fn place(&self, name: &str) -> Position {
-        let entry = self.entries.iter().find(|(key, _)| key.value == name);
-        entry.map_or_else(|| self.position.clone(), |(_, node)| node.position.clone())
+        let mut entries = self.entries.iter().filter(|(key, _)| is(key, name));
+        entries.next().map_or(&self.position, |(_, node)| &node.position).clone()
     }
 
     /// The path of a key of this section.
@@ -148,41 +137,36 @@ impl<'a> Section<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    /// Reports an error about a key.
     pub(super) fn error(&self, name: &str, message: impl Into<String>) {
         self.push(Diagnostic::error(self.place(name), self.at(name), message));
     }
 
-    /// Reports a warning about a key.
     pub(super) fn warning(&self, name: &str, message: impl Into<String>) {
         self.push(Diagnostic::warning(self.place(name), self.at(name), message));
     }
 
-    /// Reports a problem.
-    pub(super) fn push(&self, problem: Diagnostic) {
-        self.problems.push(problem);
+    pub(super) fn push(&self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
     }
 
     /// A text, where given.
     pub(super) fn text(&self, name: &str) -> Option<At<String>> {
-        debug_assert!(matches!(self.kind(name), Kind::Text(_)), "{name} is a text");
-        self.scalar(name)
+        self.node(name).and_then(|node| self.scalar_of(node, || name.to_owned()))
     }
 
-    /// A text, or the table's default.
-    pub(super) fn text_or_default(&self, name: &str) -> At<String> {
-        let Kind::Text(default) = self.kind(name) else {
-            unreachable!("{name} is a text in the word table");
-        };
-        self.scalar(name).unwrap_or_else(|| At::new((*default).to_owned(), self.place(name)))
+    /// A text, or the default.
+    pub(super) fn text_or(&self, name: &str, default: &str) -> At<String> {
+        self.text(name).unwrap_or_else(|| At::new(default.to_owned(), self.place(name)))
     }
 
-    /// One of the table's words.
-    pub(super) fn choice(&self, name: &str) -> &'static str {
-        let Kind::Choice { default, words } = self.kind(name) else {
-            unreachable!("{name} is a choice in the word table");
-        };
-        let Some(text) = self.scalar(name) else { return default };
+    /// One of a few words.
+    pub(super) fn choice(
+        &self,
+        name: &str,
+        default: &'static str,
+        words: &[&'static str],
+    ) -> &'static str {
+        let Some(text) = self.text(name) else { return default };
         let found = words.iter().find(|word| **word == text.value);
         if found.is_none() {
             self.error(name, format!("expected one of {}", words.join(", ")));
@@ -191,55 +175,36 @@ impl<'a> Section<'a> {
     }
 
     /// True or false.
-    pub(super) fn flag(&self, name: &str) -> bool {
-        let Kind::Flag(default) = self.kind(name) else {
-            unreachable!("{name} is a flag in the word table");
-        };
-        match self.scalar(name).as_ref().map(|text| text.value.as_str()) {
-            None => *default,
+    pub(super) fn flag(&self, name: &str, default: bool) -> bool {
+        match self.text(name).as_ref().map(|text| text.value.as_str()) {
+            None => default,
             Some("true") => true,
             Some("false") => false,
             Some(_) => {
                 self.error(name, "expected true or false");
-                *default
+                default
             }
         }
     }
 
-    /// A duration within the table's bounds.
-    pub(super) fn duration(&self, name: &str) -> Duration {
-        let Kind::Duration(bounds) = self.kind(name) else {
-            unreachable!("{name} is a duration in the word table");
-        };
-        self.bounded(
-            name,
-            bounds,
-            units::duration,
-            "a duration such as 500ms, 30s, 5m, 4h, 30d, 1w",
-        )
+    /// A duration within bounds.
+    pub(super) fn duration(&self, name: &str, bounds: &Bounds) -> Duration {
+        let what = "a duration such as 500ms, 30s, 5m, 4h, 30d, 1w";
+        self.bounded(name, bounds, units::duration, what)
     }
 
-    /// A size in bytes within the table's bounds.
-    pub(super) fn size(&self, name: &str) -> usize {
-        let Kind::Size(bounds) = self.kind(name) else {
-            unreachable!("{name} is a size in the word table");
-        };
+    /// A size in bytes within bounds.
+    pub(super) fn size(&self, name: &str, bounds: &Bounds) -> usize {
         self.bounded(name, bounds, units::size, "a size such as 512KiB, 1MiB, or bytes")
     }
 
-    /// A whole number within the table's bounds.
-    pub(super) fn integer(&self, name: &str) -> u32 {
-        let Kind::Integer(bounds) = self.kind(name) else {
-            unreachable!("{name} is an integer in the word table");
-        };
+    /// A whole number within bounds.
+    pub(super) fn integer(&self, name: &str, bounds: &Bounds) -> u32 {
         self.bounded(name, bounds, |text| text.parse().ok(), "a whole number")
     }
 
-    /// A number within the table's bounds.
-    pub(super) fn number(&self, name: &str) -> f64 {
-        let Kind::Number(bounds) = self.kind(name) else {
-            unreachable!("{name} is a number in the word table");
-        };
+    /// A number within bounds.
+    pub(super) fn number(&self, name: &str, bounds: &Bounds) -> f64 {
         self.bounded(name, bounds, |text| text.parse().ok(), "a number")
     }
 
@@ -252,7 +217,7 @@ impl<'a> Section<'a> {
     ) -> T {
         let Bounds { default, min, max } = bounds;
         let of_table = |text| parse(text).expect("a test reads every bound of the word table");
-        let Some(text) = self.scalar(name) else { return of_table(default) };
+        let Some(text) = self.text(name) else { return of_table(default) };
         match parse(&text.value) {
             Some(value) if value >= of_table(min) && value <= of_table(max) => return value,
             Some(_) => self.error(name, format!("must be between {min} and {max}")),
@@ -287,35 +252,29 @@ impl<'a> Section<'a> {
 
     /// Whatever the key holds.
     pub(super) fn any(&self, name: &str) -> Option<&'a Node> {
-        debug_assert!(matches!(self.kind(name), Kind::Any), "{name} is anything");
         self.node(name)
     }
 
     /// A section within this one; of defaults where the file leaves it out.
-    pub(super) fn section(&self, name: &str) -> Section<'a> {
-        let Kind::Map(shape) = self.kind(name) else {
-            unreachable!("{name} is a section in the word table");
-        };
+    pub(super) fn section<W: From<Self>>(&self, name: &str, shape: &'static Shape) -> W {
         let path = self.at(name);
-        match self.node(name) {
-            Some(node) => Section::open(node, shape, path, self.problems),
+        W::from(match self.node(name) {
+            Some(node) => Section::open(node, shape, path, self.diagnostics),
             None => Section {
                 path,
                 position: self.place(name),
                 shape,
                 entries: &[],
-                problems: self.problems,
+                diagnostics: self.diagnostics,
             },
-        }
+        })
     }
 
     /// A list of sections.
-    pub(super) fn sections(&self, name: &str) -> Vec<Section<'a>> {
-        let Kind::Maps(shape) = self.kind(name) else {
-            unreachable!("{name} is a list of sections in the word table");
-        };
+    pub(super) fn sections<W: From<Self>>(&self, name: &str, shape: &'static Shape) -> Vec<W> {
         let open = |(n, node)| {
-            Section::open(node, shape, format!("{}[{n}]", self.at(name)), self.problems)
+            let path = format!("{}[{n}]", self.at(name));
+            W::from(Section::open(node, shape, path, self.diagnostics))
         };
         self.items(name).iter().enumerate().map(open).collect()
     }
@@ -331,10 +290,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn scalar(&self, name: &str) -> Option<At<String>> {
-        self.node(name).and_then(|node| self.scalar_of(node, || name.to_owned()))
-    }
-
     fn scalar_of(&self, node: &Node, name: impl Fn() -> String) -> Option<At<String>> {
         let message = match &node.data {
             Data::Scalar(text) => return Some(At::new(text.clone(), node.position.clone())),
@@ -347,21 +302,27 @@ impl<'a> Section<'a> {
     }
 
     fn unexpected(&self, name: &str, what: &str, data: &Data) {
-        if !matches!(data, Data::Broken) {
-            self.error(name, format!("expected {what}, found {}", name_of(data)));
+        let message = format!("expected {what}, found {}", name_of(data));
+        let diagnostic = Diagnostic::error(self.place(name), self.at(name), message);
+        match (what, data) {
+            (_, Data::Broken) => {}
+            ("a list", Data::Scalar(_)) => {
+                self.push(diagnostic.hint(format!("put it in brackets: {name}: [value]")));
+            }
+            _ => self.push(diagnostic),
         }
     }
 
     /// The value of a key; nothing counts as absent, as where all entries of a list are commented out.
     fn node(&self, name: &str) -> Option<&'a Node> {
-        let (_, node) = self.entries.iter().find(|(key, _)| key.value == name)?;
+        let (_, node) = self.entries.iter().find(|(key, _)| is(key, name))?;
         (!matches!(node.data, Data::Null)).then_some(node)
     }
+}
 
-    fn kind(&self, name: &str) -> &'static Kind {
-        let key: Option<&'static Key> = self.shape.keys.iter().find(|key| key.name == name);
-        &key.expect("readers ask for keys of the word table only").kind
-    }
+/// Whether a key of the file is the known one. Tools that speak YAML 1.1, as Helm does, write the key `on` as `true`.
+fn is(key: &At<String>, name: &str) -> bool {
+    key.value == name || (name == "on" && key.value == "true")
 }
 
 fn name_of(data: &Data) -> &'static str {
@@ -372,25 +333,4 @@ fn name_of(data: &Data) -> &'static str {
         Data::Map(_) => "a map",
         Data::Broken => "something broken",
     }
-}
-
-/// A word of the file, cut to what one wants to read.
-pub(super) fn quote(text: &str) -> String {
-    text.chars().take(QUOTE_CHARS_MAX).flat_map(char::escape_debug).collect()
-}
-
-/// The candidate that the word was probably meant to be.
-pub(super) fn closest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
-    let length = word.chars().count();
-    let typos_max = (length / 3).max(1);
-    candidates
-        .into_iter()
-        .filter(|candidate| length.max(candidate.len()) <= QUOTE_CHARS_MAX)
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(typos, _)| *typos <= typos_max)
-        .min_by_key(|(typos, _)| *typos)
-        .map(|(_, candidate)| candidate)
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use super::Context;
 use super::bodies::{self, Failure, Sample};
+use super::diagnostics::{closest, quote};
 use super::files::Source;
-use super::section::{Section, closest, quote};
+use super::section::Section;
+use super::words::ConfigWords;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::notify::MessageTemplates;
 use crate::template::{SOURCE_BYTES_MAX, TemplateError};
@@ -39,12 +41,12 @@ impl File {
 
 /// Reads `templates`; the files' texts are added to `sources`.
 pub(super) fn read(
-    root: &Section<'_>,
+    root: &ConfigWords<'_>,
     context: Context<'_>,
     sources: &mut Vec<Source>,
 ) -> Templates {
     let mut read: BTreeMap<&'static str, File> = BTreeMap::new();
-    for (n, pattern) in root.texts("templates").into_iter().enumerate() {
+    for (n, pattern) in root.templates().into_iter().enumerate() {
         let key = format!("templates[{n}]");
         let report = |message: String| {
             root.push(Diagnostic::error(pattern.position.clone(), &*key, message));
@@ -69,9 +71,12 @@ pub(super) fn read(
             };
             let name: Arc<str> = Arc::from(path.to_string_lossy());
             sources.push(Source { name: Arc::clone(&name), text: source.clone() });
+            let empty = source.trim().is_empty();
             let file = File { key: key.clone(), name, text, source };
             if let Some(earlier) = read.insert(text, file) {
                 report(format!("{text} is replaced twice, first by {}", earlier.name));
+            } else if empty {
+                report(format!("{shown}: the file is empty; {{# nothing #}}, if that is meant"));
             }
         }
     }
@@ -118,7 +123,7 @@ impl Templates {
             if let Some(failure) = bodies::try_samples(samples, render) {
                 let Failure { error, message, warning } = failure;
                 let place = file.place(&error);
-                context.problems.push(bodies::problem(place, &file.key, message, warning));
+                context.diagnostics.push(bodies::diagnostic(place, &file.key, message, warning));
             }
         }
     }

@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::diagnostics::Diagnostics;
 use super::env::{self, Env};
 use super::files::Source;
 use super::folder::{self, Folder, Sources};
-use super::section::Problems;
 use super::yaml::{self, Data, Node};
 use super::{Folders, Loaded, read_tree};
 use crate::diagnostic::{At, Diagnostic, Position, Severity};
@@ -86,15 +86,15 @@ impl Candidate {
 
     /// Reads and checks it.
     pub fn load(&self, env: Env<'_>) -> Loaded {
-        let problems = Problems::default();
+        let diagnostics = Diagnostics::default();
         let (tree, base, sources) = match &self.main {
             Main::File(path) => match folder::read(path) {
                 Ok(text) => {
                     let name: Arc<str> = Arc::from(path.to_string_lossy());
-                    let mut tree = yaml::parse(&name, &text, &problems);
+                    let mut tree = yaml::parse(&name, &text, &diagnostics);
                     if let Some(tree) = &mut tree {
                         fill(tree, "", true, env);
-                        env::expand_all(tree, env, &problems);
+                        env::expand_all(tree, env, &diagnostics);
                     }
                     (tree, path.parent().unwrap_or(Path::new("")), vec![Source { name, text }])
                 }
@@ -116,17 +116,17 @@ impl Candidate {
         }
         let rules = self.rules.as_ref().map_or(base, |rules| &rules.base);
         let (base, rules) = (Folder::new(base), Folder::new(rules));
-        read_tree(tree.as_ref(), Folders { base: &base, rules: &rules }, true, problems, sources)
+        read_tree(tree.as_ref(), Folders { base: &base, rules: &rules }, true, diagnostics, sources)
     }
 }
 
 fn unreadable(path: &Path, message: &str) -> Loaded {
     let message = format!("{}: {message}", path.display());
     let (severity, key) = (Severity::Error, String::new());
-    let problem = Diagnostic { severity, position: None, key, message, hint: None };
+    let diagnostic = Diagnostic { severity, position: None, key, message, hint: None };
     Loaded {
         config: None,
-        problems: vec![problem],
+        diagnostics: vec![diagnostic],
         hash: String::new(),
         sources: Sources::default(),
     }

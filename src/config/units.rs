@@ -3,21 +3,23 @@
 use std::time::Duration;
 
 /// Units of a duration with their milliseconds. `ms` stands before `m` and `s`: the longer name is tried first.
-const TIME_UNITS: [(&str, u64); 6] = [
+const TIME_UNITS: [(&str, u64); 7] = [
     ("ms", 1),
     ("s", 1_000),
     ("m", 60_000),
     ("h", 3_600_000),
     ("d", 86_400_000),
     ("w", 604_800_000),
+    ("y", 31_536_000_000),
 ];
 /// Units of a size with their bytes.
 const SIZE_UNITS: [(&str, u64); 4] =
     [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
-/// Reads `500ms`, `30s`, `5m`, `4h`, `30d`, `1w` or a row of them (`1h30m`). A day is 24 h.
+/// Reads `500ms`, `30s`, `5m`, `4h`, `30d`, `1w`, `1y`, a row of them (`1h30m`), or `0`. As in Prometheus a day is 24 h
+/// and a year 365 days.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
+    let mut rest = if text == "0" { "0s" } else { text };
     let mut millis: u64 = 0;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
@@ -52,7 +54,11 @@ mod tests {
             ("5m", Some(300_000)),
             ("1h30m", Some(5_400_000)),
             ("1w", Some(604_800_000)),
+            ("1y", Some(31_536_000_000)),
+            ("1y2w3d4h5m6s7ms", Some(33_019_506_007)),
             ("0s", Some(0)),
+            ("0", Some(0)),
+            ("00", None),
             ("", None),
             ("5", None),
             ("m", None),

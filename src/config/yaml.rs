@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, options};
 
-use super::section::Problems;
+use super::diagnostics::Diagnostics;
 use crate::diagnostic::{At, Diagnostic, Position};
 
 /// Largest file, in bytes.
 pub(super) const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Deepest nesting of lists and maps.
 const DEPTH_MAX: usize = 32;
-/// Nodes and bytes of text in one tree, aliases counted as often as they are used.
-const WEIGHT_MAX: usize = 4 * FILE_BYTES_MAX;
+/// Bytes of one tree at most, of aliases as often as they are used: text, and [`NODE_BYTES`] for each value.
+const WEIGHT_MAX: usize = 16 * FILE_BYTES_MAX;
+/// What a value takes in memory besides its text, roughly.
+const NODE_BYTES: usize = 96;
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -30,6 +32,11 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Whether it is a map of keys.
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.data, Data::Map(_))
+    }
+
     /// A value that is no plain scalar.
     pub(super) fn new(position: Position, data: Data) -> Self {
         Self { position, data, plain: false }
@@ -52,10 +59,10 @@ pub(super) enum Data {
 }
 
 /// Reads one file. `None` when it is no YAML at all; then the reason is among the problems.
-pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<Node> {
+pub(super) fn parse(file: &Arc<str>, text: &str, diagnostics: &Diagnostics) -> Option<Node> {
     if text.len() > FILE_BYTES_MAX {
         let place = Position::new(Arc::clone(file), 1, 1);
-        problems.push(Diagnostic::error(place, "", "file is larger than 1 MiB"));
+        diagnostics.push(Diagnostic::error(place, "", "file is larger than 1 MiB"));
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -63,7 +70,7 @@ pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<
     options.flow_nesting_limit = DEPTH_MAX;
     let mut builder = Builder {
         file,
-        problems,
+        diagnostics,
         open: Vec::new(),
         anchors: HashMap::new(),
         weight: 0,
@@ -77,8 +84,8 @@ pub(super) fn parse(file: &Arc<str>, text: &str, problems: &Problems) -> Option<
                 Err(Diagnostic::error(place, "", format!("not YAML: {}", error.info())))
             }
         };
-        if let Err(problem) = outcome {
-            problems.push(problem);
+        if let Err(diagnostic) = outcome {
+            diagnostics.push(diagnostic);
             return None;
         }
     }
@@ -104,7 +111,7 @@ enum Items {
 
 struct Builder<'a> {
     file: &'a Arc<str>,
-    problems: &'a Problems,
+    diagnostics: &'a Diagnostics,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     weight: usize,
@@ -123,9 +130,10 @@ impl Builder<'_> {
             | Event::SequenceStart(.., Some(_))
             | Event::MappingStart(.., Some(_)) => Err(tagged(place)),
             Event::Scalar(text, style, anchor, None) => {
-                self.grow(1 + text.len(), &place)?;
+                let weight = NODE_BYTES + text.len();
+                self.grow(weight, &place)?;
                 let node = scalar(&text, style, place);
-                self.add(node, anchor, 1 + text.len())
+                self.add(node, anchor, weight)
             }
             Event::SequenceStart(_, anchor, None) => {
                 self.start(place, anchor, Items::List(Vec::new()))
@@ -135,10 +143,12 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => {
-                let Some((node, weight)) = self.anchors.get(&id).cloned() else {
+                let Some((node, weight)) = self.anchors.get(&id) else {
                     return Err(Diagnostic::error(place, "", "an alias within its own anchor"));
                 };
-                self.grow(weight, &place)?;
+                // First: what is too large is not even made.
+                self.weight = self.weight.saturating_add(*weight);
+                let (node, weight) = (self.fits(&place).map(|()| node.clone())?, *weight);
                 self.add(node, 0, weight)
             }
             _ => Ok(()),
@@ -151,7 +161,7 @@ impl Builder<'_> {
             return Err(Diagnostic::error(position, "", message));
         }
         let weight_before = self.weight;
-        self.grow(1, &position)?;
+        self.grow(NODE_BYTES, &position)?;
         self.open.push(Open { position, anchor, weight_before, items });
         Ok(())
     }
@@ -169,6 +179,7 @@ impl Builder<'_> {
     /// Puts a finished node where it belongs: root, list item, key or value.
     fn add(&mut self, node: Node, anchor: usize, weight: usize) -> Result<(), Diagnostic> {
         if anchor != 0 {
+            self.grow(weight, &node.position)?;
             self.anchors.insert(anchor, (node.clone(), weight));
         }
         match self.open.last_mut().map(|open| &mut open.items) {
@@ -180,7 +191,7 @@ impl Builder<'_> {
                     Some((first, _)) => {
                         let line = first.position.line;
                         let message = format!("key given twice, first in line {line}");
-                        self.problems.push(Diagnostic::error(key.position, key.value, message));
+                        self.diagnostics.push(Diagnostic::error(key.position, key.value, message));
                     }
                     None => entries.push((key, node)),
                 },
@@ -192,10 +203,19 @@ impl Builder<'_> {
     /// Counts what the tree holds; aliases of aliases grow it without end otherwise.
     fn grow(&mut self, weight: usize, place: &Position) -> Result<(), Diagnostic> {
         self.weight = self.weight.saturating_add(weight);
-        if self.weight > WEIGHT_MAX {
-            return Err(Diagnostic::error(place.clone(), "", "aliases make the file too large"));
+        self.fits(place)
+    }
+
+    fn fits(&self, place: &Position) -> Result<(), Diagnostic> {
+        if self.weight <= WEIGHT_MAX {
+            return Ok(());
         }
-        Ok(())
+        let message = if self.anchors.is_empty() {
+            "more values than a file may hold"
+        } else {
+            "aliases make the file too large"
+        };
+        Err(Diagnostic::error(place.clone(), "", message))
     }
 
     /// The parser counts lines from 1 and columns from 0.
@@ -247,9 +267,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Option<Node>, Vec<String>) {
-        let problems = Problems::default();
-        let node = parse(&Arc::from("t"), text, &problems);
-        (node, problems.into_sorted(&[]).iter().map(ToString::to_string).collect())
+        let diagnostics = Diagnostics::default();
+        let node = parse(&Arc::from("t"), text, &diagnostics);
+        (node, diagnostics.into_sorted(&[]).iter().map(ToString::to_string).collect())
     }
 
     fn show(node: &Node, out: &mut String) {
@@ -283,8 +303,8 @@ mod tests {
     #[test]
     fn every_part_knows_its_place() {
         let text = "a: \"é\"\nb: ['x', y, ~]\nc: |\n\n   one\n   two\nd: &d {e: 1.10}\nf: *d\n";
-        let (node, problems) = read(text);
-        assert!(problems.is_empty(), "{problems:?}");
+        let (node, diagnostics) = read(text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let mut out = String::new();
         show(&node.expect("tree"), &mut out);
         insta::assert_snapshot!(out, @r#"
@@ -332,7 +352,7 @@ mod tests {
         t:1:4: not YAML: while parsing node, found unknown anchor
         t:1:5: merge keys are not supported
         t:1:3: a key must be a word
-        t:13:18: aliases make the file too large
+        t:10:20: aliases make the file too large
         t:1:33: not YAML: recursion limit exceeded
         t:33:33: nested deeper than 32 levels
         t:1:4: not YAML: unclosed quote

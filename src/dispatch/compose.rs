@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::alerts::{
-    self, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, PeerKind, Routing, Scope,
-    Silence, Status, Suppression, Target, Timing,
+    self, ActiveSilences, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, PeerKind,
+    Routing, Scope, Status, Suppression, Target, Timing,
 };
-use crate::notify::Integration;
+use crate::notify::{Integration, Notification};
 use crate::store::{Claimed, Content, Delivery, DueDelivery};
 
 /// A delivery that is sent now.
@@ -17,10 +17,8 @@ pub(crate) struct Composed {
     pub(crate) n: i64,
     /// The delivery, its attempt counted.
     pub(crate) delivery: Delivery,
-    /// What it says.
-    pub(crate) message: Message,
-    /// The key by which the peer can tell a repeat: the same as long as the content is.
-    pub(crate) key: String,
+    /// What it says, under which key: the same as long as the content is.
+    pub(crate) notification: Notification,
     /// Whether the peer may have seen just this already.
     pub(crate) repeats: bool,
     /// The target's entry of the notification log once it is delivered.
@@ -32,14 +30,21 @@ pub(crate) fn compose(
     due: DueDelivery,
     integration: &Integration,
     routing: &Routing,
-    silences: &[Silence],
+    silences: &ActiveSilences,
     now: Timestamp,
 ) -> (i64, Claimed, Option<Composed>) {
     let n = due.n;
     let composing = Composing { due: &due, integration, routing, silences, now };
     match composing.message() {
         Ok(composed) => {
-            let alerts::Composed { message, delivered, unanswered } = composed;
+            let alerts::Composed { mut message, delivered, unanswered } = composed;
+            // When it was opened is no news: whoever tries it again by hand opens it anew.
+            if let Some(last) = due.delivery.message.as_ref() {
+                let opened_at = std::mem::replace(&mut message.created_at, last.created_at);
+                if message != *last {
+                    message.created_at = opened_at;
+                }
+            }
             let json = serde_json::to_vec(&message).unwrap_or_default();
             let digest = Sha256::digest(&json).to_vec();
             let is_same = due.digest.as_ref().is_none_or(|last| *last == digest);
@@ -52,7 +57,14 @@ pub(crate) fn compose(
             let mut delivery = due.delivery;
             delivery.attempts += 1;
             let repeats = due.cut_off && is_same;
-            let sent = Composed { n, delivery, message, key, repeats, entry: delivered };
+            let notification = Notification {
+                key,
+                target: delivery.target.clone(),
+                attempt: delivery.attempts,
+                now,
+                message,
+            };
+            let sent = Composed { n, delivery, notification, repeats, entry: delivered };
             (n, Claimed::Sent { content, unanswered }, Some(sent))
         }
         Err(claimed) => (n, claimed, None),
@@ -63,7 +75,7 @@ struct Composing<'d> {
     due: &'d DueDelivery,
     integration: &'d Integration,
     routing: &'d Routing,
-    silences: &'d [Silence],
+    silences: &'d ActiveSilences,
     now: Timestamp,
 }
 
@@ -146,13 +158,13 @@ impl Composing<'_> {
     }
 }
 
-fn silenced_by(silences: &[Silence], alert: &Alert, now: Timestamp) -> bool {
+fn silenced_by(silences: &ActiveSilences, alert: &Alert, now: Timestamp) -> bool {
     silenced(silences, alert, now).is_some()
 }
 
 /// The silence that keeps an alert quiet.
-pub(super) fn silenced(silences: &[Silence], alert: &Alert, now: Timestamp) -> Option<Suppression> {
-    let silence = silences.iter().find(|silence| silence.silences(&alert.labels, now));
+fn silenced(silences: &ActiveSilences, alert: &Alert, now: Timestamp) -> Option<Suppression> {
+    let silence = silences.silencing(&alert.labels, now);
     silence.map(|silence| Suppression::Silenced(silence.id.clone()))
 }
 
@@ -162,7 +174,7 @@ pub(crate) fn refreshed(
     known: &crate::store::KnownGroup,
     integration: &Integration,
     routing: &Routing,
-    silences: &[Silence],
+    silences: &ActiveSilences,
     now: Timestamp,
 ) -> Option<Message> {
     let route = routing.route.find(&known.group.route)?;

@@ -1,19 +1,22 @@
 //! One integration at work: claims what is due, sends it, records what became of it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::compose::{self, Composed};
 use super::pacer::Pacer;
 use super::{Deps, decide, fallback};
 use crate::alerts::LogEntry;
-use crate::clock;
-use crate::notify::{Integration, Notification, Notifier, Outcome, Reason, Sent};
+use crate::clock::{self, Clock};
+use crate::notify::{Integration, Notifier, Outcome, Reason, Sent};
 use crate::store::{Attempt, Claim, Claimed, Next, Settled, Settlement, StoreError};
 use crate::tasks::Tasks;
 
@@ -21,6 +24,10 @@ use crate::tasks::Tasks;
 const POLL: Duration = Duration::from_secs(1);
 /// How much longer a claim holds than the send may take.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// How long a delivery may wait for its send after it was claimed; what waits longer is given back and composed anew.
+const AHEAD_MAX: Duration = Duration::from_millis(100);
+/// Deliveries that one sender claims at a time.
+const AHEAD_DELIVERIES_MAX: usize = 16;
 /// How often the outcome of a send is offered to a store that refuses, a second apart.
 const SETTLE_TRIES: u32 = 20;
 
@@ -57,13 +64,35 @@ struct Prepared {
 struct Pace {
     pacer: Pacer,
     in_flight: usize,
+    /// How long sends take, smoothed.
+    send_time: Duration,
+}
+
+impl Pace {
+    /// How many deliveries one sender may claim at a time: as many as it will have sent within [`AHEAD_MAX`]. What they say is
+    /// composed when they are claimed, so a slow peer gets one at a time.
+    fn ahead(&self) -> usize {
+        let send_time = self.send_time.as_micros().max(1);
+        let within = AHEAD_MAX.as_micros() / 2 / send_time;
+        usize::try_from(within).unwrap_or(AHEAD_DELIVERIES_MAX).clamp(1, AHEAD_DELIVERIES_MAX)
+    }
+
+    /// A send took so long.
+    fn took(&mut self, time: Duration) {
+        self.send_time = (self.send_time * 3 + time) / 4;
+    }
+}
+
+/// The time that passes, as a time: pace, pauses and circuit do not care how the wall clock is set.
+fn steady(clock: &Clock) -> Timestamp {
+    clock::add(Timestamp::UNIX_EPOCH, clock.elapsed())
 }
 
 impl Lane {
     pub(super) fn new(deps: Deps, sender: Sender, tasks: Tasks) -> Self {
-        let pacer = Pacer::new(sender.integration.rate_limit, deps.clock.now());
+        let pacer = Pacer::new(sender.integration.rate_limit, steady(&deps.clock));
         Self {
-            pace: Mutex::new(Pace { pacer, in_flight: 0 }),
+            pace: Mutex::new(Pace { pacer, in_flight: 0, send_time: AHEAD_MAX }),
             nudged: Notify::new(),
             sender: ArcSwap::from_pointee(sender),
             ended: AtomicBool::new(false),
@@ -86,8 +115,8 @@ impl Lane {
 
     /// Whether the peer is left alone for a while.
     pub(super) fn is_paused(&self) -> bool {
-        let now = self.deps.clock.now();
-        self.paced(|pace| pace.pacer.paused_until(now).is_some())
+        let steady = steady(&self.deps.clock);
+        self.paced(|pace| pace.pacer.paused_until(steady).is_some())
     }
 
     /// Whether [`Lane::run`] is over, and with it all sends.
@@ -97,7 +126,7 @@ impl Lane {
 
     /// Sends by other settings from the next send on. Pace, pauses and circuit go on.
     pub(super) fn change(&self, sender: Sender) {
-        let (limit, now) = (sender.integration.rate_limit, self.deps.clock.now());
+        let (limit, now) = (sender.integration.rate_limit, steady(&self.deps.clock));
         self.sender.store(Arc::new(sender));
         self.paced(|pace| pace.pacer.limit(limit, now));
         self.nudged.notify_one();
@@ -134,31 +163,36 @@ impl Lane {
 
     /// Begins what may begin now; says when to look again.
     async fn turn(self: &Arc<Self>) -> Result<Option<Timestamp>, StoreError> {
-        let now = self.deps.clock.now();
+        let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
         let sender = self.sender.load_full();
         let integration = &sender.integration;
-        let (limit, ready_at) = self.paced(|pace| {
+        let (free, limit, ready_at) = self.paced(|pace| {
             let free = integration.concurrency.saturating_sub(pace.in_flight);
-            (pace.pacer.allowance(now).min(free), pace.pacer.ready_at(now))
+            let most = free.saturating_mul(pace.ahead());
+            (free, pace.pacer.allowance(steady).min(most), pace.pacer.ready_at(steady))
         });
         if limit == 0 {
             // Without a `ready_at` or a free place, the end of a send wakes us.
-            return Ok(ready_at.filter(|at| *at > now));
+            let wait = ready_at.map(|at| clock::until(steady, at)).filter(|wait| !wait.is_zero());
+            return Ok(wait.map(|wait| clock::add(now, wait)));
         }
         let Some(prepared) = self.prepare(integration, limit, now).await? else {
             return self.deps.store.next_due(&integration.id).await;
         };
-        let (found, claimed) = (prepared.found, self.claim(prepared).await?);
-        let all = found < limit && claimed.is_some();
-        for composed in claimed.unwrap_or_default() {
+        let found = prepared.found;
+        let Some(mut claimed) = self.claim(prepared).await? else { return Ok(Some(now)) };
+        let each = claimed.len().div_ceil(free.max(1)).max(1);
+        while !claimed.is_empty() {
+            let rest = claimed.split_off(each.min(claimed.len()));
+            let batch = std::mem::replace(&mut claimed, rest);
             self.paced(|pace| {
                 pace.in_flight += 1;
-                pace.pacer.begin(now);
+                batch.iter().for_each(|_| pace.pacer.begin(steady));
             });
             let (lane, sender) = (Arc::clone(self), Arc::clone(&sender));
-            self.tasks.spawn_short(async move { lane.work(sender, composed).await });
+            self.tasks.spawn_short(async move { lane.work(sender, batch).await });
         }
-        if all { self.deps.store.next_due(&integration.id).await } else { Ok(Some(now)) }
+        if found < limit { self.deps.store.next_due(&integration.id).await } else { Ok(Some(now)) }
     }
 
     /// Composes what is due; `None` when nothing is.
@@ -182,13 +216,12 @@ impl Lane {
         }
         let mut composed = Vec::with_capacity(due.deliveries.len());
         for due in due.deliveries {
-            let (n, claimed, sent) =
-                compose::compose(due, integration, &routing, &silences.silences, now);
+            let (n, claimed, sent) = compose::compose(due, integration, &routing, &silences, now);
             deliveries.push((n, claimed));
             composed.extend(sent);
         }
         let lease = integration.timeout.saturating_add(LEASE_MARGIN);
-        let claim = Claim { silences: silences.version, now, lease, deliveries };
+        let claim = Claim { silences: silences.version(), now, lease, deliveries };
         Ok(Some(Prepared { found, claim, composed }))
     }
 
@@ -205,58 +238,77 @@ impl Lane {
         }
     }
 
-    /// Sends one delivery after another as long as the pace allows it. The next claim shares the transaction of the last
-    /// outcome.
-    async fn work(&self, mut sender: Arc<Sender>, first: Composed) {
-        let mut next = Some(first);
-        while let Some(composed) = next.take() {
-            let settlement = self.send(&sender, composed).await;
+    /// Sends one batch of deliveries after another, each in order, as long as the pace allows it. The outcomes of a batch are
+    /// recorded together with the claim of the next one; a crash before that repeats what was sent, under the same keys.
+    async fn work(&self, mut sender: Arc<Sender>, first: Vec<Composed>) {
+        let mut batch = Some(first);
+        while let Some(claimed) = batch.take() {
+            let claimed_at = Instant::now();
+            let mut claimed: VecDeque<Composed> = claimed.into();
+            let mut settlements = Vec::with_capacity(claimed.len());
+            while let Some(composed) = claimed.pop_front() {
+                let begun = Instant::now();
+                settlements.push(self.send(&sender, composed).await);
+                self.paced(|pace| pace.took(begun.elapsed()));
+                let stale = claimed_at.elapsed() > AHEAD_MAX;
+                if stale || self.is_paused() || self.tasks.is_stopping() {
+                    break;
+                }
+            }
             let receiver = sender.integration.receiver.clone();
             sender = self.sender.load_full();
-            let prepared = self.prepare_next(&sender).await;
-            let (_, claimed) =
-                tokio::join!(self.settle(&receiver, settlement), self.claim_next(prepared));
-            next = claimed;
+            let next = self.prepare_next(&sender).await;
+            let settle = settlements.into_iter().map(|one| self.settle(&receiver, one));
+            let (_, (), claimed_next) =
+                tokio::join!(join_all(settle), self.release(claimed), self.claim_next(next));
+            batch = claimed_next;
         }
         self.paced(|pace| pace.in_flight -= 1);
         self.nudged.notify_one();
     }
 
-    /// Composes the next delivery, if one may be sent now. What goes wrong here goes wrong again in the loop, which tells of
-    /// it.
-    async fn prepare_next(&self, sender: &Sender) -> Option<Prepared> {
-        let now = self.deps.clock.now();
-        let may = self.paced(|pace| {
-            pace.in_flight <= sender.integration.concurrency && pace.pacer.allowance(now) > 0
-        });
-        if !may || self.tasks.is_stopping() {
-            return None;
+    /// Gives back what was claimed and is not sent after all: it is to be composed anew.
+    async fn release(&self, claimed: VecDeque<Composed>) {
+        if claimed.is_empty() {
+            return;
         }
-        self.prepare(&sender.integration, 1, now).await.ok().flatten()
+        let ids = claimed.into_iter().map(|one| one.delivery.id).collect();
+        if let Err(error) = self.deps.store.release(ids).await {
+            // The lease runs out, and they are claimed again.
+            tracing::warn!(%error, "deliveries could not be given back");
+        }
     }
 
-    async fn claim_next(&self, prepared: Option<Prepared>) -> Option<Composed> {
-        let prepared = prepared?;
-        let now = prepared.claim.now;
-        let claimed = self.claim(prepared).await.ok().flatten()?.pop()?;
-        self.paced(|pace| pace.pacer.begin(now));
-        Some(claimed)
+    /// Composes the next deliveries, if any may be sent now. What goes wrong here goes wrong again in the loop, which tells of
+    /// it.
+    async fn prepare_next(&self, sender: &Sender) -> Option<Prepared> {
+        let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
+        let limit = self.paced(|pace| {
+            let within = pace.in_flight <= sender.integration.concurrency;
+            if within { pace.pacer.allowance(steady).min(pace.ahead()) } else { 0 }
+        });
+        if limit == 0 || self.tasks.is_stopping() {
+            return None;
+        }
+        self.prepare(&sender.integration, limit, now).await.ok().flatten()
+    }
+
+    async fn claim_next(&self, prepared: Option<Prepared>) -> Option<Vec<Composed>> {
+        let claimed = self.claim(prepared?).await.ok().flatten()?;
+        let steady = steady(&self.deps.clock);
+        self.paced(|pace| claimed.iter().for_each(|_| pace.pacer.begin(steady)));
+        Some(claimed).filter(|claimed| !claimed.is_empty())
     }
 
     /// Sends one delivery; what became of it.
-    async fn send(&self, sender: &Sender, composed: Composed) -> Settlement {
+    async fn send(&self, sender: &Sender, mut composed: Composed) -> Settlement {
         let kind = sender.integration.channel.kind();
         if composed.repeats {
             self.deps.metrics.resent(kind, &sender.integration.receiver);
         }
-        let notification = Notification {
-            key: composed.key.clone(),
-            target: composed.delivery.target.clone(),
-            attempt: composed.delivery.attempts,
-            now: self.deps.clock.now(),
-            message: composed.message.clone(),
-        };
-        let Sent { outcome, template_failed } = sender.notifier.send(&notification).await;
+        composed.notification.now = self.deps.clock.now();
+        let sent = sender.notifier.send(&composed.notification).await;
+        let Sent { outcome, template_failed } = sent;
         let now = self.deps.clock.now();
         if template_failed {
             self.deps.metrics.template_error(kind);
@@ -270,16 +322,18 @@ impl Lane {
 
     /// Notes what an outcome means for the pace, and makes a pause visible: in the log, in a metric, in the store.
     async fn pause_after(&self, integration: &Integration, outcome: &Outcome, now: Timestamp) {
+        let steady = steady(&self.deps.clock);
         let (before, after) = self.paced(|pace| {
-            let before = pace.pacer.paused_until(now);
-            pace.pacer.end(outcome, now);
-            (before, pace.pacer.paused_until(now))
+            let before = pace.pacer.paused_until(steady);
+            pace.pacer.end(outcome, steady);
+            (before, pace.pacer.paused_until(steady))
         });
         let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
         let (_, reason, _) = decide::describe(outcome);
         let pause = match after {
             after if after == before => return,
             Some(until) => {
+                let until = clock::add(now, clock::until(steady, until));
                 let reason = reason.map(Reason::as_str).unwrap_or_default();
                 if before.is_none() {
                     tracing::warn!(receiver, integration = kind, reason, %until, "the integration is paused");
@@ -325,9 +379,15 @@ impl Lane {
             maybe_taken: reason == Some(Reason::Timeout),
             entry: (next == Next::Delivered)
                 .then(|| LogEntry { notified_at: Some(now), ..composed.entry.clone() }),
-            events: decide::dead_letter(delivery, &composed.message, next, reason, now)
-                .into_iter()
-                .collect(),
+            events: decide::dead_letter(
+                delivery,
+                &composed.notification.message,
+                next,
+                reason,
+                now,
+            )
+            .into_iter()
+            .collect(),
             fallbacks: if triggers {
                 fallback::deliveries(delivery, &self.deps.receivers.load(), now)
             } else {

@@ -69,8 +69,7 @@ impl Lane {
             let now = self.deps().clock.now();
             let mut all: Option<Message> = None;
             for group in &known {
-                let message =
-                    compose::refreshed(group, integration, &routing, &silences.silences, now);
+                let message = compose::refreshed(group, integration, &routing, &silences, now);
                 match (&mut all, message) {
                     (Some(all), Some(message)) => all.alerts.extend(message.alerts),
                     (None, Some(message)) => all = Some(message),

@@ -123,13 +123,11 @@ impl Batch<'_> {
         if receiver.integrations.is_empty() || left { Some(waited) } else { turn }
     }
 
-    /// Looks at groups whose time has come.
-    pub(super) fn look_at(&mut self, keys: &[String], at: Timestamp) {
-        for key in keys {
-            let Some(group) = self.state.take_group(key) else { continue };
-            let decided = self.decide(&group, at);
-            self.carry_out(group, decided, at);
-        }
+    /// Looks at a group whose time has come.
+    pub(super) fn look_at(&mut self, key: &str, at: Timestamp) {
+        let Some(group) = self.state.take_group(key) else { return };
+        let decided = self.decide(&group, at);
+        self.carry_out(group, decided, at);
     }
 
     fn decide(&mut self, group: &Group, at: Timestamp) -> Decided {
@@ -196,7 +194,8 @@ impl Batch<'_> {
         if !decided.some_wait && (!decided.open.is_empty() || !is_open) {
             for (fingerprint, member) in &mut group.members {
                 // What is quiet is owed later, for what caused it.
-                if !member.causes.is_empty() && member.suppressed.is_none() {
+                let is_told = member.suppressed.is_none();
+                if is_told && (member.waits_since.take().is_some() || !member.causes.is_empty()) {
                     member.causes.clear();
                     self.state.touch_member(&key, fingerprint);
                 }
@@ -373,8 +372,9 @@ impl Batch<'_> {
 
     /// A source of inhibition began: targets among what waits to be sent are quiet now.
     pub(super) fn source_began(&mut self, at: Timestamp) {
-        let open: Vec<String> = self.state.open.keys().cloned().collect();
-        self.look_at(&open, at);
+        for key in self.state.open.keys().cloned().collect::<Vec<_>>() {
+            self.look_at(&key, at);
+        }
     }
 
     /// A source of inhibition ended: what it kept quiet may be due.

@@ -38,6 +38,8 @@ use crate::tasks::Tasks;
 
 /// Events judged in one transaction at most.
 const BATCH_EVENTS_MAX: usize = 256;
+/// How much larger each batch may be than the one before it.
+const BATCH_GROWTH: usize = 4;
 /// How long the worker sleeps at most before it looks again; a signal wakes it earlier.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the worker waits after the store refused.
@@ -61,7 +63,7 @@ pub struct Deps {
 
 /// Judges until shutdown.
 pub async fn run(deps: Deps, tasks: Tasks) {
-    let mut engine = Engine { deps: deps.clone(), state: None };
+    let mut engine = Engine { deps: deps.clone(), state: None, batch_events: 1 };
     let mut recorded = deps.store.recorded();
     let mut policy = deps.policy.subscribe();
     while !tasks.is_stopping() {
@@ -106,6 +108,9 @@ struct Engine {
     deps: Deps,
     /// `None` when the last batch was not committed: then it is read back from the store.
     state: Option<State>,
+    /// Events of the next batch at most. After a start it is one, and grows: what ended the process before is not repeated
+    /// as it was.
+    batch_events: usize,
 }
 
 impl Engine {
@@ -129,7 +134,7 @@ impl Engine {
         let now = self.deps.clock.now();
         let store = self.deps.store.clone();
         let state = self.state().await?;
-        let batch = store.batch_after(state.cursor(), limit, state.silences().version).await?;
+        let batch = store.batch_after(state.cursor(), limit, state.silences().version()).await?;
         Ok(state.load(batch, now))
     }
 
@@ -137,7 +142,7 @@ impl Engine {
     async fn turn(&mut self) -> Result<Turn, StoreError> {
         let now = self.deps.clock.now();
         let hash = self.deps.policy.borrow().config_hash.clone();
-        let inbox = self.read(BATCH_EVENTS_MAX).await?;
+        let inbox = self.read(self.batch_events).await?;
         let state = self.state().await?;
         let (applied, deadline) = (state.has_applied(&hash), state.next_deadline());
         let applied = applied && !state.has_ended_deliveries();
@@ -147,7 +152,7 @@ impl Engine {
         }
         let count = inbox.len();
         match self.attempt(inbox, now).await {
-            Ok(()) => {}
+            Ok(()) => self.batch_events = (self.batch_events * BATCH_GROWTH).min(BATCH_EVENTS_MAX),
             Err(Trouble::Store(error)) => return Err(error),
             // Without events it is timers; they run only when no event waits, for it may have come before them.
             Err(Trouble::Event(detail)) if count == 0 => {

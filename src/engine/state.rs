@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::timers::{Due, Timers};
 use crate::alerts::{
-    Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Member, Suppression, TargetId,
+    ActiveSilences, Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Member,
+    Suppression, TargetId,
 };
 use crate::rules::{
     CallContext, CallKey, Entry, LedgerKey, Meter, MeterRow, Series, Spend, SpendRow,
@@ -66,7 +67,7 @@ pub struct State {
     /// Charges and calls that the events at hand speak of.
     pub(super) ledger: HashMap<LedgerKey, Entry>,
     pub(super) calls: HashMap<CallKey, CallContext>,
-    pub(super) silences: Silences,
+    pub(super) silences: Arc<ActiveSilences>,
     /// The series of the user's own metrics.
     pub(super) meter: Meter,
     /// What was spent.
@@ -102,8 +103,8 @@ pub(super) enum Touched {
 impl State {
     /// The state as it was kept, and what could not be read back: one line each.
     pub fn resume(resumed: Resumed) -> (Self, Vec<String>) {
-        let mut state =
-            Self { cursor: resumed.cursor, silences: resumed.silences, ..Self::default() };
+        let silences = Arc::new(compiled(resumed.silences));
+        let mut state = Self { cursor: resumed.cursor, silences, ..Self::default() };
         let mut broken = Vec::new();
         let (mut metered, mut spent) = (Vec::new(), Vec::new());
         for alert in resumed.alerts {
@@ -207,13 +208,13 @@ impl State {
     }
 
     /// The silences that are asked.
-    pub fn silences(&self) -> &Silences {
+    pub fn silences(&self) -> &ActiveSilences {
         &self.silences
     }
 
     /// Takes the silences as they are now. Groups with an alert that was silenced are looked at: it may be so no more.
     pub fn set_silences(&mut self, silences: Silences, now: Timestamp) {
-        self.silences = silences;
+        self.silences = Arc::new(compiled(silences));
         for key in std::mem::take(&mut self.silenced) {
             self.look_soon(&key, now);
         }
@@ -256,6 +257,15 @@ impl State {
         }
     }
 
+    /// Looks at all groups and series soon: their deadlines were set by a clock that showed another time.
+    pub(super) fn look_at_everything(&mut self, at: Timestamp) {
+        let groups = self.groups.keys().cloned().map(Due::Group);
+        let series = self.series.keys().cloned().map(Due::Series);
+        for due in groups.chain(series) {
+            self.timers.set_earlier(due, at);
+        }
+    }
+
     /// Indexes the sources of inhibition by the rules in force.
     pub(super) fn index_inhibition(&mut self, rules: &[InhibitRule]) {
         self.inhibitor = Inhibitor::new(rules, self.alerts.values());
@@ -275,18 +285,13 @@ impl State {
 
     /// The silence that keeps an alert quiet.
     pub(super) fn silenced(&self, alert: &Alert, at: Timestamp) -> Option<Suppression> {
-        let silence =
-            self.silences.silences.iter().find(|silence| silence.silences(&alert.labels, at));
+        let silence = self.silences.silencing(&alert.labels, at);
         silence.map(|silence| Suppression::Silenced(silence.id.clone()))
     }
 
     /// When a silence ends.
     pub(super) fn silence_ends(&self, id: &str) -> Option<Timestamp> {
-        self.silences
-            .silences
-            .iter()
-            .find(|silence| silence.id == id)
-            .map(|silence| silence.ends_at)
+        self.silences.get(id).map(|silence| silence.ends_at)
     }
 
     /// Keeps an alert while it fires.
@@ -476,6 +481,10 @@ fn less<K: std::hash::Hash + Eq + std::borrow::Borrow<Q>, Q: std::hash::Hash + E
             counts.remove(key);
         }
     }
+}
+
+fn compiled(silences: Silences) -> ActiveSilences {
+    ActiveSilences::new(silences.version, silences.silences)
 }
 
 fn series_row((rule, fingerprint): &SeriesKey) -> String {

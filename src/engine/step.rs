@@ -26,6 +26,9 @@ use crate::store::{Changes, JournalEntry, Judgement, StoredEvent};
 
 /// Longest `detail` of a judgement or a line of the journal, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
+/// Rows that a batch causes at most, plus those of one event: what is caused must fit into memory, and into a commit that
+/// keeps nobody waiting.
+const BATCH_ROWS_MAX: usize = 2_000;
 /// How far a timer moves when what it woke asks for the same time again, or an earlier one.
 const TIMER_STEP_MIN: Duration = Duration::from_secs(1);
 
@@ -38,7 +41,8 @@ pub struct Judged {
     pub report: Report,
 }
 
-/// Judges `events` in order; without any, runs the timers that are due. The state moves along.
+/// Judges `events` in order; without any, runs the timers that are due. The state moves along. A batch that causes more rows
+/// than it may ends early: the events behind [`State::cursor`], and the timers that are due, wait for the next one.
 ///
 /// Timers that fall between two events run between them, at their own time. Those behind the last event wait for a call
 /// without events: one that is still to be read may have come before them. When the changes are not committed, the
@@ -50,10 +54,14 @@ pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Ti
     for stored in events {
         let at = stored.event.received_at.min(now);
         batch.run_timers(at);
+        // What is left of the timers comes first in the next batch, and this event after it.
+        if batch.has_caused_enough() {
+            break;
+        }
         batch.judge(stored, at);
+        batch.state.cursor = stored.seq;
         // What this event made due at once goes out with it.
         batch.run_timers(at);
-        batch.state.cursor = stored.seq;
     }
     if events.is_empty() {
         batch.run_timers(now);
@@ -138,7 +146,9 @@ impl Batch<'_> {
 
     /// Runs what is due by `until`, in the order of the deadlines.
     pub(super) fn run_timers(&mut self, until: Timestamp) {
-        while let Some((at, due)) = self.state.timers.pop(until) {
+        while !self.has_caused_enough()
+            && let Some((at, due)) = self.state.timers.pop(until)
+        {
             match due {
                 Due::Alert(fingerprint) => {
                     let alert = self.state.alerts.get(&fingerprint);
@@ -150,16 +160,17 @@ impl Batch<'_> {
                 }
                 Due::Series(key) => self.tick(&key, at),
                 Due::Ready => self.ready(at),
-                Due::Group(key) => {
-                    // Groups are the last that are due at any time: those of the same time share one look at it.
-                    let mut keys = vec![key];
-                    while let Some(key) = self.state.timers.pop_group(at) {
-                        keys.push(key);
-                    }
-                    self.look_at(&keys, at);
-                }
+                Due::Group(key) => self.look_at(&key, at),
             }
         }
+    }
+
+    /// Whether the batch has caused as many rows as it may. One event may cause more by itself.
+    fn has_caused_enough(&self) -> bool {
+        let Changes { deliveries, causes, journal, events, .. } = &self.judged.changes;
+        let rows =
+            deliveries.len() + causes.len() + journal.len() + events.len() + self.changed.len();
+        rows >= BATCH_ROWS_MAX
     }
 
     /// Sets when something is due next, never for the very time at which it was just looked at.
@@ -187,6 +198,9 @@ impl Batch<'_> {
             }
         }
         self.measure(&at, call.as_ref());
+        if at.event.kind == "tollbell.clock_step" && at.event.source == Source::Tollbell {
+            self.state.look_at_everything(at.time);
+        }
     }
 
     /// Enters what the event says of money and of its call; gives the event with its charge, and the call.

@@ -63,16 +63,6 @@ impl Timers {
         self.set(due.clone(), None);
         Some((at, due))
     }
-
-    /// Takes the earliest if it is a group and due at this very time.
-    pub(super) fn pop_group(&mut self, at: Timestamp) -> Option<String> {
-        let (_, Due::Group(key)) = self.order.first().filter(|(due, _)| *due == at)? else {
-            return None;
-        };
-        let key = key.clone();
-        self.set(Due::Group(key.clone()), None);
-        Some(key)
-    }
 }
 
 #[cfg(test)]
@@ -97,8 +87,7 @@ mod tests {
         assert_eq!(timers.pop(at(9)), None);
         assert_eq!(timers.pop(at(99)), Some((at(10), group("a"))));
         assert_eq!(timers.pop(at(99)), Some((at(20), Due::Ready)));
-        assert_eq!(timers.pop_group(at(21)), None);
-        assert_eq!(timers.pop_group(at(20)), Some("b".to_owned()));
+        assert_eq!(timers.pop(at(20)), Some((at(20), group("b"))));
         assert_eq!(timers.pop(at(99)), None);
     }
 }

@@ -175,7 +175,9 @@ fn own_data(mut fields: Fields) -> Value {
 fn nameless(mut fields: Fields, attempt: Option<u32>) -> Envelope {
     let kind = shape_of(&fields);
     let id = if kind == "texml.status" { texml_id(&fields) } else { None };
-    let times = ["occurred_at", "time_clicked", "Timestamp", "timestamp"];
+    // The last two are v1's, of a text message.
+    let times =
+        ["occurred_at", "time_clicked", "Timestamp", "timestamp", "date_created", "created"];
     let occurred_at = times.iter().find_map(|key| time::lenient(fields.get(*key)?));
     open_quality_stats(&mut fields);
     Envelope {

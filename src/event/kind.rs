@@ -2,8 +2,9 @@
 //!
 //! Receives the sender's name. Promises one dotted name of bounded length in printable ASCII, and bounded words for
 //! what must not grow with the network's imagination: metric labels and products. Never refuses a name.
-//!
-//! The table of kinds makes this file long; it is data.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// Longest kind, in bytes.
 pub(super) const KIND_BYTES_MAX: usize = 128;
@@ -12,84 +13,69 @@ pub(super) const UNNAMED: &str = "unnamed";
 /// Kind of a body that is neither JSON nor a form.
 pub(super) const UNPARSED: &str = "unparsed";
 
-/// Every kind that is published or ours, sorted.
+/// Kinds, products and money. Tabs between the columns; what they mean stands at its head.
 ///
-/// Source: Telnyx's webhook catalogue (developers.telnyx.com/data/webhook-events.json), the SDKs' event union, and
-/// the product pages on e-mail, meeting, 10DLC and porting. It grows; kinds that are not here work all the same.
-#[rustfmt::skip]
-const KNOWN: &[&str] = &[
-    "10dlc.brand.update", "10dlc.campaign.update", "10dlc.phone_number.update",
-    // Ours, from the billing API.
-    "account.balance", "account.reachable", "account.topped_up", "account.unreachable",
-    "advanced_order.new_comment", "advanced_order.status_update",
-    "artifact.completed", "artifact.failed",
-    "assistant.initialization",
-    "call.ai_gather.ended", "call.ai_gather.message_history_updated", "call.ai_gather.partial_results",
-    "call.answered", "call.bridged", "call.conversation.ended", "call.conversation_insights.generated",
-    "call.cost", "call.deepfake_detection.error", "call.deepfake_detection.result", "call.dequeued",
-    "call.dtmf.received", "call.enqueued", "call.fork.started", "call.fork.stopped", "call.gather.ended",
-    "call.hangup", "call.hold", "call.initiated", "call.machine.detection.ended",
-    "call.machine.greeting.ended", "call.machine.premium.detection.ended",
-    "call.machine.premium.greeting.ended", "call.payment.completed", "call.payment.progress",
-    "call.playback.ended", "call.playback.started", "call.recording.error", "call.recording.saved",
-    "call.recording.transcription.saved", "call.refer.completed", "call.refer.failed", "call.refer.started",
-    "call.speak.ended", "call.speak.started", "call.transcription", "call.unhold",
-    // Ours: the flat campaign update that names no kind.
-    "campaign.status",
-    // Ours: a charge that a detail record tells and no event told.
-    "charge.reconciled",
-    "conference.created", "conference.ended", "conference.floor.changed", "conference.participant.joined",
-    "conference.participant.left", "conference.participant.playback.ended",
-    "conference.participant.playback.started", "conference.participant.speak.ended",
-    "conference.participant.speak.started", "conference.playback.ended", "conference.playback.started",
-    "conference.recording.saved", "conference.speak.ended", "conference.speak.started",
-    "conversation.insights.completed",
-    "dialogflow.detectintent.response",
-    "email.bounced", "email.cancelled", "email.clicked", "email.complained", "email.daily_limit_exceeded",
-    "email.deferred", "email.delivered", "email.failed", "email.opened", "email.queued", "email.received",
-    "email.sandbox", "email.scheduled", "email.sending", "email.sent", "email.unsubscribed",
-    "email_domain.created", "email_domain.degraded", "email_domain.deleted", "email_domain.dkim_rotated",
-    "email_domain.suspended", "email_domain.verified",
-    "fax.delivered", "fax.failed", "fax.media.processed", "fax.media.processing.started", "fax.queued",
-    "fax.received", "fax.receiving.started", "fax.sending.started",
-    // Ours: a click on a shortened link, which names no kind.
-    "link.clicked",
-    "message.echo", "message.finalized",
-    // Ours: a v1 message update other than an inbound message.
-    "message.legacy",
-    "message.read", "message.received", "message.sent",
-    "messaging-profile.spend-limit-reached",
-    "messaging_hosted_numbers_orders.created", "messaging_hosted_numbers_orders.deleted",
-    "messaging_hosted_numbers_orders.internal_transfer_approval_requested",
-    "messaging_hosted_numbers_orders.internal_transfer_approved",
-    "messaging_hosted_numbers_orders.internal_transfer_auto_approved",
-    "messaging_hosted_numbers_orders.internal_transfer_detected",
-    "messaging_hosted_numbers_orders.internal_transfer_rejected",
-    "messaging_hosted_numbers_orders.updated",
-    "number_order.complete",
-    "porting_order.deleted", "porting_order.messaging_changed", "porting_order.new_comment",
-    "porting_order.split", "porting_order.status_changed",
-    "portout.foc_date_changed", "portout.new_comment", "portout.status_changed",
-    "recording.available",
-    "session.status_changed",
-    "siprec.failed", "siprec.started", "siprec.stopped",
-    // Ours: what the ledger and Telnyx's records differ in.
-    "spend.reconciled",
-    "streaming.failed", "streaming.started", "streaming.stopped",
-    // Ours: TeXML callbacks name no kind.
-    "texml.conference", "texml.message", "texml.queue", "texml.recording", "texml.status",
-    "texml.transcription",
-    // Ours, about tollbell itself.
-    "tollbell.clock_skew", "tollbell.dead_letter", "tollbell.event_faulted", "tollbell.notice_withheld",
-    "tollbell.rejected_signatures",
-    "tollbell.reload_failed", "tollbell.series_limit",
-    "transcript.completed",
-    UNNAMED, UNPARSED,
-    "verification.complete",
-    "verify.delivered", "verify.failed", "verify.sent",
-    "whatsapp.account.restricted", "whatsapp.account.update", "whatsapp.phone_number.quality_changed",
-    "whatsapp.template.approved", "whatsapp.template.disabled", "whatsapp.template.rejected",
-];
+/// Source: Telnyx's SDKs, which `scripts/kinds.py` compares it with, its webhook catalogue
+/// (developers.telnyx.com/data/webhook-events.json), and the product pages on e-mail, meeting, 10DLC and porting. It
+/// grows; kinds that are not here work all the same.
+const TABLE: &str = include_str!("kinds.tsv");
+
+/// Whether events of a kind tell amounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Money {
+    /// They have a cost, which the ledger books.
+    Charge,
+    /// They have a cost, which the event of another kind books.
+    Cost,
+    /// They have neither.
+    None,
+}
+
+#[derive(Debug)]
+struct Kind {
+    product: &'static str,
+    money: Money,
+}
+
+/// [`TABLE`], read.
+#[derive(Debug, Default)]
+struct Kinds {
+    /// Their names, sorted.
+    names: Vec<&'static str>,
+    /// What is known of each, in the same order.
+    rows: Vec<Kind>,
+    /// Product by the first segment of the name, for kinds that are not here.
+    products: HashMap<&'static str, &'static str>,
+}
+
+static KINDS: LazyLock<Kinds> = LazyLock::new(|| {
+    let mut read = Kinds::default();
+    for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+        let mut columns = line.split('\t');
+        let (Some(name), Some(product), Some(money)) =
+            (columns.next(), columns.next(), columns.next())
+        else {
+            continue;
+        };
+        if let Some(segment) = name.strip_suffix(".*") {
+            read.products.insert(segment, product);
+            continue;
+        }
+        let money = match money {
+            "charge" => Money::Charge,
+            "cost" => Money::Cost,
+            _ => Money::None,
+        };
+        read.names.push(name);
+        read.rows.push(Kind { product, money });
+    }
+    read
+});
+
+/// Words of the first segment of a kind by which it is about the account's money, where the segment itself is unknown:
+/// Telnyx does not publish how it names such notices.
+const ACCOUNT_WORDS: &[&str] =
+    &["account", "balance", "billing", "credit", "invoice", "notification", "payment", "recharge"];
 
 /// Names of the v1 voice API that differ from today's by more than their punctuation.
 const RENAMED: &[(&str, &str)] = &[
@@ -98,49 +84,53 @@ const RENAMED: &[(&str, &str)] = &[
     ("dtmf", "call.dtmf.received"),
 ];
 
-/// Product by the first segment of the kind.
-#[rustfmt::skip]
-const PRODUCTS: &[(&str, &[&str])] = &[
-    ("voice", &["call", "conference", "streaming", "siprec", "dialogflow", "texml"]),
-    ("messaging", &[
-        "message", "messaging-profile", "messaging_profile", "10dlc", "campaign", "link", "whatsapp", "rcs",
-        "toll_free_verification",
-    ]),
-    ("fax", &["fax"]),
-    ("numbers", &[
-        "number_order", "sub_number_order", "advanced_order", "porting_order", "portout",
-        "messaging_hosted_numbers_orders", "requirement_group", "phone_number",
-    ]),
-    ("verify", &["verify", "verification"]),
-    ("email", &["email", "email_domain"]),
-    ("wireless", &["sim_card", "sim_card_data_usage", "wireless"]),
-    ("ai", &["assistant", "conversation"]),
-    ("meeting", &["session", "transcript", "recording", "artifact"]),
-    ("account", &["account", "billing", "invoice", "payment", "charge", "spend"]),
-    ("tollbell", &["tollbell"]),
-];
-
 /// Every kind that is published or ours, sorted: for completion, for `check`, and for metric labels.
 pub fn known_kinds() -> &'static [&'static str] {
-    KNOWN
+    &KINDS.names
 }
 
 /// The kind as a metric label: itself when it is known, else `other`.
 pub fn metric_kind(kind: &str) -> &'static str {
-    KNOWN.binary_search(&kind).ok().and_then(|at| KNOWN.get(at)).copied().unwrap_or("other")
+    KINDS
+        .names
+        .binary_search(&kind)
+        .ok()
+        .and_then(|at| KINDS.names.get(at))
+        .copied()
+        .unwrap_or("other")
 }
 
-/// The product an event belongs to: voice, messaging, fax, numbers, verify, email, wireless, ai, meeting, account or
-/// tollbell; `other` when the kind says nothing.
+/// The product an event belongs to; `other` when the kind says nothing.
+///
+/// Voice, messaging, fax, numbers, verify, email, wireless, ai, meeting, account or tollbell. A kind that is not known goes
+/// by the first segment of its name.
 pub fn product(kind: &str) -> &'static str {
-    let first = kind.split('.').next().unwrap_or_default();
-    let found = PRODUCTS.iter().find(|(_, segments)| segments.contains(&first));
-    // A text message is not a call, though TeXML reports both.
-    match found {
-        Some(_) if kind == "texml.message" => "messaging",
-        Some((product, _)) => product,
-        None => "other",
+    if let Some(known) = known(kind) {
+        return known.product;
     }
+    let segment = kind.split('.').next().unwrap_or_default();
+    if let Some(product) = KINDS.products.get(segment) {
+        return product;
+    }
+    let is_account = segment.split(['_', '-']).any(|word| {
+        ACCOUNT_WORDS.contains(&word)
+            || word.strip_suffix('s').is_some_and(|one| ACCOUNT_WORDS.contains(&one))
+    });
+    if is_account { "account" } else { "other" }
+}
+
+/// Whether a pattern stands for a family of kinds that has a product, though none of its kinds may be known: `billing.*`.
+pub fn is_family(pattern: &str) -> bool {
+    pattern.strip_suffix(".*").is_some_and(|segment| KINDS.products.contains_key(segment))
+}
+
+/// Whether events of a kind tell amounts; `None` for kinds that are not known.
+pub fn money(kind: &str) -> Option<Money> {
+    known(kind).map(|kind| kind.money)
+}
+
+fn known(kind: &str) -> Option<&'static Kind> {
+    KINDS.names.binary_search(&kind).ok().and_then(|at| KINDS.rows.get(at))
 }
 
 /// The dotted kind of a name as sent: v1's underscores become dots where that makes a known kind, all else passes.
@@ -158,13 +148,13 @@ pub(super) fn from_name(sent: &str) -> String {
 fn from_v1(name: &str) -> Option<&'static str> {
     let renamed = RENAMED.iter().find(|(old, _)| *old == name).map(|(_, kind)| *kind);
     // `recording_saved` is a call's: v1 left the word out.
-    renamed.or_else(|| KNOWN.iter().copied().find(|kind| is_spelled_alike(kind, name))).or_else(
-        || {
-            KNOWN.iter().copied().find(|kind| {
+    renamed
+        .or_else(|| KINDS.names.iter().copied().find(|kind| is_spelled_alike(kind, name)))
+        .or_else(|| {
+            KINDS.names.iter().copied().find(|kind| {
                 kind.strip_prefix("call.").is_some_and(|rest| is_spelled_alike(rest, name))
             })
-        },
-    )
+        })
 }
 
 /// Equal but for dots and hyphens, which v1 wrote as underscores.
@@ -188,12 +178,32 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_without_twins() {
-        assert!(KNOWN.is_sorted_by(|a, b| a < b), "binary search needs order");
-        for kind in KNOWN {
+        assert!(known_kinds().is_sorted_by(|a, b| a < b), "binary search needs order");
+        let products = [
+            "voice",
+            "messaging",
+            "fax",
+            "numbers",
+            "verify",
+            "email",
+            "wireless",
+            "ai",
+            "meeting",
+            "account",
+            "tollbell",
+        ];
+        for kind in known_kinds() {
             assert_eq!(from_name(kind), *kind);
             assert_eq!(metric_kind(kind), *kind);
             let is_ours = [UNNAMED, UNPARSED].contains(kind);
             assert_eq!(product(kind) == "other", is_ours, "{kind} has no product");
+            assert!(is_ours || products.contains(&product(kind)), "{kind}");
+        }
+        for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [name, _, money, source] = columns[..] else { panic!("{line}: four columns") };
+            assert!(["charge", "cost", "limit", "-"].contains(&money), "{name}: {money}");
+            assert!(["sdk", "docs", "ours"].contains(&source), "{name}: {source}");
         }
     }
 
@@ -235,12 +245,30 @@ mod tests {
         assert_eq!(metric_kind("call.cost"), "call.cost");
         assert_eq!(metric_kind("call.cost2"), "other");
         assert_eq!(metric_kind(""), "other");
+        assert!(is_family("billing.*") && !is_family("billing") && !is_family("biling.*"));
         for (kind, expected) in [
             ("call.cost", "voice"),
             ("texml.status", "voice"),
             ("texml.message", "messaging"),
             ("10dlc.campaign.update", "messaging"),
             ("sim_card.status.changed", "wireless"),
+            // The AI's share of a call is no part of what the call cost.
+            ("call.analyzed", "ai"),
+            ("call.conversation.created", "voice"),
+            ("number_reputation.number.flagged", "numbers"),
+            ("number_reputation.number.praised", "numbers"),
+            ("whatsapp.waba_added", "messaging"),
+            // Notices that Telnyx may come to send.
+            ("billing.low_balance", "account"),
+            ("balance.low", "account"),
+            ("credit.available.low", "account"),
+            ("invoice.created", "account"),
+            ("payment.failed", "account"),
+            ("payments.failed", "account"),
+            ("notification.created", "account"),
+            ("low_balance_notification", "account"),
+            ("available-credit.low", "account"),
+            ("credential_connection.changed", "other"),
             ("account.low_available_credit", "account"),
             ("callback.received", "other"),
             ("", "other"),

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use identity::small as small_id;
-pub use kind::{known_kinds, metric_kind, product};
+pub use kind::{Money, is_family, known_kinds, metric_kind, money as money_of, product};
 pub use mask::MASKED;
 pub use money::{amount, iso_code};
 pub use sample::{content_type, freshen, sample, samples};
@@ -144,7 +144,7 @@ pub fn parse(incoming: &Incoming<'_>) -> Event {
         money::of_event(&envelope.kind, &envelope.payload, incoming.default_currency);
     let mut payload = envelope.payload;
     if incoming.policy != PayloadPolicy::Full {
-        mask::mask(&mut payload);
+        mask::mask(&envelope.kind, &mut payload);
     }
     Event {
         id,

@@ -81,6 +81,13 @@ pub(super) fn of_event(
     let at = |key: &str| payload.get(key);
     match kind {
         "call.cost" => (at("total_cost").and_then(amount), call_currency(payload, default)),
+        "call.analyzed" => match at("cost") {
+            // Where Telnyx could not find out, it says so in words.
+            Some(cost) if cost.is_object() => {
+                (ai_cost(cost), currency(cost.get("currency"), default))
+            }
+            _ => (None, None),
+        },
         // The docs give this limit in US dollars, whatever the account's currency.
         "messaging-profile.spend-limit-reached" => (None, currency(at("currency"), Some("USD"))),
         _ if kind.starts_with("message.") => {
@@ -90,6 +97,29 @@ pub(super) fn of_event(
         _ if kind.starts_with("account.") => (None, currency(at("currency"), default)),
         _ => (None, None),
     }
+}
+
+/// Beginnings of products, by letters and digits alone, that `call.cost` tells of each leg: what `call.analyzed` says of them
+/// is the same money again.
+const TOLD_BY_CALL_COST: &[&str] = &["callcontrol", "siptrunking", "recording", "callrecording"];
+
+/// What a session cost beyond what `call.cost` tells; `None` where a line of it is unknown, and where there is none.
+///
+/// `total` is not looked at: it adds lines of both.
+fn ai_cost(cost: &Value) -> Option<Decimal> {
+    let lines = cost.get("breakdown")?.as_array().filter(|lines| !lines.is_empty())?;
+    lines.iter().try_fold(Decimal::ZERO, |sum, line| {
+        let product = line.get("product")?.as_str()?;
+        let letters: String = product
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect::<String>()
+            .to_ascii_lowercase();
+        if TOLD_BY_CALL_COST.iter().any(|begin| letters.starts_with(begin)) {
+            return Some(sum);
+        }
+        sum.checked_add(amount(line.get("cost")?)?).filter(|sum| *sum <= AMOUNT_MAX)
+    })
 }
 
 /// A call's total names no currency, its parts do; parts that disagree leave it unknown.
@@ -198,6 +228,15 @@ mod tests {
         ["call.cost", r#"{"cost":{"amount":"1.00","currency":"USD"}}"#, "-", "-", "-"],
         ["call.cost", r#""odd""#, "USD", "-", "USD"],
         ["call.cost", r#"{"total_cost":"1","cost_parts":{"currency":"EUR"}}"#, "USD", "1", "USD"],
+        ["call.analyzed", r#"{"cost":{"total":"0.1400","currency":"USD","breakdown":[{"product":"siptrunking-cdrs","cost":"0.0100"},{"product":"ai-voice-assistant","cost":"0.1000"},{"product":"inference","cost":"0.0300"}]}}"#, "EUR", "0.1300", "USD"],
+        ["call.analyzed", r#"{"cost":{"total":"0.02","breakdown":[{"product":"callcontrol-cdrs","cost":"0.01"},{"product":"call-control","cost":"0.01"},{"product":"sip_trunking","cost":"1"},{"product":"recording-cdrs","cost":"1"},{"product":"Call Recording","cost":"1"}]}}"#, "EUR", "0", "EUR"],
+        ["call.analyzed", r#"{"cost":"No cost data available."}"#, "USD", "-", "-"],
+        ["call.analyzed", r#"{"cost":null}"#, "USD", "-", "-"],
+        // A line that is unknown makes the sum unknown, and so does no line.
+        ["call.analyzed", r#"{"cost":{"total":"0.2","breakdown":[{"product":"inference","cost":"0.1"},{"product":"tts","cost":null}]}}"#, "USD", "-", "USD"],
+        ["call.analyzed", r#"{"cost":{"total":"0.2","breakdown":[]}}"#, "USD", "-", "USD"],
+        ["call.analyzed", r#"{"cost":{"total":"0.2"}}"#, "USD", "-", "USD"],
+        ["call.analyzed", r#"{"cost":{"breakdown":[{"product":"inference","cost":0.1}],"currency":"dollars"}}"#, "USD", "0.1", "-"],
         ["message.finalized", r#"{"cost":{"amount":"0.0051","currency":"USD"}}"#, "-", "0.0051", "USD"],
         ["message.finalized", r#"{"cost":null}"#, "USD", "-", "USD"],
         ["message.echo", r#"{"cost":{"amount":null,"currency":null}}"#, "-", "-", "-"],

@@ -33,6 +33,7 @@ macro_rules! samples {
 #[rustfmt::skip]
 const SAMPLES: &[Sample] = samples! {
     JSON "call.cost" "call.cost.json"
+    JSON "call.analyzed" "call.analyzed.json"
     JSON "call.initiated" "call.initiated.json"
     JSON "call.hangup" "call.hangup.json"
     JSON "call.hangup" "call.hangup-log-view.json"
@@ -128,7 +129,15 @@ fn freshen_fields(fields: &mut Map<String, Value>, id: &str, now: &Value) {
     if !has_id && fields.contains_key("event_type") {
         fields.insert("occurred_at".to_owned(), now.clone());
     }
-    for key in ["occurred_at", "created_at", "time_clicked", "Timestamp", "createDate"] {
+    for key in [
+        "occurred_at",
+        "created_at",
+        "time_clicked",
+        "Timestamp",
+        "createDate",
+        "created",
+        "date_created",
+    ] {
         if let Some(field) = fields.get_mut(key) {
             *field = now.clone();
         }

@@ -70,6 +70,14 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("telnyx_amount", &["telnyx_amount"]),
     ("recharge_threshold", &["auto_recharge.threshold_amount"]),
     ("amount", &["amount"]),
+    // Limits of what may be spent.
+    ("product_name", &["product_name", "product"]),
+    ("profile_name", &["profile_name"]),
+    ("period", &["period"]),
+    ("limit", &["limit"]),
+    ("spend", &["spend"]),
+    ("percent", &["percent"]),
+    ("blocked_until", &["blocked_until"]),
     // How long Telnyx has not answered.
     ("failures", &["failures"]),
     ("since", &["since"]),

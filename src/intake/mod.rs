@@ -2,11 +2,14 @@
 //!
 //! The journey of one request, in the order of the checks; the first that fails makes the reply ([`reply`]):
 //!
-//! 1. path and account, method, source address, the limit on bad signatures ([`peers`]);
+//! 1. path and account ([`path`]), method, source address, the limit on bad signatures ([`peers`]);
 //! 2. the body, up to its cap ([`body`]), thrown away while it is read if the headers cannot be genuine;
 //! 3. both headers, the timestamp's digits, the signature's base64, the signature itself, its age
 //!    ([`signature`]);
 //! 4. parse ([`crate::event`]), record ([`crate::store`]), and 200.
+//!
+//! A webhook on a path that no account has, or that of another account, belongs to the account whose key signed it: it is
+//! taken for that one, and said so. Telnyx does not repeat what gets a 404.
 //!
 //! Promises: nothing is parsed, kept or judged unless a configured key signed it; 200 goes out after the commit,
 //! never before; recording is one step on the store's own thread, so a client that hangs up cannot cut it in
@@ -14,6 +17,8 @@
 //! Beside it, [`trouble`] raises events about what is refused. Never logs a body, a signature or a query string, never knows rules or notifiers.
 
 mod body;
+mod crowd;
+mod path;
 mod peers;
 mod receive;
 mod reply;
@@ -32,6 +37,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
+use self::path::Addressed;
 use crate::clock::Clock;
 use crate::event::PayloadPolicy;
 use crate::metrics::Metrics;
@@ -60,7 +66,7 @@ pub struct Account {
 
 /// What the configuration says about the listener.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ListenerSettings {
     /// Largest body, in bytes.
     pub max_body: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -75,23 +81,24 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Live {
     accounts: BTreeMap<String, Account>,
-    settings: Settings,
+    settings: ListenerSettings,
 }
 
 impl Live {
     /// The accounts by name, and the settings.
-    pub fn new(accounts: Vec<Account>, settings: Settings) -> Self {
+    pub fn new(accounts: Vec<Account>, settings: ListenerSettings) -> Self {
         let accounts =
             accounts.into_iter().map(|account| (account.name.clone(), account)).collect();
         Self { accounts, settings }
     }
 
     /// The account of a path: the named one; without a name the only one, or the one named `default`.
-    fn account(&self, name: Option<&str>) -> Option<&Account> {
-        match name {
-            Some(name) => self.accounts.get(name),
-            None if self.accounts.len() == 1 => self.accounts.values().next(),
-            None => self.accounts.get(DEFAULT_ACCOUNT),
+    fn account(&self, addressed: Addressed<'_>) -> Option<&Account> {
+        match addressed {
+            Addressed::Named(name) => self.accounts.get(name),
+            Addressed::Unnamed if self.accounts.len() == 1 => self.accounts.values().next(),
+            Addressed::Unnamed => self.accounts.get(DEFAULT_ACCOUNT),
+            Addressed::Elsewhere => None,
         }
     }
 }

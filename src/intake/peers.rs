@@ -162,7 +162,7 @@ impl Peers {
 }
 
 /// IPv6 customers get a /64 at least, so one of them is one peer.
-fn block(peer: IpAddr) -> IpAddr {
+pub(super) fn block(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::{Instant, timeout};
 
 use super::body::{self, BodyError, Bounds, Room, Share};
+use super::path::{self, Addressed};
 use super::peers::{self, Peers, Standing};
 use super::reply::{self, Refusal};
 use super::server::Timeouts;
@@ -21,6 +22,11 @@ use crate::store::Recorded;
 const SIGNATURE: HeaderName = HeaderName::from_static("telnyx-signature-ed25519");
 const TIMESTAMP: HeaderName = HeaderName::from_static("telnyx-timestamp");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Other accounts whose keys are tried at most, when those of the path's account do not fit.
+const OTHER_ACCOUNTS_MAX: usize = 64;
+/// How much of a wrong path the log shows, in bytes.
+const PATH_BYTES_SHOWN: usize = 100;
 
 /// What all requests share.
 pub(super) struct State {
@@ -42,22 +48,16 @@ struct Refused {
     refusal: Refusal,
     standing: Standing,
     detail: Option<String>,
+    /// Whose key signed it, where that is not the account of the path.
+    signer: Option<String>,
     /// Kind and id, once the event is known.
     event: Option<(String, String)>,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, standing: Standing::Clear, detail: None, event: None }
+        Self { refusal, standing: Standing::Clear, detail: None, signer: None, event: None }
     }
-}
-
-/// Answers a path that is not served.
-pub(super) async fn not_found(payload: web::Payload, state: web::Data<State>) -> HttpResponse {
-    let refusal = Refusal::UnknownAccount;
-    state.deps.metrics.webhook_rejected("", refusal.reason());
-    tracing::debug!(reason = refusal.reason(), "request refused");
-    refusal.respond(payload.into_inner())
 }
 
 /// Answers a webhook.
@@ -70,28 +70,26 @@ pub(super) async fn webhook(
     let mut payload = payload.into_inner();
     let live = state.deps.live.load_full();
     let client = client(&request, &live);
-    let account = live.account(request.match_info().get("account"));
-    let fate = match account {
-        None => Err(Refused::from(Refusal::UnknownAccount)),
-        Some(account) => {
-            Request { state: &state, live: &live, account, client }
-                .take(&request, &mut payload)
-                .await
-        }
-    };
+    let account = live.account(path::read(request.path()));
+    let fate =
+        Request { state: &state, live: &live, account, client }.take(&request, &mut payload).await;
     match fate {
         Ok(()) => {
             state.deps.metrics.webhook_acknowledged(started.elapsed());
             reply::kept()
         }
         Err(refused) => {
-            let account = account.map_or("", |account| account.name.as_str());
+            let addressed = account.map(|account| account.name.as_str());
+            let account = refused.signer.as_deref().or(addressed).unwrap_or_default();
+            let (reason, now) = (refused.refusal.reason(), state.deps.clock.now());
             if refused.refusal.is_for_the_signature() {
-                let (troubles, now) = (&state.deps.troubles, state.deps.clock.now());
-                troubles.unsigned(account, refused.refusal.reason(), now);
+                state.deps.troubles.unsigned(account, reason, now);
             }
-            state.deps.metrics.webhook_rejected(account, refused.refusal.reason());
-            log(&refused, account, client);
+            if refused.refusal == Refusal::WrongPath {
+                state.deps.troubles.misdirected("", now);
+            }
+            state.deps.metrics.webhook_rejected(account, reason);
+            log(&refused, account, client, path::read(request.path()));
             refused.refusal.respond(payload)
         }
     }
@@ -110,18 +108,20 @@ fn client(request: &HttpRequest, live: &Live) -> IpAddr {
     peers::client(socket, values.into_iter(), trusted)
 }
 
-/// A request to an account.
+/// A request, to an account if its path has one.
 struct Request<'a> {
     state: &'a State,
     live: &'a Live,
-    account: &'a Account,
+    account: Option<&'a Account>,
     client: IpAddr,
 }
 
 impl Request<'_> {
     async fn take(&self, request: &HttpRequest, payload: &mut Payload) -> Result<(), Refused> {
-        if request.method() != Method::POST {
-            return Err(Refusal::Method.into());
+        let headers = headers(request);
+        if request.method() != Method::POST || (self.account.is_none() && headers.is_err()) {
+            let refusal = self.account.map_or(Refusal::UnknownAccount, |_| Refusal::Method);
+            return Err(refusal.into());
         }
         let sources = &self.live.settings.allowed_sources;
         if !sources.is_empty() && !peers::is_in(self.client, sources) {
@@ -132,12 +132,23 @@ impl Request<'_> {
             return Err(Refused { standing, ..Refusal::PeerLimit.into() });
         }
         // Judged now and answered after the body's cap: a body without a chance is counted, not kept.
-        let headers = headers(request);
         let (headers, message, share) = self.read(request, payload, headers).await?;
-        let verified = self.verify(&headers, message, standing)?;
-        let event = self.parse(request, &verified);
-        drop(verified);
-        self.record(event, share).await
+        let (account, verified) = self.verify(&headers, message, standing)?;
+        let misdirected = self.account.is_none_or(|addressed| addressed.name != account.name);
+        let taken = async {
+            self.check_age(account, &verified)?;
+            let event = self.parse(request, account, &verified);
+            drop(verified);
+            self.record(account, event, share).await
+        };
+        match taken.await {
+            Ok(()) if misdirected => self.was_misdirected(request, account),
+            Err(refused) if misdirected => {
+                return Err(Refused { signer: Some(account.name.clone()), ..refused });
+            }
+            taken => return taken,
+        }
+        Ok(())
     }
 
     fn peers<T>(&self, ask: impl FnOnce(&mut Peers) -> T) -> T {
@@ -169,43 +180,68 @@ impl Request<'_> {
         }
     }
 
-    /// Signature, then age.
+    /// Whose key signed it: an account's of the path, or else any other's, for who writes a path by hand may be wrong.
     fn verify(
         &self,
         headers: &SignedHeaders,
         message: Message,
         standing: Standing,
-    ) -> Result<Verified, Refused> {
-        let deps = &self.state.deps;
-        if standing != Standing::Clear {
-            self.peers(|peers| peers.charge(message.body().len(), self.account.keys.len()));
+    ) -> Result<(&Account, Verified), Refused> {
+        let mut accounts: Vec<&Account> = self.account.into_iter().collect();
+        if standing == Standing::Clear {
+            let others = self.live.accounts.values();
+            let others = others.filter(|it| self.account.is_none_or(|own| own.name != it.name));
+            accounts.extend(others.take(OTHER_ACCOUNTS_MAX));
+        } else {
+            let keys = accounts.iter().map(|account| account.keys.len()).sum();
+            self.peers(|peers| peers.charge(message.body().len(), keys));
         }
-        let Ok(verified) = signature::verify(&self.account.keys, headers, message) else {
+        let keys = accounts.iter().map(|account| account.keys.as_slice());
+        let found = signature::verify_any(keys, headers, message).ok();
+        let found = found.and_then(|(at, verified)| Some((*accounts.get(at)?, verified)));
+        found.ok_or_else(|| {
             if self.peers(|peers| peers.failed(self.client, Instant::now())) {
                 tracing::warn!(
                     client.address = %self.client,
                     "many bad signatures from one address: its requests are checked with limited time",
                 );
             }
-            return Err(Refused { standing, ..Refusal::BadSignature.into() });
-        };
+            let refusal = self.account.map_or(Refusal::WrongPath, |_| Refusal::BadSignature);
+            Refused { standing, ..refusal.into() }
+        })
+    }
+
+    fn check_age(&self, account: &Account, verified: &Verified) -> Result<(), Refused> {
+        let deps = &self.state.deps;
         let now = deps.clock.now();
         let skew_secs = verified.skew_secs(now);
         #[expect(clippy::cast_precision_loss, reason = "a gauge; exact below 2^53 seconds")]
-        deps.metrics.webhook_clock_skew(&self.account.name, skew_secs as f64);
-        if verified.is_fresh(now, self.account.tolerance) {
-            Ok(verified)
-        } else {
-            deps.troubles.skewed(&self.account.name, skew_secs, now);
-            let detail = format!("our clock minus the sender's is {skew_secs} s");
-            Err(Refused { detail: Some(detail), ..Refusal::Clock.into() })
+        deps.metrics.webhook_clock_skew(&account.name, skew_secs as f64);
+        if verified.is_fresh(now, account.tolerance) {
+            return Ok(());
         }
+        deps.troubles.skewed(&account.name, skew_secs, now);
+        let detail = format!("our clock minus the sender's is {skew_secs} s");
+        Err(Refused { detail: Some(detail), ..Refusal::Clock.into() })
     }
 
-    fn parse(&self, request: &HttpRequest, verified: &Verified) -> Event {
+    /// Says that a webhook was kept for the account that signed it, though its path is another's or nobody's.
+    fn was_misdirected(&self, request: &HttpRequest, account: &Account) {
+        let deps = &self.state.deps;
+        deps.metrics.webhook_misdirected(&account.name);
+        deps.troubles.misdirected(&account.name, deps.clock.now());
+        let path = shown(request.path());
+        tracing::warn!(
+            account = account.name,
+            path,
+            "a webhook on a wrong path, kept for the account whose key signed it",
+        );
+    }
+
+    fn parse(&self, request: &HttpRequest, account: &Account, verified: &Verified) -> Event {
         let content_type =
             request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let Account { name, currency, .. } = self.account;
+        let Account { name, currency, .. } = account;
         let currencies = self.state.deps.store.currencies();
         event::parse(&Incoming {
             account: name,
@@ -219,9 +255,14 @@ impl Request<'_> {
 
     /// The only await behind the parse. Once polled, the store carries it out whoever goes away; `share` stands
     /// for the memory until it has.
-    async fn record(&self, event: Event, share: Option<Share>) -> Result<(), Refused> {
+    async fn record(
+        &self,
+        account: &Account,
+        event: Event,
+        share: Option<Share>,
+    ) -> Result<(), Refused> {
         let deps = &self.state.deps;
-        let mut fate = Fate::new(&self.account.name, &event);
+        let mut fate = Fate::new(&account.name, &event);
         let recorded = timeout(self.state.timeouts.record, deps.store.record(event)).await;
         drop(share);
         fate.known = true;
@@ -313,9 +354,15 @@ impl From<BodyError> for Refusal {
     }
 }
 
+/// A genuine sender's path, fit for one line of the log.
+fn shown(path: &str) -> String {
+    let cut = path.floor_char_boundary(PATH_BYTES_SHOWN);
+    path.get(..cut).unwrap_or_default().escape_debug().to_string()
+}
+
 /// One line for the fate. Of what any stranger can cause at will, only the first bad signatures of an address
 /// are warnings.
-fn log(refused: &Refused, account: &str, client: IpAddr) {
+fn log(refused: &Refused, account: &str, client: IpAddr, addressed: Addressed<'_>) {
     let (reason, detail) = (refused.refusal.reason(), refused.detail.as_deref());
     let (kind, id) = refused.event.as_ref().map(|(kind, id)| (kind.as_str(), id.as_str())).unzip();
     macro_rules! line {
@@ -331,6 +378,14 @@ fn log(refused: &Refused, account: &str, client: IpAddr) {
         Refusal::Busy => line!(warn, "webhook put off: too many large bodies at once"),
         Refusal::BadSignature if refused.standing == Standing::Clear => {
             line!(warn, "webhook refused");
+        }
+        Refusal::WrongPath if refused.standing == Standing::Clear => {
+            tracing::warn!(
+                reason,
+                no_account = addressed.plausible_name(),
+                client.address = %client,
+                "a webhook with Telnyx's headers on a path that no account has, and by no key of any account",
+            );
         }
         Refusal::Source | Refusal::BodyTooLarge | Refusal::BodyTimeout | Refusal::BadBody => {
             line!(info, "webhook refused");

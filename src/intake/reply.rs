@@ -15,6 +15,7 @@
 //! | 401 | `bad_signature` | no key of the account signed these bytes | gives up |
 //! | 401 | `source` | the address is not in `allowed_sources`; same words as above, so that a prober learns nothing | gives up |
 //! | 404 | `unknown_account` | no such path or account | gives up |
+//! | 404 | `wrong_path` | no such path or account, yet with Telnyx's headers: of an account that was removed or is misspelt, and whose key is not known | gives up |
 //! | 405 | `method` | not POST; with `Allow` | gives up |
 //! | 413 | `body_too_large` | more than `max_body`; it would be as large the next time | gives up |
 //! | 503 | `clock` | genuine, but too old or too new: our clock may be the wrong one, and the next attempt is stamped afresh | tries again |
@@ -59,12 +60,14 @@ pub const REASONS: &[&str] = &[
     "store",
     "store_timeout",
     "unknown_account",
+    "wrong_path",
 ];
 
 /// Why a webhook was refused. The module's table says what each means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     UnknownAccount,
+    WrongPath,
     Method,
     Source,
     PeerLimit,
@@ -88,6 +91,7 @@ impl Refusal {
         use StatusCode as S;
         match self {
             Self::UnknownAccount => (S::NOT_FOUND, "unknown_account", "not found"),
+            Self::WrongPath => (S::NOT_FOUND, "wrong_path", "not found"),
             Self::Method => (S::METHOD_NOT_ALLOWED, "method", "only POST is served here"),
             Self::Source => (S::UNAUTHORIZED, "source", "not authorised"),
             Self::BadSignature => (S::UNAUTHORIZED, "bad_signature", "not authorised"),
@@ -128,6 +132,7 @@ impl Refusal {
             | Self::BadSignatureEncoding
             | Self::BadSignature => true,
             Self::UnknownAccount
+            | Self::WrongPath
             | Self::Method
             | Self::Source
             | Self::PeerLimit
@@ -191,8 +196,9 @@ impl MessageBody for Reply {
 mod tests {
     use super::*;
 
-    const ALL: [Refusal; 16] = [
+    const ALL: [Refusal; 17] = [
         Refusal::UnknownAccount,
+        Refusal::WrongPath,
         Refusal::Method,
         Refusal::Source,
         Refusal::PeerLimit,

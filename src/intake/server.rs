@@ -3,13 +3,11 @@
 //! actix times the head of a connection's first request, and its idle time between requests, but not the head
 //! of a later request: a client that sends one byte of it holds its connection for ever. [`Paced`] closes that
 //! gap below actix: whoever begins a request must have its answer within the sum of all limits. When connections
-//! become many, it also ends those that want nothing: strangers who only hold places do not keep Telnyx out.
+//! become many, it also ends those that want nothing: strangers who only hold places do not keep Telnyx out ([`crowd`]).
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,10 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Deps;
+use super::crowd::{self, CONNECTIONS_MAX, Crowd, Place};
+use super::peers;
 use super::receive::{self, State};
-
-/// Connections at once, over all workers; further ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 1024;
 
 /// How long a connection may wait for its next request while more than half of the places are taken.
 const CROWDED_IDLE: Duration = Duration::from_secs(1);
@@ -111,18 +108,14 @@ pub(super) fn listen(
     let address = listener.local_addr()?;
     let builder = Server::build()
         .workers(workers)
-        .max_concurrent_connections(CONNECTIONS_MAX.div_ceil(workers))
+        // Not the bound, which the crowd is: one that only stops accepting keeps the wrong ones out.
+        .max_concurrent_connections(2 * CONNECTIONS_MAX)
         .shutdown_timeout(shutdown_timeout.as_secs().max(1))
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
-    let crowd = Crowd::default();
+    let crowd = Crowd::new(crowd::places());
     let server = builder.listen("webhooks", listener, move || {
-        let state = state.clone();
-        let app = App::new()
-            .app_data(state)
-            .service(web::resource("/webhooks/telnyx").to(receive::webhook))
-            .service(web::resource("/webhooks/telnyx/{account}").to(receive::webhook))
-            .default_service(web::to(receive::not_found));
+        let app = App::new().app_data(state.clone()).default_service(web::to(receive::webhook));
         let app = map_config(app, move |()| AppConfig::default());
         let stopping = stopping.clone();
         let http = HttpService::build()
@@ -135,10 +128,13 @@ pub(super) fn listen(
             .client_disconnect_timeout(timeouts.linger)
             .local_addr(address)
             .h1(app);
-        let crowd = crowd.clone();
+        let (crowd, state) = (crowd.clone(), state.clone());
         fn_service(move |socket: TcpStream| {
             let peer = socket.peer_addr().ok();
-            let paced = Paced::new(socket, timeouts.request(), crowd.clone());
+            let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+            let trusted = &state.deps.live.load().settings.trusted_proxies;
+            let place = crowd.enter(address, !peers::is_in(address, trusted), Instant::now());
+            let paced = Paced::new(socket, timeouts.request(), place);
             async move { Ok::<_, actix_http::error::DispatchError>((paced, peer)) }
         })
         .and_then(http)
@@ -146,34 +142,25 @@ pub(super) fn listen(
     Ok(server.run())
 }
 
-/// How many connections are open, over all workers.
-#[derive(Debug, Clone, Default)]
-struct Crowd(Arc<AtomicUsize>);
-
-impl Crowd {
-    /// More than half of the places are taken: whoever wants nothing now makes room for who does.
-    fn is_dense(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > CONNECTIONS_MAX / 2
-    }
-}
-
 /// A socket that ends when a request that has begun gets no answer in time; in a dense [`Crowd`] sooner, and when it
-/// only waits.
+/// only waits; and when its [`Place`] is needed for another.
 struct Paced {
     socket: TcpStream,
     limit: Duration,
-    crowd: Crowd,
+    place: Place,
     /// Since when the connection waits for a request, or for the answer to one.
     since: Instant,
-    /// Whether a request has begun.
-    asking: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Paced {
-    fn new(socket: TcpStream, limit: Duration, crowd: Crowd) -> Self {
-        crowd.0.fetch_add(1, Ordering::Relaxed);
-        Self { socket, limit, crowd, since: Instant::now(), asking: false, timer: None }
+    fn new(socket: TcpStream, limit: Duration, place: Place) -> Self {
+        Self { socket, limit, place, since: Instant::now(), timer: None }
+    }
+
+    fn set_asking(&mut self, asking: bool) {
+        self.since = Instant::now();
+        self.place.set_asking(asking, self.since);
     }
 
     /// Ready when the connection has lasted too long; else sees to it that the task is woken to look again.
@@ -181,14 +168,15 @@ impl Paced {
         loop {
             let now = Instant::now();
             let lasted = now - self.since;
-            let patience = if self.asking { CROWDED_REQUEST } else { CROWDED_IDLE };
-            let overdue = self.asking && lasted >= self.limit;
-            if overdue || (lasted >= patience && self.crowd.is_dense()) {
+            let asking = self.place.is_asking();
+            let patience = if asking { CROWDED_REQUEST } else { CROWDED_IDLE };
+            let overdue = asking && lasted >= self.limit;
+            if overdue || (lasted >= patience && self.place.is_dense()) {
                 return Poll::Ready(());
             }
             let look_again = now + CROWDED_IDLE;
             let look_again =
-                if self.asking { look_again.min(self.since + self.limit) } else { look_again };
+                if asking { look_again.min(self.since + self.limit) } else { look_again };
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(look_again)));
             if timer.is_elapsed() {
                 timer.as_mut().reset(look_again);
@@ -197,12 +185,6 @@ impl Paced {
                 return Poll::Pending;
             }
         }
-    }
-}
-
-impl Drop for Paced {
-    fn drop(&mut self) {
-        self.crowd.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -216,11 +198,11 @@ impl AsyncRead for Paced {
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         match read {
             // An end of input is what actix takes without complaint.
+            Poll::Pending if self.place.is_dismissed(cx.waker()) => Poll::Ready(Ok(())),
             Poll::Pending => self.poll_overdue(cx).map(Ok),
             Poll::Ready(read) => {
-                if buffer.filled().len() > before && !self.asking {
-                    self.asking = true;
-                    self.since = Instant::now();
+                if buffer.filled().len() > before && !self.place.is_asking() {
+                    self.set_asking(true);
                 }
                 Poll::Ready(read)
             }
@@ -234,8 +216,7 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.asking = false;
-        self.since = Instant::now();
+        self.set_asking(false);
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 

@@ -283,11 +283,19 @@ pub fn verify(
     headers: &SignedHeaders,
     message: Message,
 ) -> Result<Verified, BadSignature> {
+    verify_any([keys], headers, message).map(|(_, verified)| verified)
+}
+
+/// As [`verify`], for the keys of several accounts in their order; says whose key it was.
+pub(super) fn verify_any<'a>(
+    accounts: impl IntoIterator<Item = &'a [PublicKey]>,
+    headers: &SignedHeaders,
+    message: Message,
+) -> Result<(usize, Verified), BadSignature> {
     let signed = |key: &PublicKey| key.0.verify_strict(&message.bytes, &headers.signature).is_ok();
-    if keys.iter().any(signed) {
-        Ok(Verified { message, seconds: headers.seconds })
-    } else {
-        Err(BadSignature)
+    match accounts.into_iter().position(|keys| keys.iter().any(signed)) {
+        Some(account) => Ok((account, Verified { message, seconds: headers.seconds })),
+        None => Err(BadSignature),
     }
 }
 

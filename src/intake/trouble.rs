@@ -1,7 +1,9 @@
-//! What goes wrong at the door: genuine webhooks that the clocks keep out, and webhooks without a right signature.
+//! What goes wrong at the door: genuine webhooks that the clocks keep out, webhooks without a right signature, and webhooks
+//! on a wrong path.
 //!
 //! Receives each such refusal as a count. Promises events that rules can ring for, `tollbell.clock_skew` at the first
-//! and `tollbell.rejected_signatures` from [`SIGNATURES_MIN`] refusals within [`WINDOW`] on; of each one event for an
+//! and `tollbell.rejected_signatures` from [`SIGNATURES_MIN`] refusals within [`WINDOW`] on, and
+//! `tollbell.misdirected_webhooks` at the first; of each one event for an
 //! account in [`WINDOW`] at most, whatever strangers send and however often the process starts anew. While it goes on
 //! each event tells what came since the one before. Never keeps a text that came over the network, and costs a webhook
 //! that is taken nothing: a worker of its own makes the events.
@@ -23,6 +25,8 @@ use crate::tasks::Tasks;
 const WINDOW: Duration = Duration::from_mins(5);
 /// Refusals for the clock within [`WINDOW`] that are worth an event: one loses a webhook.
 const SKEWED_MIN: u64 = 1;
+/// Webhooks on a wrong path within [`WINDOW`] that are worth an event: each of them is lost, or will be.
+const MISDIRECTED_MIN: u64 = 1;
 /// Refusals for the signature within [`WINDOW`] that are worth an event; fewer are the internet's usual noise.
 const SIGNATURES_MIN: u64 = 20;
 
@@ -47,6 +51,8 @@ struct Tally {
     unsigned: Count,
     /// These by the word of their refusal.
     reasons: BTreeMap<&'static str, u64>,
+    /// On a wrong path; those that a key of the account signed, or for the account `""` those that nobody's did.
+    misdirected: Count,
 }
 
 /// Refusals of one kind within a window. It begins with the first, or with an event; one that began with an event waits
@@ -114,8 +120,17 @@ impl Tally {
             let slot = now.as_second().div_euclid(WINDOW.as_secs().cast_signed());
             Some(Event::tollbell(kind, account, format!("{kind}:{slot}"), now, payload?))
         };
-        let skewed = event("tollbell.clock_skew", skewed);
-        skewed.into_iter().chain(event("tollbell.rejected_signatures", unsigned)).collect()
+        let misdirected = self.misdirected.take(MISDIRECTED_MIN, now);
+        let misdirected = misdirected.map(|(count, window_seconds)| {
+            let kept = !account.is_empty();
+            json!({"count": count, "kept": kept, "window_seconds": window_seconds})
+        });
+        let told = [
+            event("tollbell.clock_skew", skewed),
+            event("tollbell.rejected_signatures", unsigned),
+            event("tollbell.misdirected_webhooks", misdirected),
+        ];
+        told.into_iter().flatten().collect()
     }
 }
 
@@ -157,13 +172,21 @@ impl Troubles {
         });
     }
 
+    /// A webhook came on a wrong path. A key of this account signed it and it was kept; or, for the account `""`, no key did.
+    pub(super) fn misdirected(&self, account: &str, now: Timestamp) {
+        self.count(account, |tally| tally.misdirected.add(MISDIRECTED_MIN, now).1);
+    }
+
     /// What is to be told now, and when to look again at the latest.
     fn take(&self, now: Timestamp) -> (Vec<Event>, Option<Timestamp>) {
         let mut tallies = self.tallies();
         let events = tallies.iter_mut().flat_map(|(account, tally)| tally.take(account, now));
         let events = events.collect();
-        tallies.retain(|_, tally| tally.skewed.since.or(tally.unsigned.since).is_some());
-        let due = |tally: &Tally| [tally.skewed.due(), tally.unsigned.due()];
+        tallies.retain(|_, tally| {
+            [&tally.skewed, &tally.unsigned, &tally.misdirected].iter().any(|it| it.since.is_some())
+        });
+        let due =
+            |tally: &Tally| [tally.skewed.due(), tally.unsigned.due(), tally.misdirected.due()];
         (events, tallies.values().flat_map(due).flatten().min())
     }
 }

@@ -81,6 +81,8 @@ declare! {
     webhooks_received: IntCounterVec = "webhooks_received_total" ["account", "kind"];
     /// Webhooks that were refused, by reason.
     webhooks_rejected: IntCounterVec = "webhooks_rejected_total" ["account", "reason"];
+    /// Webhooks on a wrong path that were kept for the account whose key signed them.
+    webhooks_misdirected: IntCounterVec = "webhooks_misdirected_total" ["account"];
     /// Seconds from the head of a request to its 200, the commit included.
     webhook_ack: Histogram = "webhook_ack_duration_seconds" in ACK_BUCKETS;
     /// Our clock minus the sender's at the last genuine webhook, in seconds.
@@ -103,6 +105,8 @@ declare! {
     spend: TotalVec = "spend_total" ["account", "product", "currency"];
     /// Charges that were taken back by corrections so far.
     spend_corrections: TotalVec = "spend_corrections_total" ["account", "product", "currency"];
+    /// Times that the machine's clock was set while tollbell ran.
+    clock_steps: IntCounter = "clock_steps_total";
     /// Calls whose numbers were forgotten early, since too many were kept.
     call_context_evicted: IntCounter = "call_context_evicted_total";
     /// Alerts that are kept, by state.
@@ -143,6 +147,12 @@ declare! {
     burn_per_hour: GaugeVec = "burn_per_hour" ["account", "currency"];
     /// Hours until nothing is left at that pace; 8760 at most.
     hours_left: GaugeVec = "hours_left" ["account"];
+    /// What a product may cost in a period, in US dollars, where Telnyx enforces a limit.
+    spend_limit: GaugeVec = "spend_limit_usd" ["account", "product", "period"];
+    /// What a product has cost in the period, in US dollars, by Telnyx's word.
+    spend_limit_spend: GaugeVec = "spend_limit_spend_usd" ["account", "product", "period"];
+    /// 1 while Telnyx blocks the product because its limit is exceeded, else 0.
+    spend_limit_blocked: GaugeVec = "spend_limit_blocked" ["account", "product", "period"];
     /// When the balance was last read, in Unix seconds.
     balance_read_at: GaugeVec = "balance_last_read_timestamp_seconds" ["account"];
     /// Missed webhooks that were fetched.
@@ -218,6 +228,11 @@ impl Metrics {
     /// A webhook was refused; `reason` is one of [`crate::intake::REASONS`].
     pub fn webhook_rejected(&self, account: &str, reason: &'static str) {
         self.webhooks_rejected.with_label_values(&[account, reason]).inc();
+    }
+
+    /// A webhook on a wrong path was kept for this account.
+    pub fn webhook_misdirected(&self, account: &str) {
+        self.webhooks_misdirected.with_label_values(&[account]).inc();
     }
 
     /// A webhook got its 200.
@@ -312,6 +327,11 @@ impl Metrics {
     /// An integration is left alone for a while, or no more.
     pub fn integration_paused(&self, kind: &str, receiver: &str, paused: bool) {
         self.integration_paused.with_label_values(&[kind, receiver]).set(i64::from(paused));
+    }
+
+    /// The machine's clock was set.
+    pub fn clock_stepped(&self) {
+        self.clock_steps.inc();
     }
 
     /// A fallback was triggered for a receiver.

@@ -61,7 +61,7 @@ const SUPPRESSIONS: [&str; 4] = ["inhibited", "inactive", "muted", "silenced"];
 /// Where a silence stands; values of the `state` label.
 const SILENCE_STATES: [&str; 3] = ["pending", "active", "expired"];
 /// Products whose events carry costs.
-const CHARGED: [&str; 2] = ["voice", "messaging"];
+const CHARGED: [&str; 3] = ["voice", "messaging", "ai"];
 /// The currency in which Telnyx publishes its prices; other ones have series from their first charge on.
 const USUAL_CURRENCY: &str = "USD";
 
@@ -81,6 +81,7 @@ impl Metrics {
         }
         // What comes by a path of no account.
         self.webhooks_rejected.with_label_values(&["", "unknown_account"]);
+        self.webhooks_rejected.with_label_values(&["", "wrong_path"]);
         for rule in &names.rules {
             for outcome in OUTCOMES {
                 self.rule_evaluations.with_label_values(&[*rule, outcome]);
@@ -121,6 +122,7 @@ impl Metrics {
         for reason in crate::intake::REASONS {
             self.webhooks_rejected.with_label_values(&[account, reason]);
         }
+        self.webhooks_misdirected.with_label_values(&[account]);
         self.webhook_clock_skew.with_label_values(&[account]);
         self.events_duplicate.with_label_values(&[account]);
         self.events_faulted.with_label_values(&[account]);
@@ -151,6 +153,7 @@ impl Metrics {
         let accounts = gone(&before.accounts, &now.accounts);
         remove(&self.webhooks_received, "account", &accounts);
         remove(&self.webhooks_rejected, "account", &accounts);
+        remove(&self.webhooks_misdirected, "account", &accounts);
         remove(&self.webhook_clock_skew, "account", &accounts);
         remove(&self.events_duplicate, "account", &accounts);
         remove(&self.events_faulted, "account", &accounts);
@@ -163,6 +166,9 @@ impl Metrics {
         remove(&self.available_credit, "account", &asked);
         remove(&self.burn_per_hour, "account", &asked);
         remove(&self.hours_left, "account", &asked);
+        for family in [&self.spend_limit, &self.spend_limit_spend, &self.spend_limit_blocked] {
+            remove(family, "account", &asked);
+        }
         remove(&self.balance_read_at, "account", &asked);
         let rules = gone(&before.rules, &now.rules);
         remove(&self.rule_evaluations, "rule", &rules);

@@ -14,6 +14,12 @@ use crate::store::Reading;
 /// What becomes of a heartbeat; values of the `outcome` label.
 pub(super) const HEARTBEAT_OUTCOMES: [&str; 3] = ["sent", "failed", "withheld"];
 
+/// Products that Telnyx may limit. It names one today; the others are those that it bills.
+const LIMITED: [&str; 8] =
+    ["inference", "ai", "voice", "messaging", "fax", "verify", "wireless", "storage"];
+/// What a limit may be of.
+const PERIODS: [&str; 2] = ["daily", "monthly"];
+
 impl Metrics {
     /// A call of Telnyx's API ended; `code` is its status, `timeout` or `error`.
     pub fn telnyx_api_request(&self, endpoint: &'static str, code: &str) {
@@ -45,6 +51,25 @@ impl Metrics {
             .set(reading.at.as_duration().as_secs_f64());
     }
 
+    /// A spend limit was read: what is enforced, what was spent, and whether the product is blocked. What Telnyx does not tell
+    /// has no series. Products that are not known share the label `other`, periods are days and months.
+    pub fn set_spend_limit(
+        &self,
+        account: &str,
+        product: &str,
+        period: &str,
+        (limit, spend, blocked): (Option<Decimal>, Option<Decimal>, bool),
+    ) {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if !names.asked.contains(account) {
+            return;
+        }
+        let labels = [account, known(product, &LIMITED), known(period, &PERIODS)];
+        set(&self.spend_limit, &labels, limit);
+        set(&self.spend_limit_spend, &labels, spend);
+        set(&self.spend_limit_blocked, &labels, Some(Decimal::from(u8::from(blocked))));
+    }
+
     /// Missed webhooks were fetched.
     pub fn backfilled(&self, account: &str, events: u64) {
         self.backfilled.with_label_values(&[account]).inc_by(events);
@@ -65,6 +90,11 @@ impl Metrics {
     pub fn heartbeat(&self, outcome: &'static str) {
         self.heartbeats.with_label_values(&[outcome]).inc();
     }
+}
+
+/// A word of the network as a label value: itself where it is known, else `other`.
+fn known(word: &str, known: &[&'static str]) -> &'static str {
+    known.iter().copied().find(|it| *it == word).unwrap_or("other")
 }
 
 fn set(family: &GaugeVec, labels: &[&str], value: Option<Decimal>) {

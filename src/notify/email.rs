@@ -13,7 +13,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail, MultiPart, SinglePart};
 use sha2::{Digest, Sha256};
 
-use super::smtp::{Letter, Server};
+use super::smtp::{Envelope, Server};
 use super::templates::{MAIL_HTML, MAIL_SUBJECT, MAIL_TEXT, MessageTemplates};
 use super::view::{Tone, View};
 use super::{Notification, NotifyError, Outcome, Reason, Sent, plain};
@@ -22,7 +22,7 @@ use crate::text::one_line;
 
 /// Settings of an `email_configs` entry.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct EmailSettings {
     /// Recipients; each is its own delivery.
     pub to: Vec<String>,
     /// Sender.
@@ -114,13 +114,13 @@ pub struct Rendered {
 /// Sends mails by one server.
 #[derive(Debug)]
 pub(super) struct Mailer {
-    letterhead: Letterhead,
+    composer: Composer,
     server: Server,
 }
 
 /// What all mails of one integration share.
 #[derive(Debug)]
-struct Letterhead {
+struct Composer {
     from: Mailbox,
     to: Vec<Mailbox>,
     headers: Vec<HeaderValue>,
@@ -129,13 +129,13 @@ struct Letterhead {
 
 impl Mailer {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &EmailSettings,
         timeout: Duration,
         connections: usize,
         templates: &MessageTemplates,
     ) -> Result<Self, NotifyError> {
-        let letterhead = Letterhead::new(settings, templates)?;
-        Ok(Self { letterhead, server: Server::new(settings, timeout, connections)? })
+        let composer = Composer::new(settings, templates)?;
+        Ok(Self { composer, server: Server::new(settings, timeout, connections)? })
     }
 
     pub(super) async fn send(&self, notification: &Notification) -> Sent {
@@ -144,13 +144,13 @@ impl Mailer {
             let outcome = Outcome::Rejected { reason: Reason::ClientError, detail };
             return Sent { outcome, template_failed: false };
         };
-        let rendered = self.letterhead.render(notification);
+        let rendered = self.composer.render(notification);
         let template_failed = rendered.template_failed;
-        let outcome = match self.letterhead.compose(notification, &target, rendered) {
+        let outcome = match self.composer.compose(notification, &target, rendered) {
             Ok(mail) => {
-                let from = &self.letterhead.from.email;
-                let letter = Letter { from, to: &target.email, bytes: &mail.formatted() };
-                self.server.deliver(&letter).await
+                let (from, to) = (self.composer.from.email.as_ref(), target.email.as_ref());
+                let envelope = Envelope { from, to, bytes: &mail.formatted() };
+                self.server.deliver(&envelope).await
             }
             Err(error) => Outcome::Rejected {
                 reason: Reason::Template,
@@ -163,15 +163,15 @@ impl Mailer {
 
 /// Renders what a mail would say. Pure; an error is one of the settings.
 pub fn render(
-    settings: &Settings,
+    settings: &EmailSettings,
     notification: &Notification,
     templates: &MessageTemplates,
 ) -> Result<Rendered, NotifyError> {
-    Ok(Letterhead::new(settings, templates)?.render(notification))
+    Ok(Composer::new(settings, templates)?.render(notification))
 }
 
-impl Letterhead {
-    fn new(settings: &Settings, templates: &MessageTemplates) -> Result<Self, NotifyError> {
+impl Composer {
+    fn new(settings: &EmailSettings, templates: &MessageTemplates) -> Result<Self, NotifyError> {
         let from =
             mailbox(&settings.from).ok_or_else(|| NotifyError::Address(settings.from.clone()))?;
         let headers = settings.headers.iter().map(|(name, value)| {
@@ -225,7 +225,10 @@ impl Letterhead {
             .in_reply_to(thread)
             .subject(rendered.subject);
         let recipients = if self.to.is_empty() { std::slice::from_ref(target) } else { &self.to };
-        for recipient in recipients {
+        // An address beyond ASCII in the head makes a mail that only servers with SMTPUTF8 may take: the others' copies do
+        // without it.
+        let own = |recipient: &&Mailbox| is_ascii(recipient) || recipient.email == target.email;
+        for recipient in recipients.iter().filter(own) {
             builder = builder.to(recipient.clone());
         }
         for (name, value) in own_headers(notification) {
@@ -281,7 +284,17 @@ fn mailbox(text: &str) -> Option<Mailbox> {
     if text.chars().any(char::is_control) {
         return None;
     }
-    text.trim().parse().ok()
+    let mut parsed: Mailbox = text.trim().parse().ok()?;
+    // The form that every server understands, with SMTPUTF8 and without.
+    if !parsed.email.domain().is_ascii() {
+        let domain = idna::domain_to_ascii(parsed.email.domain()).ok()?;
+        parsed.email = Address::new(parsed.email.user(), domain).ok()?;
+    }
+    Some(parsed)
+}
+
+fn is_ascii(mailbox: &Mailbox) -> bool {
+    AsRef::<str>::as_ref(&mailbox.email).is_ascii()
 }
 
 /// The time of sending, within the years that a `Date` header can name.
@@ -323,8 +336,8 @@ mod tests {
     use super::*;
     use crate::notify::samples;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> EmailSettings {
+        EmailSettings {
             to: vec!["Finance <finance@example.com>".to_owned(), "cfo@example.com".to_owned()],
             from: "tollbell <bell@example.org>".to_owned(),
             host: "localhost".to_owned(),
@@ -337,8 +350,8 @@ mod tests {
         }
     }
 
-    fn letterhead() -> Letterhead {
-        Letterhead::new(&settings(), &MessageTemplates::default()).expect("settings")
+    fn composer() -> Composer {
+        Composer::new(&settings(), &MessageTemplates::default()).expect("settings")
     }
 
     fn told(notification: &Notification) -> Rendered {
@@ -346,11 +359,11 @@ mod tests {
     }
 
     fn formatted(notification: &Notification) -> Vec<u8> {
-        let letterhead = letterhead();
+        let composer = composer();
         let target = mailbox(&notification.target).expect("target");
-        let rendered = letterhead.render(notification);
+        let rendered = composer.render(notification);
         assert!(!rendered.template_failed);
-        letterhead.compose(notification, &target, rendered).expect("composes").formatted()
+        composer.compose(notification, &target, rendered).expect("composes").formatted()
     }
 
     /// The head of a mail, unfolded.
@@ -386,7 +399,6 @@ mod tests {
         What to do
           Raise the daily limit in Mission Control, Messaging, Profiles.
 
-        Open in console: https://tollbell.example.com/alerts/4ddabc6d19890228
         Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
 
         -- 
@@ -406,7 +418,6 @@ mod tests {
           Team              billing
           Event             messaging-profile.spend-limit-reached
 
-        Open in console: https://tollbell.example.com/alerts/4ddabc6d19890228
         Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
 
         -- 
@@ -514,12 +525,12 @@ mod tests {
             ("Content-Type", "text/plain"),
         ] {
             let headers = vec![(name.to_owned(), value.to_owned())];
-            let settings = Settings { headers, ..settings() };
-            assert!(Letterhead::new(&settings, &MessageTemplates::default()).is_err(), "{name}");
+            let settings = EmailSettings { headers, ..settings() };
+            assert!(Composer::new(&settings, &MessageTemplates::default()).is_err(), "{name}");
         }
         for from in ["", "nobody", "a@b\r\nBcc: c@d"] {
-            let settings = Settings { from: from.to_owned(), ..settings() };
-            assert!(Letterhead::new(&settings, &MessageTemplates::default()).is_err(), "{from}");
+            let settings = EmailSettings { from: from.to_owned(), ..settings() };
+            assert!(Composer::new(&settings, &MessageTemplates::default()).is_err(), "{from}");
         }
     }
 

@@ -160,9 +160,17 @@ fn is_garbage(error: &reqwest::Error) -> bool {
 /// The address in a secret.
 pub(super) fn read_url(secret: &Secret) -> Result<Url, Outcome> {
     let text = read_secret(secret, "the address")?;
+    if text.expose_secret().contains('\\') {
+        return Err(no_credentials("a backslash in the address: write / where it says \\/"));
+    }
     let url = Url::parse(text.expose_secret()).ok();
     let usable = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    usable.ok_or_else(|| no_credentials("the address is no http or https URL"))
+    let url = usable.ok_or_else(|| no_credentials("the address is no http or https URL"))?;
+    if url.host_str().is_some_and(crate::address::is_host_permitted) {
+        Ok(url)
+    } else {
+        Err(no_credentials(crate::address::REASON))
+    }
 }
 
 /// A secret's text; one that cannot be read is put right by a person, as a refused one is.

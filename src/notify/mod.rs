@@ -97,7 +97,7 @@ impl Integration {
 #[derive(Debug, Clone)]
 pub enum Channel {
     /// SMTP.
-    Email(email::Settings),
+    Email(email::EmailSettings),
     /// Slack incoming webhook.
     Slack(slack::Settings),
     /// Any HTTP endpoint.
@@ -302,7 +302,7 @@ enum Transport {
 pub enum NotifyError {
     /// The client cannot be made.
     #[error(transparent)]
-    Client(#[from] crate::http::ClientError),
+    Client(#[from] crate::tls::TlsError),
     /// A template does not compile.
     #[error("the template does not compile")]
     Template(#[source] TemplateError),

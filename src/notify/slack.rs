@@ -14,11 +14,11 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::facts::Fact;
-use super::http;
-use super::slack_answer::classify;
+use super::http::{self, Answer};
+use super::slack_answer::{classify, refuses_form};
 use super::templates::{MessageTemplates, SLACK_TEXT, SLACK_TITLE};
 use super::view::{AlertView, Link, Tone, View};
-use super::{Notification, NotifyError, Outcome, Sent};
+use super::{Notification, NotifyError, Outcome, Sent, plain};
 use crate::secret::Secret;
 use crate::template::slack_escape;
 use crate::text::one_line;
@@ -53,6 +53,10 @@ const FIELDS_MAX: usize = 10;
 const ITEM_HEADLINE_MAX: usize = 250;
 /// Facts of one alert in a message of several, besides amount and time.
 const ITEM_FACTS_MAX: usize = 2;
+/// What to do about the alerts of a message of several, each for itself, in all.
+const ITEMS_ADVICE_MAX: usize = 2_400;
+/// What to do about one of them.
+const ITEM_ADVICE_MAX: usize = 400;
 /// One of the values of an alert in a message of several.
 const ITEM_VALUE_MAX: usize = 100;
 /// Alerts shown in one message; all of it then stays far below 50 blocks and some 13,000 characters in all.
@@ -65,6 +69,8 @@ const INLINE_LINK_MAX: usize = 300;
 const CONTEXT_MAX: usize = 600;
 /// The notification text; Slack advises 4,000 at most.
 const TEXT_MAX: usize = 600;
+/// A message of plain text alone.
+const PLAIN_MAX: usize = 3_000;
 
 /// Posts to one incoming webhook.
 #[derive(Debug)]
@@ -88,20 +94,29 @@ impl Poster {
     pub(super) async fn send(&self, notification: &Notification) -> Sent {
         let Rendered { payload, template_failed } =
             render(&self.settings, notification, &self.templates);
-        let outcome = self.post(notification, payload.to_string()).await;
-        Sent { outcome: outcome.unwrap_or_else(|failure| failure), template_failed }
+        let answer = match self.post(notification, payload.to_string()).await {
+            Ok(answer) => answer,
+            Err(outcome) => return Sent { outcome, template_failed },
+        };
+        if !refuses_form(&answer) {
+            return Sent { outcome: classify(&answer), template_failed };
+        }
+        // Slack took nothing. What it says of the form, it cannot say of plain text.
+        let receiver = notification.message.receiver.as_str();
+        tracing::warn!(receiver, "Slack refused the form of a message, plain text goes out");
+        let again = self.post(notification, plain_payload(&self.settings, notification)).await;
+        let outcome = again.map_or_else(|failure| failure, |answer| classify(&answer));
+        Sent { outcome, template_failed: true }
     }
 
-    async fn post(&self, notification: &Notification, body: String) -> Result<Outcome, Outcome> {
+    async fn post(&self, notification: &Notification, body: String) -> Result<Answer, Outcome> {
         let url = http::read_url(&self.settings.api_url)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         // Slack ignores it; a gateway in between, and whoever reads its log, can tell a repeat by it.
         let key = HeaderValue::from_str(&notification.key).ok();
         headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
-        let answer =
-            http::post(&self.client, url, headers, body.into_bytes(), notification.now).await?;
-        Ok(classify(&answer))
+        http::post(&self.client, url, headers, body.into_bytes(), notification.now).await
     }
 }
 
@@ -156,6 +171,16 @@ pub fn render(
     Rendered { payload, template_failed }
 }
 
+/// The message without any form.
+fn plain_payload(settings: &Settings, notification: &Notification) -> String {
+    let text = escaped(&plain::render(notification), PLAIN_MAX);
+    let mut payload = json!({"text": text, "unfurl_links": false, "unfurl_media": false});
+    if let (Some(channel), Some(fields)) = (&settings.channel, payload.as_object_mut()) {
+        fields.insert("channel".to_owned(), json!(channel));
+    }
+    payload.to_string()
+}
+
 /// A body of the user's own template, which escaped what it was given, and the reason below it.
 fn templated(text: &str, view: &View) -> Vec<Value> {
     let context = mrkdwn(&escaped(&view.why, CONTEXT_MAX));
@@ -177,7 +202,11 @@ fn blocks(view: &View) -> Vec<Value> {
         alerts => {
             blocks.extend(shared(view));
             blocks.extend(what_to_do(&view.advice, SHARED_ADVICE_MAX));
-            blocks.extend(alerts.iter().map(item));
+            // The most severe come first; where many need advice each gets its share.
+            let advised = alerts.iter().filter(|alert| !alert.advice.is_empty()).count();
+            let advice_max = ITEM_ADVICE_MAX.min(ITEMS_ADVICE_MAX / advised.max(1));
+            blocks
+                .extend(alerts.iter().map(|alert| item(alert, view.links.is_empty(), advice_max)));
             if view.more > 0 {
                 blocks.push(section(&format!("_… and {} more_", view.more)));
             }
@@ -245,8 +274,8 @@ fn shared(view: &View) -> Option<Value> {
     (!parts.is_empty()).then(|| section(&parts.join(" · ")))
 }
 
-/// One alert among several, in one section.
-fn item(alert: &AlertView) -> Value {
+/// One alert among several, in one section; with links of its own where they do not share one.
+fn item(alert: &AlertView, own_links: bool, advice_max: usize) -> Value {
     let headline = escaped(&alert.headline, ITEM_HEADLINE_MAX);
     // What tells it from the others: its own labels come first among the facts that are not amounts.
     let facts = alert.facts.iter().filter(|fact| fact.name != "Event").take(ITEM_FACTS_MAX);
@@ -257,11 +286,15 @@ fn item(alert: &AlertView) -> Value {
         })
         .collect();
     // Whole or not at all: half a link would leave its bracket open.
-    let link = alert.links.first().map(|link| linked(&Link { label: "open", ..link.clone() }));
-    rows.extend(link.filter(|link| units(link) <= INLINE_LINK_MAX));
+    let links = alert.links.iter().filter(|_| own_links).map(linked);
+    rows.extend(links.filter(|link| units(link) <= INLINE_LINK_MAX));
     let status =
         if alert.tone <= Tone::Expired { format!("{}: ", alert.status) } else { String::new() };
-    section(&format!("{} {status}*{headline}*\n{}", alert.tone.mark(), rows.join(" · ")))
+    let advice = match alert.advice.as_str() {
+        "" => String::new(),
+        advice => format!("\n*What to do*\n{}", escaped(advice, advice_max)),
+    };
+    section(&format!("{} {status}*{headline}*\n{}{advice}", alert.tone.mark(), rows.join(" · ")))
 }
 
 fn section(text: &str) -> Value {
@@ -556,15 +589,6 @@ mod tests {
                 },
                 {
                   "elements": [
-                    {
-                      "text": {
-                        "emoji": false,
-                        "text": "Open in console",
-                        "type": "plain_text"
-                      },
-                      "type": "button",
-                      "url": "https://tollbell.example.com/alerts/4ddabc6d19890228"
-                    },
                     {
                       "text": {
                         "emoji": false,

@@ -46,6 +46,12 @@ pub(super) fn classify(answer: &Answer) -> Outcome {
     }
 }
 
+/// Whether it is the form of the message that Slack does not take: blocks or attachments, not the text.
+pub(super) fn refuses_form(answer: &Answer) -> bool {
+    let said = word(&answer.body);
+    ["invalid_blocks", "invalid_attachments"].iter().any(|refused| said.starts_with(refused))
+}
+
 fn rejected(answer: &Answer, said: &str) -> Outcome {
     let detail = format!("status {}: {said}", answer.status.as_u16());
     Outcome::Rejected { reason: Reason::ClientError, detail }

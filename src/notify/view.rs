@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::facts::{self, Fact};
 use super::heading::{alert_headline, headline, notes, shared, subject, why};
 use super::{Message, Notification};
-use crate::alerts::{MessageAlert, Status};
+use crate::alerts::{MessageAlert, Status, severity_rank};
 use crate::rules::Labels;
 use crate::template::{ago_text, duration_text};
 use crate::text::{lines, link, one_line};
@@ -181,7 +181,7 @@ pub(super) struct AlertView {
     pub(super) facts: Vec<Fact>,
     /// What happened in more words, as written by the author of the rule; may have several lines. Empty when it is over.
     pub(super) story: String,
-    /// What to do, likewise.
+    /// What to do, likewise; empty where all alerts share it.
     pub(super) advice: String,
     /// Where to go.
     pub(super) links: Vec<Link>,
@@ -224,12 +224,12 @@ impl View {
     }
 }
 
-/// The alerts to show: firing ones first, the newest of them at the head, then those that ended, the last to end at the
-/// head. Each end in a message is news, so however many fire, ends have up to half of the places.
+/// The alerts to show: firing ones first, the most severe and then the newest of them at the head, then those that ended,
+/// the last to end at the head. Each end in a message is news, so however many fire, ends have up to half of the places.
 fn shown_first(message: &Message, shown: usize) -> impl Iterator<Item = &MessageAlert> {
     let (mut firing, mut over): (Vec<_>, Vec<_>) =
         message.alerts.iter().partition(|alert| alert.status == Status::Firing);
-    firing.sort_by_key(|alert| Reverse(alert.starts_at));
+    firing.sort_by_key(|alert| Reverse((severity_rank(&alert.labels), alert.starts_at)));
     over.sort_by_key(|alert| Reverse(ended_at(alert, message)));
     firing.truncate(shown - over.len().min(shown / 2));
     firing.into_iter().chain(over).take(shown)
@@ -248,6 +248,8 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
     let tone = tone_of(alert);
     let over = alert.status == Status::Resolved;
     let single = is_single(message);
+    // What all share stands at the head, once.
+    let shares_advice = !single && !shared_advice(message).is_empty();
     let differs = !single && !message.common_labels.contains_key("severity");
     // Of a rule over time the judged value counts; what the last event alone cost would only mislead.
     let mut facts = facts::money(&alert.event);
@@ -287,8 +289,8 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
         when: when(alert, notification),
         facts,
         story: if over { String::new() } else { story(alert) },
-        advice: if over { String::new() } else { advice(&alert.annotations) },
-        links: alert_links(alert, &message.external_url),
+        advice: if over || shares_advice { String::new() } else { advice(&alert.annotations) },
+        links: alert_links(alert),
     }
 }
 
@@ -358,25 +360,21 @@ fn advice(annotations: &Labels) -> String {
         .join("\n")
 }
 
-fn alert_links(alert: &MessageAlert, external_url: &str) -> Vec<Link> {
-    let console = link(&format!("{external_url}/alerts/{}", alert.fingerprint));
-    places([("Open in console", console), ("Runbook", runbook(&alert.annotations))])
+fn alert_links(alert: &MessageAlert) -> Vec<Link> {
+    links(&alert.annotations)
 }
 
 fn group_links(message: &Message) -> Vec<Link> {
-    if is_single(message) {
-        return Vec::new();
-    }
-    let console = link(&format!("{}/alerts", message.external_url));
-    places([("All alerts", console), ("Runbook", runbook(&message.common_annotations))])
+    if is_single(message) { Vec::new() } else { links(&message.common_annotations) }
+}
+
+/// Links lead only to pages that exist.
+fn links(annotations: &Labels) -> Vec<Link> {
+    runbook(annotations).map(|url| Link { label: "Runbook", url }).into_iter().collect()
 }
 
 fn runbook(annotations: &Labels) -> Option<String> {
     ["runbook_url", "runbook"].iter().find_map(|name| link(text_of(annotations, name)))
-}
-
-fn places(places: [(&'static str, Option<String>); 2]) -> Vec<Link> {
-    places.into_iter().filter_map(|(label, url)| Some(Link { label, url: url? })).collect()
 }
 
 pub(super) fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
@@ -563,11 +561,15 @@ mod tests {
         let view = View::of(&notification, 9);
         assert_eq!(view.advice, "Raise the daily limit in Mission Control, Messaging, Profiles.");
         let links: Vec<_> = view.links.iter().map(|link| link.label).collect();
-        assert_eq!(links, ["All alerts", "Runbook"]);
+        assert_eq!(links, ["Runbook"]);
+        assert!(view.alerts.iter().all(|alert| alert.advice.is_empty()), "not once more");
         let mut over = notification.clone();
         over.message.status = Status::Resolved;
         assert_eq!(View::of(&over, 9).advice, "");
-        assert_eq!(View::of(&samples::mixed(), 9).advice, "", "they do not share it");
+        let mixed = View::of(&samples::mixed(), 9);
+        assert_eq!(mixed.advice, "", "they do not share it");
+        let own = mixed.alerts.iter().filter(|alert| !alert.advice.is_empty()).count();
+        assert!(own > 0, "each keeps its own");
         assert_eq!(View::of(&samples::spend_limit(), 9).advice, "", "a single one has its own");
     }
 

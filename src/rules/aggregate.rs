@@ -1,9 +1,9 @@
 //! The `value` of a window rule as written: `AGG(CEL)`, or `count()`.
 
-use super::checker::Flaw;
-use super::scan;
 use super::suggest::did_you_mean;
+use super::syntax;
 use super::window::Aggregate;
+use crate::diagnostic::TextDiagnostic;
 
 /// The aggregates by name.
 const AGGREGATES: &[(&str, Aggregate)] = &[
@@ -18,11 +18,11 @@ const AGGREGATES: &[(&str, Aggregate)] = &[
 const EXAMPLE: &str = "sum(event.charge), or count()";
 
 /// An aggregate and the expression of its values; none for `count()`.
-pub(super) type Parsed = (Aggregate, Option<String>);
+pub(super) type ParsedAggregate = (Aggregate, Option<String>);
 
 /// Reads the value of a window rule. The expression is given with blanks in the place of what stands before it, so that
 /// places in it are places in `source`.
-pub(super) fn parse(source: &str) -> Result<Parsed, Flaw> {
+pub(super) fn parse(source: &str) -> Result<ParsedAggregate, TextDiagnostic> {
     let start = source.len() - source.trim_start().len();
     let rest = source.get(start..).unwrap_or_default();
     let name_len = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
@@ -30,30 +30,31 @@ pub(super) fn parse(source: &str) -> Result<Parsed, Flaw> {
     let open = start + name_len + (after.len() - after.trim_start().len());
     if name.is_empty() || !after.trim_start().starts_with('(') {
         let message = "the value of a window is one aggregate";
-        return Err(Flaw::new(start, message).hint(EXAMPLE));
+        return Err(TextDiagnostic::new(start, message).hint(EXAMPLE));
     }
     let Some((_, aggregate)) = AGGREGATES.iter().find(|(known, _)| *known == name) else {
         let names = AGGREGATES.iter().map(|(known, _)| *known);
         let hint = did_you_mean(name, names.clone())
             .unwrap_or_else(|| format!("known here: {}", names.collect::<Vec<_>>().join(", ")));
-        return Err(Flaw::new(start, format!("unknown aggregate `{name}`")).hint(hint));
+        return Err(TextDiagnostic::new(start, format!("unknown aggregate `{name}`")).hint(hint));
     };
-    let Some(close) = scan::closing(source, open) else {
-        return Err(Flaw::new(open, "the bracket is never closed"));
+    let Some(close) = syntax::closing(source, open) else {
+        return Err(TextDiagnostic::new(open, "the bracket is never closed"));
     };
     let behind = source.get(close + 1..).unwrap_or_default();
     if !behind.trim().is_empty() {
         let at = close + 1 + (behind.len() - behind.trim_start().len());
-        return Err(Flaw::new(at, "nothing may stand behind the aggregate")
+        return Err(TextDiagnostic::new(at, "nothing may stand behind the aggregate")
             .hint("compute inside of its brackets, compare in fire and clear"));
     }
     let inner = source.get(open + 1..close).unwrap_or_default();
     match (*aggregate, inner.trim().is_empty()) {
         (Aggregate::Count, true) => Ok((Aggregate::Count, None)),
-        (Aggregate::Count, false) => Err(Flaw::new(open + 1, "`count()` takes nothing")
+        (Aggregate::Count, false) => Err(TextDiagnostic::new(open + 1, "`count()` takes nothing")
             .hint("which events count is said in on and when")),
         (_, true) => {
-            Err(Flaw::new(open + 1, format!("`{name}` takes an expression")).hint(EXAMPLE))
+            Err(TextDiagnostic::new(open + 1, format!("`{name}` takes an expression"))
+                .hint(EXAMPLE))
         }
         (aggregate, false) => Ok((aggregate, Some(blank(source.get(..=open)) + inner))),
     }
@@ -97,7 +98,11 @@ mod tests {
         ] {
             let got = parse(source);
             let got = got.as_ref().map(|(a, inner)| (*a, inner.as_deref()));
-            assert_eq!(got.map_err(|flaw| (flaw.at, flaw.message.as_str())), want, "{source:?}");
+            assert_eq!(
+                got.map_err(|wrong| (wrong.offset, wrong.message.as_str())),
+                want,
+                "{source:?}"
+            );
         }
     }
 

@@ -70,7 +70,7 @@ impl Annotations {
         Self { templates: Templates::default(), no_event }
     }
 
-    /// What templates of a gauge, window or absence rule see: `labels`, `value` as exact text (none where there is
+    /// What templates of a gauge, window or absence rule see: `labels`, `value` as an exact number (none where there is
     /// none), `count`, and `event`, the snapshot that the series keeps (null before the first).
     pub(super) fn series_context(
         &self,
@@ -83,7 +83,7 @@ impl Annotations {
         Value::from(BTreeMap::from([
             ("event", template::value(event)),
             ("labels", Value::from(labels.clone())),
-            ("value", Value::from(value.map(|value| value.to_string()))),
+            ("value", value.map_or_else(|| Value::from(()), template::decimal)),
             ("count", Value::from(count)),
         ]))
     }
@@ -241,5 +241,5 @@ fn problem(key: &str, source: &At<String>, error: &TemplateError) -> Diagnostic 
 
 /// Line and column in characters, both from 1, of the first place where `name` stands.
 fn find(source: &str, name: &str) -> (u32, u32) {
-    super::expression::place(source, source.find(name).unwrap_or(0))
+    crate::diagnostic::line_and_column(source, source.find(name).unwrap_or(0))
 }

@@ -25,6 +25,9 @@ const TELL_OF_CALLS: &[&str] =
 /// `CallStatus` of TeXML calls that are over.
 const TEXML_ENDS: &[&str] = &["completed", "busy", "failed", "no-answer", "canceled", "cancelled"];
 
+/// Digits behind a shared calling code that may tell which of its countries a number is in. Each costs ten look-ups.
+const AREA_DIGITS_MAX: usize = 5;
+
 /// Identity of a call leg within an account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallKey {
@@ -62,7 +65,8 @@ pub fn call_key(event: &Event) -> Option<CallKey> {
 ///
 /// A cost has `call_leg_id` and `call_control_id`; what TeXML callbacks told of the same call is kept under the latter.
 pub fn call_keys(event: &Event) -> Vec<CallKey> {
-    if event::product(&event.kind) != "voice" {
+    // What is told of a call after its end has the product of those who listened, not the call's.
+    if event::product(&event.kind) != "voice" && event.kind != "call.analyzed" {
         return Vec::new();
     }
     let mut keys: Vec<CallKey> = Vec::new();
@@ -86,32 +90,76 @@ pub(super) fn id<'a>(payload: &'a Json, name: &str) -> Option<&'a str> {
 /// ISO 3166 code of the far end's number: the called one of an outbound call, the calling one of an inbound.
 ///
 /// Where the direction is unknown, the country that both numbers are in. SIP addresses, short codes, numbers without
-/// `+`, unassigned ones and those of no country (satellite, freephone of the world) have none.
+/// `+` and those of no country (satellite, freephone of the world) have none.
 pub fn far_country(
     direction: Option<&str>,
     from: Option<&str>,
     to: Option<&str>,
 ) -> Option<String> {
+    far_end(direction, from, to).map(|place| place.country)
+}
+
+fn far_end(direction: Option<&str>, from: Option<&str>, to: Option<&str>) -> Option<NumberPlace> {
     match direction {
-        Some("outbound") => country(to?),
-        Some("inbound") => country(from?),
+        Some("outbound") => place(to?),
+        Some("inbound") => place(from?),
         _ => {
-            let (one, other) = (country(from?)?, country(to?)?);
-            (one == other).then_some(one)
+            let (one, other) = (place(from?)?, place(to?)?);
+            let is_certain = one.is_certain && other.is_certain;
+            (one.country == other.country).then_some(NumberPlace { is_certain, ..one })
         }
     }
 }
 
-fn country(number: &str) -> Option<String> {
+/// Where a number is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct NumberPlace {
+    /// ISO 3166 code.
+    country: String,
+    /// Whether the number is in a range that is given out; else only what is before it says so.
+    is_certain: bool,
+}
+
+fn place(number: &str) -> Option<NumberPlace> {
     let digits = number.strip_prefix('+')?;
     let is_number =
         NUMBER_DIGITS.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number {
         return None;
     }
-    let number = PHONE_NUMBER_UTIL.parse(number, None).ok()?;
-    let region = PHONE_NUMBER_UTIL.get_region_for_number(&number)?;
-    (region != Region::World).then(|| region.to_string())
+    let parsed = PHONE_NUMBER_UTIL.parse(number, None).ok()?;
+    let of = |region: Region, is_certain| {
+        (region != Region::World).then(|| NumberPlace { country: region.to_string(), is_certain })
+    };
+    if let Some(region) = PHONE_NUMBER_UTIL.get_region_for_number(&parsed) {
+        return of(region, PHONE_NUMBER_UTIL.is_valid_number(&parsed));
+    }
+    // Nobody has this number, and yet it is called: ranges that are given to nobody are what fraud likes.
+    let main = PHONE_NUMBER_UTIL.get_region_for_country_code(parsed.country_code)?;
+    let code_digits = parsed.country_code.to_string().len();
+    let shared = PHONE_NUMBER_UTIL
+        .get_regions_for_country_calling_code(parsed.country_code)
+        .is_some_and(|regions| regions.count() > 1);
+    let nearest = shared.then(|| nearest_region(digits, code_digits, main)).flatten();
+    of(nearest.unwrap_or(main), false)
+}
+
+/// The country of the numbers that share the longest beginning with one that nobody has; of several the one that the
+/// calling code is known by.
+fn nearest_region(digits: &str, code_digits: usize, main: Region) -> Option<Region> {
+    let longest = digits.len().min(code_digits + AREA_DIGITS_MAX + 1);
+    for length in (code_digits + 1..longest).rev() {
+        let prefix = digits.get(..length)?;
+        let mut found = (b'0'..=b'9').filter_map(|tail| {
+            let tail = char::from(tail).to_string().repeat(digits.len() - length);
+            let number = PHONE_NUMBER_UTIL.parse(format!("+{prefix}{tail}"), None).ok()?;
+            PHONE_NUMBER_UTIL.get_region_for_number(&number)
+        });
+        if let Some(first) = found.next() {
+            return Some(if found.any(|region| region == main) { main } else { first });
+        }
+    }
+    None
 }
 
 impl CallContext {
@@ -148,6 +196,14 @@ impl CallContext {
                 far_country(both.direction.as_deref(), both.from.as_deref(), both.to.as_deref())
             });
         both
+    }
+
+    /// Whether the far end's number is one that somebody can have, so that its country is certain; `None` where there is
+    /// no country.
+    pub fn country_certain(&self) -> Option<bool> {
+        self.country.as_ref()?;
+        let (from, to) = (self.from.as_deref(), self.to.as_deref());
+        far_end(self.direction.as_deref(), from, to).map(|place| place.is_certain)
     }
 
     /// What an event tells of its call by itself; `None` when it tells nothing.
@@ -284,6 +340,7 @@ mod tests {
             ("call.machine.detection.ended", json!({"call_leg_id": "leg"}), vec!["leg"]),
             ("texml.status", json!({"CallSid": "v3:c", "CallSidLegacy": "v3:c"}), vec!["v3:c"]),
             ("texml.message", json!({"CallSid": "v3:c"}), vec![]),
+            ("call.analyzed", json!({"call_leg_id": "leg"}), vec!["leg"]),
             ("message.finalized", json!({"call_leg_id": "leg"}), vec![]),
         ] {
             let keys = call_keys(&event(kind, payload.clone()));
@@ -309,9 +366,8 @@ mod tests {
             ("+35319605860", Some("IE")),
             ("+37126123456", Some("LV")),
             ("+5363123456", Some("CU")),
-            // Satellite phones are of no country; nor is an area that does not exist.
+            // Satellite phones are of no country.
             ("+88216123456", None),
-            ("+15550100001", None),
             ("+999123456", None),
             ("12025550131", None),
             ("0012025550131", None),
@@ -323,7 +379,26 @@ mod tests {
             ("sip:+12025550131@sip.telnyx.com", None),
             ("+1202555013100000000", None),
         ] {
-            assert_eq!(country(number).as_deref(), expected, "{number}");
+            let place = place(number);
+            assert_eq!(place.as_ref().map(|it| it.country.as_str()), expected, "{number}");
+            assert!(place.is_none_or(|place| place.is_certain), "{number}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_nobody_has_are_where_their_beginning_is() {
+        for (number, expected) in [
+            // The range of made-up numbers, which Jersey has parts of the neighbourhood of.
+            ("+447700900001", "GB"),
+            ("+371100000000", "LV"),
+            ("+14161550131", "CA"),
+            ("+18760000000", "JM"),
+            ("+70000000000", "RU"),
+            ("+15550100001", "US"),
+            ("+4400000000000", "GB"),
+        ] {
+            let found = place(number).expect(number);
+            assert_eq!((found.country.as_str(), found.is_certain), (expected, false), "{number}");
         }
     }
 

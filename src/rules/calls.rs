@@ -1,21 +1,22 @@
 //! The check of calls: functions, methods and the macros that loop.
 
-use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use jiff::tz::TimeZone;
-use regex::RegexBuilder;
 
-use super::checker::{Checked, Checker, Flaw, node};
+use super::checker::{CheckedPart, Checker, node};
 use super::functions::{self, FUNCTIONS, Signature, Style, TIME_PARTS};
-use super::program::{Function, Loop, Macro, Node, Op, TimePart};
+use super::program::{Function, Loop, Macro, Node, Op, Pattern, TimePart};
 use super::suggest::did_you_mean;
+use super::syntax::{Expr, ExprKind};
+use super::time;
 use super::types::Type;
 use super::values::Value;
+use crate::diagnostic::TextDiagnostic;
+use crate::re2;
 
 /// How many macros (`exists`, `map`, …) may stand inside one another.
-const MACROS_MAX: usize = 2;
-/// Size of a compiled pattern, in bytes.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+const MACROS_MAX: usize = 4;
 
+const MACRO_EXAMPLE: &str = "payload.items.exists(item, item.x > 1)";
 const MACROS: &[(&str, Macro)] = &[
     ("all", Macro::All),
     ("exists", Macro::Exists),
@@ -23,23 +24,24 @@ const MACROS: &[(&str, Macro)] = &[
     ("existsOne", Macro::ExistsOne),
     ("filter", Macro::Filter),
     ("map", Macro::Map),
+    ("transformList", Macro::TransformList),
+    ("transformMap", Macro::TransformMap),
 ];
 
-impl Checker<'_> {
-    /// `name(args)` or `target.name(args)`; `bracket` is where its opening bracket stands.
+impl Checker {
+    /// `name(args)` or `target.name(args)`; `at` is where the name stands.
     pub(super) fn function(
         &mut self,
-        bracket: usize,
+        at: usize,
         name: &str,
-        target: Option<&IdedExpr>,
-        args: &[IdedExpr],
-    ) -> Checked {
-        let at = self.name_offset(bracket, name);
+        target: Option<&Expr>,
+        args: &[Expr],
+    ) -> CheckedPart {
         if let (Some(range), Some((_, kind))) = (target, find(MACROS, name)) {
             return self.looping(at, *kind, range, args);
         }
         if name == "matches" {
-            let all: Vec<&IdedExpr> = target.into_iter().chain(args).collect();
+            let all: Vec<&Expr> = target.into_iter().chain(args).collect();
             return self.matches(at, &all);
         }
         if let (Some(of), Some((_, part))) = (target, find(TIME_PARTS, name)) {
@@ -51,19 +53,19 @@ impl Checker<'_> {
         };
         if known.style != Style::Both && known.style != style {
             let right = if style == Style::Global { "x." } else { "" };
-            return Err(Flaw::new(at, format!("`{name}` is not called like this"))
+            return Err(TextDiagnostic::new(at, format!("`{name}` is not called like this"))
                 .hint(format!("write {right}{name}(…)")));
         }
         let expected = known.takes.len() - usize::from(style == Style::Method);
         if args.len() != expected {
-            return Err(count_flaw(at, name, &expected.to_string(), args.len()));
+            return Err(count_problem(at, name, &expected.to_string(), args.len()));
         }
         let mut nodes = Vec::with_capacity(known.takes.len());
         for (arg, takes) in target.into_iter().chain(args).zip(known.takes) {
             let (arg_node, of) = self.any(arg)?;
             if !of.may_be(takes) {
                 let message = format!("`{name}` does not take {}", of.as_str());
-                return Err(Flaw::new(self.start(arg), message));
+                return Err(TextDiagnostic::new(arg.start, message));
             }
             nodes.push(arg_node);
         }
@@ -71,66 +73,97 @@ impl Checker<'_> {
             .unwrap_or_else(|| Ok((node(at, Op::Call(known.function, nodes)), known.gives)))
     }
 
-    fn looping(&mut self, at: usize, kind: Macro, range: &IdedExpr, args: &[IdedExpr]) -> Checked {
-        let (variable, only_if, body) = match args {
-            [variable, body] => (variable, None, body),
-            [variable, only_if, body] if kind == Macro::Map => (variable, Some(only_if), body),
+    fn looping(&mut self, at: usize, kind: Macro, range: &Expr, args: &[Expr]) -> CheckedPart {
+        let transforms = matches!(kind, Macro::TransformList | Macro::TransformMap);
+        let (names, only_if, body): (&[Expr], _, _) = match args {
+            [name, body] if !transforms => (std::slice::from_ref(name), None, body),
+            [name, only_if, body] if kind == Macro::Map => {
+                (std::slice::from_ref(name), Some(only_if), body)
+            }
+            [names @ .., body]
+                if names.len() == 2 && !matches!(kind, Macro::Map | Macro::Filter) =>
+            {
+                (names, None, body)
+            }
+            [names @ .., only_if, body] if names.len() == 2 && transforms => {
+                (names, Some(only_if), body)
+            }
             _ => {
                 let message = "a macro takes a name and an expression";
-                return Err(Flaw::new(at, message).hint("payload.items.exists(item, item.x > 1)"));
+                return Err(TextDiagnostic::new(at, message).hint(MACRO_EXAMPLE));
             }
         };
-        let name_at = self.offset(variable.id);
-        let Expr::Ident(name) = &variable.expr else {
-            return Err(Flaw::new(name_at, "a macro's first argument is a name of your choice")
-                .hint("payload.items.exists(item, item.x > 1)"));
-        };
-        if self.scope.variables.contains(&name.as_str()) || self.locals.contains(name) {
-            return Err(Flaw::new(name_at, format!("`{name}` already means something")));
+        let names = names.iter().map(|name| self.local_name(name));
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        if let [first, second] = names.as_slice()
+            && first == second
+        {
+            let second_at = args.get(1).map_or(at, |second| second.at);
+            let message = format!("`{second}` already means something");
+            return Err(TextDiagnostic::new(second_at, message));
         }
-        if self.locals.len() >= MACROS_MAX {
+        if self.macros >= MACROS_MAX {
             let message = format!("macros inside one another more than {MACROS_MAX} deep");
-            return Err(Flaw::new(at, message));
+            return Err(TextDiagnostic::new(at, message));
         }
-        let range_at = self.start(range);
+        let range_at = range.start;
         let (range, of) = self.any(range)?;
         if !of.may_be(&[Type::List, Type::Map]) {
-            return Err(Flaw::new(range_at, format!("{} has no elements", of.as_str())));
+            return Err(TextDiagnostic::new(range_at, format!("{} has no elements", of.as_str())));
         }
-        self.locals.push(name.clone());
+        let outer = self.locals.len();
+        let is_keyed = names.len() == 2;
+        self.locals.extend(names);
+        self.macros += 1;
         let only_if = only_if.map(|only_if| self.boolean(only_if)).transpose()?;
         let body = match kind {
-            Macro::Map => self.any(body)?.0,
+            Macro::Map | Macro::TransformList | Macro::TransformMap => self.any(body)?.0,
             _ => self.boolean(body)?,
         };
-        self.locals.pop();
-        let of = if matches!(kind, Macro::Map | Macro::Filter) { Type::List } else { Type::Bool };
-        Ok((node(at, Op::Macro(kind, Box::new(Loop { range, only_if, body }))), of))
+        self.macros -= 1;
+        self.locals.truncate(outer);
+        let of = match kind {
+            Macro::Map | Macro::Filter | Macro::TransformList => Type::List,
+            Macro::TransformMap => Type::Map,
+            Macro::All | Macro::Exists | Macro::ExistsOne => Type::Bool,
+        };
+        let parts = Loop { range, is_keyed, only_if, body };
+        Ok((node(at, Op::Macro(kind, Box::new(parts))), of))
+    }
+
+    /// A name that a macro gives to what it visits. It may be that of a macro around, which it hides.
+    fn local_name(&self, name: &Expr) -> Result<String, TextDiagnostic> {
+        let ExprKind::Ident(text, false) = &name.kind else {
+            let message = "a macro's first argument is a name of your choice";
+            return Err(TextDiagnostic::new(name.at, message).hint(MACRO_EXAMPLE));
+        };
+        if self.scope.variables.contains(&text.as_str()) {
+            let message = format!("`{text}` already means something");
+            return Err(TextDiagnostic::new(name.at, message));
+        }
+        Ok(text.clone())
     }
 
     /// `text.matches('pattern')`. The pattern is a literal, so that it is compiled once and its size is bounded.
-    fn matches(&mut self, at: usize, args: &[&IdedExpr]) -> Checked {
+    fn matches(&mut self, at: usize, args: &[&Expr]) -> CheckedPart {
         let [text, pattern] = args else {
-            return Err(count_flaw(at, "matches", "1", args.len().saturating_sub(1)));
+            return Err(count_problem(at, "matches", "1", args.len().saturating_sub(1)));
         };
-        let text_at = self.start(text);
+        let text_at = text.start;
         let (text, of) = self.any(text)?;
-        if !of.may_be(&[Type::Text]) {
-            return Err(Flaw::new(text_at, format!("`matches` does not take {}", of.as_str())));
+        if !of.may_be(&[Type::String]) {
+            let message = format!("`matches` does not take {}", of.as_str());
+            return Err(TextDiagnostic::new(text_at, message));
         }
-        let pattern_at = self.start(pattern);
-        let Expr::Literal(LiteralValue::String(pattern)) = &pattern.expr else {
-            return Err(Flaw::new(
-                pattern_at,
-                "the pattern of `matches` has to be a text in quotes",
-            ));
+        let ExprKind::String(source) = &pattern.kind else {
+            let message = "the pattern of `matches` has to be a text in quotes";
+            return Err(TextDiagnostic::new(pattern.start, message));
         };
-        let regex = RegexBuilder::new(pattern.inner())
-            .size_limit(PATTERN_BYTES_MAX)
-            .dfa_size_limit(PATTERN_BYTES_MAX)
-            .build()
-            .map_err(|error| Flaw::new(pattern_at, pattern_message(&error)))?;
-        Ok((node(at, Op::Matches(Box::new(text), Box::new(regex))), Type::Bool))
+        let regex = re2::compile(source).map_err(|message| {
+            TextDiagnostic::new(pattern.start, format!("bad pattern: {message}"))
+        })?;
+        let pattern = Pattern { source: source.as_str().into(), regex };
+        Ok((node(at, Op::Matches(Box::new(text), Box::new(pattern))), Type::Bool))
     }
 
     /// `event.received_at.getHours('Europe/Berlin')`
@@ -139,57 +172,64 @@ impl Checker<'_> {
         at: usize,
         name: &str,
         part: TimePart,
-        of: &IdedExpr,
-        args: &[IdedExpr],
-    ) -> Checked {
-        let spans = matches!(
+        of: &Expr,
+        args: &[Expr],
+    ) -> CheckedPart {
+        let parts_of_duration = matches!(
             part,
             TimePart::Hours | TimePart::Minutes | TimePart::Seconds | TimePart::Milliseconds
         );
-        let takes: &[Type] =
-            if spans && args.is_empty() { &[Type::Time, Type::Span] } else { &[Type::Time] };
+        let takes: &[Type] = if parts_of_duration && args.is_empty() {
+            &[Type::Timestamp, Type::Duration]
+        } else {
+            &[Type::Timestamp]
+        };
         let (value, value_type) = self.any(of)?;
         if !value_type.may_be(takes) {
             let message = format!("`{name}` does not take {}", value_type.as_str());
-            return Err(Flaw::new(self.start(of), message));
+            return Err(TextDiagnostic::new(of.start, message));
         }
         let zone = match args {
             [] => TimeZone::UTC,
             [zone] => {
-                let zone_at = self.start(zone);
-                let Expr::Literal(LiteralValue::String(zone)) = &zone.expr else {
-                    return Err(Flaw::new(zone_at, "the time zone has to be a text in quotes"));
+                let zone_at = zone.start;
+                let ExprKind::String(zone) = &zone.kind else {
+                    return Err(TextDiagnostic::new(
+                        zone_at,
+                        "the time zone has to be a text in quotes",
+                    ));
                 };
-                let zone = zone.inner();
-                functions::time_zone(zone).ok_or_else(|| {
-                    Flaw::new(zone_at, format!("unknown time zone `{zone}`"))
+                time::zone(zone).ok_or_else(|| {
+                    TextDiagnostic::new(zone_at, format!("unknown time zone `{zone}`"))
                         .hint("a name such as Europe/Berlin, or an offset such as -05:00")
                 })?
             }
-            _ => return Err(count_flaw(at, name, "at most 1", args.len())),
+            _ => return Err(count_problem(at, name, "at most 1", args.len())),
         };
         Ok((node(at, Op::TimePart(part, Box::new(value), zone)), Type::Int))
     }
 }
 
 /// `timestamp('…')` and `duration('…')` of a literal are computed at load, so that a wrong one is found.
-fn literal_time(at: usize, known: &Signature, args: &[Node]) -> Option<Checked> {
-    let [Node { op: Op::Text(text), at: text_at }] = args else {
+fn literal_time(at: usize, known: &Signature, args: &[Node]) -> Option<CheckedPart> {
+    let [Node { op: Op::String(text), at: text_at }] = args else {
         return None;
     };
-    if !matches!(known.function, Function::ToTime | Function::ToSpan) {
+    if !matches!(known.function, Function::ToTimestamp | Function::ToDuration) {
         return None;
     }
-    Some(match functions::call(known.function, &[Value::Text(text.as_ref().into())]) {
-        Ok(Value::Time(time)) => Ok((node(at, Op::Time(time)), Type::Time)),
-        Ok(Value::Span(span)) => Ok((node(at, Op::Span(span)), Type::Span)),
+    Some(match functions::call(known.function, &[Value::text(text)]) {
+        Ok(Value::Timestamp(timestamp)) => {
+            Ok((node(at, Op::Timestamp(timestamp)), Type::Timestamp))
+        }
+        Ok(Value::Duration(duration)) => Ok((node(at, Op::Duration(duration)), Type::Duration)),
         _ => {
             let hint = match known.function {
-                Function::ToTime => "timestamp('2026-01-31T12:00:00Z')",
+                Function::ToTimestamp => "timestamp('2026-01-31T12:00:00Z')",
                 _ => "duration('1h30m')",
             };
             let message = format!("not a {}: `{text}`", known.function.as_str());
-            Err(Flaw::new(*text_at as usize, message).hint(hint))
+            Err(TextDiagnostic::new(*text_at as usize, message).hint(hint))
         }
     })
 }
@@ -198,27 +238,20 @@ fn find<'t, T>(table: &'t [(&str, T)], name: &str) -> Option<&'t (&'t str, T)> {
     table.iter().find(|(known, _)| *known == name)
 }
 
-fn unknown(at: usize, name: &str) -> Flaw {
+fn unknown(at: usize, name: &str) -> TextDiagnostic {
     let names = FUNCTIONS
         .iter()
         .map(|known| known.function.as_str())
         .chain(MACROS.iter().map(|(known, _)| *known))
         .chain(TIME_PARTS.iter().map(|(known, _)| *known))
         .chain(["has", "matches"]);
-    let flaw = Flaw::new(at, format!("unknown function `{name}`"));
+    let problem = TextDiagnostic::new(at, format!("unknown function `{name}`"));
     match did_you_mean(name, names) {
-        Some(hint) => flaw.hint(hint),
-        None => flaw,
+        Some(hint) => problem.hint(hint),
+        None => problem,
     }
 }
 
-fn count_flaw(at: usize, name: &str, expected: &str, found: usize) -> Flaw {
-    Flaw::new(at, format!("`{name}` takes {expected} arguments, not {found}"))
-}
-
-/// The crate's text is several lines with a drawing; the last line says what it is.
-fn pattern_message(error: &regex::Error) -> String {
-    let words = error.to_string();
-    let last = words.lines().last().unwrap_or_default();
-    format!("bad pattern: {}", last.trim_start_matches("error: "))
+fn count_problem(at: usize, name: &str, expected: &str, found: usize) -> TextDiagnostic {
+    TextDiagnostic::new(at, format!("`{name}` takes {expected} arguments, not {found}"))
 }

@@ -3,51 +3,17 @@
 //! The parser gives a tree of names and calls; here each name, function, number of arguments and type is looked
 //! up, as far as types are declared. The payload is dynamic: what it holds is known when an event comes.
 
-use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, operators};
-
-use super::expression::place;
-use super::operators::binary;
 use super::program::{Node, Op, OwnField};
 use super::suggest::did_you_mean;
+use super::syntax::{Expr, ExprKind};
 use super::types::{self, Type};
-use crate::diagnostic::{At, Diagnostic};
+use crate::diagnostic::TextDiagnostic;
 
 /// Longest way from an expression's root to a leaf, in parts: what runs it recurses as deep.
 const DEPTH_MAX: usize = 120;
 
-/// What is wrong with an expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flaw {
-    /// Byte offset in the source.
-    pub(super) at: usize,
-    /// What is wrong.
-    pub(super) message: String,
-    /// What to do about it.
-    pub(super) hint: Option<String>,
-}
-
-impl Flaw {
-    pub(super) fn new(at: usize, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), hint: None }
-    }
-
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-
-    /// The problem at its place in a file; without a key.
-    pub(super) fn problem(self, source: &At<String>) -> Diagnostic {
-        let (line, column) = place(&source.value, self.at);
-        let problem = Diagnostic::error(source.inside(line, column), "", self.message);
-        match self.hint {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
-    }
-}
-
 /// A checked part and what is known of its value.
-pub(super) type Checked = Result<(Node, Type), Flaw>;
+pub(super) type CheckedPart = Result<(Node, Type), TextDiagnostic>;
 
 /// What an expression may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,75 +39,106 @@ pub(super) struct Uses {
 }
 
 /// Checks a parsed expression and translates it; says also what is known of its value, and what it looks at.
-pub(super) fn check(
-    source: &str,
-    info: &SourceInfo,
-    scope: Scope,
-    expression: &IdedExpr,
-) -> Result<(Node, Type, Uses), Flaw> {
-    let locals = Vec::new();
-    let mut checker = Checker { source, info, scope, locals, depth: 0, uses: Uses::default() };
+pub(super) fn check(scope: Scope, expression: &Expr) -> Result<(Node, Type, Uses), TextDiagnostic> {
+    let mut checker =
+        Checker { scope, locals: Vec::new(), macros: 0, depth: 0, uses: Uses::default() };
     let (node, of) = checker.any(expression)?;
     Ok((node, of, checker.uses))
 }
 
 /// What the check knows at the part it is at.
-pub(super) struct Checker<'s> {
-    source: &'s str,
-    info: &'s SourceInfo,
+pub(super) struct Checker {
     pub(super) scope: Scope,
     /// Names of the variables of the macros around, the outermost first.
     pub(super) locals: Vec<String>,
+    /// How many macros are around.
+    pub(super) macros: usize,
     depth: usize,
     /// What was met so far.
     uses: Uses,
 }
 
-impl Checker<'_> {
+impl Checker {
     /// Checks any expression.
-    pub(super) fn any(&mut self, expression: &IdedExpr) -> Checked {
-        let at = self.offset(expression.id);
+    pub(super) fn any(&mut self, expression: &Expr) -> CheckedPart {
+        let at = expression.at;
         if self.depth >= DEPTH_MAX {
-            return Err(Flaw::new(at, format!("more than {DEPTH_MAX} operations in a row"))
+            let message = format!("more than {DEPTH_MAX} operations in a row");
+            return Err(TextDiagnostic::new(at, message)
                 .hint("use && and ||, a list with `in`, or several rules"));
         }
         self.depth += 1;
-        let checked = match &expression.expr {
-            Expr::Literal(literal) => literal_node(at, literal),
-            Expr::Ident(name) => self.variable(at, name),
-            Expr::Select(select) => self.select(at, select),
-            Expr::Call(call) => self.call(at, call),
-            Expr::List(list) => {
-                let items = self.all(&list.elements)?;
-                let items = items.into_iter().map(|(node, _)| node).collect();
-                Ok((node(at, Op::List(items)), Type::List))
-            }
-            Expr::Map(_) | Expr::Struct(_) => {
-                Err(Flaw::new(at, "maps cannot be made in an expression"))
-            }
-            Expr::Comprehension(_) | Expr::Unspecified => {
-                Err(Flaw::new(at, "not an expression that can be computed"))
-            }
-        };
+        let checked = self.part(at, &expression.kind);
         self.depth -= 1;
         checked
     }
 
+    fn part(&mut self, at: usize, kind: &ExprKind) -> CheckedPart {
+        let (op, of) = match kind {
+            ExprKind::Null => (Op::Null, Type::Null),
+            ExprKind::Bool(flag) => (Op::Bool(*flag), Type::Bool),
+            ExprKind::Int(int) => (Op::Int(*int), Type::Int),
+            ExprKind::Uint(uint) => (Op::Uint(*uint), Type::Uint),
+            ExprKind::Double(_, Some(exact)) => (Op::Decimal(*exact), Type::Double),
+            ExprKind::Double(double, None) => (Op::Double(*double), Type::Double),
+            ExprKind::String(text) => (Op::String(text.as_str().into()), Type::String),
+            ExprKind::Bytes(bytes) => (Op::Bytes(bytes.as_slice().into()), Type::Bytes),
+            ExprKind::List(items) => {
+                let items = self.all(items)?.into_iter().map(|(item, _)| item).collect();
+                (Op::List(items), Type::List)
+            }
+            ExprKind::Map(members) => {
+                let members = members.iter().map(|(key, value)| self.entry(key, value));
+                (Op::Map(members.collect::<Result<_, _>>()?), Type::Map)
+            }
+            ExprKind::And(operands) => (Op::And(self.booleans(operands)?), Type::Bool),
+            ExprKind::Or(operands) => (Op::Or(self.booleans(operands)?), Type::Bool),
+            ExprKind::Not(operand) => (Op::Not(Box::new(self.boolean(operand)?)), Type::Bool),
+            ExprKind::Ident(name, is_rooted) => return self.variable(at, name, *is_rooted),
+            ExprKind::Select(of, name) => return self.field(at, of, name),
+            ExprKind::Index(parts) => return self.index(at, parts),
+            ExprKind::Negate(operand) => return self.negate(at, operand),
+            ExprKind::If(parts) => return self.conditional(at, parts),
+            ExprKind::Binary(operator, parts) => return self.binary(at, *operator, parts),
+            ExprKind::Call(None, name, args) if name == "has" => return self.has(at, args),
+            ExprKind::Call(target, name, args) => {
+                return self.function(at, name, target.as_deref(), args);
+            }
+        };
+        Ok((node(at, op), of))
+    }
+
     /// Checks each of several.
-    pub(super) fn all(&mut self, expressions: &[IdedExpr]) -> Result<Vec<(Node, Type)>, Flaw> {
+    pub(super) fn all(
+        &mut self,
+        expressions: &[Expr],
+    ) -> Result<Vec<(Node, Type)>, TextDiagnostic> {
         expressions.iter().map(|expression| self.any(expression)).collect()
     }
 
-    fn variable(&mut self, at: usize, name: &str) -> Checked {
-        if let Some(level) = self.locals.iter().rposition(|local| local == name) {
+    /// `key: value` of a map.
+    fn entry(&mut self, key: &Expr, value: &Expr) -> Result<[Node; 2], TextDiagnostic> {
+        let (key_node, of) = self.any(key)?;
+        if !of.may_be(&[Type::String, Type::Int, Type::Uint, Type::Bool]) {
+            return Err(TextDiagnostic::new(key.start, format!("{} cannot be a key", of.as_str())));
+        }
+        Ok([key_node, self.any(value)?.0])
+    }
+
+    fn variable(&mut self, at: usize, name: &str, is_rooted: bool) -> CheckedPart {
+        let local = self.locals.iter().rposition(|local| local == name);
+        if let Some(level) = local.filter(|_| !is_rooted) {
             return Ok((node(at, Op::Local(level)), Type::Dynamic));
         }
         match name {
             _ if !self.scope.variables.contains(&name) => {
+                if let Some(kind) = types::named(name) {
+                    return Ok((node(at, Op::Type(kind)), Type::Kind));
+                }
                 let known = self.scope.variables.iter().copied();
                 let locals = self.locals.iter().map(String::as_str);
-                let flaw = Flaw::new(at, format!("unknown variable `{name}`"));
-                Err(flaw.hint(did_you_mean(name, known.clone().chain(locals)).unwrap_or_else(
+                let problem = TextDiagnostic::new(at, format!("unknown variable `{name}`"));
+                Err(problem.hint(did_you_mean(name, known.clone().chain(locals)).unwrap_or_else(
                     || format!("known here: {}", known.collect::<Vec<_>>().join(", ")),
                 )))
             }
@@ -156,28 +153,27 @@ impl Checker<'_> {
                 let first = types::own_fields(name).and_then(|fields| fields.first());
                 let first =
                     if name == "event" { "kind" } else { first.map_or("", |field| field.0) };
-                Err(Flaw::new(at, format!("`{name}` is not a value by itself"))
+                Err(TextDiagnostic::new(at, format!("`{name}` is not a value by itself"))
                     .hint(format!("name one of its fields: `{name}.{first}`")))
             }
         }
     }
 
-    /// `operand.field`; the place of a flaw is the name behind the dot.
-    fn select(&mut self, dot: usize, select: &SelectExpr) -> Checked {
-        let at = self.source.get(dot..).and_then(|rest| rest.find(&select.field));
-        self.field(dot + at.unwrap_or(0), &select.operand, &select.field)
-    }
-
-    fn field(&mut self, at: usize, operand: &IdedExpr, name: &str) -> Checked {
+    /// `operand.name`; `at` is the place of the name.
+    fn field(&mut self, at: usize, operand: &Expr, name: &str) -> CheckedPart {
         if let Some(of) = self.own_field(at, operand, name) {
             return of.map(|(field, of)| (node(at, Op::Own(field)), of));
         }
+        if let Some(kind) = path(operand).and_then(|path| types::named(&format!("{path}.{name}"))) {
+            return Ok((node(at, Op::Type(kind)), Type::Kind));
+        }
         let (operand, of) = self.any(operand)?;
         if !matches!(of, Type::Dynamic | Type::Amount | Type::Map) {
-            return Err(Flaw::new(at, format!("{} has no field `{name}`", of.as_str())));
+            return Err(TextDiagnostic::new(at, format!("{} has no field `{name}`", of.as_str())));
         }
         let of = match operand.op {
-            Op::Labels => Type::Text,
+            Op::Labels => Type::String,
+            Op::Map(_) => Type::Dynamic,
             _ => types::of_payload_field(name),
         };
         Ok((node(at, Op::Field(Box::new(operand), name.into())), of))
@@ -187,133 +183,84 @@ impl Checker<'_> {
     fn own_field(
         &mut self,
         at: usize,
-        operand: &IdedExpr,
+        operand: &Expr,
         name: &str,
-    ) -> Option<Result<(OwnField, Type), Flaw>> {
-        let Expr::Ident(variable) = &operand.expr else { return None };
+    ) -> Option<Result<(OwnField, Type), TextDiagnostic>> {
+        let ExprKind::Ident(variable, _) = &operand.kind else { return None };
         let fields = types::own_fields(variable)
             .filter(|_| self.scope.variables.contains(&variable.as_str()))?;
         let Some((_, field, of)) = fields.iter().find(|(known, ..)| *known == name) else {
             let names = fields.iter().map(|(known, ..)| *known);
-            let flaw = Flaw::new(at, format!("`{variable}` has no field `{name}`"));
-            return Some(Err(flaw.hint(did_you_mean(name, names.clone()).unwrap_or_else(|| {
-                let names = names.collect::<Vec<_>>().join(", ");
-                format!("its fields: {names}; what Telnyx sent is in `payload`")
-            }))));
+            let problem = TextDiagnostic::new(at, format!("`{variable}` has no field `{name}`"));
+            return Some(Err(problem.hint(did_you_mean(name, names.clone()).unwrap_or_else(
+                || {
+                    let names = names.collect::<Vec<_>>().join(", ");
+                    format!("its fields: {names}; what Telnyx sent is in `payload`")
+                },
+            ))));
         };
         self.uses.money |= field.is_money();
         Some(Ok((*field, *of)))
     }
 
-    fn call(&mut self, at: usize, call: &CallExpr) -> Checked {
-        match (call.func_name.as_str(), call.target.as_deref(), call.args.as_slice()) {
-            (operators::LOGICAL_AND, None, [left, right]) => {
-                let operands = [self.boolean(left)?, self.boolean(right)?];
-                Ok((node(at, Op::And(Box::new(operands))), Type::Bool))
-            }
-            (operators::LOGICAL_OR, None, [left, right]) => {
-                let operands = [self.boolean(left)?, self.boolean(right)?];
-                Ok((node(at, Op::Or(Box::new(operands))), Type::Bool))
-            }
-            (operators::LOGICAL_NOT, None, [operand]) => {
-                let operand = self.boolean(operand)?;
-                Ok((node(at, Op::Not(Box::new(operand))), Type::Bool))
-            }
-            (operators::NEGATE, None, [operand]) => self.negate(at, operand),
-            (operators::CONDITIONAL, None, [condition, yes, no]) => {
-                self.conditional(at, condition, yes, no)
-            }
-            (operators::INDEX, None, [operand, index]) => self.index(at, operand, index),
-            (operators::HAS, None, [of]) => self.has(at, of),
-            (name, None, [left, right]) if binary(name).is_some() => {
-                let operator = binary(name).expect("the guard says so");
-                self.binary(at, operator, left, right)
-            }
-            (name, target, args) => self.function(at, name, target, args),
-        }
-    }
-
     /// Checks what has to be a condition.
-    pub(super) fn boolean(&mut self, expression: &IdedExpr) -> Result<Node, Flaw> {
-        let at = self.start(expression);
+    pub(super) fn boolean(&mut self, expression: &Expr) -> Result<Node, TextDiagnostic> {
         let (operand, of) = self.any(expression)?;
         if of.may_be(&[Type::Bool]) {
             Ok(operand)
         } else {
-            Err(Flaw::new(at, format!("expected bool, found {}", of.as_str())))
+            let message = format!("expected bool, found {}", of.as_str());
+            Err(TextDiagnostic::new(expression.start, message))
         }
     }
 
-    fn index(&mut self, at: usize, operand: &IdedExpr, index: &IdedExpr) -> Checked {
-        if let Expr::Literal(LiteralValue::String(name)) = &index.expr {
-            let at = self.offset(index.id);
-            return self.field(at, operand, name.inner());
+    fn booleans(&mut self, expressions: &[Expr]) -> Result<Vec<Node>, TextDiagnostic> {
+        expressions.iter().map(|expression| self.boolean(expression)).collect()
+    }
+
+    fn index(&mut self, at: usize, [operand, index]: &[Expr; 2]) -> CheckedPart {
+        let is_list = matches!(operand.kind, ExprKind::List(_));
+        if let (ExprKind::String(name), false) = (&index.kind, is_list) {
+            return self.field(index.at, operand, name);
         }
         let (operand, of) = self.any(operand)?;
         let (index, index_type) = self.any(index)?;
-        let takes: &[Type] = match of {
-            Type::Dynamic | Type::Amount => &[Type::Int, Type::Text],
-            Type::List => &[Type::Int],
-            Type::Map => &[Type::Text],
+        // A double that is whole is an index like any other.
+        let takes: &[Type] = match (of, &operand.op) {
+            (Type::Map, Op::Payload | Op::Labels) => &[Type::String],
+            (Type::Dynamic | Type::Amount | Type::Map, _) => {
+                &[Type::Int, Type::Uint, Type::Double, Type::String, Type::Bool]
+            }
+            (Type::List, _) => &[Type::Int, Type::Uint, Type::Double],
             _ => &[],
         };
         if !index_type.may_be(takes) {
             let (of, by) = (of.as_str(), index_type.as_str());
-            return Err(Flaw::new(at, format!("{of} cannot be indexed by {by}")));
+            return Err(TextDiagnostic::new(at, format!("{of} cannot be indexed by {by}")));
         }
         Ok((node(at, Op::Index(Box::new([operand, index]))), Type::Dynamic))
     }
 
-    fn has(&mut self, at: usize, of: &IdedExpr) -> Checked {
-        let (operand, name, name_at) = match &of.expr {
-            Expr::Select(select) => (select.operand.as_ref(), select.field.as_str(), of.id),
-            Expr::Call(CallExpr { func_name, target: None, args })
-                if func_name == operators::INDEX =>
-            {
-                match args.as_slice() {
-                    [operand, IdedExpr { id, expr: Expr::Literal(LiteralValue::String(name)) }] => {
-                        (operand, name.inner(), *id)
-                    }
-                    _ => return Err(has_flaw(at)),
-                }
-            }
-            _ => return Err(has_flaw(at)),
+    fn has(&mut self, at: usize, args: &[Expr]) -> CheckedPart {
+        let wrong = || {
+            TextDiagnostic::new(at + "has".len(), "has() takes a field").hint("has(payload.status)")
         };
-        let name_at = self.offset(name_at);
+        let [of] = args else { return Err(wrong()) };
+        let (operand, name, name_at) = match &of.kind {
+            ExprKind::Select(operand, name) => (operand.as_ref(), name, of.at),
+            ExprKind::Index(parts) => match parts.as_ref() {
+                [operand, Expr { at, kind: ExprKind::String(name), .. }] => (operand, name, *at),
+                _ => return Err(wrong()),
+            },
+            _ => return Err(wrong()),
+        };
         if let Some(field) = self.own_field(name_at, operand, name) {
             return field.map(|(field, _)| (node(at, Op::HasOwn(field)), Type::Bool));
         }
         let Op::Field(operand, name) = self.field(name_at, operand, name)?.0.op else {
-            return Err(has_flaw(at));
+            return Err(wrong());
         };
         Ok((node(at, Op::HasField(operand, name)), Type::Bool))
-    }
-
-    /// Byte offset of the token that the parser took a part by: an operator, a bracket, a dot or a word.
-    pub(super) fn offset(&self, id: u64) -> usize {
-        self.info.offset_for(id).map_or(0, |(start, _)| start as usize)
-    }
-
-    /// Byte offset of the name before a call's opening bracket.
-    pub(super) fn name_offset(&self, bracket: usize, name: &str) -> usize {
-        self.source.get(..bracket).and_then(|before| before.rfind(name)).unwrap_or(bracket)
-    }
-
-    /// Byte offset where a part begins.
-    pub(super) fn start(&self, mut part: &IdedExpr) -> usize {
-        loop {
-            part = match &part.expr {
-                Expr::Select(select) => &select.operand,
-                Expr::Call(CallExpr { target: Some(target), .. }) => target,
-                Expr::Call(CallExpr { func_name, args, .. }) => match args.first() {
-                    Some(first) if func_name == operators::CONDITIONAL => first,
-                    Some(first) if func_name == operators::INDEX => first,
-                    Some(first) if args.len() == 2 && func_name.starts_with(['_', '@']) => first,
-                    _ => return self.name_offset(self.offset(part.id), func_name),
-                },
-                _ => return self.offset(part.id),
-            }
-        }
     }
 }
 
@@ -322,26 +269,11 @@ pub(super) fn node(at: usize, op: Op) -> Node {
     Node { at: u32::try_from(at).unwrap_or(u32::MAX), op }
 }
 
-fn literal_node(at: usize, literal: &LiteralValue) -> Checked {
-    let (op, of) = match literal {
-        LiteralValue::Boolean(flag) => (Op::Bool(*flag.inner()), Type::Bool),
-        LiteralValue::Int(int) => (Op::Int(*int.inner()), Type::Int),
-        LiteralValue::Double(double) => (Op::Double(*double.inner()), Type::Double),
-        LiteralValue::String(text) => (Op::Text(text.inner().into()), Type::Text),
-        LiteralValue::Null => {
-            return Err(Flaw::new(at, "null is never equal to a field: null counts as missing")
-                .hint("test with has(…)"));
-        }
-        LiteralValue::UInt(_) => {
-            return Err(Flaw::new(at, "no value here is unsigned").hint("leave out the `u`"));
-        }
-        LiteralValue::Bytes(_) => {
-            return Err(Flaw::new(at, "no value here is bytes").hint("leave out the `b`"));
-        }
-    };
-    Ok((node(at, op), of))
-}
-
-fn has_flaw(at: usize) -> Flaw {
-    Flaw::new(at, "has() takes a field").hint("has(payload.status)")
+/// `payload.cost.amount` as written, where it is such a chain.
+pub(super) fn path(expression: &Expr) -> Option<String> {
+    match &expression.kind {
+        ExprKind::Ident(name, _) => Some(name.clone()),
+        ExprKind::Select(of, field) => Some(format!("{}.{field}", path(of)?)),
+        _ => None,
+    }
 }

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::annotations::Annotations;
-use super::checker::{Flaw, Scope};
-use super::expression::{Program, on_large_stack};
+use super::checker::Scope;
+use super::expression::Program;
 use super::index::{Glob, Hit, Index, check_pattern};
 use super::judged::digest;
+use super::moneyless;
 use super::names;
 use super::rule::Rule;
 use super::suggest::did_you_mean;
@@ -18,7 +19,7 @@ use super::trial::samples;
 use super::{
     AccountLabels, Expression, KindSpec, MetricSpec, ResolveSpec, RuleSet, RuleSpec, Want,
 };
-use crate::diagnostic::{At, Diagnostic, Position, Severity};
+use crate::diagnostic::{At, Diagnostic, Position, Severity, TextDiagnostic};
 use crate::event::{self, Event};
 
 /// Problems after which kinds are no longer compared for likeness, which takes long for thousands of them.
@@ -34,17 +35,7 @@ impl RuleSet {
         metrics: Vec<MetricSpec>,
         accounts: &[AccountLabels],
     ) -> (Self, Vec<Diagnostic>) {
-        let compile = || Compiler::new(accounts).all(specs, metrics, accounts);
-        on_large_stack(compile).unwrap_or_else(|error| {
-            let problem = Diagnostic {
-                severity: Severity::Error,
-                position: None,
-                key: String::new(),
-                message: format!("rules cannot be compiled: {error}"),
-                hint: None,
-            };
-            (Self::default(), vec![problem])
-        })
+        Compiler::new(accounts).all(specs, metrics, accounts)
     }
 }
 
@@ -52,7 +43,7 @@ impl RuleSet {
 pub(super) struct Compiler {
     pub(super) problems: Vec<Diagnostic>,
     /// Rules often say the same; parsing is by far the most of the work.
-    programs: HashMap<(String, Scope, Want), Result<Arc<Program>, Flaw>>,
+    programs: HashMap<(String, Scope, Want), Result<Arc<Program>, TextDiagnostic>>,
     pub(super) annotations: Annotations,
     pub(super) samples: Vec<Event>,
     pub(super) blank: Event,
@@ -96,6 +87,9 @@ impl Compiler {
             let fires = self.kinds(&spec.on, &format!("{name}.on"), &spec.alert.position);
             let resolves = self.resolve_kinds(&spec, &name);
             let rule = self.rule(&name, &spec);
+            if rule.as_ref().is_some_and(|rule| rule.by_currency) {
+                self.moneyless(&fires, &format!("{name}.on"), &spec.alert.position);
+            }
             if let Some(rule) = rule.filter(|_| !self.error_since(problems_before)) {
                 let rule_number = rules.len();
                 let hit = |fires| Hit { rule: rule_number, fires, resolves: !fires };
@@ -138,7 +132,8 @@ impl Compiler {
             }
             let glob = Glob::new(&pattern.value);
             let known = event::known_kinds();
-            if !known.iter().any(|kind| glob.matches(kind)) {
+            // A family is told before one of its kinds is known.
+            if !known.iter().any(|kind| glob.matches(kind)) && !event::is_family(&pattern.value) {
                 let message = format!("no known kind of event is `{}`", pattern.value);
                 let problem = Diagnostic::warning(pattern.position.clone(), key, message);
                 let worth_it =
@@ -152,6 +147,12 @@ impl Compiler {
             kinds.push(pattern.value.clone());
         }
         kinds
+    }
+
+    /// Warns of money at kinds that never tell any.
+    pub(super) fn moneyless(&mut self, kinds: &[String], key: &str, at: &Position) {
+        let warning = moneyless::warning(kinds);
+        self.problems.extend(warning.map(|it| Diagnostic::warning(at.clone(), key, it)));
     }
 
     /// The rule; none, or one that is not to be used, where it has an error.

@@ -1,81 +1,57 @@
 //! Runs a checked expression against one event.
 //!
-//! Why not the parser crate's own interpreter: it has no limit on work, copies what it visits, and its errors
+//! Why not the interpreter of the crate `cel`: it has no limit on work, copies what it visits, and its errors
 //! hold payload values but not the place in the source. This one counts each step and each stretch of text it
 //! looks at, borrows from the event, and ends in a [`Fault`] that names a place and no value.
 //! That both compute the same is tested in [`super::expression`].
 
-use std::borrow::Cow;
 use std::rc::Rc;
-
-use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
+use std::sync::Arc;
 
 use super::functions;
+use super::inputs::{Inputs, own_field, variable};
 use super::operate::{
-    Cause, Fault, Outcome, arithmetic, is_null, missing, negate, one_type, order, refused,
+    Cause, Computed, Fault, arithmetic, is_null, missing, negate, one_type, order, refused,
     two_types,
 };
-use super::program::{Binary, CallField, EventField, Function, Loop, Macro, Node, Op, OwnField};
-use super::values::{Kind, Value, text_weight};
-use super::{CallContext, Labels, Level};
-use crate::event::{self, Event};
+use super::program::{Binary, Function, Loop, Macro, Node, Op};
+use super::values::{Value, ValueKind, text_weight};
 
 /// Steps that one run may take: a few milliseconds.
 const STEPS_MAX: usize = 100_000;
 
-/// What an expression computes with.
-#[derive(Debug, Clone, Copy)]
-pub enum Inputs<'a> {
-    /// For [`super::Scope::EVENT`].
-    Event {
-        /// The event that is judged; its payload is `payload`.
-        event: &'a Event,
-        /// What is known of its call leg.
-        call: Option<&'a CallContext>,
-    },
-    /// For [`super::Scope::LINE`].
-    Line {
-        /// `value` and `count`.
-        level: &'a Level,
-        /// `labels`.
-        labels: &'a Labels,
-    },
-}
-
-impl<'a> Inputs<'a> {
-    /// An event of which no call is known.
-    pub fn of(event: &'a Event) -> Self {
-        Self::Event { event, call: None }
-    }
-}
-
 /// Computes `program`.
-pub(super) fn run<'a>(program: &'a Node, inputs: Inputs<'a>) -> Outcome<'a> {
-    Run { inputs, steps_left: STEPS_MAX, locals: Vec::new() }.any(program)
+pub(super) fn run<'a>(program: &'a Node, inputs: Inputs<'a>) -> Computed<'a> {
+    Evaluation { inputs, steps_left: STEPS_MAX, locals: Vec::new() }.any(program)
 }
 
-struct Run<'a> {
+struct Evaluation<'a> {
     inputs: Inputs<'a>,
     steps_left: usize,
     locals: Vec<Value<'a>>,
 }
 
-impl<'a> Run<'a> {
-    fn any(&mut self, node: &'a Node) -> Outcome<'a> {
+impl<'a> Evaluation<'a> {
+    fn any(&mut self, node: &'a Node) -> Computed<'a> {
         let at = node.at;
         self.spend(at, 1)?;
         match &node.op {
+            Op::Null => Ok(Value::Null),
             Op::Bool(flag) => Ok(Value::Bool(*flag)),
             Op::Int(int) => Ok(Value::Int(*int)),
+            Op::Uint(uint) => Ok(Value::Uint(*uint)),
             Op::Double(double) => Ok(Value::Double(*double)),
-            Op::Text(text) => Ok(Value::Text(Cow::Borrowed(text))),
-            Op::Time(time) => Ok(Value::Time(*time)),
-            Op::Span(span) => Ok(Value::Span(*span)),
+            Op::Decimal(decimal) => Ok(Value::Decimal(*decimal)),
+            Op::String(text) => Ok(Value::text(text)),
+            Op::Bytes(bytes) => Ok(Value::Bytes(Arc::clone(bytes))),
+            Op::Type(kind) => Ok(Value::Type(*kind)),
+            Op::Timestamp(timestamp) => Ok(Value::Timestamp(*timestamp)),
+            Op::Duration(duration) => Ok(Value::Duration(*duration)),
             Op::List(items) => {
                 let items = items.iter().map(|item| self.any(item)).collect::<Result<_, _>>()?;
                 Ok(Value::List(items))
             }
+            Op::Map(members) => self.map(at, members),
             Op::Own(field) => own_field(self.inputs, *field).map_err(|name| missing(at, name)),
             Op::HasOwn(field) => Ok(Value::Bool(own_field(self.inputs, *field).is_ok())),
             Op::Payload | Op::Value | Op::Count | Op::Labels => {
@@ -90,6 +66,7 @@ impl<'a> Run<'a> {
                 let operand = self.any(operand)?;
                 negate(at, &operand)
             }
+            Op::IsNull(operand) => self.is_null(operand),
             Op::And(operands) => self.logic(operands, "&&", false),
             Op::Or(operands) => self.logic(operands, "||", true),
             Op::If(parts) => {
@@ -99,10 +76,10 @@ impl<'a> Run<'a> {
             Op::Binary(operator, operands) => self.binary(at, *operator, operands),
             Op::Call(function, args) => self.call(at, *function, args),
             Op::Matches(text, pattern) => match self.any(text)? {
-                Value::Text(text) => {
+                Value::String(text) => {
                     // A pattern takes several times as long as a plain search.
-                    self.spend(at, 8 * text_weight(&text))?;
-                    Ok(Value::Bool(pattern.is_match(&text)))
+                    self.spend(at, 8 * text_weight(text.len()))?;
+                    Ok(Value::Bool(pattern.regex.is_match(text.as_bytes())))
                 }
                 other => Err(one_type(at, "matches", &other)),
             },
@@ -133,11 +110,11 @@ impl<'a> Run<'a> {
         values.into_iter().try_for_each(|value| self.spend(at, value.weight(self.steps_left)))
     }
 
-    fn local(&mut self, at: u32, level: usize) -> Outcome<'a> {
+    fn local(&mut self, at: u32, level: usize) -> Computed<'a> {
         // The checker gave out the level, so it is there; a text may be copied.
         let value = self.locals.get(level).cloned().unwrap_or(Value::Null);
-        if let Value::Text(text) = &value {
-            self.spend(at, text_weight(text))?;
+        if let Value::String(text) = &value {
+            self.spend(at, text_weight(text.len()))?;
         }
         Ok(value)
     }
@@ -150,19 +127,54 @@ impl<'a> Run<'a> {
         name: &'a str,
     ) -> Result<Option<Value<'a>>, Fault<'a>> {
         let of = self.any(of)?;
-        if of.kind() == Kind::Map { Ok(of.member(name)) } else { Err(one_type(at, ".", &of)) }
+        if of.kind() == ValueKind::Map { Ok(of.member(name)) } else { Err(one_type(at, ".", &of)) }
     }
 
-    fn index(&mut self, at: u32, [of, index]: &'a [Node; 2]) -> Outcome<'a> {
+    fn map(&mut self, at: u32, members: &'a [[Node; 2]]) -> Computed<'a> {
+        let mut map = Vec::<(Value<'a>, Value<'a>)>::with_capacity(members.len());
+        for [key, value] in members {
+            let key = self.any(key)?;
+            let is_key = matches!(
+                key.kind(),
+                ValueKind::String | ValueKind::Int | ValueKind::Uint | ValueKind::Bool
+            );
+            if !is_key {
+                return Err(one_type(at, "{}", &key));
+            }
+            self.look_at(at, map.iter().map(|(known, _)| known))?;
+            if map.iter().any(|(known, _)| known.equals(&key)) {
+                return Err(Fault { at, cause: Cause::SameKey });
+            }
+            map.push((key, self.any(value)?));
+        }
+        Ok(Value::Map(map.into()))
+    }
+
+    fn index(&mut self, at: u32, [of, index]: &'a [Node; 2]) -> Computed<'a> {
         let (of, index) = (self.any(of)?, self.any(index)?);
-        let found = match (of.kind(), &index) {
-            (Kind::Map, Value::Text(name)) => of.member(name),
-            (Kind::List, Value::Int(at)) => {
-                usize::try_from(*at).ok().and_then(|at| of.item(at)).filter(|item| !is_null(item))
+        let found = match (of.kind(), index.kind()) {
+            (ValueKind::Map, ValueKind::String | ValueKind::Bool) => of.at_key(&index),
+            (ValueKind::Map, kind) if kind.is_number() => {
+                self.look_at(at, [&of])?;
+                of.at_key(&index)
+            }
+            (ValueKind::List, kind) if kind.is_number() => {
+                let place = whole_index(&index).and_then(|at| of.item(at));
+                // Of an event null counts as missing; in a list of one's own it is what was written.
+                place.filter(|item| !(is_null(item) && matches!(of, Value::Json(_))))
             }
             _ => return Err(two_types(at, "[]", &of, &index)),
         };
         found.ok_or(Fault { at, cause: Cause::NoElement })
+    }
+
+    /// Whether it is null; what is missing is.
+    fn is_null(&mut self, operand: &'a Node) -> Computed<'a> {
+        match self.any(operand) {
+            Ok(value) => Ok(Value::Bool(is_null(&value))),
+            Err(Fault { cause: Cause::NoField(_) | Cause::NoElement, .. }) => Ok(Value::Bool(true)),
+            Err(fault) => Err(fault),
+        }
     }
 
     fn boolean(&mut self, operator: &'static str, node: &'a Node) -> Result<bool, Fault<'a>> {
@@ -172,28 +184,28 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// `&&` and `||`: an operand that `decides` outweighs a fault of the other, on either side.
+    /// `&&` and `||`: an operand that `decides` outweighs a fault of the others, on either side.
     fn logic(
         &mut self,
-        [left, right]: &'a [Node; 2],
+        operands: &'a [Node],
         operator: &'static str,
         decides: bool,
-    ) -> Outcome<'a> {
-        let left = self.boolean(operator, left);
-        match left {
-            Ok(flag) if flag == decides => return Ok(Value::Bool(decides)),
-            Err(fault) if fault.cause == Cause::TooMuchWork => return Err(fault),
-            _ => {}
+    ) -> Computed<'a> {
+        let mut first_fault = None;
+        for operand in operands {
+            match self.boolean(operator, operand) {
+                Ok(flag) if flag == decides => return Ok(Value::Bool(decides)),
+                Ok(_) => {}
+                Err(fault) if fault.cause == Cause::TooMuchWork => return Err(fault),
+                Err(fault) => {
+                    first_fault.get_or_insert(fault);
+                }
+            }
         }
-        match (left, self.boolean(operator, right)) {
-            (_, Ok(flag)) if flag == decides => Ok(Value::Bool(decides)),
-            (_, Err(fault)) if fault.cause == Cause::TooMuchWork => Err(fault),
-            (Err(fault), _) | (_, Err(fault)) => Err(fault),
-            (Ok(_), Ok(_)) => Ok(Value::Bool(!decides)),
-        }
+        first_fault.map_or(Ok(Value::Bool(!decides)), Err)
     }
 
-    fn binary(&mut self, at: u32, operator: Binary, [left, right]: &'a [Node; 2]) -> Outcome<'a> {
+    fn binary(&mut self, at: u32, operator: Binary, [left, right]: &'a [Node; 2]) -> Computed<'a> {
         let (left, right) = (self.any(left)?, self.any(right)?);
         match operator {
             Binary::Equal | Binary::NotEqual => {
@@ -205,16 +217,17 @@ impl<'a> Run<'a> {
                 order(at, operator, &left, &right)
             }
             Binary::In => match right.kind() {
-                Kind::List => {
+                ValueKind::List => {
                     self.look_at(at, [&left, &right])?;
                     let mut items = right.items().into_iter().flatten();
                     Ok(Value::Bool(items.any(|item| item.equals(&left))))
                 }
-                Kind::Map => match &left {
-                    Value::Text(name) => Ok(Value::Bool(right.member(name).is_some())),
-                    Value::Int(_) | Value::Double(_) | Value::Bool(_) => Ok(Value::Bool(false)),
-                    _ => Err(two_types(at, "in", &left, &right)),
-                },
+                ValueKind::Map => {
+                    if left.kind().is_number() {
+                        self.look_at(at, [&right])?;
+                    }
+                    Ok(Value::Bool(right.at_key(&left).is_some()))
+                }
                 _ => Err(two_types(at, "in", &left, &right)),
             },
             _ => {
@@ -226,47 +239,57 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn call(&mut self, at: u32, function: Function, args: &'a [Node]) -> Outcome<'a> {
+    fn call(&mut self, at: u32, function: Function, args: &'a [Node]) -> Computed<'a> {
         let args = args.iter().map(|arg| self.any(arg)).collect::<Result<Vec<_>, _>>()?;
         self.look_at(at, &args)?;
         functions::call(function, &args).map_err(|refusal| {
-            let subject = args.iter().find(|arg| arg.kind() != Kind::Text).or(args.first());
+            let subject = args.iter().find(|arg| arg.kind() != ValueKind::String).or(args.first());
             refused(at, function.as_str(), subject.unwrap_or(&Value::Null), refusal)
         })
     }
 
-    fn looping(&mut self, at: u32, kind: Macro, parts: &'a Loop) -> Outcome<'a> {
+    fn looping(&mut self, at: u32, kind: Macro, parts: &'a Loop) -> Computed<'a> {
         let range = self.any(&parts.range)?;
         let Some(items) = range.items() else {
             return Err(one_type(at, kind.as_str(), &range));
         };
-        let mut kept = Vec::new();
-        let mut hits = 0_usize;
-        let mut deferred = None;
-        for item in items {
-            self.locals.push(item.clone());
+        let mut found = LoopResult::default();
+        for (number, item) in items.enumerate() {
+            let outer = self.locals.len();
+            if parts.is_keyed {
+                let number = Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+                let is_map = range.kind() == ValueKind::Map;
+                let value =
+                    if is_map { range.at_key(&item).unwrap_or(Value::Null) } else { item.clone() };
+                self.locals.push(if is_map { item.clone() } else { number });
+                self.locals.push(value);
+            } else {
+                self.locals.push(item.clone());
+            }
             let outcome = self.visit(kind, parts);
-            self.locals.pop();
+            self.locals.truncate(outer);
             match (kind, outcome) {
                 (_, Err(fault)) if fault.cause == Cause::TooMuchWork => return Err(fault),
                 // As with `||` and `&&`: a later element may decide in spite of a fault.
-                (Macro::Exists | Macro::All, Err(fault)) => deferred = Some(fault),
+                (Macro::Exists | Macro::All, Err(fault)) => found.deferred = Some(fault),
                 (_, Err(fault)) => return Err(fault),
                 (Macro::Exists, Ok(Some(Value::Bool(true)))) => return Ok(Value::Bool(true)),
                 (Macro::All, Ok(Some(Value::Bool(false)))) => return Ok(Value::Bool(false)),
-                (Macro::ExistsOne, Ok(Some(Value::Bool(true)))) => hits += 1,
-                (Macro::Filter, Ok(Some(Value::Bool(true)))) => kept.push(item),
-                (Macro::Map, Ok(Some(value))) => kept.push(value),
+                (Macro::ExistsOne, Ok(Some(Value::Bool(true)))) => found.hits += 1,
+                (Macro::Filter, Ok(Some(Value::Bool(true)))) => found.kept.push(item),
+                (Macro::Map | Macro::TransformList, Ok(Some(value))) => found.kept.push(value),
+                (Macro::TransformMap, Ok(Some(value))) => {
+                    let key = if range.kind() == ValueKind::Map {
+                        item
+                    } else {
+                        Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+                    };
+                    found.members.push((key, value));
+                }
                 _ => {}
             }
         }
-        match (kind, deferred) {
-            (_, Some(fault)) => Err(fault),
-            (Macro::Filter | Macro::Map, _) => Ok(Value::List(Rc::from(kept))),
-            (Macro::Exists, _) => Ok(Value::Bool(false)),
-            (Macro::All, _) => Ok(Value::Bool(true)),
-            (Macro::ExistsOne, _) => Ok(Value::Bool(hits == 1)),
-        }
+        found.result(kind)
     }
 
     /// What a macro's body says of the element that was pushed last; `None` where `map`'s condition excludes it.
@@ -276,80 +299,53 @@ impl<'a> Run<'a> {
         {
             return Ok(None);
         }
-        if kind == Macro::Map {
+        if matches!(kind, Macro::Map | Macro::TransformList | Macro::TransformMap) {
             return self.any(&parts.body).map(Some);
         }
         self.boolean(kind.as_str(), &parts.body).map(|flag| Some(Value::Bool(flag)))
     }
 }
 
-/// A variable that is a value by itself, or its name where there is none. The checker has looked at the scope.
-fn variable<'a>(inputs: Inputs<'a>, op: &Op) -> Result<Value<'a>, &'static str> {
-    match (op, inputs) {
-        (Op::Payload, Inputs::Event { event, .. }) => Ok(Value::of(&event.payload)),
-        (Op::Payload, Inputs::Line { .. }) => Err("payload"),
-        (Op::Count, Inputs::Line { level, .. }) => {
-            Ok(Value::Int(i64::try_from(level.count).unwrap_or(i64::MAX)))
+/// What a macro has found so far.
+#[derive(Default)]
+struct LoopResult<'a> {
+    kept: Vec<Value<'a>>,
+    members: Vec<(Value<'a>, Value<'a>)>,
+    hits: usize,
+    deferred: Option<Fault<'a>>,
+}
+
+impl<'a> LoopResult<'a> {
+    fn result(self, kind: Macro) -> Computed<'a> {
+        match (kind, self.deferred) {
+            (_, Some(fault)) => Err(fault),
+            (Macro::Filter | Macro::Map | Macro::TransformList, _) => {
+                Ok(Value::List(Rc::from(self.kept)))
+            }
+            (Macro::TransformMap, _) => Ok(Value::Map(Rc::from(self.members))),
+            (Macro::Exists, _) => Ok(Value::Bool(false)),
+            (Macro::All, _) => Ok(Value::Bool(true)),
+            (Macro::ExistsOne, _) => Ok(Value::Bool(self.hits == 1)),
         }
-        (Op::Count, Inputs::Event { .. }) => Err("count"),
-        (Op::Labels, Inputs::Line { labels, .. }) => Ok(Value::Labels(labels)),
-        (Op::Labels, Inputs::Event { .. }) => Err("labels"),
-        (_, Inputs::Line { level, .. }) => level.value.and_then(double).ok_or("value"),
-        (_, Inputs::Event { .. }) => Err("value"),
     }
 }
 
-fn own_field(inputs: Inputs<'_>, field: OwnField) -> Result<Value<'_>, &'static str> {
-    match (field, inputs) {
-        (OwnField::Event(field), Inputs::Event { event, .. }) => event_field(event, field),
-        (OwnField::Call(field), Inputs::Event { call, .. }) => call_field(call, field),
-        (_, Inputs::Line { .. }) => Err("event"),
-    }
-}
-
-fn borrowed(text: &str) -> Value<'_> {
-    Value::Text(Cow::Borrowed(text))
-}
-
-fn double<'a>(amount: Decimal) -> Option<Value<'a>> {
-    amount.to_f64().map(Value::Double)
-}
-
-/// A field of `event`, or its name where the event has none.
-fn event_field(event: &Event, field: EventField) -> Result<Value<'_>, &'static str> {
-    match field {
-        EventField::Id => Ok(borrowed(event.id.as_str())),
-        EventField::Account => Ok(borrowed(event.account.as_str())),
-        EventField::Kind => Ok(borrowed(event.kind.as_str())),
-        EventField::Type => Ok(borrowed(event.type_as_sent.as_str())),
-        EventField::Product => Ok(borrowed(event::product(&event.kind))),
-        EventField::Source => Ok(borrowed(event.source.as_str())),
-        EventField::OccurredAt => event.occurred_at.map(Value::Time).ok_or("occurred_at"),
-        EventField::ReceivedAt => Ok(Value::Time(event.received_at)),
-        EventField::Attempt => {
-            event.attempt.map(|attempt| Value::Int(i64::from(attempt))).ok_or("attempt")
-        }
-        EventField::Cost => event.cost.and_then(double).ok_or("cost"),
-        EventField::Charge => event.charge.and_then(double).ok_or("charge"),
-        EventField::Currency => event.currency.as_deref().map(borrowed).ok_or("currency"),
-    }
-}
-
-/// A field of `call`, or its name where it is not known.
-fn call_field(call: Option<&CallContext>, field: CallField) -> Result<Value<'_>, &'static str> {
-    let text =
-        |name, get: fn(&CallContext) -> Option<&str>| call.and_then(get).map(borrowed).ok_or(name);
-    match field {
-        CallField::From => text("from", |call| call.from.as_deref()),
-        CallField::To => text("to", |call| call.to.as_deref()),
-        CallField::Direction => text("direction", |call| call.direction.as_deref()),
-        CallField::ConnectionId => text("connection_id", |call| call.connection_id.as_deref()),
-        CallField::Country => text("country", |call| call.country.as_deref()),
-        CallField::StartedAt => {
-            call.and_then(|call| call.started_at).map(Value::Time).ok_or("started_at")
-        }
-        CallField::EndedAt => {
-            call.and_then(|call| call.ended_at).map(Value::Time).ok_or("ended_at")
+/// The place in a list that a number names.
+fn whole_index(index: &Value<'_>) -> Option<usize> {
+    match index {
+        Value::Int(int) => usize::try_from(*int).ok(),
+        Value::Uint(uint) => usize::try_from(*uint).ok(),
+        _ => {
+            /// Far more than any list has, and every whole number up to it is a double.
+            const PLACE_MAX: f64 = 4_294_967_296.0;
+            let double = index.double()?;
+            let is_place = double.fract() == 0.0 && (0.0..PLACE_MAX).contains(&double);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range was checked"
+            )]
+            is_place.then_some(double as usize)
         }
     }
 }

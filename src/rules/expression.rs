@@ -1,32 +1,26 @@
 //! One CEL expression: bounded, checked and compiled at load, run at each event.
 //!
-//! Parsing is the `cel` crate's; the check ([`super::checker`]) and the run ([`super::eval`]) are ours. Promises:
-//! no source aborts the process or panics, no run takes more than a few milliseconds, and what is wrong is said
-//! with its place and without a payload value.
+//! Parsed by [`super::syntax`], checked by [`super::checker`], run by [`super::eval`]. Promises: no source aborts the
+//! process or panics, no run takes more than a few milliseconds, and what is wrong is said with its place and without a
+//! payload value.
 
 use std::fmt::{self, Write as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 
-use cel::{Env, ParseErrors};
 use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 
-use super::checker::{self, Flaw, Scope, Uses};
-use super::eval::{self, Inputs};
+use super::checker::{self, Scope, Uses};
+use super::eval;
+use super::inputs::Inputs;
 use super::number;
 use super::operate::{Cause, Fault};
 use super::program::Node;
-use super::scan;
 use super::types::Type;
-use super::values::{Kind, Value};
-use super::{Failure, FailureReason};
-use crate::diagnostic::{At, Diagnostic, Position};
+use super::values::{Value, ValueKind};
+use super::{Failure, FailureReason, syntax};
+use crate::diagnostic::{At, Diagnostic, Position, TextDiagnostic, line_and_column};
 
-/// Stack of the thread that parses, in bytes. What [`scan`] lets pass took less than a quarter of it in a build
-/// without optimisation; only what is touched costs memory.
-const STACK_BYTES: usize = 32 << 20;
 /// Bytes of the hash at the end of a label value that was cut.
 const LABEL_HASH_BYTES: usize = 8;
 /// Longest label value, in bytes; more is cut.
@@ -53,19 +47,18 @@ pub enum Want {
 impl Expression {
     /// Compiles and checks an expression; the problem has the place and no key.
     pub fn compile(source: &At<String>, scope: Scope, want: Want) -> Result<Self, Diagnostic> {
-        let program = on_large_stack(|| Program::new(&source.value, scope, want))
-            .unwrap_or_else(|error| Err(Flaw::new(0, format!("cannot start a thread: {error}"))));
+        let program = Program::new(&source.value, scope, want);
         Self::from_program(source, program.map(Arc::new))
     }
 
-    /// Takes a program that was made of the same source; its flaw becomes a problem at this place.
+    /// Takes a program that was made of the same source; what is wrong with it gets this place.
     pub(super) fn from_program(
         source: &At<String>,
-        program: Result<Arc<Program>, Flaw>,
+        program: Result<Arc<Program>, TextDiagnostic>,
     ) -> Result<Self, Diagnostic> {
         match program {
             Ok(program) => Ok(Self { program, origin: source.position.clone() }),
-            Err(flaw) => Err(flaw.problem(source)),
+            Err(problem) => Err(problem.inside(source)),
         }
     }
 
@@ -96,11 +89,12 @@ impl Expression {
     fn bounded_text(&self, inputs: Inputs<'_>) -> Result<Option<String>, Failure> {
         let mut text = match self.run(inputs)? {
             Value::Null => return Ok(None),
-            Value::Text(text) => text.into_owned(),
+            Value::String(text) => text.into_owned(),
             Value::Bool(flag) => flag.to_string(),
-            Value::Int(int) => int.to_string(),
-            Value::Double(double) => double.to_string(),
-            other => return Err(self.wrong_result(&other)),
+            other => match other.number_text() {
+                Some(text) => text,
+                None => return Err(self.wrong_result(&other)),
+            },
         };
         if text.len() > LABEL_BYTES_MAX {
             // Two long values that begin alike stay two alerts.
@@ -142,7 +136,7 @@ impl Expression {
 
     fn failure(&self, Fault { at, cause }: Fault<'_>) -> Failure {
         let source = At::new(self.program.source.as_ref(), self.origin.clone());
-        let (line, column) = place(source.value, at as usize);
+        let (line, column) = line_and_column(source.value, at as usize);
         Failure {
             reason: cause.reason(),
             detail: format!("{}: {cause}", source.inside(line, column)),
@@ -151,7 +145,7 @@ impl Expression {
 
     fn wrong_result(&self, value: &Value<'_>) -> Failure {
         let cause = match value.kind() {
-            Kind::Null => Cause::Null,
+            ValueKind::Null => Cause::Null,
             kind => Cause::Result(self.program.want.as_str(), kind),
         };
         self.failure(Fault { at: self.program.root.at, cause })
@@ -178,42 +172,31 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Compiles on the stack of the caller, see [`on_large_stack`].
-    pub(super) fn new(source: &str, scope: Scope, want: Want) -> Result<Self, Flaw> {
-        scan::check(source)?;
-        let env = Env::default().with_optional_support(false);
-        let parsed = catch_unwind(AssertUnwindSafe(|| {
-            let parsed = env.compile(source).map_err(|errors| syntax_flaw(source, &errors))?;
-            checker::check(source, parsed.source_info(), scope, parsed.expression())
-        }));
-        let (root, of, uses) = parsed.unwrap_or_else(|_| Err(Flaw::new(0, "not an expression")))?;
+    pub(super) fn new(source: &str, scope: Scope, want: Want) -> Result<Self, TextDiagnostic> {
+        let (root, of, uses) = checker::check(scope, &syntax::parse(source)?)?;
         let takes: &[Type] = match want {
             Want::Bool => &[Type::Bool],
-            Want::Label => &[Type::Text, Type::Int, Type::Double, Type::Bool],
-            Want::Number => &[Type::Int, Type::Double],
+            Want::Label => {
+                &[Type::String, Type::Int, Type::Uint, Type::Double, Type::Bool, Type::Null]
+            }
+            Want::Number => &[Type::Int, Type::Uint, Type::Double, Type::Null],
         };
         if of.may_be(takes) {
             return Ok(Self { source: source.into(), root, want, uses });
         }
-        let flaw = Flaw::new(0, format!("expected {}, found {}", want.as_str(), of.as_str()));
+        let message = format!("expected {}, found {}", want.as_str(), of.as_str());
+        let problem = TextDiagnostic::new(0, message);
         Err(match (want, of) {
-            (Want::Label, Type::Time | Type::Span) => flaw.hint("write string(…)"),
-            (Want::Number, Type::Text) => flaw.hint("write num(…)"),
-            (Want::Number, Type::Time | Type::Span) => flaw.hint("write double(int(…))"),
-            _ => flaw,
+            (Want::Label, Type::Timestamp | Type::Duration | Type::Bytes) => {
+                problem.hint("write string(…)")
+            }
+            (Want::Number, Type::String) => problem.hint("write num(…)"),
+            (Want::Number, Type::Timestamp | Type::Duration) => {
+                problem.hint("write double(int(…))")
+            }
+            _ => problem,
         })
     }
-}
-
-/// Runs `work` where the parser has room.
-pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
-    thread::scope(|scope| {
-        let worker = thread::Builder::new()
-            .name("rules-compile".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work)?;
-        worker.join().map_err(|_panic| std::io::Error::other("it panicked"))
-    })
 }
 
 impl Cause<'_> {
@@ -225,7 +208,9 @@ impl Cause<'_> {
             | Self::Content(_)
             | Self::Result(..)
             | Self::NoDecimal => FailureReason::Type,
-            Self::DivisionByZero | Self::Overflow | Self::TooMuchWork => FailureReason::Other,
+            Self::SameKey | Self::DivisionByZero | Self::Overflow | Self::TooMuchWork => {
+                FailureReason::Other
+            }
         }
     }
 }
@@ -244,59 +229,12 @@ impl fmt::Display for Cause<'_> {
             Self::Content(name) => write!(f, "`{name}` cannot read this value"),
             Self::Result(want, kind) => write!(f, "expected {want}, found {}", kind.as_str()),
             Self::NoDecimal => f.write_str("no decimal number that can be kept exactly"),
+            Self::SameKey => f.write_str("a map has a key twice"),
             Self::DivisionByZero => f.write_str("division by zero"),
             Self::Overflow => f.write_str("a result is out of range"),
             Self::TooMuchWork => f.write_str("too much work for one event"),
         }
     }
-}
-
-/// The first of the parser's errors, in words for people who do not know its grammar.
-fn syntax_flaw(source: &str, errors: &ParseErrors) -> Flaw {
-    let Some(error) = errors.errors.first() else {
-        return Flaw::new(0, "not an expression");
-    };
-    let at = offset(source, error.pos);
-    let message = error.msg.trim_start_matches("Syntax error: ");
-    // `extraneous input 'x' expecting {…}`: only the input is of use.
-    let input = message
-        .split_once('\'')
-        .and_then(|(_, rest)| rest.split_once("' expecting").or_else(|| rest.rsplit_once('\'')))
-        .map(|(input, _)| input);
-    match (message.split(' ').next(), input) {
-        (Some("mismatched" | "extraneous"), Some("<EOF>")) => {
-            Flaw::new(at, "the expression ends too early")
-        }
-        (Some("mismatched" | "extraneous" | "token" | "no"), Some(input)) => {
-            let flaw = Flaw::new(at, format!("unexpected `{}`", input.trim()));
-            match input.trim() {
-                "=" => flaw.hint("compare with =="),
-                "and" | "AND" | "&" => flaw.hint("write &&"),
-                "or" | "OR" | "|" => flaw.hint("write ||"),
-                "not" | "NOT" => flaw.hint("write !"),
-                text if text.starts_with(['"', '\'']) => flaw.hint("is the closing quote missing?"),
-                _ => flaw,
-            }
-        }
-        _ => Flaw::new(at, message.lines().next().unwrap_or_default().to_lowercase()),
-    }
-}
-
-/// Line and column in characters, both from 1, of a byte offset.
-pub(super) fn place(source: &str, at: usize) -> (u32, u32) {
-    let before = source.get(..source.floor_char_boundary(at)).unwrap_or(source);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
-}
-
-/// The byte offset of the parser's line and column, both from 1.
-fn offset(source: &str, (line, column): (isize, isize)) -> usize {
-    let from_1 = |number: isize| usize::try_from(number - 1).unwrap_or(0);
-    let start: usize = source.split_inclusive('\n').take(from_1(line)).map(str::len).sum();
-    let line = source.get(start..).unwrap_or_default();
-    let within = line.char_indices().nth(from_1(column)).map_or(line.len(), |(at, _)| at);
-    start + within
 }
 
 #[cfg(test)]
@@ -319,12 +257,19 @@ mod tests {
         event
     }
 
+    /// A number of more digits than a float has.
+    fn number(text: &str) -> Json {
+        serde_json::from_str(text).expect("json")
+    }
+
     fn payload() -> Json {
         json!({
             "status": "success", "total_cost": "0.0106", "n": 7, "d": 2.5, "big": 1_000_000, "flag": true,
             "none": null, "a-b": "dash", "list": [1, 2, 3], "names": ["ann", "bob"], "holes": [null, 4],
             "parts": [{"call_part": "sip", "cost": "0.0050"}, {"call_part": "rec", "cost": "0.0018"}],
             "m": {"x": 1, "y": null}, "at": "2026-01-31T00:00:00Z",
+            "long": number("1234567890123456.78"), "minus": number("-1e999"),
+            "huge": number("12345678901234567890"), "huger": number("12345678901234567891"),
         })
     }
 
@@ -339,6 +284,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn expressions_that_hold() {
         for source in [
             "true",
@@ -385,6 +331,32 @@ mod tests {
             "!(false && payload.nope > 1)",
             "payload.list.exists(x, x == 3 || x.nope)",
             "!payload.list.all(x, x == 1 ? x.nope : false)",
+            // Null, types, unsigned numbers, bytes and maps.
+            "payload.nope == null && payload.none == null && payload.n != null && payload.m.y == null",
+            "null == null && payload.holes[0] == null && payload.nope.x == null && !(payload.n == null)",
+            "payload.holes.exists(x, x == null) && null in payload.holes && !(null in payload.list)",
+            "type(payload.n) == int && type(1.5) == double && type(1u) == uint && type(b'') == bytes",
+            "type([null][0]) == null_type && type(type(1)) == type && type(event.cost) == double && int != uint",
+            "type(event.occurred_at) == google.protobuf.Timestamp && type(payload.m) == map && type([]) == list",
+            "payload.n == 7u && 7u in payload.list.map(x, x + 6) && 2u * 3u == 6u && uint(payload.n) > 6u",
+            "b'ab' + b'c' == bytes('abc') && string(b'abc') == 'abc' && size(b'é') == 2 && b'a' < b'b'",
+            "{'a': 1, 2: 'b'}[2u] == 'b' && {'a': 1}.a == 1 && 'a' in {'a': 1} && {'a': 1} == {'a': 1.0}",
+            "{'x': 1} == payload.m && size({}) == 0 && {true: 1}[true] == 1 && has({'a': 1}.a)",
+            "payload.list[1.0] == 2 && payload.list[1u] == 2 && dyn(payload.n) == 7 && payload.`a-b` == 'dash'",
+            "payload.list.exists(i, x, i == 1 && x == 2) && payload.m.all(key, x, key == 'x' && x == 1)",
+            "payload.list.transformList(i, x, i + x) == [1, 3, 5] && payload.names.existsOne(i, n, i == 0)",
+            "payload.m.transformMap(k, v, v + 1) == {'x': 2} && [4].transformMap(i, x, x == 4, x) == {0: 4}",
+            "payload.list.exists(map, map == 2) && payload.list.all(size, size(payload.list) >= size)",
+            "payload.list.exists(x, payload.names.exists(x, x == 'bob')) && .payload.n == 7",
+            // Numbers as they were written, not as the nearest float.
+            "payload.long > 1234567890123456.7 && payload.long == 1234567890123456.78 && payload.huge != payload.huger",
+            "num(' 7.10 ') == 7.1 && num(payload.total_cost) == 0.0106 && event.cost == 0.0106 && event.cost < 0.01060000000000001",
+            "payload.huge == 12345678901234567890.0 && payload.minus < -1e308 && string(payload.huge) == '12345678901234567890'",
+            "string(6.02214e23) == '6.02214e+23' && string(2.50) == '2.5' && string(1e-9 * 1.0) == '1e-9'",
+            // Times.
+            "timestamp('9999-12-31T23:59:59Z') > event.occurred_at && int(timestamp('1969-12-31T23:59:59.5Z')) == -1",
+            "duration('1.5h30m') == duration('2h') && duration('0') < duration('.5s') && string(duration('-1.25s')) == '-1.25s'",
+            "duration('1.234s').getMilliseconds() == 234 && duration('1.234s').getSeconds() == 1",
             "// a comment\n  payload.n == 7 // another",
             "payload.\nn == 7",
         ] {
@@ -426,6 +398,19 @@ mod tests {
             ("!payload.status", "type rules.yaml:10:29: `!` does not take string"),
             ("payload.n && true", "type rules.yaml:10:28: `&&` does not take int"),
             ("payload.status.exists(x, x)", "type rules.yaml:10:35: `exists` does not take string"),
+            ("{payload.n: 1, 7: 2} == {}", "other rules.yaml:10:20: a map has a key twice"),
+            ("{payload.d: 1} == {}", "type rules.yaml:10:20: `{}` does not take double"),
+            ("{'a': 1}.b == 1", "missing_field rules.yaml:10:29: no field `b`"),
+            ("payload.list[1.5] == 1", "missing_field rules.yaml:10:32: no element at this index"),
+            (
+                "payload.n == 7 ? payload.none < 1 : true",
+                "missing_field rules.yaml:10:45: no field `none`",
+            ),
+            ("1u - 2u == 0u", "other rules.yaml:10:23: a result is out of range"),
+            (
+                "timestamp('0001-01-01T00:00:00Z') - duration('1ns') < event.occurred_at",
+                "other rules.yaml:10:54: a result is out of range",
+            ),
             ("payload.n / 0 == 1", "other rules.yaml:10:30: division by zero"),
             (
                 "payload.n * 9223372036854775807 > 0",
@@ -500,7 +485,7 @@ mod tests {
             ),
             ("payload.x.matches('(')", 19, "bad pattern: unclosed group", ""),
             (
-                "payload.x.matches('\\\\w{1000}{100}')",
+                "payload.x.matches('(?:\\\\w{1000}){100}')",
                 19,
                 "bad pattern: Compiled regex exceeds size limit of 1048576 bytes.",
                 "",
@@ -539,7 +524,7 @@ mod tests {
                 "event.cost * 2 > 1.0",
                 12,
                 "`*` does not take double and int",
-                "CEL does not mix int and double: write 2.0 for 2, or double(…)",
+                "CEL does not mix int, uint and double: write 2.0 for 2, or double(…)",
             ),
             (
                 "event.occurred_at + event.received_at > 1",
@@ -557,15 +542,33 @@ mod tests {
             ("event.kind[0] == 'c'", 11, "string cannot be indexed by int", ""),
             ("event.kind.all(x, true)", 1, "string has no elements", ""),
             ("(event.kind == 'a' ? 1 : 'b') == 1", 20, "`?` gives either int or string", ""),
+            ("payload.x < null", 11, "`<` cannot compare dynamic with null", ""),
             (
-                "payload.x == null",
-                14,
-                "null is never equal to a field: null counts as missing",
-                "test with has(…)",
+                "payload.x == 1u && 1u + 1 == 2u",
+                23,
+                "`+` does not take uint and int",
+                "CEL does not mix int, uint and double: write 2.0 for 2, or double(…)",
             ),
-            ("payload.x == 1u", 14, "no value here is unsigned", "leave out the `u`"),
-            ("payload.x == b'a'", 14, "no value here is bytes", "leave out the `b`"),
-            ("payload.x == {'a': 1}", 14, "maps cannot be made in an expression", ""),
+            (
+                "payload.x == a.B{c: 1}",
+                17,
+                "no value here is a message",
+                "a map is written {\"name\": value}",
+            ),
+            ("payload.x == {1.5: 1}", 15, "double cannot be a key", ""),
+            (
+                "payload.m.exists(k, v, w, true)",
+                11,
+                "a macro takes a name and an expression",
+                "payload.items.exists(item, item.x > 1)",
+            ),
+            ("payload.m.exists(k, k, true)", 21, "`k` already means something", ""),
+            (
+                "payload.x.matches('a**')",
+                19,
+                "bad pattern: a repetition cannot be repeated: `*`",
+                "",
+            ),
             // amounts as text
             (
                 "payload.total_cost > 50.0",
@@ -613,7 +616,7 @@ mod tests {
             ("f(1,,2)", 5, "unexpected `,`", ""),
             ("99999999999999999999 > 1", 1, "invalid int literal", ""),
             ("if == 1", 1, "reserved identifier: if", ""),
-            ("payload.?x == 1", 8, "unsupported syntax '.?'", ""),
+            ("payload.?x == 1", 8, "unsupported syntax '.?'", "test with has(…)"),
         ] {
             let problem = compile(source, Want::Bool).expect_err(source);
             let position = problem.position.clone().expect("a place");
@@ -629,7 +632,9 @@ mod tests {
     fn labels_are_text_of_bounded_length() {
         let long = "ö".repeat(2 * LABEL_BYTES_MAX);
         let event = event(
-            json!({"s": "x", "n": 7, "d": 0.5, "b": false, "l": [1], "none": null, "long": long}),
+            json!({"s": "x", "n": 7, "d": 0.5, "b": false, "l": [1], "none": null, "long": long,
+                "id": number("12345678901234567890"), "e": number("1E+5"), "tail": number("2.50"),
+                "far": number("1234567890123456789012345678901234567890")}),
         );
         let label =
             |source: &str| compile(source, Want::Label).map(|e| e.label(Inputs::of(&event)));
@@ -642,6 +647,11 @@ mod tests {
             ("payload.nope.x", None),
             ("has(payload.x) ? payload.x : 'none'", Some("none")),
             ("string(event.cost)", Some("0.0106")),
+            ("payload.id", Some("12345678901234567890")),
+            ("payload.far", Some("1234567890123456789012345678901234567890")),
+            ("payload.e", Some("100000")),
+            ("payload.tail", Some("2.5")),
+            ("has(payload.x) ? payload.x : null", None),
         ] {
             let got = label(source).expect(source).expect(source);
             assert_eq!(got.as_deref(), want, "{source}");
@@ -658,8 +668,8 @@ mod tests {
 
     /// Runs where a worker of the async runtime would: with 2 MiB of stack.
     fn on_small_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| {
-            let builder = thread::Builder::new().stack_size(2 << 20);
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().stack_size(2 << 20);
             builder.spawn_scoped(scope, work).expect("starts").join().expect("does not panic")
         })
     }
@@ -714,7 +724,7 @@ mod tests {
             for shape in shapes {
                 for n in [1, 20, 24, 25, 90, 119, 121, 199, 1000, 1024] {
                     let mut source = shape(n);
-                    source.truncate(scan::SOURCE_BYTES_MAX);
+                    source.truncate(syntax::SOURCE_BYTES_MAX);
                     compile_and_run(&source, &event);
                     compile_and_run(&format!("{source} == {source}"), &event);
                 }
@@ -871,7 +881,7 @@ mod tests {
             let part = proptest::sample::select(vec![
                 "getHours",
                 "getDayOfYear",
-                "getMilliseconds",
+                "getMinutes",
                 "getMonth",
             ]);
             let looping =
@@ -901,8 +911,8 @@ mod tests {
         match Value::of(json) {
             Value::Bool(flag) => flag.into(),
             Value::Int(int) => int.into(),
-            Value::Double(double) => double.into(),
-            Value::Text(text) => text.into_owned().into(),
+            Value::String(text) => text.into_owned().into(),
+            value if value.double().is_some() => value.double().unwrap_or_default().into(),
             _ => match json {
                 Json::Array(items) => items.iter().map(to_cel).collect::<Vec<_>>().into(),
                 Json::Object(members) => members
@@ -917,19 +927,21 @@ mod tests {
     }
 
     fn show(value: &Value<'_>) -> String {
+        if let Some(double) = value.double() {
+            return format!("{double:?}");
+        }
         match value {
-            Value::Double(double) => format!("{double:?}"),
             Value::List(_) | Value::Json(Json::Array(_)) => {
                 let items: Vec<_> = value.items().into_iter().flatten().map(|v| show(&v)).collect();
                 format!("[{}]", items.join(", "))
             }
-            Value::Json(_) | Value::Labels(_) => "map".to_owned(),
             Value::Int(int) => int.to_string(),
             Value::Bool(flag) => flag.to_string(),
-            Value::Text(text) => format!("{text:?}"),
-            Value::Time(time) => time.to_string(),
-            Value::Span(span) => format!("{}ms", span.as_millis()),
-            Value::Null => "null".to_owned(),
+            Value::String(text) => format!("{text:?}"),
+            Value::Timestamp(timestamp) => crate::rules::time::timestamp_text(*timestamp),
+            Value::Duration(duration) => format!("{}ms", duration.as_millis()),
+            other if other.kind() == ValueKind::Map => "map".to_owned(),
+            other => other.kind().as_str().to_owned(),
         }
     }
 

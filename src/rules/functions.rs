@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 
 use super::program::{Function, TimePart};
 use super::types::Type;
-use super::values::Value;
+use super::values::{Value, ValueKind};
+use super::{number, time};
 
 /// A declared function.
 pub(super) struct Signature {
@@ -29,22 +29,48 @@ pub(super) enum Style {
     Both,
 }
 
-use Type::{Bool, Double, Int, List, Map, Span, Text, Time};
+use Type::{Bool, Bytes, Double, Duration, Int, List, Map, String as Str, Timestamp, Uint};
+
+/// Any type at all.
+const ANY: &[Type] = &[
+    Type::Null,
+    Bool,
+    Int,
+    Uint,
+    Double,
+    Str,
+    Bytes,
+    Timestamp,
+    Duration,
+    Type::Kind,
+    List,
+    Map,
+    Type::Amount,
+];
 
 /// All plain functions. Those with literal arguments (`matches`, `getHours`, …) and the macros stand apart.
 pub(super) const FUNCTIONS: &[Signature] = &[
-    signature(Function::Size, Style::Both, &[&[Text, List, Map]], Int),
-    signature(Function::Contains, Style::Method, &[&[Text], &[Text]], Bool),
-    signature(Function::StartsWith, Style::Method, &[&[Text], &[Text]], Bool),
-    signature(Function::EndsWith, Style::Method, &[&[Text], &[Text]], Bool),
-    signature(Function::Prefix, Style::Both, &[&[Text], &[Int]], Text),
-    signature(Function::ToText, Style::Global, &[&[Text, Bool, Int, Double, Time, Span]], Text),
-    signature(Function::ToInt, Style::Global, &[&[Int, Double, Text, Time]], Int),
-    signature(Function::ToDouble, Style::Global, &[&[Double, Int, Text]], Double),
-    signature(Function::ToBool, Style::Global, &[&[Bool, Text]], Bool),
-    signature(Function::Num, Style::Global, &[&[Double, Int, Text]], Double),
-    signature(Function::ToTime, Style::Global, &[&[Time, Text, Int]], Time),
-    signature(Function::ToSpan, Style::Global, &[&[Span, Text]], Span),
+    signature(Function::Size, Style::Both, &[&[Str, Bytes, List, Map]], Int),
+    signature(Function::Contains, Style::Method, &[&[Str], &[Str]], Bool),
+    signature(Function::StartsWith, Style::Method, &[&[Str], &[Str]], Bool),
+    signature(Function::EndsWith, Style::Method, &[&[Str], &[Str]], Bool),
+    signature(Function::Prefix, Style::Both, &[&[Str], &[Int]], Str),
+    signature(
+        Function::ToString,
+        Style::Global,
+        &[&[Str, Bytes, Bool, Int, Uint, Double, Timestamp, Duration]],
+        Str,
+    ),
+    signature(Function::ToBytes, Style::Global, &[&[Bytes, Str]], Bytes),
+    signature(Function::ToInt, Style::Global, &[&[Int, Uint, Double, Str, Timestamp]], Int),
+    signature(Function::ToUint, Style::Global, &[&[Uint, Int, Double, Str]], Uint),
+    signature(Function::ToDouble, Style::Global, &[&[Double, Int, Uint, Str]], Double),
+    signature(Function::ToBool, Style::Global, &[&[Bool, Str]], Bool),
+    signature(Function::Num, Style::Global, &[&[Double, Int, Uint, Str]], Double),
+    signature(Function::ToTimestamp, Style::Global, &[&[Timestamp, Str, Int]], Timestamp),
+    signature(Function::ToDuration, Style::Global, &[&[Duration, Str]], Duration),
+    signature(Function::Type, Style::Global, &[ANY], Type::Kind),
+    signature(Function::Dyn, Style::Global, &[ANY], Type::Dynamic),
 ];
 
 /// The methods that take a part out of a timestamp (optionally in a time zone) or a duration.
@@ -72,7 +98,7 @@ const fn signature(
 
 /// Why a function gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum CallError {
     /// It does not take this kind of value.
     Kind,
     /// The kind is right, the content is not: `int("abc")`.
@@ -80,136 +106,152 @@ pub(super) enum Refusal {
 }
 
 /// Calls a function whose arguments were counted by the checker.
-pub(super) fn call<'a>(function: Function, args: &[Value<'a>]) -> Result<Value<'a>, Refusal> {
+pub(super) fn call<'a>(function: Function, args: &[Value<'a>]) -> Result<Value<'a>, CallError> {
     match (function, args) {
         (Function::Size, [value]) => size(value),
-        (Function::Contains, [Value::Text(text), Value::Text(part)]) => {
+        (Function::Contains, [Value::String(text), Value::String(part)]) => {
             Ok(Value::Bool(text.contains(part.as_ref())))
         }
-        (Function::StartsWith, [Value::Text(text), Value::Text(part)]) => {
+        (Function::StartsWith, [Value::String(text), Value::String(part)]) => {
             Ok(Value::Bool(text.starts_with(part.as_ref())))
         }
-        (Function::EndsWith, [Value::Text(text), Value::Text(part)]) => {
+        (Function::EndsWith, [Value::String(text), Value::String(part)]) => {
             Ok(Value::Bool(text.ends_with(part.as_ref())))
         }
-        (Function::Prefix, [Value::Text(text), Value::Int(characters)]) => {
+        (Function::Prefix, [Value::String(text), Value::Int(characters)]) => {
             prefix(text, *characters)
         }
-        (Function::ToText, [value]) => to_text(value),
+        (Function::ToString, [value]) => to_string(value),
+        (Function::ToBytes, [value]) => match value {
+            Value::Bytes(_) => Ok(value.clone()),
+            Value::String(text) => Ok(Value::Bytes(text.as_bytes().into())),
+            _ => Err(CallError::Kind),
+        },
         (Function::ToInt, [value]) => to_int(value),
+        (Function::ToUint, [value]) => to_uint(value),
         (Function::ToDouble, [value]) => to_double(value),
         (Function::ToBool, [value]) => to_bool(value),
-        (Function::Num, [value]) => num(value),
-        (Function::ToTime, [value]) => to_time(value),
-        (Function::ToSpan, [value]) => to_span(value),
-        _ => Err(Refusal::Kind),
+        (Function::Num, [value]) => match value {
+            Value::String(text) => number::of_text(text).ok_or(CallError::Content),
+            _ => to_double(value),
+        },
+        (Function::ToTimestamp, [value]) => to_timestamp(value),
+        (Function::ToDuration, [value]) => match value {
+            Value::Duration(_) => Ok(value.clone()),
+            Value::String(text) => {
+                time::duration(text).map(Value::Duration).ok_or(CallError::Content)
+            }
+            _ => Err(CallError::Kind),
+        },
+        (Function::Type, [value]) => Ok(Value::Type(value.kind())),
+        (Function::Dyn, [value]) => Ok(value.clone()),
+        _ => Err(CallError::Kind),
     }
 }
 
-fn size<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
-    let size = match value {
-        Value::Text(text) => text.chars().count(),
-        Value::List(_) | Value::Json(_) | Value::Labels(_) => value.len(),
-        _ => return Err(Refusal::Kind),
+fn size<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
+    let size = match (value, value.kind()) {
+        (Value::String(text), _) => text.chars().count(),
+        (Value::Bytes(bytes), _) => bytes.len(),
+        (_, ValueKind::List | ValueKind::Map) => value.len(),
+        _ => return Err(CallError::Kind),
     };
-    i64::try_from(size).map(Value::Int).or(Err(Refusal::Content))
+    i64::try_from(size).map(Value::Int).or(Err(CallError::Content))
 }
 
 /// `prefix`: the first so many characters, all of a text that has fewer. Ours: CEL has no such function, and a number's
 /// first digits say where a call goes.
-fn prefix<'a>(text: &Cow<'a, str>, characters: i64) -> Result<Value<'a>, Refusal> {
-    let characters = usize::try_from(characters).or(Err(Refusal::Content))?;
+fn prefix<'a>(text: &Cow<'a, str>, characters: i64) -> Result<Value<'a>, CallError> {
+    let characters = usize::try_from(characters).or(Err(CallError::Content))?;
     let Some((end, _)) = text.char_indices().nth(characters) else {
-        return Ok(Value::Text(text.clone()));
+        return Ok(Value::String(text.clone()));
     };
-    Ok(Value::Text(match text {
+    Ok(Value::String(match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or(text)),
         Cow::Owned(text) => Cow::Owned(text.get(..end).unwrap_or(text).to_owned()),
     }))
 }
 
-fn to_text<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
-    Ok(Value::Text(match value {
-        Value::Text(text) => text.clone(),
+fn to_string<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
+    Ok(Value::String(match value {
+        Value::String(text) => text.clone(),
+        Value::Bytes(bytes) => {
+            let text = String::from_utf8(bytes.to_vec()).or(Err(CallError::Content))?;
+            Cow::Owned(text)
+        }
         Value::Bool(flag) => Cow::Owned(flag.to_string()),
-        Value::Int(int) => Cow::Owned(int.to_string()),
-        Value::Double(double) => Cow::Owned(double.to_string()),
-        Value::Time(time) => Cow::Owned(time.to_string()),
-        // Seconds with at most nine decimals, as CEL writes them.
-        Value::Span(span) => Cow::Owned(format!("{}s", span.as_secs_f64())),
-        _ => return Err(Refusal::Kind),
+        Value::Timestamp(timestamp) => Cow::Owned(time::timestamp_text(*timestamp)),
+        Value::Duration(duration) => Cow::Owned(time::duration_text(*duration)),
+        _ => Cow::Owned(value.number_text().ok_or(CallError::Kind)?),
     }))
 }
 
-fn to_int<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
-    /// 2^63, which is exact.
-    const INT_END: f64 = 9_223_372_036_854_775_808.0;
+fn to_int<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     match value {
         Value::Int(int) => Ok(Value::Int(*int)),
-        Value::Double(double) if *double > -INT_END && *double < INT_END => {
-            #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
-            let int = double.trunc() as i64;
-            Ok(Value::Int(int))
+        Value::Uint(uint) => i64::try_from(*uint).map(Value::Int).or(Err(CallError::Content)),
+        Value::String(text) => text.parse().map(Value::Int).or(Err(CallError::Content)),
+        Value::Timestamp(timestamp) => Ok(Value::Int(time::seconds(*timestamp))),
+        // CEL leaves the ends of the range out, which a float cannot tell from what is beyond them.
+        _ => {
+            let whole = whole(value)?.filter(|whole| *whole > i128::from(i64::MIN));
+            let int = whole.and_then(|whole| i64::try_from(whole).ok());
+            int.map(Value::Int).ok_or(CallError::Content)
         }
-        Value::Double(_) => Err(Refusal::Content),
-        Value::Text(text) => text.parse().map(Value::Int).or(Err(Refusal::Content)),
-        Value::Time(time) => Ok(Value::Int(time.as_second())),
-        _ => Err(Refusal::Kind),
     }
+}
+
+fn to_uint<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
+    let uint = match value {
+        Value::Uint(uint) => Some(*uint),
+        Value::Int(int) => u64::try_from(*int).ok(),
+        Value::String(text) => text.parse().ok(),
+        _ => whole(value)?.and_then(|whole| u64::try_from(whole).ok()),
+    };
+    uint.map(Value::Uint).ok_or(CallError::Content)
+}
+
+/// The whole part of a double; `None` where it is none, or far out of the range of every integer.
+fn whole(value: &Value<'_>) -> Result<Option<i128>, CallError> {
+    /// 2^64, which is exact.
+    const WHOLE_END: f64 = 18_446_744_073_709_551_616.0;
+    let double = value.double().ok_or(CallError::Kind)?;
+    #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
+    let whole = (double.abs() < WHOLE_END).then(|| double.trunc() as i128);
+    Ok(whole)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what `double` means in CEL")]
-fn to_double<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn to_double<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     match value {
-        Value::Double(double) => Ok(Value::Double(*double)),
         Value::Int(int) => Ok(Value::Double(*int as f64)),
-        Value::Text(text) => text.parse().map(Value::Double).or(Err(Refusal::Content)),
-        _ => Err(Refusal::Kind),
+        Value::Uint(uint) => Ok(Value::Double(*uint as f64)),
+        Value::String(text) => text.parse().map(Value::Double).or(Err(CallError::Content)),
+        _ if value.kind() == ValueKind::Double => Ok(value.clone()),
+        _ => Err(CallError::Kind),
     }
 }
 
-fn to_bool<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
+fn to_bool<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
     match value {
         Value::Bool(flag) => Ok(Value::Bool(*flag)),
-        Value::Text(text) => match text.as_ref() {
+        Value::String(text) => match text.as_ref() {
             "true" | "True" | "TRUE" | "t" | "1" => Ok(Value::Bool(true)),
             "false" | "False" | "FALSE" | "f" | "0" => Ok(Value::Bool(false)),
-            _ => Err(Refusal::Content),
+            _ => Err(CallError::Content),
         },
-        _ => Err(Refusal::Kind),
+        _ => Err(CallError::Kind),
     }
 }
 
-/// `num`: a number, or a decimal as Telnyx writes amounts: digits with at most one point, no exponent.
-fn num<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
-    if let Value::Text(text) = value {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-        let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !all_digits(whole) || !all_digits(fraction) {
-            return Err(Refusal::Content);
-        }
-    }
-    to_double(value)
-}
-
-fn to_time<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
-    match value {
-        Value::Time(time) => Ok(Value::Time(*time)),
-        Value::Text(text) => text.parse().map(Value::Time).or(Err(Refusal::Content)),
-        Value::Int(seconds) => {
-            Timestamp::from_second(*seconds).map(Value::Time).or(Err(Refusal::Content))
-        }
-        _ => Err(Refusal::Kind),
-    }
-}
-
-fn to_span<'a>(value: &Value<'a>) -> Result<Value<'a>, Refusal> {
-    match value {
-        Value::Span(span) => Ok(Value::Span(*span)),
-        Value::Text(text) => text.parse().map(Value::Span).or(Err(Refusal::Content)),
-        _ => Err(Refusal::Kind),
-    }
+fn to_timestamp<'a>(value: &Value<'a>) -> Result<Value<'a>, CallError> {
+    let timestamp = match value {
+        Value::Timestamp(timestamp) => Some(*timestamp),
+        Value::String(text) => time::timestamp(text),
+        Value::Int(seconds) => time::of_seconds(*seconds),
+        _ => return Err(CallError::Kind),
+    };
+    timestamp.map(Value::Timestamp).ok_or(CallError::Content)
 }
 
 /// `getHours` and its like.
@@ -217,10 +259,10 @@ pub(super) fn time_part<'a>(
     part: TimePart,
     value: &Value<'a>,
     zone: &TimeZone,
-) -> Result<Value<'a>, Refusal> {
+) -> Result<Value<'a>, CallError> {
     let number = match value {
-        Value::Time(time) => {
-            let local = time.to_zoned(zone.clone());
+        Value::Timestamp(timestamp) => {
+            let local = time::local(*timestamp, zone).ok_or(CallError::Content)?;
             i64::from(match part {
                 TimePart::FullYear => local.year(),
                 TimePart::Month => i16::from(local.month()) - 1,
@@ -234,31 +276,15 @@ pub(super) fn time_part<'a>(
                 TimePart::Milliseconds => local.millisecond(),
             })
         }
-        Value::Span(span) => match part {
-            TimePart::Hours => span.as_hours(),
-            TimePart::Minutes => span.as_mins(),
-            TimePart::Seconds => span.as_secs(),
-            TimePart::Milliseconds => i64::try_from(span.as_millis()).or(Err(Refusal::Content))?,
-            _ => return Err(Refusal::Kind),
+        // Of a duration the first three are all of it, and only the last is a part.
+        Value::Duration(duration) => match part {
+            TimePart::Hours => duration.as_hours(),
+            TimePart::Minutes => duration.as_mins(),
+            TimePart::Seconds => duration.as_secs(),
+            TimePart::Milliseconds => i64::from(duration.subsec_millis()),
+            _ => return Err(CallError::Kind),
         },
-        _ => return Err(Refusal::Kind),
+        _ => return Err(CallError::Kind),
     };
     Ok(Value::Int(number))
-}
-
-/// A time zone as CEL takes it: an IANA name, or an offset such as `-05:00`.
-pub(super) fn time_zone(name: &str) -> Option<TimeZone> {
-    let (sign, digits) = match name.split_at_checked(1) {
-        Some(("-", digits)) => (-1, digits),
-        Some(("+", digits)) => (1, digits),
-        _ => (1, name),
-    };
-    if let Some((hours, minutes)) = digits.split_once(':') {
-        let number = |text: &str, end: i32| {
-            text.parse::<u8>().ok().map(i32::from).filter(|number| *number < end)
-        };
-        let seconds = number(hours, 24)? * 3600 + number(minutes, 60)? * 60;
-        return Offset::from_seconds(sign * seconds).ok().map(TimeZone::fixed);
-    }
-    TimeZone::get(name).ok()
 }

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::annotations::{Annotations, context_of};
 use super::index::{Hit, Index};
 use super::metric::Metrics;
-use super::rule::{Judged, Rule, Valued, Watch};
+use super::rule::{Rule, RuleKind, Valued, Watch};
 use super::{
     CallContext, Expression, Failure, Finding, Firing, Inputs, Labels, Measurement, Metric,
     Observation, Observed, RuleRef, Shape, Verdict,
@@ -44,7 +44,7 @@ impl RuleSet {
     /// `call` is what is known of the event's call leg.
     pub fn judge(&self, event: &Event, call: Option<&CallContext>) -> Vec<Verdict> {
         let inputs = Inputs::Event { event, call };
-        let judgement = Judgement { set: self, event, inputs, snapshot: OnceCell::new() };
+        let judgement = EventJudgement { set: self, event, inputs, snapshot: OnceCell::new() };
         let hits = self.index.hits(&event.kind);
         hits.iter()
             .filter_map(|hit| {
@@ -134,7 +134,7 @@ impl RuleSet {
 }
 
 /// One event and what is known of it.
-struct Judgement<'j> {
+struct EventJudgement<'j> {
     set: &'j RuleSet,
     event: &'j Event,
     inputs: Inputs<'j>,
@@ -142,11 +142,11 @@ struct Judgement<'j> {
     snapshot: OnceCell<Json>,
 }
 
-impl Judgement<'_> {
+impl EventJudgement<'_> {
     fn finding(&self, rule: &Rule, hit: Hit) -> Result<Finding, Failure> {
         let (active_for, notify_expired, resolve_when) = match &rule.judged {
-            Judged::Series(watch) => return self.observe(rule, watch),
-            Judged::Event { active_for, notify_expired, resolve_when } => {
+            RuleKind::Series(watch) => return self.observe(rule, watch),
+            RuleKind::Event { active_for, notify_expired, resolve_when } => {
                 (*active_for, *notify_expired, resolve_when.as_ref())
             }
         };

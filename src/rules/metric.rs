@@ -100,7 +100,11 @@ impl Compiler {
             seen.insert(spec.name.value.clone(), at.clone());
             let problems_before = self.problems.len();
             let kinds = self.kinds(&spec.on, &format!("{key}.on"), at);
+            let at = at.clone();
             let metric = self.metric(&key, spec);
+            if metric.by_currency {
+                self.moneyless(&kinds, &format!("{key}.on"), &at);
+            }
             if !self.error_since(problems_before) {
                 let hit = Hit { rule: all.len(), fires: true, resolves: false };
                 patterns.extend(kinds.into_iter().map(|kind| (kind, hit)));

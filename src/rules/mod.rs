@@ -3,11 +3,12 @@
 //! Receives checked rules and events; promises to judge an event in time that grows with the rules that name
 //! its kind, never to panic and never to run long. Pure: no clock, no store, no network.
 //!
-//! At load, `compile` makes rules of what is written: expressions are bounded (`scan`), parsed (`expression`) and
-//! checked (`checker`, `operators`, `calls`, with what is declared in `types` and `functions`) into a `program`,
+//! At load, `compile` makes rules of what is written: expressions are parsed (`syntax`) and checked (`checker`,
+//! `operators`, `calls`, with what is declared in `types` and `functions`) into a `program` (patterns by `re2`),
 //! annotations are tried on sample events (`annotations`). At each event, `index` finds the rules that name its
-//! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the event; `number`
-//! reads exact amounts, `metric` feeds the user's own series. `rule_ref` is a rule as the engine sees it: it gives the
+//! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the
+//! event by `inputs`
+//! (`numeric`, `time`); `number` reads exact amounts, `metric` feeds the user's own series. `rule_ref` is a rule as the engine sees it: it gives the
 //! observations to a `series`. `trace` says how a rule came to its answer.
 //!
 //! Beside them: `ledger` counts money once, `call_context` knows on which call it was spent, `meter` holds the user's
@@ -23,22 +24,26 @@ mod eval;
 mod expression;
 mod functions;
 mod index;
+mod inputs;
 mod judge;
 mod judged;
-mod number;
 mod ledger;
 mod meter;
 mod metric;
+mod moneyless;
 mod names;
+mod number;
+mod numeric;
 mod operate;
 mod operators;
 mod program;
 mod rule;
 mod rule_ref;
-mod scan;
 mod series;
 mod show;
 mod suggest;
+mod syntax;
+mod time;
 mod trace;
 mod trial;
 mod types;
@@ -56,8 +61,8 @@ use crate::diagnostic::At;
 
 pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country};
 pub use checker::Scope;
-pub use eval::Inputs;
 pub use expression::{Expression, Want};
+pub use inputs::Inputs;
 pub use judge::RuleSet;
 pub use ledger::{Booked, Entry, LedgerKey, is_reconciled, ledger_key};
 pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};

@@ -5,10 +5,11 @@ use std::str::FromStr as _;
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
-use super::eval::{self, Inputs};
-use super::operate::{Cause, Fault, missing};
-use super::program::{EventField, Function, Node, Op, OwnField};
-use super::values::{Kind, Value};
+use super::eval;
+use super::inputs::Inputs;
+use super::operate::{Cause, Fault};
+use super::program::{Node, Op};
+use super::values::Value;
 
 /// Longest text that is tried as a number, in bytes.
 const NUMBER_BYTES_MAX: usize = 64;
@@ -22,26 +23,17 @@ pub(super) fn run<'a>(
     want: &'static str,
 ) -> Result<Option<Decimal>, Fault<'a>> {
     let at = program.at;
-    if let (Op::Call(Function::Num, args), Inputs::Event { .. }) = (&program.op, inputs)
-        && let [arg] = args.as_slice()
-        && let Some(found) = source(arg, inputs)?
-        && !matches!(found, Source::Json(Json::Null))
-    {
-        let number = of_source(found).ok_or(Fault { at, cause: Cause::Content("num") })?;
-        return Ok(Some(number));
-    }
-    match source(program, inputs)? {
-        Some(Source::Json(Json::Null)) => return Ok(None),
-        Some(found) => {
-            return of_source(found).map(Some).ok_or(Fault { at, cause: refusal(found, want) });
-        }
-        None => {}
+    if is_null(program, inputs) {
+        return Ok(None);
     }
     let number = match eval::run(program, inputs)? {
         Value::Null => return Ok(None),
         Value::Int(int) => Some(Decimal::from(int)),
+        Value::Uint(uint) => Some(Decimal::from(uint)),
+        Value::Decimal(decimal) => Some(decimal),
+        Value::Digits(digits) => decimal(&digits),
         Value::Double(double) => of_double(double),
-        Value::Text(text) => of_text(&text),
+        Value::String(text) if is_plain(text.trim()) => decimal(text.trim()),
         other => return Err(Fault { at, cause: Cause::Result(want, other.kind()) }),
     };
     number.filter(in_bounds).map(Some).ok_or(Fault { at, cause: Cause::NoDecimal })
@@ -49,83 +41,66 @@ pub(super) fn run<'a>(
 
 /// Whether `program` names a field of the payload that is there and null.
 pub(super) fn is_null(program: &Node, inputs: Inputs<'_>) -> bool {
-    matches!(&program.op, Op::Field(..)) && matches!(member(program, inputs), Some(Json::Null))
-}
-
-/// What an expression names as it was sent.
-#[derive(Debug, Clone, Copy)]
-enum Source<'a> {
-    /// In the payload: a number, a text or null.
-    Json(&'a Json),
-    /// `event.cost` or `event.charge`.
-    Amount(Decimal),
-}
-
-/// What `program` names, when it does no more than name a value of the event.
-fn source<'a>(program: &'a Node, inputs: Inputs<'a>) -> Result<Option<Source<'a>>, Fault<'a>> {
-    let amount = |amount: Option<Decimal>, name| {
-        amount.map(|amount| Some(Source::Amount(amount))).ok_or(missing(program.at, name))
-    };
-    match (&program.op, inputs) {
-        (Op::Own(OwnField::Event(EventField::Cost)), Inputs::Event { event, .. }) => {
-            amount(event.cost, "cost")
-        }
-        (Op::Own(OwnField::Event(EventField::Charge)), Inputs::Event { event, .. }) => {
-            amount(event.charge, "charge")
-        }
-        (Op::Field(..), _) => Ok(member(program, inputs)
-            .filter(|json| matches!(json, Json::Null | Json::Number(_) | Json::String(_)))
-            .map(Source::Json)),
-        _ => Ok(None),
-    }
-}
-
-/// The JSON that `a.b` names, as it is; `None` where the run would fail.
-fn member<'a>(program: &'a Node, inputs: Inputs<'a>) -> Option<&'a Json> {
-    let Op::Field(of, name) = &program.op else { return None };
+    let Op::Field(of, name) = &program.op else { return false };
     match eval::run(of, inputs) {
-        Ok(Value::Json(json)) => json.get(name.as_ref()),
-        _ => None,
+        Ok(Value::Json(json)) => matches!(json.get(name.as_ref()), Some(Json::Null)),
+        _ => false,
     }
 }
 
-fn of_source(source: Source<'_>) -> Option<Decimal> {
-    let number = match source {
-        Source::Amount(amount) => Some(amount),
-        Source::Json(Json::String(text)) => of_text(text),
-        Source::Json(Json::Number(number)) => of_token(&number.to_string()),
-        Source::Json(_) => None,
-    };
-    number.filter(in_bounds)
-}
-
-fn refusal<'a>(source: Source<'_>, want: &'static str) -> Cause<'a> {
-    match source {
-        Source::Json(Json::String(text)) if !is_plain(text.trim()) => {
-            Cause::Result(want, Kind::Text)
-        }
-        _ => Cause::NoDecimal,
-    }
-}
-
-/// Decimal text as Telnyx writes amounts: digits with at most one point, no exponent.
-fn of_text(text: &str) -> Option<Decimal> {
-    let text = text.trim();
-    if text.len() > NUMBER_BYTES_MAX || !is_plain(text) {
-        return None;
-    }
-    Decimal::from_str_exact(text).ok()
-}
-
-/// A JSON number by its source text, which may have an exponent.
-fn of_token(text: &str) -> Option<Decimal> {
-    if !text.contains(['e', 'E']) {
-        return of_text(text);
-    }
+/// The number that a JSON token or a literal writes, when it can be kept to the last digit. An exponent, in either
+/// case, moves the point and is not kept.
+pub(super) fn decimal(text: &str) -> Option<Decimal> {
     if text.len() > NUMBER_BYTES_MAX {
         return None;
     }
-    Decimal::from_scientific(text).ok()
+    let (digits, exponent) = match text.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let exact = Decimal::from_str_exact(digits).ok()?;
+    if exponent == 0 {
+        return Some(exact);
+    }
+    let exact = exact.normalize();
+    let scale = i64::from(exact.scale()) - i64::from(exponent);
+    if let Ok(scale) = u32::try_from(scale) {
+        return Decimal::try_from_i128_with_scale(exact.mantissa(), scale).ok();
+    }
+    let power = 10_i128.checked_pow(u32::try_from(-scale).ok()?)?;
+    Decimal::try_from_i128_with_scale(exact.mantissa().checked_mul(power)?, 0).ok()
+}
+
+/// The number of a text as Telnyx writes amounts: digits with at most one point, no exponent; blanks around it do not
+/// count. `num(…)` is this in every place.
+pub(super) fn of_text(text: &str) -> Option<Value<'static>> {
+    let text = text.trim();
+    if !is_plain(text) {
+        return None;
+    }
+    Some(match decimal(text) {
+        Some(exact) => Value::Decimal(exact),
+        None => Value::Digits(text.to_owned().into()),
+    })
+}
+
+/// The double that is nearest to a decimal.
+pub(super) fn to_f64(decimal: Decimal) -> f64 {
+    /// The powers of ten that are doubles without rounding.
+    const POWERS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
+    /// Whole numbers up to here are doubles without rounding.
+    const WHOLE_MAX: u128 = 1 << 53;
+    let mantissa = decimal.mantissa();
+    let power = usize::try_from(decimal.scale()).ok().and_then(|scale| POWERS.get(scale));
+    match power {
+        // One division of two exact doubles rounds once. `Decimal::to_f64` rounds more often.
+        #[expect(clippy::cast_precision_loss, reason = "the bound was checked")]
+        Some(power) if mantissa.unsigned_abs() <= WHOLE_MAX => mantissa as f64 / power,
+        _ => decimal.to_string().parse().expect("a decimal's text is a number"),
+    }
 }
 
 /// A computed number: rounded only where it has more than 28 decimal places.
@@ -135,7 +110,7 @@ fn of_double(double: f64) -> Option<Decimal> {
     Decimal::from_str(&text).ok()
 }
 
-fn in_bounds(number: &Decimal) -> bool {
+pub(super) fn in_bounds(number: &Decimal) -> bool {
     number.abs() <= VALUE_MAX
 }
 
@@ -205,7 +180,7 @@ mod tests {
             ("0.1 + 0.2", "0.30000000000000004"),
             ("num(payload.text) / 3.0", "10.466666666666667"),
             ("1.0 / 3.0e20", "0.0000000000000000000033333333"),
-            ("payload.list[1]", "2.5"),
+            ("payload.list[1]", "2.50"),
             ("payload.list[1] > 2 ? 7 : 8", "7"),
             ("size(payload.list)", "2"),
             ("payload.flag ? payload.text : '0'", "31.40"),
@@ -247,7 +222,7 @@ mod tests {
         let program = Node { at: 0, op: Op::Value };
         let (level, labels) = (crate::rules::Level::default(), crate::rules::Labels::new());
         let inputs = Inputs::Line { level: &level, labels: &labels };
-        assert_eq!(run(&program, inputs, "x"), Err(missing(0, "value")));
+        assert_eq!(run(&program, inputs, "x"), Err(crate::rules::operate::missing(0, "value")));
     }
 
     proptest! {
@@ -255,8 +230,10 @@ mod tests {
         fn every_digit_is_kept(mantissa in -1_000_000_000_000_000_000_i64..=1_000_000_000_000_000_000, scale in 0_u32..=18) {
             let exact = Decimal::new(mantissa, scale);
             let text = exact.to_string();
-            prop_assert_eq!(of_text(&text).expect("a number").to_string(), text.clone());
-            prop_assert_eq!(of_token(&text).expect("a number").to_string(), text.clone());
+            prop_assert_eq!(decimal(&text).expect("a number").to_string(), text.clone());
+            let scientific = format!("{mantissa}E-{scale}");
+            prop_assert_eq!(decimal(&scientific), Some(exact));
+            prop_assert_eq!(to_f64(exact).to_bits(), text.parse::<f64>().expect("a double").to_bits());
             prop_assert!(in_bounds(&exact));
         }
 

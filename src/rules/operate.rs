@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::functions::Refusal;
+use super::functions::CallError;
 use super::program::Binary;
-use super::values::{Kind, Value};
+use super::time;
+use super::values::{Value, ValueKind};
 
 /// Why a run gave nothing, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +26,17 @@ pub(super) enum Cause<'a> {
     /// Null where a value is needed.
     Null,
     /// An operator or function that does not take this.
-    OneType(&'static str, Kind),
+    OneType(&'static str, ValueKind),
     /// An operator that does not take these two.
-    TwoTypes(&'static str, Kind, Kind),
+    TwoTypes(&'static str, ValueKind, ValueKind),
     /// A function that takes this kind but not this content.
     Content(&'static str),
     /// A result of another kind than the rule wants.
-    Result(&'static str, Kind),
+    Result(&'static str, ValueKind),
     /// A number that has no exact decimal form, or one out of bounds.
     NoDecimal,
+    /// A map with the same key twice.
+    SameKey,
     /// Division by the integer 0.
     DivisionByZero,
     /// A result out of range.
@@ -42,15 +45,18 @@ pub(super) enum Cause<'a> {
     TooMuchWork,
 }
 
-pub(super) type Outcome<'a> = Result<Value<'a>, Fault<'a>>;
+pub(super) type Computed<'a> = Result<Value<'a>, Fault<'a>>;
 
-pub(super) fn negate<'a>(at: u32, operand: &Value<'a>) -> Outcome<'a> {
+pub(super) fn negate<'a>(at: u32, operand: &Value<'a>) -> Computed<'a> {
     match operand {
         Value::Int(int) => {
             int.checked_neg().map(Value::Int).ok_or(Fault { at, cause: Cause::Overflow })
         }
-        Value::Double(double) => Ok(Value::Double(-double)),
-        other => Err(one_type(at, "-", other)),
+        Value::Decimal(decimal) if !decimal.is_zero() => Ok(Value::Decimal(-decimal)),
+        other => match other.double() {
+            Some(double) => Ok(Value::Double(-double)),
+            None => Err(one_type(at, "-", other)),
+        },
     }
 }
 
@@ -59,7 +65,7 @@ pub(super) fn order<'a>(
     operator: Binary,
     left: &Value<'a>,
     right: &Value<'a>,
-) -> Outcome<'a> {
+) -> Computed<'a> {
     if !left.is_orderable_with(right) {
         return Err(two_types(at, operator.as_str(), left, right));
     }
@@ -77,61 +83,113 @@ pub(super) fn arithmetic<'a>(
     operator: Binary,
     left: &Value<'a>,
     right: &Value<'a>,
-) -> Outcome<'a> {
+) -> Computed<'a> {
     let overflow = || Fault { at, cause: Cause::Overflow };
+    let zero = |is_zero: bool| match operator {
+        Binary::Divide | Binary::Remainder if is_zero => Cause::DivisionByZero,
+        _ => Cause::Overflow,
+    };
+    if let (Some(a), Some(b)) = (left.double(), right.double())
+        && operator != Binary::Remainder
+    {
+        return Ok(Value::Double(doubles(operator, a, b)));
+    }
     match (left, right) {
         (Value::Int(a), Value::Int(b)) => {
-            let zero = matches!(operator, Binary::Divide | Binary::Remainder) && *b == 0;
-            let result = match operator {
-                Binary::Add => a.checked_add(*b),
-                Binary::Subtract => a.checked_sub(*b),
-                Binary::Multiply => a.checked_mul(*b),
-                Binary::Divide => a.checked_div(*b),
-                _ => a.checked_rem(*b),
-            };
-            let cause = if zero { Cause::DivisionByZero } else { Cause::Overflow };
-            result.map(Value::Int).ok_or(Fault { at, cause })
+            let operations: [fn(i64, i64) -> Option<i64>; 5] = [
+                i64::checked_add,
+                i64::checked_sub,
+                i64::checked_mul,
+                i64::checked_div,
+                i64::checked_rem,
+            ];
+            let result = whole(operator, operations, *a, *b);
+            result.map(Value::Int).ok_or(Fault { at, cause: zero(*b == 0) })
         }
-        (Value::Double(a), Value::Double(b)) if operator != Binary::Remainder => {
-            Ok(Value::Double(match operator {
-                Binary::Add => a + b,
-                Binary::Subtract => a - b,
-                Binary::Multiply => a * b,
-                _ => a / b,
-            }))
+        (Value::Uint(a), Value::Uint(b)) => {
+            let operations: [fn(u64, u64) -> Option<u64>; 5] = [
+                u64::checked_add,
+                u64::checked_sub,
+                u64::checked_mul,
+                u64::checked_div,
+                u64::checked_rem,
+            ];
+            let result = whole(operator, operations, *a, *b);
+            result.map(Value::Uint).ok_or(Fault { at, cause: zero(*b == 0) })
         }
-        (Value::Time(a), Value::Time(b)) if operator == Binary::Subtract => {
-            Ok(Value::Span(a.duration_since(*b)))
+        (Value::Timestamp(a), Value::Timestamp(b)) if operator == Binary::Subtract => {
+            let between = time::bounded(a.duration_since(*b));
+            between.map(Value::Duration).ok_or_else(overflow)
         }
-        (Value::Time(time), Value::Span(span)) | (Value::Span(span), Value::Time(time))
+        (Value::Timestamp(timestamp), Value::Duration(duration))
+        | (Value::Duration(duration), Value::Timestamp(timestamp))
             if operator == Binary::Add =>
         {
-            time.checked_add(*span).map(Value::Time).map_err(|_error| overflow())
+            time::add(*timestamp, *duration).map(Value::Timestamp).ok_or_else(overflow)
         }
-        (Value::Time(time), Value::Span(span)) if operator == Binary::Subtract => {
-            time.checked_sub(*span).map(Value::Time).map_err(|_error| overflow())
+        (Value::Timestamp(timestamp), Value::Duration(duration))
+            if operator == Binary::Subtract =>
+        {
+            let sum = duration.checked_neg().and_then(|back| time::add(*timestamp, back));
+            sum.map(Value::Timestamp).ok_or_else(overflow)
         }
-        (Value::Span(a), Value::Span(b)) if operator == Binary::Add => {
-            a.checked_add(*b).map(Value::Span).ok_or_else(overflow)
+        (Value::Duration(a), Value::Duration(b))
+            if matches!(operator, Binary::Add | Binary::Subtract) =>
+        {
+            let result =
+                if operator == Binary::Add { a.checked_add(*b) } else { a.checked_sub(*b) };
+            result.and_then(time::bounded).map(Value::Duration).ok_or_else(overflow)
         }
-        (Value::Span(a), Value::Span(b)) if operator == Binary::Subtract => {
-            a.checked_sub(*b).map(Value::Span).ok_or_else(overflow)
+        _ if operator == Binary::Add => {
+            joined(left, right).ok_or_else(|| two_types(at, "+", left, right))
         }
-        (Value::Text(a), Value::Text(b)) if operator == Binary::Add => {
-            Ok(Value::Text(Cow::Owned([a.as_ref(), b.as_ref()].concat())))
-        }
-        _ if operator == Binary::Add => match (left.items(), right.items()) {
-            (Some(a), Some(b)) if left.kind() == Kind::List && right.kind() == Kind::List => {
-                Ok(Value::List(a.chain(b).collect()))
-            }
-            _ => Err(two_types(at, operator.as_str(), left, right)),
-        },
         _ => Err(two_types(at, operator.as_str(), left, right)),
     }
 }
 
+/// Two texts, bytes or lists, one after the other.
+fn joined<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Value<'a>> {
+    match (left, right) {
+        (Value::String(a), Value::String(b)) => {
+            Some(Value::String(Cow::Owned([a.as_ref(), b.as_ref()].concat())))
+        }
+        (Value::Bytes(a), Value::Bytes(b)) => {
+            Some(Value::Bytes([a.as_ref(), b.as_ref()].concat().into()))
+        }
+        _ if left.kind() == ValueKind::List && right.kind() == ValueKind::List => {
+            Some(Value::List(left.items()?.chain(right.items()?).collect()))
+        }
+        _ => None,
+    }
+}
+
+fn doubles(operator: Binary, a: f64, b: f64) -> f64 {
+    match operator {
+        Binary::Add => a + b,
+        Binary::Subtract => a - b,
+        Binary::Multiply => a * b,
+        _ => a / b,
+    }
+}
+
+/// One of the operations `+ - * / %`; `None` out of range.
+fn whole<T>(
+    operator: Binary,
+    [add, subtract, multiply, divide, remainder]: [fn(T, T) -> Option<T>; 5],
+    a: T,
+    b: T,
+) -> Option<T> {
+    match operator {
+        Binary::Add => add(a, b),
+        Binary::Subtract => subtract(a, b),
+        Binary::Multiply => multiply(a, b),
+        Binary::Divide => divide(a, b),
+        _ => remainder(a, b),
+    }
+}
+
 pub(super) fn is_null(value: &Value<'_>) -> bool {
-    value.kind() == Kind::Null
+    value.kind() == ValueKind::Null
 }
 
 pub(super) fn missing(at: u32, name: &str) -> Fault<'_> {
@@ -161,10 +219,10 @@ pub(super) fn refused<'a>(
     at: u32,
     name: &'static str,
     value: &Value<'_>,
-    refusal: Refusal,
+    refusal: CallError,
 ) -> Fault<'a> {
     match refusal {
-        Refusal::Kind => one_type(at, name, value),
-        Refusal::Content => Fault { at, cause: Cause::Content(name) },
+        CallError::Kind => one_type(at, name, value),
+        CallError::Content => Fault { at, cause: Cause::Content(name) },
     }
 }

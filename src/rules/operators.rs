@@ -1,21 +1,21 @@
 //! The check of operators: what they take, and the traps of amounts that Telnyx sends as text.
 
-use cel::common::ast::{Expr, IdedExpr, operators};
-
-use super::checker::{Checked, Checker, Flaw, node};
+use super::checker::{CheckedPart, Checker, node, path};
 use super::program::{Binary, Op};
+use super::syntax::{Expr, ExprKind};
 use super::types::{self, Type};
+use crate::diagnostic::TextDiagnostic;
 
-impl Checker<'_> {
+impl Checker {
     /// `-x`
-    pub(super) fn negate(&mut self, at: usize, operand: &IdedExpr) -> Checked {
+    pub(super) fn negate(&mut self, at: usize, operand: &Expr) -> CheckedPart {
         let (inner, of) = self.any(operand)?;
         match of {
-            Type::Amount => Err(amount_flaw(at, "-", operand)),
+            Type::Amount => Err(amount_problem(at, "-", operand)),
             Type::Dynamic | Type::Int | Type::Double => {
                 Ok((node(at, Op::Negate(Box::new(inner))), of))
             }
-            _ => Err(Flaw::new(at, format!("`-` does not take {}", of.as_str()))),
+            _ => Err(TextDiagnostic::new(at, format!("`-` does not take {}", of.as_str()))),
         }
     }
 
@@ -23,10 +23,8 @@ impl Checker<'_> {
     pub(super) fn conditional(
         &mut self,
         at: usize,
-        condition: &IdedExpr,
-        yes: &IdedExpr,
-        no: &IdedExpr,
-    ) -> Checked {
+        [condition, yes, no]: &[Expr; 3],
+    ) -> CheckedPart {
         let condition = self.boolean(condition)?;
         let (yes, yes_type) = self.any(yes)?;
         let (no, no_type) = self.any(no)?;
@@ -35,7 +33,7 @@ impl Checker<'_> {
             (a, b) if types::can_equal(a, b) && !(a.is_number() && b.is_number()) => Type::Dynamic,
             (a, b) => {
                 let (a, b) = (a.as_str(), b.as_str());
-                return Err(Flaw::new(at, format!("`?` gives either {a} or {b}")));
+                return Err(TextDiagnostic::new(at, format!("`?` gives either {a} or {b}")));
             }
         };
         Ok((node(at, Op::If(Box::new([condition, yes, no]))), of))
@@ -46,27 +44,35 @@ impl Checker<'_> {
         &mut self,
         at: usize,
         operator: Binary,
-        left: &IdedExpr,
-        right: &IdedExpr,
-    ) -> Checked {
+        [left, right]: &[Expr; 2],
+    ) -> CheckedPart {
         let (left_node, left_type) = self.any(left)?;
-        if let (Binary::In, Expr::List(list)) = (operator, &right.expr) {
-            let items = self.all(&list.elements)?;
-            for (item, of) in list.elements.iter().zip(&items) {
-                comparable(self.offset(item.id), Binary::Equal, (left, left_type), (item, of.1))?;
+        if let (Binary::In, ExprKind::List(list)) = (operator, &right.kind) {
+            let items = self.all(list)?;
+            for (item, of) in list.iter().zip(&items) {
+                comparable(item.at, Binary::Equal, (left, left_type), (item, of.1))?;
             }
             let items = items.into_iter().map(|(item, _)| item).collect();
-            let items = node(self.offset(right.id), Op::List(items));
+            let items = node(right.at, Op::List(items));
             return Ok((node(at, Op::Binary(operator, Box::new([left_node, items]))), Type::Bool));
         }
         let (right_node, right_type) = self.any(right)?;
+        if matches!(operator, Binary::Equal | Binary::NotEqual)
+            && (left_type == Type::Null || right_type == Type::Null)
+        {
+            let asked = if right_type == Type::Null { left_node } else { right_node };
+            let is_null = node(at, Op::IsNull(Box::new(asked)));
+            let op =
+                if operator == Binary::Equal { is_null.op } else { Op::Not(Box::new(is_null)) };
+            return Ok((node(at, op), Type::Bool));
+        }
         let (l, r) = ((left, left_type), (right, right_type));
         let of = match operator {
             Binary::In if right_type.may_be(&[Type::List, Type::Map]) => Type::Bool,
             Binary::In => {
                 let message =
                     format!("`in` looks in a list or a map, not in {}", right_type.as_str());
-                return Err(Flaw::new(at, message));
+                return Err(TextDiagnostic::new(at, message));
             }
             Binary::Add
             | Binary::Subtract
@@ -86,80 +92,56 @@ impl Checker<'_> {
 fn comparable(
     at: usize,
     operator: Binary,
-    left: (&IdedExpr, Type),
-    right: (&IdedExpr, Type),
-) -> Result<(), Flaw> {
+    left: (&Expr, Type),
+    right: (&Expr, Type),
+) -> Result<(), TextDiagnostic> {
     let by_order = !matches!(operator, Binary::Equal | Binary::NotEqual);
     let fits = if by_order { types::can_order } else { types::can_equal };
     if fits(left.1, right.1) {
         return Ok(());
     }
     match (left.1, right.1) {
-        (Type::Amount, _) => Err(amount_flaw(at, operator.as_str(), left.0)),
-        (_, Type::Amount) => Err(amount_flaw(at, operator.as_str(), right.0)),
+        (Type::Amount, _) => Err(amount_problem(at, operator.as_str(), left.0)),
+        (_, Type::Amount) => Err(amount_problem(at, operator.as_str(), right.0)),
         (a, b) => {
             let (a, b) = (a.as_str(), b.as_str());
-            Err(Flaw::new(at, format!("`{}` cannot compare {a} with {b}", operator.as_str())))
+            Err(TextDiagnostic::new(
+                at,
+                format!("`{}` cannot compare {a} with {b}", operator.as_str()),
+            ))
         }
     }
-}
-
-/// The operator by the parser's name for it.
-pub(super) fn binary(name: &str) -> Option<Binary> {
-    Some(match name {
-        operators::ADD => Binary::Add,
-        operators::SUBSTRACT => Binary::Subtract,
-        operators::MULTIPLY => Binary::Multiply,
-        operators::DIVIDE => Binary::Divide,
-        operators::MODULO => Binary::Remainder,
-        operators::EQUALS => Binary::Equal,
-        operators::NOT_EQUALS => Binary::NotEqual,
-        operators::LESS => Binary::Less,
-        operators::LESS_EQUALS => Binary::LessOrEqual,
-        operators::GREATER => Binary::Greater,
-        operators::GREATER_EQUALS => Binary::GreaterOrEqual,
-        operators::IN => Binary::In,
-        _ => return None,
-    })
 }
 
 fn arithmetic(
     at: usize,
     operator: Binary,
-    (left, left_type): (&IdedExpr, Type),
-    (right, right_type): (&IdedExpr, Type),
-) -> Result<Type, Flaw> {
+    (left, left_type): (&Expr, Type),
+    (right, right_type): (&Expr, Type),
+) -> Result<Type, TextDiagnostic> {
     match (operator, left_type, right_type) {
-        (Binary::Add, Type::Text, Type::Amount) | (Binary::Add, Type::Amount, Type::Text) => {
-            return Ok(Type::Text);
+        (Binary::Add, Type::String, Type::Amount) | (Binary::Add, Type::Amount, Type::String) => {
+            return Ok(Type::String);
         }
-        (_, Type::Amount, _) => return Err(amount_flaw(at, operator.as_str(), left)),
-        (_, _, Type::Amount) => return Err(amount_flaw(at, operator.as_str(), right)),
+        (_, Type::Amount, _) => return Err(amount_problem(at, operator.as_str(), left)),
+        (_, _, Type::Amount) => return Err(amount_problem(at, operator.as_str(), right)),
         _ => {}
     }
     types::arithmetic(operator, left_type, right_type).ok_or_else(|| {
         let (a, b) = (left_type.as_str(), right_type.as_str());
-        let flaw = Flaw::new(at, format!("`{}` does not take {a} and {b}", operator.as_str()));
+        let problem =
+            TextDiagnostic::new(at, format!("`{}` does not take {a} and {b}", operator.as_str()));
         if left_type.is_number() && right_type.is_number() && operator != Binary::Remainder {
-            flaw.hint("CEL does not mix int and double: write 2.0 for 2, or double(…)")
+            problem.hint("CEL does not mix int, uint and double: write 2.0 for 2, or double(…)")
         } else {
-            flaw
+            problem
         }
     })
 }
 
 /// Telnyx sends this field as text: what stands here would quietly be false, or fail at each event.
-fn amount_flaw(at: usize, operator: &str, amount: &IdedExpr) -> Flaw {
+fn amount_problem(at: usize, operator: &str, amount: &Expr) -> TextDiagnostic {
     let path = path(amount).unwrap_or_else(|| "…".to_owned());
-    Flaw::new(at, format!("`{operator}` on `{path}`, which Telnyx sends as decimal text"))
+    TextDiagnostic::new(at, format!("`{operator}` on `{path}`, which Telnyx sends as decimal text"))
         .hint(format!("write num({path})"))
-}
-
-/// `payload.cost.amount` as written, where it is such a chain.
-fn path(expression: &IdedExpr) -> Option<String> {
-    match &expression.expr {
-        Expr::Ident(name) => Some(name.clone()),
-        Expr::Select(select) => Some(format!("{}.{}", path(&select.operand)?, select.field)),
-        _ => None,
-    }
 }

@@ -1,8 +1,14 @@
 //! The checked form of an expression, ready to run: names and functions are resolved, patterns compiled.
 
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
-use regex::Regex;
+use regex::bytes::Regex;
+use rust_decimal::Decimal;
+
+use super::values::ValueKind;
 
 /// A part of an expression.
 #[derive(Debug)]
@@ -16,13 +22,22 @@ pub(super) struct Node {
 /// What a [`Node`] does.
 #[derive(Debug)]
 pub(super) enum Op {
+    Null,
     Bool(bool),
     Int(i64),
+    Uint(u64),
     Double(f64),
-    Text(Box<str>),
-    Time(Timestamp),
-    Span(SignedDuration),
+    /// A `double` that was written as a decimal number.
+    Decimal(Decimal),
+    String(Box<str>),
+    Bytes(Arc<[u8]>),
+    /// A type, by the kind of its values.
+    Type(ValueKind),
+    /// In UTC.
+    Timestamp(DateTime),
+    Duration(SignedDuration),
     List(Vec<Node>),
+    Map(Vec<[Node; 2]>),
     Own(OwnField),
     Payload,
     /// `value` of a rule that judges values.
@@ -39,20 +54,32 @@ pub(super) enum Op {
     Index(Box<[Node; 2]>),
     Not(Box<Node>),
     Negate(Box<Node>),
-    And(Box<[Node; 2]>),
-    Or(Box<[Node; 2]>),
+    /// `x == null`: whether it is null or missing.
+    IsNull(Box<Node>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
     If(Box<[Node; 3]>),
     Binary(Binary, Box<[Node; 2]>),
     Call(Function, Vec<Node>),
-    Matches(Box<Node>, Box<Regex>),
+    Matches(Box<Node>, Box<Pattern>),
     TimePart(TimePart, Box<Node>, TimeZone),
     Macro(Macro, Box<Loop>),
+}
+
+/// A pattern of `matches`.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    /// As written.
+    pub(super) source: Box<str>,
+    pub(super) regex: Regex,
 }
 
 /// The parts of a macro such as `range.exists(x, body)`.
 #[derive(Debug)]
 pub(super) struct Loop {
     pub(super) range: Node,
+    /// `range.exists(key, x, body)`: a list's indexes and a map's keys have a variable of their own.
+    pub(super) is_keyed: bool,
     /// The condition of `map(x, condition, body)`.
     pub(super) only_if: Option<Node>,
     pub(super) body: Node,
@@ -83,6 +110,7 @@ pub(super) enum CallField {
     Direction,
     ConnectionId,
     Country,
+    CountryCertain,
     StartedAt,
     EndedAt,
 }
@@ -146,13 +174,17 @@ pub(super) enum Function {
     StartsWith,
     EndsWith,
     Prefix,
-    ToText,
+    ToString,
+    ToBytes,
     ToInt,
+    ToUint,
     ToDouble,
     ToBool,
     Num,
-    ToTime,
-    ToSpan,
+    ToTimestamp,
+    ToDuration,
+    Type,
+    Dyn,
 }
 
 impl Function {
@@ -164,13 +196,17 @@ impl Function {
             Self::StartsWith => "startsWith",
             Self::EndsWith => "endsWith",
             Self::Prefix => "prefix",
-            Self::ToText => "string",
+            Self::ToString => "string",
+            Self::ToBytes => "bytes",
             Self::ToInt => "int",
+            Self::ToUint => "uint",
             Self::ToDouble => "double",
             Self::ToBool => "bool",
             Self::Num => "num",
-            Self::ToTime => "timestamp",
-            Self::ToSpan => "duration",
+            Self::ToTimestamp => "timestamp",
+            Self::ToDuration => "duration",
+            Self::Type => "type",
+            Self::Dyn => "dyn",
         }
     }
 }
@@ -198,6 +234,8 @@ pub(super) enum Macro {
     ExistsOne,
     Filter,
     Map,
+    TransformList,
+    TransformMap,
 }
 
 impl Macro {
@@ -209,6 +247,8 @@ impl Macro {
             Self::ExistsOne => "exists_one",
             Self::Filter => "filter",
             Self::Map => "map",
+            Self::TransformList => "transformList",
+            Self::TransformMap => "transformMap",
         }
     }
 }

@@ -22,19 +22,19 @@ pub(super) struct Rule {
     /// See [`super::RuleRef::digest`].
     pub(super) digest: String,
     pub(super) max_series: usize,
-    pub(super) judged: Judged,
+    pub(super) judged: RuleKind,
 }
 
 /// What is judged.
 #[derive(Debug)]
-pub(super) enum Judged {
+pub(super) enum RuleKind {
     /// Each event by itself.
     Event { active_for: Duration, notify_expired: bool, resolve_when: Option<Expression> },
     /// What was observed of events.
     Series(Box<Watch>),
 }
 
-impl Judged {
+impl RuleKind {
     /// The expression of the value.
     pub(super) fn value(&self) -> Option<&Expression> {
         match self {

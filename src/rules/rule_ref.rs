@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::rule::{Judged, Rule, Watch};
+use super::rule::{Rule, RuleKind, Watch};
 use super::{
     Added, CallContext, Expression, Failure, FailureReason, Hold, Inputs, Labels, Level,
     Observation, RuleSet, Series, Shape, Terms, Traced, Turn, judge, trace,
@@ -38,8 +38,8 @@ impl<'r> RuleRef<'r> {
 
     fn watch(&self) -> Option<&'r Watch> {
         match &self.rule.judged {
-            Judged::Series(watch) => Some(watch),
-            Judged::Event { .. } => None,
+            RuleKind::Series(watch) => Some(watch),
+            RuleKind::Event { .. } => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::functions::{FUNCTIONS, Style, TIME_PARTS};
 use super::program::{Function, Node, Op, OwnField};
-use super::types;
+use super::{time, types};
 
 /// The parts that a part is made of; of a macro only what it goes through.
 pub(super) fn children(node: &Node) -> Vec<&Node> {
@@ -11,20 +11,26 @@ pub(super) fn children(node: &Node) -> Vec<&Node> {
         Op::Field(of, _)
         | Op::HasField(of, _)
         | Op::Not(of)
+        | Op::IsNull(of)
         | Op::Negate(of)
         | Op::Matches(of, _)
         | Op::TimePart(_, of, _) => vec![of],
-        Op::Index(parts) | Op::And(parts) | Op::Or(parts) | Op::Binary(_, parts) => {
-            parts.iter().collect()
-        }
+        Op::And(operands) | Op::Or(operands) => operands.iter().collect(),
+        Op::Map(members) => members.iter().flatten().collect(),
+        Op::Index(parts) | Op::Binary(_, parts) => parts.iter().collect(),
         Op::If(parts) => parts.iter().collect(),
         Op::Macro(_, parts) => vec![&parts.range],
-        Op::Bool(_)
+        Op::Null
+        | Op::Bool(_)
         | Op::Int(_)
+        | Op::Uint(_)
         | Op::Double(_)
-        | Op::Text(_)
-        | Op::Time(_)
-        | Op::Span(_)
+        | Op::Decimal(_)
+        | Op::String(_)
+        | Op::Bytes(_)
+        | Op::Type(_)
+        | Op::Timestamp(_)
+        | Op::Duration(_)
         | Op::Own(_)
         | Op::HasOwn(_)
         | Op::Payload
@@ -38,12 +44,24 @@ pub(super) fn children(node: &Node) -> Vec<&Node> {
 /// A part as text.
 pub(super) fn source(node: &Node) -> String {
     match &node.op {
+        Op::Null => "null".to_owned(),
         Op::Bool(flag) => flag.to_string(),
         Op::Int(int) => int.to_string(),
+        Op::Uint(uint) => format!("{uint}u"),
         Op::Double(double) => format!("{double:?}"),
-        Op::Text(text) => format!("'{text}'"),
-        Op::Time(time) => format!("timestamp('{time}')"),
-        Op::Span(span) => format!("duration('{span:#}')"),
+        // A whole one would be read as `int`.
+        Op::Decimal(decimal) if decimal.scale() == 0 => format!("{decimal}.0"),
+        Op::Decimal(decimal) => decimal.to_string(),
+        Op::String(text) => format!("'{text}'"),
+        Op::Bytes(bytes) => format!("b\"{}\"", bytes.escape_ascii()),
+        Op::Type(kind) => kind.type_name().to_owned(),
+        Op::Timestamp(timestamp) => format!("timestamp('{}')", time::timestamp_text(*timestamp)),
+        Op::Duration(duration) => format!("duration('{}')", time::duration_text(*duration)),
+        Op::Map(members) => {
+            let one = |[key, value]: &[Node; 2]| format!("{}: {}", source(key), source(value));
+            format!("{{{}}}", members.iter().map(one).collect::<Vec<_>>().join(", "))
+        }
+        Op::IsNull(of) => format!("{} == null", operand(of)),
         Op::List(items) => format!("[{}]", all(items)),
         Op::Own(field) => own(*field),
         Op::HasOwn(field) => format!("has({})", own(*field)),
@@ -59,17 +77,20 @@ pub(super) fn source(node: &Node) -> String {
             let [of, index] = parts.as_ref();
             format!("{}[{}]", operand(of), source(index))
         }
-        Op::Not(of) => format!("!{}", operand(of)),
+        Op::Not(of) => match &of.op {
+            Op::IsNull(of) => format!("{} != null", operand(of)),
+            _ => format!("!{}", operand(of)),
+        },
         Op::Negate(of) => format!("-{}", operand(of)),
         Op::And(parts) => infix("&&", parts),
         Op::Or(parts) => infix("||", parts),
-        Op::Binary(operator, parts) => infix(operator.as_str(), parts),
+        Op::Binary(operator, parts) => infix(operator.as_str(), parts.as_ref()),
         Op::If(parts) => {
             let [condition, yes, no] = parts.as_ref();
             format!("{} ? {} : {}", operand(condition), operand(yes), operand(no))
         }
         Op::Call(function, args) => call(*function, args),
-        Op::Matches(of, pattern) => format!("{}.matches('{pattern}')", operand(of)),
+        Op::Matches(of, pattern) => format!("{}.matches('{}')", operand(of), pattern.source),
         Op::TimePart(part, of, zone) => {
             let name =
                 TIME_PARTS.iter().find(|(_, known)| known == part).map_or("", |known| known.0);
@@ -88,15 +109,21 @@ fn all(nodes: &[Node]) -> String {
 /// In brackets, where another operator could take it apart.
 fn operand(node: &Node) -> String {
     match &node.op {
-        Op::And(_) | Op::Or(_) | Op::Binary(..) | Op::If(_) | Op::Not(_) | Op::Negate(_) => {
+        Op::And(_)
+        | Op::Or(_)
+        | Op::Binary(..)
+        | Op::If(_)
+        | Op::Not(_)
+        | Op::Negate(_)
+        | Op::IsNull(_) => {
             format!("({})", source(node))
         }
         _ => source(node),
     }
 }
 
-fn infix(operator: &str, [left, right]: &[Node; 2]) -> String {
-    format!("{} {operator} {}", operand(left), operand(right))
+fn infix(operator: &str, operands: &[Node]) -> String {
+    operands.iter().map(operand).collect::<Vec<_>>().join(&format!(" {operator} "))
 }
 
 fn member(of: &Node, name: &str) -> String {

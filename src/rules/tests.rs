@@ -343,6 +343,21 @@ fn what_is_probably_wrong_is_a_warning() {
 }
 
 #[test]
+fn a_template_that_compares_a_text_with_a_number_is_refused() {
+    let compare = |source: &str| problems(&[Draft { annotations: &[("a", source)], ..DRAFT }]);
+    for source in
+        ["{% if event.cost > 5 or event.charge < 0.1 %}x{% endif %}", "{{ event.cost == 0.5 }}"]
+    {
+        assert_eq!(compare(source), "", "{source}");
+    }
+    for source in ["{% if event.id > 5 %}x{% endif %}", "{{ labels.alertname == 1 }}"] {
+        let problem = compare(source);
+        assert!(!problem.contains("warning"), "{problem}");
+        assert!(problem.contains("a text is compared with a number"), "{problem}");
+    }
+}
+
+#[test]
 fn a_rule_set_can_be_shared_between_threads() {
     fn shared<T: Send + Sync + std::fmt::Debug>(_: &T) {}
     shared(&rules(&[DRAFT]));

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::eval::{self, Inputs};
+use super::eval;
+use super::inputs::Inputs;
 use super::program::{Node, Op};
-use super::rule::{Judged, Rule, Valued};
-use super::show;
+use super::rule::{Rule, RuleKind, Valued};
 use super::values::Value;
-use super::{Expression, Failure};
+use super::{Expression, Failure, show, time};
 use crate::template::truncate;
 
 /// Parts of one expression at most.
@@ -34,8 +34,8 @@ pub struct Traced {
 /// All expressions of a rule over events.
 pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
     let resolve_when = match &rule.judged {
-        Judged::Event { resolve_when, .. } => resolve_when.as_ref(),
-        Judged::Series(_) => None,
+        RuleKind::Event { resolve_when, .. } => resolve_when.as_ref(),
+        RuleKind::Series(_) => None,
     };
     let one = |key: &str, expression: &Expression, outcome: Result<String, Failure>| {
         traced(key, expression, inputs, outcome)
@@ -48,7 +48,7 @@ pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
         let outcome = expression.label(inputs).map(|text| quoted(&text.unwrap_or_default()));
         traced.push(one(&format!("by.{label}"), expression, outcome));
     }
-    if let Judged::Series(watch) = &rule.judged {
+    if let RuleKind::Series(watch) = &rule.judged {
         let null = || "null".to_owned();
         traced.extend(match &watch.value {
             Valued::Event => None,
@@ -69,7 +69,7 @@ pub(super) fn trace(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
 
 /// `fire` and `clear` of a rule over the level of one series.
 pub(super) fn trace_line(rule: &Rule, inputs: Inputs<'_>) -> Vec<Traced> {
-    let Judged::Series(watch) = &rule.judged else { return Vec::new() };
+    let RuleKind::Series(watch) = &rule.judged else { return Vec::new() };
     let terms = [("fire", &watch.fire), ("clear", &watch.clear)];
     terms
         .into_iter()
@@ -122,7 +122,18 @@ fn parts(root: &Node, inputs: Inputs<'_>) -> Vec<(String, String)> {
 
 fn is_literal(node: &Node) -> bool {
     match &node.op {
-        Op::Bool(_) | Op::Int(_) | Op::Double(_) | Op::Text(_) | Op::Time(_) | Op::Span(_) => true,
+        Op::Null
+        | Op::Bool(_)
+        | Op::Int(_)
+        | Op::Uint(_)
+        | Op::Double(_)
+        | Op::Decimal(_)
+        | Op::String(_)
+        | Op::Bytes(_)
+        | Op::Type(_)
+        | Op::Timestamp(_)
+        | Op::Duration(_) => true,
+        Op::Map(members) => members.iter().flatten().all(is_literal),
         Op::List(items) => items.iter().all(is_literal),
         _ => false,
     }
@@ -132,22 +143,38 @@ fn text_of(value: &Value<'_>) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),
-        Value::Int(int) => int.to_string(),
-        Value::Double(double) => double.to_string(),
-        Value::Text(text) => quoted(text),
-        Value::Time(time) => time.to_string(),
-        Value::Span(span) => format!("{span:#}"),
+        Value::String(text) => quoted(text),
+        Value::Bytes(bytes) => format!("b\"{}\"", bytes.escape_ascii()),
+        Value::Timestamp(timestamp) => time::timestamp_text(*timestamp),
+        Value::Duration(duration) => format!("{duration:#}"),
+        Value::Type(kind) => kind.type_name().to_owned(),
         Value::Json(json) => json.to_string(),
         Value::Labels(labels) => format!("{labels:?}"),
         Value::List(items) => {
             // More than this cannot be seen.
-            let items = items.iter().take(TEXT_CHARS_MAX);
-            let items = items.map(|item| match item {
-                Value::List(_) => "[…]".to_owned(),
-                item => text_of(item),
-            });
+            let items = items.iter().take(TEXT_CHARS_MAX).map(inner_text);
             format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
+        Value::Map(members) => {
+            let members = members.iter().take(TEXT_CHARS_MAX);
+            let members =
+                members.map(|(key, value)| format!("{}: {}", text_of(key), inner_text(value)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        }
+        Value::Int(_)
+        | Value::Uint(_)
+        | Value::Double(_)
+        | Value::Decimal(_)
+        | Value::Digits(_) => value.number_text().unwrap_or_default(),
+    }
+}
+
+/// What stands in a list or a map, not looked into further.
+fn inner_text(value: &Value<'_>) -> String {
+    match value {
+        Value::List(_) => "[…]".to_owned(),
+        Value::Map(_) => "{…}".to_owned(),
+        value => text_of(value),
     }
 }
 

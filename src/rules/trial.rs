@@ -10,7 +10,7 @@ use super::annotations::{Roots, Trial, context};
 use super::compile::Compiler;
 use super::index::Glob;
 use super::names::ENTRIES_MAX;
-use super::rule::{Judged, Rule};
+use super::rule::{Rule, RuleKind};
 use super::{Inputs, Labels, RuleSpec};
 use crate::event::{self, Event, Incoming, PayloadPolicy};
 
@@ -34,7 +34,7 @@ impl Compiler {
         let blank_labels = label_names.iter().map(|name| (name.clone(), String::new())).collect();
         let blank = &self.blank;
         let trial = match &rule.judged {
-            Judged::Event { .. } => Trial {
+            RuleKind::Event { .. } => Trial {
                 samples: samples
                     .map(|sample| context(sample, &trial_labels(rule, sample, &label_names)))
                     .collect(),
@@ -43,7 +43,7 @@ impl Compiler {
                 label_names,
                 roots: Roots::Event,
             },
-            Judged::Series(_) => {
+            RuleKind::Series(_) => {
                 let view = |event: &Json, labels: &Labels| {
                     let value = (!rule.judged.is_absence()).then_some(SAMPLE_VALUE);
                     self.annotations.series_context(event, labels, value, 1)

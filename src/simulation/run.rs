@@ -12,7 +12,7 @@ use crate::alerts::{Silence, SilenceDraft};
 use crate::clock;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::engine::Policy;
-use crate::event::{self, Event, Incoming, PayloadPolicy};
+use crate::event::{self, Event, Incoming, PayloadPolicy, Source};
 use crate::notify::MessageTemplates;
 
 /// The account that is meant where there are several and a case names none.
@@ -174,13 +174,21 @@ fn event_of(stage: &Stage, account: &Account, spec: &EventSpec, n: usize, at: Ti
             json!({ "data": data }).to_string().into_bytes()
         }
     };
+    // What tollbell itself makes is not masked.
+    let is_own = match spec.source {
+        Source::Webhook => false,
+        Source::Poller | Source::Tollbell => true,
+        Source::Backfill => {
+            matches!(&spec.body, Body::Parts { kind, .. } if kind.ends_with(".reconciled"))
+        }
+    };
     let mut event = event::parse(&Incoming {
         account: &account.name,
         default_currency: account.currency.as_deref(),
         content_type: None,
         body: &body,
         received_at: at,
-        policy: stage.payload,
+        policy: if is_own { PayloadPolicy::Full } else { stage.payload },
     });
     event.source = spec.source;
     event

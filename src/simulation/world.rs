@@ -136,9 +136,9 @@ impl<'p> World<'p> {
 
     /// Keeps alerts quiet from now on.
     pub fn silence(&mut self, silence: Silence) {
-        let Silences { version, mut silences } = self.state.silences().clone();
-        silences.push(silence);
-        self.state.set_silences(Silences { version: version + 1, silences }, self.now);
+        let version = self.state.silences().version() + 1;
+        let silences = self.state.silences().all().iter().cloned().chain([silence]).collect();
+        self.state.set_silences(Silences { version, silences }, self.now);
     }
 
     /// Takes an event in, unless the same came before, at its `received_at`: the time moves there.

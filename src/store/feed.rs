@@ -1,4 +1,4 @@
-//! The values of what comes from beside the webhooks: a feed, a reading, a place; and which charges to read.
+//! The values of what comes from beside the webhooks: a feed, a reading, a checkpoint; and which charges to read.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -15,12 +15,12 @@ pub struct Feed {
     /// A reading of a balance.
     pub reading: Option<Reading>,
     /// Where the source goes on from.
-    pub place: Option<Place>,
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// Where a source goes on from. The store keeps its bytes and does not look inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Checkpoint {
     /// The account.
     pub account: String,
     /// The source's own name, such as `backfill`.

@@ -7,6 +7,7 @@ mod currencies;
 mod open;
 mod model;
 mod feed;
+mod health;
 mod query;
 mod sqlite;
 
@@ -16,9 +17,11 @@ mod contract;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use self::health::{Health, Part};
 use crate::alerts::{Alert, Fingerprint, Silence};
 use crate::event::Event;
 use crate::rules::{CallKey, Entry, LedgerKey};
@@ -34,6 +37,7 @@ pub use query::*;
 pub struct Store {
     backend: Backend,
     currencies: Currencies,
+    health: Arc<Health>,
 }
 
 /// Where it is kept.
@@ -56,7 +60,7 @@ impl Store {
 
     fn sqlite(sqlite: sqlite::Sqlite) -> Self {
         let backend = Backend::Sqlite(Arc::new(sqlite));
-        Self { backend, currencies: Currencies::default() }
+        Self { backend, currencies: Currencies::default(), health: Arc::default() }
     }
 
     fn backend(&self) -> &sqlite::Sqlite {
@@ -70,7 +74,12 @@ impl Store {
     /// An id counts as the same event for the retention; a hash of the content for one hour. Both are measured by
     /// `received_at`. Times are kept to the microsecond.
     pub async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
-        self.backend().record(event).await
+        if let Some(reason) = self.health.refusal() {
+            return Err(StoreError::Unavailable(reason));
+        }
+        let recorded = self.backend().record(event).await;
+        self.health.note_event(&recorded, Instant::now());
+        recorded
     }
 
     /// Keeps what a source beside the webhooks brings, all of it or nothing. Tells of each event whether it is new.
@@ -129,7 +138,9 @@ impl Store {
         limit: usize,
         silences: u64,
     ) -> Result<Batch, StoreError> {
-        self.backend().batch_after(cursor, limit, silences).await
+        let result = self.backend().batch_after(cursor, limit, silences).await;
+        self.health.note(Part::Reading, &result);
+        result
     }
 
     /// What the engine goes on from at start.
@@ -140,7 +151,9 @@ impl Store {
     /// Commits one judged batch, all or nothing. The cursor never goes back: [`StoreError::Stale`] when the batch
     /// holds anything that is judged already. With [`PayloadPolicy::None`] the payloads of the batch are dropped.
     pub async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
-        self.backend().commit(changes).await
+        let result = self.backend().commit(changes).await;
+        self.health.note(Part::Judging, &result);
+        result
     }
 
     /// What the ledger and the call context hold of these keys, and the charges of these calls, for what is learned of
@@ -205,13 +218,17 @@ impl Store {
         now: Timestamp,
         limit: usize,
     ) -> Result<DueDeliveries, StoreError> {
-        self.backend().due(integration, now, limit).await
+        let result = self.backend().due(integration, now, limit).await;
+        self.health.note(Part::Due, &result);
+        result
     }
 
     /// Claims what [`Store::due`] gave, as it was composed. Gives the places of those that were still due.
     /// [`StoreError::Stale`] when the silences have changed since: nothing is claimed then.
     pub async fn claim(&self, claim: Claim) -> Result<Vec<i64>, StoreError> {
-        self.backend().claim(claim).await
+        let result = self.backend().claim(claim).await;
+        self.health.note(Part::Claiming, &result);
+        result
     }
 
     /// Groups of which an integration with one target knows alerts as firing, behind a group key, in the order of keys, and
@@ -243,7 +260,9 @@ impl Store {
     /// Records how an attempt ended. `attempt.number` is the claimed [`Delivery::attempts`]: by it an outcome that
     /// comes after the lease was taken over is told apart. That a peer took it is believed at any time.
     pub async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
-        self.backend().settle(settlement).await
+        let result = self.backend().settle(settlement).await;
+        self.health.note(Part::Settling, &result);
+        result
     }
 
     /// Gives claimed deliveries back whose sending was not begun: they wait again, and the attempt does not count.
@@ -332,8 +351,11 @@ impl Store {
         self.backend().stats().await
     }
 
-    /// Writes something small through to the disk.
+    /// Whether the store works: by what its operations met lately, then by writing something small through to the disk.
     pub async fn probe(&self) -> Result<(), StoreError> {
+        if let Some(reason) = self.health.sickness(Instant::now()) {
+            return Err(StoreError::Unavailable(reason));
+        }
         self.backend().probe().await
     }
 
@@ -344,9 +366,19 @@ impl Store {
         self.backend().pragma(text).await
     }
 
+    /// Moves what is stored as "not before" along with a clock that was set: tries, leases and fallbacks of open deliveries.
+    pub async fn shift_deliveries(&self, step: SignedDuration) -> Result<(), StoreError> {
+        self.backend().shift_deliveries(step).await
+    }
+
+    /// As of when [`Store::sweep`] last deleted; `None` before the first time.
+    pub async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.backend().swept_as_of().await
+    }
+
     /// Deletes what is older than the retention: judged events, finished deliveries, ended alerts, expired silences,
     /// the journal, readings; charges that nothing touched for the retention and 30 days at least, calls after 7 days; `limit`
-    /// of each.
+    /// of each, and what a few milliseconds are enough for. `now` is not to run ahead of the time that really passes.
     pub async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept, StoreError> {
         self.backend().sweep(now, limit).await
     }

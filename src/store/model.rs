@@ -51,6 +51,9 @@ pub enum StoreError {
     /// Disk full, read-only, locked, or gone. Worth trying again.
     #[error("the store is not writable: {0}")]
     Unavailable(String),
+    /// The database file is broken.
+    #[error("the database is broken: {0}")]
+    Corrupt(String),
     /// This value can never be stored, or the row could not be read back.
     #[error("the store cannot hold this: {0}")]
     Unstorable(String),
@@ -61,6 +64,17 @@ pub enum StoreError {
     /// The store is shut down.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// The same failure for another operation of the same batch, which is not to blame.
+    pub(super) fn for_another(&self) -> Self {
+        match self {
+            Self::Corrupt(reason) => Self::Corrupt(reason.clone()),
+            Self::Unavailable(reason) => Self::Unavailable(reason.clone()),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
 }
 
 /// Everything one judged batch changes; committed as one transaction.
@@ -315,8 +329,22 @@ pub struct Delivery {
     pub fallback_of: Option<String>,
     /// True when an earlier attempt was cut off by a crash, so that the peer may have seen it already.
     pub maybe_repeated: bool,
+    /// Until when its integration is left alone; `None` when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
+    /// Why: the reason of the failure that paused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_reason: Option<String>,
     /// What was composed last; `None` before the first attempt.
     pub message: Option<Message>,
+}
+
+impl Delivery {
+    /// When it is tried next: never in the past, and not while its integration is paused. `None` when it has ended.
+    pub fn next_try(&self, now: Timestamp) -> Option<Timestamp> {
+        let open = matches!(self.state, DeliveryState::Pending | DeliveryState::Sending);
+        open.then(|| self.not_before.max(self.paused_until.unwrap_or(now)).max(now))
+    }
 }
 
 /// A delivery that is due, with all that its message is composed of.

@@ -174,24 +174,6 @@ pub struct Swept {
     pub more: bool,
 }
 
-impl Swept {
-    /// How many of each were deleted.
-    pub(super) fn counts(&self) -> [usize; 8] {
-        let Self {
-            events,
-            deliveries,
-            alerts,
-            ledger,
-            calls,
-            silences,
-            journal,
-            readings,
-            more: _,
-        } = *self;
-        [events, deliveries, alerts, ledger, calls, silences, journal, readings]
-    }
-}
-
 /// Which alerts to list.
 #[derive(Debug, Clone, Default)]
 pub struct AlertFilter {

@@ -15,12 +15,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::error::{ApiError, items};
-use super::pages::{Page, Pages};
+use super::pages::{ListEnd, Page, Pages};
 use super::retry::{Failed, again, pause, should_retry, wait_asked};
-use super::{Endpoint, Settings};
+use super::{ApiSettings, Endpoint};
 use crate::clock::{self, Clock};
-use crate::http::{self, ClientError, describe};
+use crate::http::{self, describe};
 use crate::secret::Secret;
+use crate::tls::TlsError;
 
 /// Bound on one attempt, from connecting to the last byte, when [`Client::patience`] sets no other.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,7 +58,7 @@ pub type Query<'a> = &'a [(&'a str, String)];
 
 impl Client {
     /// A client for one account; connects to nobody yet.
-    pub fn new(settings: &Settings, clock: Clock, observer: Observer) -> Result<Self, ClientError> {
+    pub fn new(settings: &ApiSettings, clock: Clock, observer: Observer) -> Result<Self, TlsError> {
         Ok(Self {
             http: http::client(ATTEMPT_TIMEOUT, CONNECTIONS, None)?,
             url: settings.url.clone(),
@@ -74,6 +75,11 @@ impl Client {
     #[must_use]
     pub fn patience(self, attempt: Duration) -> Self {
         Self { attempt_timeout: attempt, ..self }
+    }
+
+    /// Whether the API is asked without TLS, as in tests.
+    pub(super) fn is_in_clear(&self) -> bool {
+        self.url.starts_with("http://")
     }
 
     /// Asks for something that has no id in its path.
@@ -111,7 +117,7 @@ impl Client {
         Pages::new(self, endpoint, query, size)
     }
 
-    /// All items of a list, `pages_max` pages at most, and whether these are all; `progress` is told of each page as it
+    /// All items of a list, `pages_max` pages at most, and how it ended; `progress` is told of each page as it
     /// comes.
     pub async fn list(
         &self,
@@ -120,17 +126,17 @@ impl Client {
         size: u32,
         pages_max: u32,
         mut progress: impl FnMut(&Page),
-    ) -> Result<(Vec<Value>, bool), ApiError> {
+    ) -> Result<(Vec<Value>, ListEnd), ApiError> {
         let mut items = Vec::new();
         let mut pages = self.pages(endpoint, query, size);
         while let Some(mut page) = pages.next().await? {
             progress(&page);
             items.append(&mut page.items);
             if page.number >= pages_max && !pages.is_over() {
-                return Ok((items, false));
+                break;
             }
         }
-        Ok((items, true))
+        Ok((items, pages.end()))
     }
 
     async fn attempt(
@@ -181,14 +187,14 @@ impl Client {
 }
 
 /// What came back, of whatever status.
-struct Answer {
+struct ApiAnswer {
     status: StatusCode,
     headers: HeaderMap,
     /// One chunk more than [`BODY_BYTES_MAX`] at most.
     body: Vec<u8>,
 }
 
-async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+async fn exchange(request: reqwest::RequestBuilder) -> Result<ApiAnswer, reqwest::Error> {
     let mut response = request.send().await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
@@ -198,10 +204,10 @@ async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::E
             break;
         }
     }
-    Ok(Answer { status, headers, body })
+    Ok(ApiAnswer { status, headers, body })
 }
 
-impl Answer {
+impl ApiAnswer {
     fn read(&self, endpoint: &Endpoint, key: &str, now: Timestamp) -> Result<Value, Failed> {
         let large = self.body.len() > BODY_BYTES_MAX;
         let json = if large { Ok(Value::Null) } else { serde_json::from_slice(&self.body) };
@@ -354,7 +360,7 @@ mod tests {
     fn an_answer_is_json_or_tells_why_not_without_quoting_it() {
         let read = |status: u16, body: &str| {
             let status = StatusCode::from_u16(status).expect("status");
-            let answer = Answer { status, headers: HeaderMap::new(), body: body.into() };
+            let answer = ApiAnswer { status, headers: HeaderMap::new(), body: body.into() };
             answer.read(&Endpoint::BALANCE, "KEY0", Timestamp::UNIX_EPOCH).map_err(|it| it.error)
         };
         assert_eq!(read(200, "{\"a\": 1.10}").expect("JSON").to_string(), r#"{"a":1.10}"#);

@@ -43,12 +43,22 @@ endpoints! {
     CHARGES_SUMMARY: GET "/charges_summary" = "charges_summary";
     /// Invoices; they name no amounts.
     INVOICES: GET "/invoices" = "invoices";
+    /// One invoice; with `action=link`, where its document can be downloaded.
+    INVOICE: GET "/invoices/{id}" = "invoices";
+    /// What was charged for each number, service by service.
+    CHARGES_BREAKDOWN: GET "/charges_breakdown" = "charges_breakdown";
+    /// Limits of what products may cost in a day and a month, and which are blocked.
+    SPEND_LIMITS: GET "/spend_limits" = "spend_limits";
+    /// Outbound voice profiles, with what each may cost in a day.
+    OUTBOUND_VOICE_PROFILES: GET "/outbound_voice_profiles" = "outbound_voice_profiles";
     /// Usage by product.
     USAGE_REPORTS: GET "/usage_reports" = "usage_reports";
     /// What usage reports can be asked for.
     USAGE_OPTIONS: GET "/usage_reports/options" = "usage_reports_options";
     /// Accounts that this one manages. The answers hold API keys.
     MANAGED_ACCOUNTS: GET "/managed_accounts" = "managed_accounts";
+    /// One of them, with its balance. The answer holds API keys.
+    MANAGED_ACCOUNT: GET "/managed_accounts/{id}" = "managed_accounts";
     /// What Telnyx can notify of.
     NOTIFICATION_EVENTS: GET "/notification_events" = "notification_events";
     /// On what condition, and by which channels.

@@ -7,19 +7,24 @@
 //! - [`client`] speaks the REST API: deadlines, retries, pages, typed errors. [`endpoint`] lists every call that it can
 //!   make; none of them moves money. `retry` says what is tried again, [`pages`] reads lists.
 //! - `poller` asks for the balance, `balance` reads the answer, [`forecast`] says how long it lasts.
+//! - `limits` reads spend limits of products and of voice profiles.
 //! - `backfill` fetches webhooks that were missed.
-//! - [`charges`] reads what was charged in all, for `spend --compare`.
+//! - [`charges`] reads what was charged in all, and [`breakdown`] for each number, for `spend --compare`.
+//! - [`document`] fetches the document of an invoice.
 //! - `reconcile` compares the charge ledger with Telnyx's detail records.
 //! - [`provision`] has Telnyx bring its notifications here, by a plan.
 
+pub mod breakdown;
 pub mod charges;
 pub mod client;
+pub mod document;
 pub mod endpoint;
 pub mod error;
 pub mod forecast;
 pub mod provision;
 pub mod pages;
 mod balance;
+mod limits;
 mod poller;
 mod backfill;
 mod reconcile;
@@ -38,11 +43,11 @@ use crate::tasks::Tasks;
 pub use client::Client;
 pub use endpoint::Endpoint;
 pub use error::ApiError;
-pub use pages::{Page, Pages};
+pub use pages::{ListEnd, Page, Pages};
 
 /// What is asked of Telnyx for one account.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct ApiSettings {
     /// The configured account's name.
     pub account: String,
     /// ISO 4217 code, where an event names none.
@@ -73,10 +78,10 @@ pub struct Deps {
 }
 
 /// What a worker has: what all share, its account, and the way to Telnyx.
-type Means = (Deps, Arc<Settings>, Client);
+type Means = (Deps, Arc<ApiSettings>, Client);
 
 /// Starts the workers of one account; they end with `tasks`.
-pub fn start(deps: &Deps, settings: Settings, tasks: &Tasks) {
+pub fn start(deps: &Deps, settings: ApiSettings, tasks: &Tasks) {
     let settings = Arc::new(settings);
     let metrics = Arc::clone(&deps.metrics);
     let observer = Arc::new(move |endpoint: &'static str, code: &str| {
@@ -92,6 +97,7 @@ pub fn start(deps: &Deps, settings: Settings, tasks: &Tasks) {
     };
     let of = || (deps.clone(), Arc::clone(&settings), client.clone());
     tasks.spawn("balance poller", poller::run(of(), tasks.clone()));
+    tasks.spawn("limits", limits::run(of(), tasks.clone()));
     tasks.spawn("back-fill", backfill::run(of(), tasks.clone()));
     tasks.spawn("reconciliation", reconcile::run(of(), tasks.clone()));
 }

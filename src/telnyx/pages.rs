@@ -1,8 +1,9 @@
 //! Lists, page by page.
 //!
 //! Receives the first page's question. Promises page after page until the list is over, also where Telnyx does not say how
-//! many there are, or has an endpoint without pages. Never asks again for a page that it has given; one that failed can be
-//! asked for once more.
+//! many there are, or has an endpoint without pages, and to say whether that was the end: numbers of pages and results are
+//! read as numbers and as text, and where they do not agree with what came, the list is a part. Never asks again for a page
+//! that it has given; one that failed can be asked for once more.
 
 use serde_json::Value;
 
@@ -16,10 +17,28 @@ pub struct Page {
     pub items: Vec<Value>,
     /// Its number, from 1.
     pub number: u32,
-    /// How many there are, where Telnyx says; else one more than this when it is full. At least this one.
+    /// How many there are, where Telnyx says; else one more than this when more may come. At least this one.
     pub pages: u32,
     /// How many items there are on all pages, where Telnyx says.
     pub results: Option<u64>,
+}
+
+/// How a list ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListEnd {
+    /// These are all.
+    Whole,
+    /// There are more than were asked for.
+    Cut,
+    /// Telnyx gave no more, and does not say clearly that these are all, or says that there are more.
+    Partial,
+}
+
+impl ListEnd {
+    /// Whether these are all.
+    pub fn is_whole(self) -> bool {
+        self == Self::Whole
+    }
 }
 
 /// The pages of a list that are yet to come.
@@ -37,6 +56,10 @@ pub struct Pages<'a> {
     next: Option<u32>,
     /// What the page before held, where Telnyx does not say how many there are.
     before: Option<Vec<Value>>,
+    /// Items that were given.
+    items: u64,
+    /// What the last answer said of all pages.
+    told: Told,
 }
 
 impl<'a> Pages<'a> {
@@ -46,7 +69,8 @@ impl<'a> Pages<'a> {
         query: Query<'a>,
         size: u32,
     ) -> Self {
-        Self { client, endpoint, query, size, next: Some(1), before: None }
+        let told = Told::default();
+        Self { client, endpoint, query, size, next: Some(1), before: None, items: 0, told }
     }
 
     /// The next page, which is not empty; `None` when there is none.
@@ -55,38 +79,101 @@ impl<'a> Pages<'a> {
         let mut query = self.query.to_vec();
         query.push(("page[number]", number.to_string()));
         query.push(("page[size]", self.size.to_string()));
-        let answer = self.client.get(self.endpoint, &query).await?;
-        let (page, told) = page_of(answer, number, self.size)
+        let mut answer = self.client.get(self.endpoint, &query).await?;
+        let told = Told::read(&answer);
+        let items = list_of(&mut answer)
             .ok_or_else(|| unreadable(self.endpoint, "there is no list under data"))?;
         // An endpoint without pages answers alike whatever page is asked for.
-        let repeated = !told && self.before.as_ref() == Some(&page.items);
-        if page.items.is_empty() || repeated {
+        let repeated = told.pages.is_none() && self.before.as_ref() == Some(&items);
+        if !repeated {
+            self.told = told;
+        }
+        if items.is_empty() || repeated {
             self.next = None;
             return Ok(None);
         }
-        self.next = (number < page.pages).then(|| number + 1);
-        self.before = (!told && self.next.is_some()).then(|| page.items.clone());
-        Ok(Some(page))
+        self.items += items.len() as u64;
+        let pages = told.pages_from(number, self.items, items.len(), self.size);
+        self.next = (number < pages).then(|| number + 1);
+        let may_repeat = told.pages.is_none() && self.next.is_some();
+        self.before = may_repeat.then(|| items.clone());
+        Ok(Some(Page { items, number, pages, results: told.results }))
     }
 
     /// Whether the page that was given last is the last one, as far as is known.
     pub fn is_over(&self) -> bool {
         self.next.is_none()
     }
+
+    /// How the list ended, so far as it was read.
+    pub fn end(&self) -> ListEnd {
+        match () {
+            () if !self.is_over() => ListEnd::Cut,
+            () if self.told.agrees_with(self.items) => ListEnd::Whole,
+            () => ListEnd::Partial,
+        }
+    }
 }
 
-/// The page that an answer holds, and whether Telnyx says how many there are; `None` when there is no list.
-fn page_of(mut answer: Value, number: u32, size: u32) -> Option<(Page, bool)> {
-    let meta = |key: &str| answer.get("meta").and_then(|meta| meta.get(key)?.as_u64());
-    let (told, results) = (meta("total_pages"), meta("total_results"));
-    let Value::Array(items) = answer.get_mut("data")?.take() else { return None };
-    let full = usize::try_from(size).is_ok_and(|size| items.len() >= size);
-    let pages = match told {
-        Some(pages) => u32::try_from(pages).unwrap_or(u32::MAX).max(number),
-        None if full => number.saturating_add(1),
-        None => number,
-    };
-    Some((Page { items, number, pages, results }, told.is_some()))
+/// What `meta` says of all pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Told {
+    pages: Option<u64>,
+    results: Option<u64>,
+    /// Items of a page at most, which may be fewer than were asked for.
+    size: Option<u64>,
+    has_more: bool,
+    /// Something is said of the number of pages, and cannot be read.
+    unclear: bool,
+}
+
+impl Told {
+    fn read(answer: &Value) -> Self {
+        let meta = |key: &str| answer.get("meta").and_then(|meta| meta.get(key));
+        let pages = meta("total_pages").filter(|pages| !pages.is_null());
+        Self {
+            pages: pages.and_then(count),
+            results: meta("total_results").and_then(count),
+            size: meta("page_size").and_then(count).filter(|size| *size > 0),
+            has_more: meta("has_more").and_then(Value::as_bool).unwrap_or_default(),
+            unclear: pages.is_some_and(|pages| count(pages).is_none()),
+        }
+    }
+
+    /// How many pages there are, as far as is known after one of so many items, `read` until then.
+    fn pages_from(self, number: u32, read: u64, items: usize, asked: u32) -> u32 {
+        let items = items as u64;
+        let full = items >= self.size.unwrap_or(u64::MAX).min(asked.into());
+        let more = full || self.has_more || self.results.is_some_and(|results| read < results);
+        match self.pages {
+            Some(pages) => u32::try_from(pages).unwrap_or(u32::MAX).max(number),
+            None if more => number.saturating_add(1),
+            None => number,
+        }
+    }
+
+    /// Whether a list that is over after so many items was read to its end.
+    fn agrees_with(self, read: u64) -> bool {
+        match self.results {
+            Some(results) => read >= results && !self.has_more,
+            None => !self.unclear && !self.has_more,
+        }
+    }
+}
+
+/// A number, also where it is written as text.
+fn count(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        value => value.as_u64(),
+    }
+}
+
+fn list_of(answer: &mut Value) -> Option<Vec<Value>> {
+    match answer.get_mut("data")?.take() {
+        Value::Array(items) => Some(items),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -97,31 +184,49 @@ mod tests {
 
     #[test]
     fn a_page_knows_how_many_there_are_or_guesses_by_its_size() {
-        let page = |answer: Value, number, size| {
-            let (page, told) = page_of(answer, number, size)?;
-            Some((page.items.len(), page.pages, page.results, told))
+        let pages = |mut answer: Value, number, read| {
+            let told = Told::read(&answer);
+            let items = list_of(&mut answer)?;
+            Some((told.pages_from(number, read, items.len(), 2), told.agrees_with(read)))
         };
         let meta = json!({"page_number": 1, "total_pages": 3, "total_results": 5});
-        for (answer, number, expected) in [
-            (json!({"data": [1, 2], "meta": meta}), 1, Some((2, 3, Some(5), true))),
-            (json!({"data": [1], "meta": meta}), 7, Some((1, 7, Some(5), true))),
-            (json!({"data": [], "meta": {"total_pages": 0}}), 1, Some((0, 1, None, true))),
+        let text = json!({"page_number": "1", "total_pages": "3", "total_results": " 5 "});
+        for (answer, number, read, expected) in [
+            (json!({"data": [1, 2], "meta": meta}), 1, 2, Some((3, false))),
+            (json!({"data": [1, 2], "meta": text}), 1, 2, Some((3, false))),
+            (json!({"data": [1], "meta": text}), 3, 5, Some((3, true))),
+            (json!({"data": [1], "meta": meta}), 7, 9, Some((7, true))),
+            (json!({"data": [], "meta": {"total_pages": 0}}), 1, 0, Some((1, true))),
             (
                 json!({"data": [], "meta": {"total_pages": 1_u64 << 40}}),
                 1,
-                Some((0, u32::MAX, None, true)),
+                0,
+                Some((u32::MAX, true)),
             ),
-            (json!({"data": [1, 2]}), 1, Some((2, 2, None, false))),
-            (json!({"data": [1]}), 2, Some((1, 2, None, false))),
-            (json!({"data": [1], "meta": {"total_pages": "3"}}), 1, Some((1, 1, None, false))),
-            (json!({"data": [1], "meta": []}), 1, Some((1, 1, None, false))),
-            (json!({"data": {}}), 1, None),
-            (json!({"data": null}), 1, None),
-            (json!({}), 1, None),
-            (json!([]), 1, None),
-            (Value::Null, 1, None),
+            (json!({"data": [1, 2]}), 1, 2, Some((2, true))),
+            (json!({"data": [1]}), 2, 3, Some((2, true))),
+            // Fewer items on a page than were asked for.
+            (json!({"data": [1], "meta": {"page_size": "1"}}), 1, 1, Some((2, true))),
+            (json!({"data": [1], "meta": {"total_results": "45"}}), 1, 1, Some((2, false))),
+            (json!({"data": [1], "meta": {"has_more": true}}), 1, 1, Some((2, false))),
+            // It is said, and not clear.
+            (json!({"data": [1], "meta": {"total_pages": "many"}}), 1, 1, Some((1, false))),
+            (json!({"data": [1], "meta": {"total_pages": 2.5}}), 1, 1, Some((1, false))),
+            (
+                json!({"data": [1], "meta": {"total_pages": "many", "total_results": 1}}),
+                1,
+                1,
+                Some((1, true)),
+            ),
+            (json!({"data": [1], "meta": {"total_pages": null}}), 1, 1, Some((1, true))),
+            (json!({"data": [1], "meta": []}), 1, 1, Some((1, true))),
+            (json!({"data": {}}), 1, 0, None),
+            (json!({"data": null}), 1, 0, None),
+            (json!({}), 1, 0, None),
+            (json!([]), 1, 0, None),
+            (Value::Null, 1, 0, None),
         ] {
-            assert_eq!(page(answer.clone(), number, 2), expected, "{answer}");
+            assert_eq!(pages(answer.clone(), number, read), expected, "{answer}");
         }
     }
 }

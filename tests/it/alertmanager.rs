@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tollbell::clock;
 use tollbell::store::DeliveryState;
@@ -88,6 +89,53 @@ async fn a_real_alertmanager_shows_our_alerts_firing_and_then_resolved() {
 
     stop_ringing(&app, "e-2", "p").await;
     until(&app, DeliveryState::Delivered, 2).await;
+    server.wait_for_no_alert("SpendLimitReached").await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_alertmanager_hears_of_all_alerts_of_a_large_group() {
+    const ALERTS: usize = 700;
+    let (server, sink) = (Alertmanager::start(), HttpSink::start().await);
+    let lines = [
+        format!("alertmanager_configs: [{{url: \"{}\"}}]", server.url()),
+        format!(
+            "webhook_configs: [{{url: \"{}\", max_alerts: 650}}, {{url: \"{}\"}}]",
+            sink.url("/many"),
+            sink.url("/few")
+        ),
+    ];
+    let route = "route:\n  receiver: ops\n  group_by: [alertname]\n  group_wait: 20s\n  \
+                 group_interval: 1s\n  repeat_interval: 366d\n";
+    let receivers = receiver("ops", &[&lines[0], &lines[1]]);
+    // A movable clock: all of them come before the group's first notification. It begins so early that what ends has ended
+    // by the Alertmanager's clock.
+    let begins = clock::sub(jiff::Timestamp::now(), Duration::from_secs(90)).to_string();
+    let setup = Setup::new(format!("{route}receivers:\n{receivers}")).begins(&begins);
+    let app = setup.start().await;
+    let names: Vec<String> = (0..ALERTS).map(|n| format!("p-{n:03}")).collect();
+    for some in names.chunks(50) {
+        join_all(some.iter().map(|name| ring(&app, name, name))).await;
+    }
+    app.settle().await;
+    app.advance(Duration::from_secs(20)).await;
+    server.wait_for_alerts("SpendLimitReached", ALERTS).await;
+    let hooked = |path: &str| {
+        let json = sink.one(path).json();
+        (json["alerts"].as_array().unwrap().len(), json["truncatedAlerts"].as_u64().unwrap())
+    };
+    assert_eq!(hooked("/many"), (650, 50));
+    let (shown, left_out) = hooked("/few");
+    assert_eq!(shown + usize::try_from(left_out).unwrap(), ALERTS);
+    // And of the end of each.
+    for some in names.chunks(50) {
+        let ids: Vec<String> = some.iter().map(|name| format!("end-{name}")).collect();
+        join_all(ids.iter().zip(some).map(|(id, name)| stop_ringing(&app, id, name))).await;
+    }
+    app.settle().await;
+    for _ in 0..3 {
+        app.pass(Duration::from_secs(20)).await;
+    }
     server.wait_for_no_alert("SpendLimitReached").await;
     app.stop().await;
 }

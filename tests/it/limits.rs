@@ -314,8 +314,8 @@ async fn what_is_no_webhook_gets_the_status_that_telnyx_understands() {
     let stranger = Signer::from_seed([1; 32]).headers(Clock::system().now(), &body);
     let large = vec![b' '; MIB + 1];
     let cases: [Case<'_>; 13] = [
-        ("POST", "/", &headers, &body, 404),
-        ("POST", "/webhooks/telnyx/nobody", &headers, &body, 404),
+        ("POST", "/", &stranger, &body, 404),
+        ("POST", "/webhooks/telnyx/nobody", &stranger, &body, 404),
         ("GET", "/metrics", &[], b"", 404),
         ("GET", PATH, &[], b"", 405),
         ("PUT", PATH, &headers, &body, 405),

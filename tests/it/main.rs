@@ -20,7 +20,10 @@ mod support;
 
 mod fuzz;
 mod limits;
+mod crowd;
+mod proxies;
 mod durability;
+mod upgrade;
 mod full_disk;
 mod journey;
 mod refused;
@@ -33,6 +36,7 @@ mod slack;
 mod webhook;
 mod pagerduty;
 mod alertmanager;
+mod alertmanager_words;
 mod interop;
 mod metrics;
 mod telnyx;

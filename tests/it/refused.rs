@@ -9,6 +9,7 @@ use tollbell::store::EventFilter;
 use crate::dispatch::{receiver, routing, webhook};
 use crate::support::app::{Setup, TestApp, reqwest_client};
 use crate::support::http::HttpSink;
+use crate::support::raw;
 use crate::support::telnyx::{self, SIGNATURE_HEADER, Signer, TIMESTAMP_HEADER};
 use crate::support::wait::{SOON, eventually_async};
 
@@ -119,5 +120,43 @@ async fn many_bad_signatures_are_told_once_in_a_window_however_many() {
     assert!(second["reasons"].as_array().unwrap().contains(&flood), "{second}");
     assert!(!second.to_string().contains("stranger"), "{second}");
     assert_eq!(sink.requests("/ops").len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_webhook_on_a_wrong_path_is_told_of_whether_it_is_kept_or_lost() {
+    let sink = HttpSink::start().await;
+    let app = setup(&sink).start().await;
+    let body = telnyx::event("e-1", "call.hangup", app.clock.now(), &json!({}));
+    let ours = app.signer.headers(app.clock.now(), &body);
+    let removed = Signer::from_seed([7; 32]).headers(app.clock.now(), &body);
+    let post_to = async |path: &str, headers: &[(String, String)]| {
+        let to = app.app().public_addr;
+        raw::request(to, "POST", path, headers, &body).await.unwrap().status
+    };
+    assert_eq!(post_to("/webhooks/telnyx/defualt", &ours).await, 200);
+    let told = sink.wait_for("/ops", 1).await;
+    let alert = &told[0].json()["alerts"][0];
+    assert_eq!(alert["labels"]["alertname"], "WebhooksMisdirected");
+    assert_eq!(alert["labels"]["account"], "default");
+    let kept = json!({"count": 1, "kept": true, "window_seconds": 0});
+    assert_eq!(events(&app, "tollbell.misdirected_webhooks", 1).await[0], kept);
+    assert_eq!(events(&app, "call.hangup", 1).await.len(), 1);
+
+    app.settle().await;
+    for _ in 0..30 {
+        assert_eq!(post_to("/webhooks/telnyx/old-name", &removed).await, 404);
+    }
+    sink.wait_for("/ops", 2).await;
+    app.pass(Duration::from_mins(5)).await;
+    let lost = events(&app, "tollbell.misdirected_webhooks", 3).await;
+    let counts: u64 = lost[..2].iter().map(|event| event["count"].as_u64().unwrap()).sum();
+    assert_eq!(counts, 30);
+    assert!(lost[..2].iter().all(|event| event["kept"] == false), "{lost:?}");
+    assert_eq!(sink.requests("/ops").len(), 2);
+    // Scanners bring no such headers, and are nobody's trouble.
+    assert_eq!(post_to("/webhooks/telnyx/old-name", &[]).await, 404);
+    app.pass(Duration::from_mins(10)).await;
+    events(&app, "tollbell.misdirected_webhooks", 3).await;
     app.stop().await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tollbell::store::{DeliveryFilter, DeliveryState};
 
-use crate::dispatch::{receiver, ring, routing, slack, stop_ringing};
+use crate::dispatch::{deliveries, receiver, ring, routing, slack, stop_ringing};
 use crate::support::app::{GROUP_INTERVAL, Setup, TestApp};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::telnyx;
@@ -45,13 +45,13 @@ async fn a_message_is_blocks_beside_a_bar_in_the_colour_of_what_happened() {
     assert_eq!((&bar["color"], &bar["fallback"]), (&json!("#c1121f"), &firing["text"]));
     let kinds: Vec<&str> =
         bar["blocks"].as_array().unwrap().iter().map(|b| b["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["section", "section", "actions", "context"]);
+    assert_eq!(kinds, ["section", "section", "context"]);
     let amounts = bar["blocks"][0]["text"]["text"].as_str().unwrap();
     assert!(amounts.contains("10.02 of 10.00 USD") && amounts.contains("*Since:*"), "{amounts}");
     let fields = bar["blocks"][1]["fields"].to_string();
     assert!(fields.contains("critical") && fields.contains("profile-1"), "{fields}");
-    let link = bar["blocks"][2]["elements"][0]["url"].as_str().unwrap();
-    assert!(link.starts_with("https://tollbell.example.com/"), "{link}");
+    // There is no page of an alert to link to.
+    assert!(!firing.to_string().contains("tollbell.example.com/alerts"), "{firing:#}");
 
     assert_eq!(resolved["attachments"][0]["color"], "#1a7f37");
     let text = resolved["text"].as_str().unwrap();
@@ -176,6 +176,26 @@ groups:
 }
 
 #[tokio::test]
+async fn what_slack_refuses_for_its_form_goes_out_as_plain_text() {
+    let sink = HttpSink::start().await;
+    sink.next("/slack", [Reply::status(400).body("invalid_blocks"), Reply::ok()]);
+    let hook = slack(&sink, "/slack", "");
+    let app = Setup::new(routing(&[receiver("ops", &[&hook])])).start().await;
+    ring(&app, "e-1", "p<1>").await;
+    app.settle().await;
+    let [formed, plain] = sink.requests("/slack").try_into().unwrap();
+    assert!(formed.json()["blocks"].is_array());
+    let plain = plain.json();
+    assert!(plain.get("blocks").or(plain.get("attachments")).is_none(), "{plain}");
+    let text = plain["text"].as_str().unwrap();
+    assert!(text.contains("p&lt;1&gt;") && text.contains("10.02"), "{text}");
+    let delivered = deliveries(&app, DeliveryState::Delivered).await;
+    assert_eq!((delivered.len(), delivered[0].attempts), (1, 1));
+    assert_eq!(app.metric("tollbell_template_errors_total{template=\"slack\"}").await, 1.0);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn every_answer_of_slack_means_one_thing() {
     let sink = HttpSink::start().await;
     let json = |text: &str| Reply::json(&serde_json::from_str(text).unwrap());
@@ -184,7 +204,7 @@ async fn every_answer_of_slack_means_one_thing() {
         ("slow", Reply::ok().drip(Duration::from_millis(2)), "delivered"),
         ("late", Reply::ok().after(Duration::from_millis(300)), "delivered"),
         ("invalid_payload", Reply::status(400).body("invalid_payload"), "dead clientError"),
-        ("channel_not_found", Reply::status(404).body("channel_not_found"), "dead clientError"),
+        ("channel_not_found", Reply::status(404).body("channel_not_found"), "pending clientError"),
         ("no_service", Reply::status(404).body("no_service"), "pending authError"),
         ("invalid_token", Reply::status(403).body("invalid_token"), "pending authError"),
         ("429", Reply::too_many("60"), "pending rateLimited"),
@@ -192,7 +212,7 @@ async fn every_answer_of_slack_means_one_thing() {
         ("not_ok", json(r#"{"ok": false, "error": "invalid_blocks"}"#), "dead clientError"),
         ("fatal", json(r#"{"ok": false, "error": "fatal_error"}"#), "pending serverError"),
         ("portal", Reply::status(200).body("<html>Sign in to the guest network"), "pending other"),
-        ("redirect", Reply::redirect(&sink.url("/followed")), "dead clientError"),
+        ("redirect", Reply::redirect(&sink.url("/followed")), "pending clientError"),
         ("large", Reply::large(10 * 1024 * 1024), "pending other"),
         ("cut", Reply::ok().close_mid_body(), "pending other"),
         ("stuck", Reply::ok().hang_mid_body(), "pending other"),

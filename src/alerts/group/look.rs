@@ -292,7 +292,7 @@ impl<'a> Look<'a> {
         let firing = self.to_be_told(|one| one.fires() && (all || known(one)));
         let is_new = |one: &&&Listed<'_>| all && !known(one);
         let since =
-            ended.iter().chain(firing.iter().filter(is_new)).map(|one| one.member.changed_at);
+            ended.iter().chain(firing.iter().filter(is_new)).map(|one| one.member.owed_since());
         let since = since.min()?;
         let has_new = firing.iter().chain(&ended).any(|one| is_new(&one));
         let notified = entry.is_some_and(|entry| entry.notified_at.is_some());
@@ -335,7 +335,7 @@ impl<'a> Look<'a> {
         };
         let reopens = over && entry.is_some_and(|entry| entry.maybe_known().any(others));
         let firing = || self.to_be_told(Listed::fires);
-        if let Some(since) = news.iter().map(|one| one.member.changed_at).min() {
+        if let Some(since) = news.iter().map(|one| one.member.owed_since()).min() {
             let notified = entry.is_some_and(|entry| entry.notified_at.is_some());
             let reason = if notified { Reason::NewAlerts } else { Reason::First };
             let ended = self.to_be_told(unheard);
@@ -355,7 +355,7 @@ impl<'a> Look<'a> {
         } else {
             self.to_be_told(|one| all && unheard(one))
         };
-        let since = ended.iter().map(|one| one.member.changed_at).min();
+        let since = ended.iter().map(|one| one.member.owed_since()).min();
         if over {
             let gone = entry.maybe_known().filter(|(one, _)| self.get(one).is_none());
             let gone = gone.map(|(one, _)| one.clone()).collect();
@@ -416,7 +416,7 @@ impl<'a> Look<'a> {
             .filter(|(one, _)| self.get(one).is_none() && !target.elsewhere.contains(*one))
             .map(|(one, _)| one.clone())
             .collect();
-        let changed = firing.iter().chain(&ended).map(|one| one.member.changed_at).min();
+        let changed = firing.iter().chain(&ended).map(|one| one.member.owed_since()).min();
         let since = match changed {
             Some(since) => since,
             None if gone.is_empty() => return None,

@@ -91,6 +91,9 @@ pub struct Member {
     pub first_life: u64,
     /// When it last began to fire or ended.
     pub changed_at: Timestamp,
+    /// When it first did since deliveries were last opened: what it does in between does not put off what is owed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<Timestamp>,
     /// Whether it ended; then the alert as it ended is [`Member::ended`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over: bool,
@@ -103,6 +106,13 @@ pub struct Member {
     /// What kept it quiet at the last look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<Suppression>,
+}
+
+impl Member {
+    /// Since when something is owed of it, if anything is.
+    pub fn owed_since(&self) -> Timestamp {
+        self.waits_since.unwrap_or(self.changed_at)
+    }
 }
 
 impl Group {
@@ -150,6 +160,7 @@ impl Group {
                 life: next_life,
                 first_life: next_life,
                 changed_at: now,
+                waits_since: Some(now),
                 over: ended.is_some(),
                 ended,
                 causes: cause.into_iter().collect(),
@@ -180,6 +191,7 @@ impl Group {
         member.over = ended.is_some();
         member.ended = ended;
         member.changed_at = now;
+        member.waits_since.get_or_insert(now);
         lost
     }
 

@@ -53,7 +53,7 @@ fn config() -> Config {
         "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
     );
     let loaded = config::parse("t.yaml", &yaml, dir.path(), &|_| None);
-    loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+    loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 
 fn now() -> Timestamp {

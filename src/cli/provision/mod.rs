@@ -10,10 +10,11 @@ use super::api::{self, AccountArg};
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::telnyx::Page;
 use crate::telnyx::provision::{
-    self, Address, Applied, Happened, Item, Place, Places, Plan, Wish, WrongId,
+    self, Address, Applied, DesiredState, Happened, Item, Plan, WebhookSetting, WebhookSettings,
+    WrongId,
 };
-use crate::telnyx::{Client, Settings};
-use text::{command_text, places_text, plan_text, question, step_text, told_text};
+use crate::telnyx::{ApiSettings, Client};
+use text::{command_text, plan_text, question, step_text, told_text, webhook_settings_text};
 
 /// Arguments of `provision`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +70,7 @@ fn wrong_usage(text: &str) -> Exit {
 /// One run: who is asked, for which address.
 struct Run<'a> {
     args: &'a Args,
-    settings: Settings,
+    settings: ApiSettings,
     client: Client,
     address: Option<Address>,
 }
@@ -80,16 +81,18 @@ impl Run<'_> {
             output::progress(&format!("warning: {word}"));
         }
         let here = self.address.as_ref().map(|address| address.url.as_str());
-        let read_places = async || provision::read_places(&self.client, here, &mut progress).await;
+        let read_webhook_settings =
+            async || provision::read_webhook_settings(&self.client, here, &mut progress).await;
         let (plan, places) = match here {
             Some(url) if self.args.enable_call_cost.is_empty() => {
                 let state = provision::read_state(&self.client, &mut progress).await?;
-                let wish = Wish { url: url.to_owned(), delete: self.args.delete };
-                let places = if self.args.delete { None } else { Some(read_places().await) };
-                (provision::plan(&state, &wish), places)
+                let desired = DesiredState { url: url.to_owned(), delete: self.args.delete };
+                let places =
+                    if self.args.delete { None } else { Some(read_webhook_settings().await) };
+                (provision::plan(&state, &desired), places)
             }
             _ => {
-                let places = read_places().await;
+                let places = read_webhook_settings().await;
                 let ids = &self.args.enable_call_cost;
                 match provision::enable_call_cost(&places.found, ids) {
                     Ok(plan) => (plan, None),
@@ -105,7 +108,7 @@ impl Run<'_> {
             let (account, url) = (self.args.account.account.as_deref(), self.args.url.as_deref());
             let config = self.args.config.config.to_string_lossy();
             let command = command_text(&config, account, url);
-            output::line(&format!("\n{}", places_text(&places, &command)));
+            output::line(&format!("\n{}", webhook_settings_text(&places, &command)));
         }
         self.act(&plan).await
     }
@@ -145,7 +148,11 @@ impl Run<'_> {
     }
 
     /// Does what is planned, unless this is a dry run, and prints one object of plan and outcome.
-    async fn act_in_json(&self, plan: &Plan, places: Option<&Places>) -> anyhow::Result<Exit> {
+    async fn act_in_json(
+        &self,
+        plan: &Plan,
+        places: Option<&WebhookSettings>,
+    ) -> anyhow::Result<Exit> {
         let steps = plan.steps().count();
         let mut exit = Exit::Ok;
         let mut outcome = Value::Null;
@@ -161,7 +168,7 @@ impl Run<'_> {
             outcome = json!({"totals": applied, "steps": told_steps});
             exit = ended(applied, steps);
         }
-        let no_places: &[Place] = &[];
+        let no_places: &[WebhookSetting] = &[];
         let missing = places.map_or(&[][..], |places| &places.missing);
         let not_listed: Vec<_> = missing
             .iter()
@@ -215,7 +222,7 @@ fn ended(applied: Applied, steps: usize) -> Exit {
 }
 
 /// Says which ids cannot be meant; nothing has been changed yet.
-fn wrong_ids(wrong: &[WrongId], places: &Places) -> Exit {
+fn wrong_ids(wrong: &[WrongId], places: &WebhookSettings) -> Exit {
     for WrongId { id, kind } in wrong {
         output::error(&match kind {
             Some(kind) => format!("{id} is a {}: that has no costs of calls", kind.label()),

@@ -2,7 +2,9 @@
 
 use crate::cli::CONFIG_FILE;
 use crate::cli::output::{self, clean};
-use crate::telnyx::provision::{Action, Destination, Item, Object, Place, Places, Plan};
+use crate::telnyx::provision::{
+    Action, Destination, Item, Object, Plan, WebhookSetting, WebhookSettings,
+};
 
 /// The whole plan.
 pub(super) fn plan_text(plan: &Plan, account: &str, delete: bool) -> String {
@@ -97,8 +99,8 @@ pub(super) fn told_text(item: &Item) -> String {
 }
 
 /// Where applications, profiles and connections send. `command` is how this account and address are provisioned.
-pub(super) fn places_text(places: &Places, command: &str) -> String {
-    let (told, fine): (Vec<&Place>, Vec<&Place>) =
+pub(super) fn webhook_settings_text(places: &WebhookSettings, command: &str) -> String {
+    let (told, fine): (Vec<&WebhookSetting>, Vec<&WebhookSetting>) =
         places.found.iter().partition(|place| is_worth_telling(place));
     let mut table = vec!["Applications, profiles and connections".to_owned()];
     if !told.is_empty() {
@@ -160,15 +162,15 @@ pub(super) fn command_text(config: &str, account: Option<&str>, url: Option<&str
     format!("tollbell provision{}", words.collect::<String>())
 }
 
-fn lacks_cost(place: &Place) -> bool {
+fn lacks_cost(place: &WebhookSetting) -> bool {
     place.kind.has_call_cost() && place.call_cost != Some(true)
 }
 
-fn is_worth_telling(place: &Place) -> bool {
+fn is_worth_telling(place: &WebhookSetting) -> bool {
     place.webhook != Destination::Here || lacks_cost(place) || place.webhook_api_version.is_some()
 }
 
-fn place_row(place: &Place) -> [String; 5] {
+fn place_row(place: &WebhookSetting) -> [String; 5] {
     let failover = match &place.failover {
         Destination::None => String::new(),
         other => format!(", else {other}"),

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::output;
 use super::range::Range;
 use crate::spend::Total;
-use crate::telnyx::Client;
+use crate::telnyx::breakdown::{self, NumberCharge};
 use crate::telnyx::charges::{Days, GRAND_TOTAL, PERIODS_MAX, Parts, Summary, totals};
+use crate::telnyx::{ApiError, Client};
 
 /// What Telnyx charged within the days of the range, and how far that is from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,6 +22,12 @@ pub(super) struct Compared {
     pub(super) currencies: Vec<Sides>,
     /// What Telnyx answered, period by period.
     pub(super) periods: Vec<Summary>,
+    /// What Telnyx charges for each of our numbers; `None` where numbers are not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) numbers: Option<Vec<NumberCharge>>,
+    /// Why that is not known; one line for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) numbers_error: Option<String>,
 }
 
 /// What the two say of one currency. Telnyx's amounts are `None` where it does not tell.
@@ -43,6 +50,7 @@ impl Compared {
         client: &Client,
         range: Range,
         ledger: &[Total],
+        by_number: bool,
     ) -> Result<Self, String> {
         let days = range.utc_days().ok_or("that is too long ago")?;
         let periods = days.periods().ok_or_else(|| {
@@ -57,7 +65,14 @@ impl Compared {
             let summary = Summary::fetch(client, *period).await;
             summaries.push(summary.map_err(|error| error.to_string())?);
         }
-        Ok(Self::new(days, ledger, summaries))
+        let mut compared = Self::new(days, ledger, summaries);
+        if by_number {
+            match numbers_of(client, periods).await {
+                Ok(numbers) => compared.numbers = Some(numbers),
+                Err(error) => compared.numbers_error = Some(error.to_string()),
+            }
+        }
+        Ok(compared)
     }
 
     fn new(days: Days, ledger: &[Total], periods: Vec<Summary>) -> Self {
@@ -75,6 +90,14 @@ impl Compared {
                 Sides { currency, ledger, telnyx, difference, parts }
             })
             .collect();
-        Self { days, currencies, periods }
+        Self { days, currencies, periods, numbers: None, numbers_error: None }
     }
+}
+
+async fn numbers_of(client: &Client, periods: Vec<Days>) -> Result<Vec<NumberCharge>, ApiError> {
+    let mut numbers = Vec::new();
+    for period in periods {
+        numbers.extend(breakdown::fetch(client, period).await?);
+    }
+    Ok(numbers)
 }

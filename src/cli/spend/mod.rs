@@ -15,7 +15,7 @@ use self::show::Shown;
 use super::{ConfigArg, Exit, Sheet, api, output, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::spend::{By, Report, Spend};
+use crate::spend::{By, Spend, SpendReport};
 use crate::store::{ChargeFilter, Store};
 
 /// Charges read at a time.
@@ -46,7 +46,8 @@ pub(super) struct Args {
     /// So many groups of each currency, the most expensive; text shows 50 by default, else all
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
-    /// Ask Telnyx what it charged, in whole days of UTC, and show the difference
+    /// Ask Telnyx what it charged, in whole days of UTC, and show the difference; by number also what it charges for each of
+    /// your numbers
     #[arg(long)]
     compare: bool,
     #[command(flatten)]
@@ -131,10 +132,16 @@ async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> an
     let compared = match &client {
         None => None,
         Some(Err(wrong)) => Some(Err(wrong.0.clone())),
-        Some(Ok((_, client))) => Some(Compared::ask(client, range, &report.totals).await),
+        Some(Ok((_, client))) => Some({
+            let by_number = args.by == Group::Number;
+            Compared::ask(client, range, &report.totals, by_number).await
+        }),
     };
     let failed = match &compared {
         Some(Err(reason)) => Some(format!("not compared with Telnyx: {reason}")),
+        Some(Ok(Compared { numbers_error: Some(reason), .. })) => {
+            Some(format!("Telnyx does not say what it charges for each number: {reason}"))
+        }
         _ => None,
     };
     let shown = Shown {
@@ -171,7 +178,7 @@ async fn read(
     range: Range,
     account: Option<&str>,
     (oldest, now): (Option<Timestamp>, Timestamp),
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<SpendReport> {
     let by = By::from(args.by);
     let mut spend = Spend::new(by, args.time_zone.clone());
     let (mut after, mut seen, mut told) = (None, 0, PROGRESS_CHARGES);

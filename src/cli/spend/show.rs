@@ -8,7 +8,8 @@ use serde_json::json;
 use super::compare::{Compared, Sides};
 use super::range::Range;
 use super::{Sheet, output};
-use crate::spend::{By, GROUPS_MAX, Report, Sum, tidy};
+use crate::spend::{By, GROUPS_MAX, SpendReport, Sum, tidy};
+use crate::telnyx::breakdown::NumberCharge;
 use crate::telnyx::charges::{GRAND_TOTAL, PARTS, Part, Summary};
 
 /// The line of what the others leave out, and that of all.
@@ -28,7 +29,7 @@ pub(super) struct Shown {
     pub(super) account: Option<String>,
     /// When the oldest charge of the ledger was charged.
     pub(super) oldest: Option<Timestamp>,
-    pub(super) report: Report,
+    pub(super) report: SpendReport,
     /// What Telnyx says, or why it is not known; `None` when nobody asked.
     pub(super) compared: Option<Result<Compared, String>>,
 }
@@ -75,7 +76,7 @@ impl Shown {
     }
 
     fn table(&self) -> String {
-        let Report { rows, others, totals } = &self.report;
+        let SpendReport { rows, others, totals } = &self.report;
         if totals.is_empty() {
             return "no charges".to_owned();
         }
@@ -123,7 +124,7 @@ impl Shown {
     }
 
     fn json(&self) -> serde_json::Value {
-        let Report { rows, others, totals } = &self.report;
+        let SpendReport { rows, others, totals } = &self.report;
         let mut json = json!({
             "from": self.range.from,
             "to": self.range.to,
@@ -228,8 +229,28 @@ fn compared_text(compared: &Compared) -> String {
             ["FROM", "UNTIL", "SERVICE", "PART", "CURRENCY", "QUANTITY", "AMOUNT", "MRC", "OTC"];
         text.push(output::table_text(&headings, &lines));
     }
+    if let Some(numbers) = &compared.numbers {
+        text.push(numbers_text(numbers));
+    }
     text.push(BEYOND_EVENTS.to_owned());
     text.join("\n\n")
+}
+
+/// What Telnyx charges for each number of ours.
+fn numbers_text(numbers: &[NumberCharge]) -> String {
+    if numbers.is_empty() {
+        return "Telnyx charges for no number.".to_owned();
+    }
+    let row = |it: &NumberCharge| {
+        let days = [it.days.start_date, it.days.end_date].map(|day| day.to_string());
+        let words = [&it.number, &it.charge_type, &it.service, &it.cost_type, &it.currency]
+            .map(Clone::clone);
+        days.into_iter().chain(words).chain([money(it.cost)]).collect()
+    };
+    let mut rows: Vec<Vec<String>> = numbers.iter().map(row).collect();
+    align(&mut rows, &[7]);
+    let headings = ["FROM", "UNTIL", "NUMBER", "CHARGE", "SERVICE", "TYPE", "CURRENCY", "COST"];
+    output::table_text(&headings, &rows)
 }
 
 /// The lines of one period, then its adjustments.

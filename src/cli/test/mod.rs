@@ -135,13 +135,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 fn run_file(path: &Path, args: &Args) -> FileReport {
     let file = path.to_string_lossy().into_owned();
     let wrong = |problems| FileReport { file: file.clone(), problems, results: Vec::new() };
-    let CaseFile { candidate, cases, problems } = config::cases(path, args.config.as_deref());
+    let CaseFile { candidate, cases, diagnostics: problems } =
+        config::cases(path, args.config.as_deref());
     let Some(candidate) = candidate.filter(|_| problems.is_empty()) else {
         return wrong(problems);
     };
     let loaded = candidate.load(&config::system_env);
     let Some(config) = loaded.config else {
-        let errors = loaded.problems.into_iter();
+        let errors = loaded.diagnostics.into_iter();
         return wrong(errors.filter(|problem| problem.severity == Severity::Error).collect());
     };
     let stage = stage(config);

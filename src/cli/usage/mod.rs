@@ -15,7 +15,7 @@ use super::api::{self, AccountArg, cell, dashed};
 use super::{ConfigArg, Exit, Sheet, output, runtime};
 use crate::clock::Clock;
 use crate::config::units;
-use crate::telnyx::{ApiError, Client, Endpoint};
+use crate::telnyx::{ApiError, Client, Endpoint, ListEnd};
 use plan::{Columns, Possible, Wanted, pieces};
 
 /// Rows of one page.
@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// From so long ago, from the beginning of that day in UTC: 7d, 12w
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_since)]
     since: Duration,
+    /// Of all accounts that this one manages together
+    #[arg(long, requires = "product")]
+    managed_accounts: bool,
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Sheet,
@@ -64,11 +67,13 @@ struct Part {
     rows: Vec<Value>,
     /// Whether these are all rows.
     complete: bool,
+    #[serde(skip)]
+    end: ListEnd,
 }
 
 /// What `--format json` prints.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct UsageReport<'a> {
     account: &'a str,
     product: &'a str,
     #[serde(flatten)]
@@ -104,7 +109,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         };
         let parts = read(&client, args, product, &columns).await.with_context(whose)?;
-        print(&Report { account: &settings.account, product, columns: &columns, parts }, args)
+        print(&UsageReport { account: &settings.account, product, columns: &columns, parts }, args)
     })
 }
 
@@ -139,18 +144,21 @@ async fn read(
             let at = number + 1;
             output::progress(&format!("usage: part {at} of {}, from {from:.0}", pieces.len()));
         }
-        let query = [
+        let mut query = vec![
             ("product", product.to_owned()),
             ("metrics", columns.metrics.join(",")),
             ("dimensions", columns.dimensions.join(",")),
             ("start_date", format!("{from:.0}")),
             ("end_date", format!("{to:.0}")),
         ];
+        if args.managed_accounts {
+            query.push(("managed_accounts", "true".to_owned()));
+        }
         let told = api::progress("usage");
-        let (rows, complete) =
+        let (rows, end) =
             client.list(&Endpoint::USAGE_REPORTS, &query, PAGE_ROWS, PAGES_MAX, told).await?;
         let rows = rows.iter().map(|row| only(row, columns)).collect();
-        parts.push(Part { from, to, rows, complete });
+        parts.push(Part { from, to, rows, complete: end.is_whole(), end });
     }
     Ok(parts)
 }
@@ -161,8 +169,8 @@ fn only(row: &Value, columns: &Columns) -> Value {
     Value::Object(columns.names().map(field).collect::<Map<_, _>>())
 }
 
-fn print(report: &Report<'_>, args: &Args) -> anyhow::Result<Exit> {
-    let Report { columns, parts, .. } = report;
+fn print(report: &UsageReport<'_>, args: &Args) -> anyhow::Result<Exit> {
+    let UsageReport { columns, parts, .. } = report;
     let several = parts.len() > 1;
     let bounds = |part: &Part| [format!("{:.0}", part.from), format!("{:.0}", part.to)];
     let rows = |bounds: &dyn Fn(&Part) -> Vec<String>| -> Vec<Vec<String>> {
@@ -188,16 +196,13 @@ fn print(report: &Report<'_>, args: &Args) -> anyhow::Result<Exit> {
     if columns.without_currency && args.format != Sheet::Json {
         output::progress("Telnyx does not say in what currency these costs are.");
     }
-    if parts.iter().any(|part| !part.complete) {
-        let most = PAGE_ROWS * PAGES_MAX;
-        output::error(&format!("more than {most} rows: ask for fewer dimensions or less time"));
-        return Ok(Exit::Failed);
-    }
-    Ok(Exit::Ok)
+    let most = PAGE_ROWS * PAGES_MAX;
+    let cut = format!("more than {most} rows: ask for fewer dimensions or less time");
+    Ok(api::tell_end(parts.iter().map(|part| part.end), &cut))
 }
 
-fn text(report: &Report<'_>, rows: &[Vec<String>]) {
-    let Report { product, columns, parts, .. } = report;
+fn text(report: &UsageReport<'_>, rows: &[Vec<String>]) {
+    let UsageReport { product, columns, parts, .. } = report;
     if let (Some(first), Some(last)) = (parts.first(), parts.last()) {
         output::line(&format!("{product} from {:.0} to {:.0}", first.from, last.to));
         output::line("");

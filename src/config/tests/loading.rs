@@ -38,7 +38,9 @@ fn an_integration_keeps_its_id_when_its_secret_changes() {
 fn a_missing_file_is_a_problem_without_a_place() {
     let loaded = load(Path::new("/nowhere/tollbell.yaml"), &env);
     assert!(loaded.config.is_none());
-    assert!(loaded.problems[0].to_string().starts_with("/nowhere/tollbell.yaml: cannot be read"));
+    assert!(
+        loaded.diagnostics[0].to_string().starts_with("/nowhere/tollbell.yaml: cannot be read")
+    );
 }
 
 #[test]
@@ -46,7 +48,7 @@ fn the_schema_knows_what_the_reader_knows() {
     let schema = schema();
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["$defs"]["route"]["properties"]["routes"]["items"]["$ref"], "#/$defs/route");
-    for shape in shapes(&CONFIG).into_iter().chain(shapes(&RULE_FILE)) {
+    for shape in shapes(ConfigWords::shape()).into_iter().chain(shapes(RuleFileWords::shape())) {
         let object = if shape.name == "config" { &schema } else { &schema["$defs"][shape.name] };
         let known: BTreeSet<&str> =
             object["properties"].as_object().expect("object").keys().map(String::as_str).collect();
@@ -156,4 +158,35 @@ fn pagerduty_and_alertmanager_say_what_is_wrong() {
         t.yaml:11:55: receivers[0].alertmanager_configs[1].resend_interval: must be between 10s and 1h
         t.yaml:12:9: receivers[0].alertmanager_configs[2]: missing key "url" or "url_file"
         "#);
+}
+
+#[test]
+fn a_key_that_yaml_1_1_has_read_is_understood() {
+    let text = |on: &str| {
+        format!(
+            "{ACCOUNT}route: {{receiver: ops}}\nreceivers: [{{name: ops}}]\n\
+             metrics: [{{name: m, type: counter, help: h, {on}}}]\n"
+        )
+    };
+    for on in ["true: [call.cost]", "\"true\": [call.cost]", "on: [call.cost]"] {
+        let loaded = parse("t", &text(on), Path::new(""), &env);
+        assert!(loaded.config.is_some(), "{on}: {:?}", loaded.diagnostics);
+    }
+    let loaded = parse("t", &text("on: [a], true: [b]"), Path::new(""), &env);
+    let last = loaded.diagnostics.last().expect("refused").to_string();
+    assert_eq!(last, "t:4:54: metrics[0].true: this is on to YAML 1.1, and that is there, too");
+}
+
+#[test]
+fn the_reference_is_made_from_the_words() {
+    let kept = include_str!("../../../docs/reference/configuration.md");
+    assert!(
+        kept == reference(),
+        "run: tollbell schema --markdown > docs/reference/configuration.md"
+    );
+    for shape in shapes(ConfigWords::shape()).into_iter().chain(shapes(RuleFileWords::shape())) {
+        for key in shape.keys {
+            assert!(kept.contains(&format!("`{}`", key.name)), "{}", key.name);
+        }
+    }
 }

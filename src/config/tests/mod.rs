@@ -1,7 +1,7 @@
 //! The whole way from a file's text to the list of problems, or to the checked configuration.
 
 mod api;
-mod problems;
+mod diagnostics;
 mod loading;
 mod routing;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::words::{CONFIG, Kind, LATER, RULE_FILE, Shape};
+use super::words::{ConfigWords, Kind, LATER, RuleFileWords, Shape};
 use super::*;
 use crate::notify::Channel;
 
@@ -38,10 +38,10 @@ pub(super) fn check(text: &str) -> String {
 
 fn check_in(base: &Path, text: &str) -> String {
     let loaded = parse("t.yaml", text, base, &env);
-    let errors = loaded.problems.iter().any(|problem| problem.severity == Severity::Error);
+    let errors = loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     assert_eq!(loaded.config.is_none(), errors, "a config is there exactly without errors");
-    loaded.problems.iter().fold(String::new(), |mut out, problem| {
-        let line = problem.to_string();
+    loaded.diagnostics.iter().fold(String::new(), |mut out, diagnostic| {
+        let line = diagnostic.to_string();
         assert!(!line.contains("s3cr3t"), "a secret in a problem: {line}");
         writeln!(out, "{line}").expect("string");
         out
@@ -79,7 +79,7 @@ fn kitchen_sink() -> (tempfile::TempDir, String) {
 fn the_kitchen_sink_is_read_to_the_last_key() {
     let (dir, text) = kitchen_sink();
     let loaded = parse("sink.yaml", &text, dir.path(), &env);
-    let shown: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    let shown: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(shown, Vec::<String>::new());
     let config = loaded.config.expect("config");
 
@@ -129,13 +129,13 @@ fn the_kitchen_sink_holds_every_key_of_the_table() {
     let sink = words(include_str!("../testdata/kitchen-sink.yaml"));
     let rules = words(include_str!("../testdata/rules.yaml"));
     let shipped = words(include_str!("../../../config/tollbell.yaml"));
-    for shape in shapes(&CONFIG) {
+    for shape in shapes(ConfigWords::shape()) {
         for key in shape.keys {
             assert!(sink.contains(key.name), "{}.{} is not in the sink", shape.name, key.name);
             assert!(shipped.contains(key.name), "{} is not in config/tollbell.yaml", key.name);
         }
     }
-    for key in shapes(&RULE_FILE).iter().flat_map(|shape| shape.keys) {
+    for key in shapes(RuleFileWords::shape()).iter().flat_map(|shape| shape.keys) {
         assert!(rules.contains(key.name), "{} is not in the sink's rules", key.name);
     }
 }
@@ -149,7 +149,7 @@ fn shapes(root: &'static Shape) -> Vec<&'static Shape> {
         }
         shapes.push(shape);
         open.extend(shape.keys.iter().filter_map(|key| match key.kind {
-            Kind::Map(shape) | Kind::Maps(shape) => Some(shape),
+            Kind::Map(shape) | Kind::Maps(shape) => Some(shape()),
             _ => None,
         }));
     }
@@ -164,7 +164,7 @@ fn every_bound_of_the_table_can_be_read_and_holds_its_default() {
             _ => false,
         }
     }
-    for shape in shapes(&CONFIG).into_iter().chain(shapes(&RULE_FILE)) {
+    for shape in shapes(ConfigWords::shape()).into_iter().chain(shapes(RuleFileWords::shape())) {
         for key in shape.keys {
             let fine = match &key.kind {
                 Kind::Duration(bounds) => hold(units::duration, bounds),
@@ -190,7 +190,7 @@ fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let text = include_str!("../../../config/tollbell.yaml");
     let shipped = parse("config/tollbell.yaml", text, &root, &env);
-    let shown: Vec<String> = shipped.problems.iter().map(ToString::to_string).collect();
+    let shown: Vec<String> = shipped.diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(shown, Vec::<String>::new());
     let shipped = shipped.config.expect("config");
 
@@ -204,7 +204,7 @@ fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
     assert_eq!(format!("{:?}", shipped.receivers), format!("{:?}", bare.receivers));
 
     // The commented-out keys, too: each `key: value` of a bounded key shows the table's default.
-    for shape in shapes(&CONFIG)
+    for shape in shapes(ConfigWords::shape())
         .into_iter()
         .filter(|shape| !["slack_rate_limit", "pagerduty_rate_limit"].contains(&shape.name))
     {

@@ -12,7 +12,7 @@ fn file(text: &str) -> String {
 
 fn config(text: &str) -> Config {
     let loaded = parse("t", &file(text), std::path::Path::new(""), &env);
-    loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+    loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 
 #[test]
@@ -163,7 +163,7 @@ receivers: [{name: ops}]
     t.yaml:13:23: warning: route.routes[0].group_interval: repeat_interval is shorter than group_interval
     t.yaml:15:24: warning: route.routes[1].repeat_interval: repeat_interval is shorter than group_interval
     t.yaml:16:36: route.routes[1].mute_time_intervals[1]: no time interval has the name "zzz"
-    t.yaml:17:30: route.routes[1].active_time_intervals: expected a list, found a single value
+    t.yaml:17:30: route.routes[1].active_time_intervals: expected a list, found a single value (hint: put it in brackets: active_time_intervals: [value])
     t.yaml:21:7: route.routes[2].group_bye: unknown key (hint: did you mean group_by?)
     "#);
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::alerts::{Answer, Matcher, Reason, Silence, SilenceDraft, Suppression};
 use crate::config;
 use crate::engine::tests::deliver;
+use crate::store::Silences;
 
 const RULES: &str = r#"
 groups:
@@ -45,7 +46,7 @@ fn policy() -> Policy {
         "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
     );
     let loaded = config::parse("t.yaml", &yaml, dir.path(), &|_| None);
-    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
+    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
     crate::policy::policy(config)
 }
 
@@ -147,7 +148,7 @@ fn what_keeps_an_alert_quiet_is_told() {
         comment: "known".to_owned(),
     };
     let silence = Silence::new(draft, at(0)).expect("silence");
-    state.silences.silences.push(silence.clone());
+    state.set_silences(Silences { version: 1, silences: vec![silence.clone()] }, at(0));
     let event = stored(2, "fax.failed", 1, json!({"n": 4, "why": "limit", "who": "y"}));
     let said = ask(&state, &policy, &event, false);
     let alert = &said.alerts[0];

@@ -140,7 +140,7 @@ fn quiet(asked: &Asked<'_>, alert: &Alert) -> Vec<Quiet> {
         let detail = detail.unwrap_or_default();
         Quiet { why: Suppression::Inhibited(source), detail, until: None }
     });
-    let silences = asked.after.silences.silences.iter();
+    let silences = asked.after.silences.all().iter();
     let silences = silences.filter(|silence| silence.silences(&alert.labels, asked.at));
     let silences = silences.map(|silence| Quiet {
         why: Suppression::Silenced(silence.id.clone()),

@@ -49,7 +49,7 @@ fn policy_of(accounts: &str, rules: &str, sections: &str) -> Policy {
     let accounts = accounts.replace("KEY", "\"jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=\"");
     let yaml = format!("accounts: {accounts}\nrule_files: [rules.yaml]\n{sections}");
     let loaded = config::parse("test.yaml", &yaml, Path::new(dir.path()), &|_| None);
-    let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     let config = loaded.config.unwrap_or_else(|| panic!("{}\n{yaml}\n{file}", problems.join("\n")));
     crate::policy::policy(config)
 }
@@ -187,7 +187,7 @@ impl Disk {
             // Whoever is up again looks at each group: an end and a new beginning between two notifications, which nobody
             // is to hear of, is then no cause of the next one any more.
             let (id, caused_by) = (String::new(), Vec::new());
-            let new = NewDelivery { id, caused_by, opened_at, fallback_at, ..kept.new.clone() };
+            let new = NewDelivery { id, opened_at, fallback_at, caused_by, ..kept.new.clone() };
             format!("{new:?} {:?}", (kept.state, kept.finished_at))
         });
         let mut lines = vec![format!("cursor {}", self.cursor)];
@@ -265,15 +265,25 @@ impl World {
 
     /// Judges a batch and commits it.
     fn step(&mut self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) {
-        self.state.load_known(self.disk.known(events));
-        self.state.set_ended_deliveries(self.disk.unnoted());
-        if self.state.silences().version != self.disk.silences.version {
-            self.state.set_silences(self.disk.silences.clone(), now);
+        let mut rest = events;
+        loop {
+            self.state.load_known(self.disk.known(rest));
+            self.state.set_ended_deliveries(self.disk.unnoted());
+            if self.state.silences().version() != self.disk.silences.version {
+                self.state.set_silences(self.disk.silences.clone(), now);
+            }
+            let judged = step(&mut self.state, policy, rest, now);
+            self.state.clear();
+            self.disk.commit(judged.changes);
+            self.now = now;
+            // A batch that causes much stops before its end.
+            let done = rest.iter().take_while(|stored| stored.seq <= self.state.cursor()).count();
+            rest = rest.get(done..).unwrap_or_default();
+            if rest.is_empty() {
+                return;
+            }
+            assert!(done > 0, "no event is judged");
         }
-        let judged = step(&mut self.state, policy, events, now);
-        self.state.clear();
-        self.disk.commit(judged.changes);
-        self.now = now;
     }
 
     /// Time passes: what is due by then runs.

@@ -338,7 +338,7 @@ impl<'p> Model<'p> {
     /// What Alertmanager is told again now.
     fn refreshed(&self) -> BTreeSet<Fingerprint> {
         let policy = self.policy();
-        let silences = &self.world.disk.silences.silences;
+        let silences = self.world.disk.active_silences();
         let mut all = BTreeSet::new();
         for known in self.world.disk.known_groups("alertmanager") {
             let (_, integration) = policy.integration(&known.0).expect("one");
@@ -346,7 +346,7 @@ impl<'p> Model<'p> {
                 &known.1,
                 integration,
                 &policy.routing,
-                silences,
+                &silences,
                 self.world.now,
             );
             all.extend(message.into_iter().flat_map(|one| one.alerts).map(|one| one.fingerprint));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::alerts::{Group, LogEntry, Member, Message, Status, TargetId};
+use crate::alerts::{ActiveSilences, Group, LogEntry, Member, Message, Status, TargetId};
 use crate::dispatch::{self, Composed};
 use crate::notify::{Outcome, Reason as Refusal};
 use crate::store::{
@@ -71,6 +71,8 @@ impl Kept {
             detail: String::new(),
             fallback_of: None,
             maybe_repeated: self.cut_off,
+            paused_until: None,
+            paused_reason: None,
             message: self.message.clone(),
         }
     }
@@ -227,6 +229,11 @@ impl Disk {
         }
     }
 
+    /// The silences, compiled.
+    pub(super) fn active_silences(&self) -> ActiveSilences {
+        ActiveSilences::new(self.silences.version, self.silences.silences.clone())
+    }
+
     /// Claims a delivery that is due; `None` when there is nothing left to send.
     fn claim(&mut self, policy: &Policy, n: i64, now: Timestamp) -> Option<Composed> {
         let kept = self.kept(n).clone();
@@ -235,9 +242,9 @@ impl Disk {
             return None;
         };
         let due = self.due(n, &kept);
-        let silences = &self.silences.silences;
+        let silences = self.active_silences();
         let (_, claimed, composed) =
-            dispatch::compose(due, integration, &policy.routing, silences, now);
+            dispatch::compose(due, integration, &policy.routing, &silences, now);
         match claimed {
             Claimed::Sent { content, unanswered } => {
                 let kept = self.kept(n);
@@ -248,7 +255,8 @@ impl Disk {
                 kept.why = content.why;
                 kept.revision = content.revision;
                 kept.digest = Some(content.digest);
-                kept.message = composed.as_ref().map(|composed| composed.message.clone());
+                kept.message =
+                    composed.as_ref().map(|composed| composed.notification.message.clone());
                 let key = (kept.new.group_key.clone(), kept.new.target.clone());
                 if let Some(entry) = unanswered {
                     self.log.insert(key, entry);
@@ -356,8 +364,8 @@ impl World {
             at: now,
             target: self.disk.kept(n).new.target.clone(),
             receiver: composed.delivery.receiver.clone(),
-            key: composed.key.clone(),
-            message: composed.message.clone(),
+            key: composed.notification.key.clone(),
+            message: composed.notification.message.clone(),
         };
         let known = arrived.message.alerts.len() + arrived.message.truncated_alerts;
         assert!(known > 0 || arrived.message.status == Status::Resolved, "{arrived:?}");

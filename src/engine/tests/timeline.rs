@@ -261,6 +261,7 @@ fn check(timelines: &[Timeline<'_>]) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn the_end_of_what_keeps_quiet_is_a_deadline() {
     check(&[
         ("muted", &[DAILY], &["22:00 - fire a", "+2 07:00 - done"], &["+1 08:00:00 a"]),
@@ -342,6 +343,7 @@ fn the_end_of_what_keeps_quiet_is_a_deadline() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_refusal_is_not_a_notification() {
     check(&[
         (
@@ -479,6 +481,7 @@ fn a_refusal_is_not_a_notification() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_peer_that_keeps_state_is_brought_back_in_line() {
     check(&[
         (

@@ -229,6 +229,30 @@ fn texml_callbacks_are_told_apart() {
 }
 
 #[test]
+fn a_v1_text_message_has_its_time_too() {
+    let body = |time: &str| {
+        format!(
+            r#"{{"sms_id":"s-1","direction":"inbound","from":"+15550100001","to":"+15550100002","body":"hi"{time}}}"#
+        )
+    };
+    for (field, expected) in [
+        ("", None),
+        (r#","created":1787000000"#, Some("2026-08-17T20:53:20Z")),
+        (r#","created":"2026-08-17 20:53:20""#, Some("2026-08-17T20:53:20Z")),
+        (
+            r#","date_created":"2026-08-17T20:53:20.5Z","created":"soon""#,
+            Some("2026-08-17T20:53:20.5Z"),
+        ),
+    ] {
+        let event = read(body(field));
+        assert_eq!(event.kind, "message.received");
+        assert_eq!(event.occurred_at, expected.map(time), "{field}");
+    }
+    let fresh = freshen(body(r#","created":1"#).as_bytes(), "application/json", "id", RECEIVED_AT);
+    assert_eq!(read(fresh).occurred_at, Some(RECEIVED_AT));
+}
+
+#[test]
 fn attempts_come_from_the_envelope_only() {
     let with = |meta: &str| {
         read(format!(

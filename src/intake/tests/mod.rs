@@ -65,8 +65,8 @@ fn account(name: &str, keys: &[u8]) -> Account {
     }
 }
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> ListenerSettings {
+    ListenerSettings {
         max_body: MAX_BODY,
         trusted_proxies: vec![],
         allowed_sources: vec![],

@@ -105,19 +105,65 @@ async fn each_line_of_the_reply_table() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_path_is_404_whatever_the_rest() {
     let bed = bed().await;
-    for path in [
-        "/",
-        "/webhooks",
-        "/webhooks/telnyx/",
-        "/webhooks/telnyx/other",
-        "/webhooks/telnyx/default/x",
-        "/metrics",
-    ] {
-        let answer = bed.send(&post(path, &signed(&bed.now(), BODY, 1), BODY)).await;
+    let counted = |reason: &str, count: u32| {
+        let name = "tollbell_webhooks_rejected_total";
+        bed.counts(&format!(r#"{name}{{account="",reason="{reason}"}} {count}"#))
+    };
+    for (paths, path) in
+        ["/", "/webhooks", "/webhooks/telnyx/other", "/webhooks/telnyx/default/x", "/metrics"]
+            .into_iter()
+            .enumerate()
+    {
+        let paths = u32::try_from(paths).unwrap();
+        // Of strangers, who are many, and of Telnyx for somebody whom we do not know.
+        assert_eq!(bed.send(&post(path, "", BODY)).await.status, 404, "{path}");
+        assert!(counted("unknown_account", paths + 1) && counted("wrong_path", paths), "{path}");
+        let answer = bed.send(&post(path, &signed(&bed.now(), BODY, 2), BODY)).await;
         assert_eq!(answer.status, 404, "{path}");
+        assert!(counted("wrong_path", paths + 1), "{path}");
     }
-    let by_name = post("/webhooks/telnyx/default?token=x", &signed(&bed.now(), BODY, 1), BODY);
-    assert_eq!(bed.send(&by_name).await.status, 200);
+    assert_eq!(bed.kept().await, 0);
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slashes_too_many_change_nothing_and_the_key_says_whose_a_webhook_is() {
+    let accounts = vec![account("default", &[1]), account("south", &[3])];
+    let bed = bed_with(Live::new(accounts, settings()), Timeouts::default()).await;
+    let misdirected = |account: &str, count: u32| {
+        let name = "tollbell_webhooks_misdirected_total";
+        let line = format!(r#"{name}{{account="{account}"}} {count}"#);
+        count == 0 || bed.counts(&line)
+    };
+    for (number, (path, key, kept_for, right)) in [
+        ("/webhooks/telnyx/", 1, "default", true),
+        ("//webhooks//telnyx", 1, "default", true),
+        ("/webhooks/telnyx/default?token=x", 1, "default", true),
+        ("/webhooks/telnyx/south/", 3, "south", true),
+        ("/webhooks/telnyx/suoth", 3, "south", false),
+        ("/webhooks/telnyx", 3, "south", false),
+        ("/", 1, "default", false),
+        ("/webhooks/telnyx/south", 1, "default", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = format!(r#"{{"data":{{"event_type":"call.cost","id":"e-{number}"}}}}"#);
+        let request = post(path, &signed(&bed.now(), body.as_bytes(), key), body.as_bytes());
+        assert_eq!(bed.send(&request).await.status, 200, "{path}");
+        let kept = bed.deps.store.inbox_after(0, 100).await.unwrap().pop().unwrap().unwrap();
+        assert_eq!(kept.event.account, kept_for, "{path}");
+        let wrong_so_far =
+            [1, 2, 3, 4].map(|more| number >= 3 + more).iter().filter(|it| **it).count();
+        assert_eq!(right, wrong_so_far == 0, "{path}");
+    }
+    assert!(misdirected("south", 2) && misdirected("default", 2));
+    // A wrong path makes nothing fresher.
+    let old = (bed.deps.clock.now().as_second() - 301).to_string();
+    let late = post("/webhooks/telnyx/suoth", &signed(&old, BODY, 3), BODY);
+    assert_eq!(bed.send(&late).await.status, 503);
+    let name = "tollbell_webhooks_rejected_total";
+    assert!(bed.counts(&format!(r#"{name}{{account="south",reason="clock"}} 1"#)));
     bed.stop().await;
 }
 
@@ -128,10 +174,10 @@ async fn each_account_has_its_own_keys_and_a_reload_replaces_them() {
     let status = async |path: &str, key| {
         bed.send(&post(path, &signed(&bed.now(), BODY, key), BODY)).await.status
     };
-    assert_eq!(status(PATH, 1).await, 404, "none of several is named default");
+    assert_eq!(status(PATH, 4).await, 404, "none of several is named default");
     assert_eq!(status("/webhooks/telnyx/north", 1).await, 200);
     assert_eq!(status("/webhooks/telnyx/north", 2).await, 200);
-    assert_eq!(status("/webhooks/telnyx/north", 3).await, 401);
+    assert_eq!(status("/webhooks/telnyx/north", 4).await, 401);
     assert_eq!(status("/webhooks/telnyx/south", 3).await, 200);
     bed.deps.live.store(Arc::new(Live::new(vec![account("south", &[4])], settings())));
     assert_eq!(status("/webhooks/telnyx/south", 3).await, 401);

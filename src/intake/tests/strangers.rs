@@ -57,7 +57,7 @@ async fn slow_clients_are_sent_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_source_is_the_address_behind_trusted_proxies() {
     let live = |trusted: &str| {
-        let settings = Settings {
+        let settings = ListenerSettings {
             trusted_proxies: vec![trusted.parse().unwrap()],
             allowed_sources: vec!["192.0.2.0/24".parse().unwrap()],
             ..settings()

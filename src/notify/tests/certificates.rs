@@ -41,7 +41,7 @@ async fn a_certificate_is_checked_and_ca_file_adds_an_authority() {
         let (listener, _, port) = listen().await;
         let Channel::Email(settings) = email(port, None) else { unreachable!() };
         let tls = email::Tls::Implicit;
-        let channel = Channel::Email(email::Settings { tls, ca_file, ..settings });
+        let channel = Channel::Email(email::EmailSettings { tls, ca_file, ..settings });
         let peer = async {
             let (stream, _) = listener.accept().await.expect("a connection");
             if let Ok(stream) = acceptor.accept(stream).await {
@@ -62,7 +62,7 @@ fn a_ca_file_without_certificates_is_refused() {
     let tls = email::Tls::StartTls;
     for channel in [
         Channel::Webhook(webhook::Settings { ca_file: ca_file.clone(), ..webhook("x") }),
-        Channel::Email(email::Settings { tls, ca_file, ..settings }),
+        Channel::Email(email::EmailSettings { tls, ca_file, ..settings }),
     ] {
         let error = Notifier::new(&integration(channel, LONG), &MessageTemplates::default())
             .expect_err("refused");

@@ -47,7 +47,7 @@ fn webhook(address: &str) -> webhook::Settings {
 }
 
 fn email(port: u16, auth: Option<email::Auth>) -> Channel {
-    Channel::Email(email::Settings {
+    Channel::Email(email::EmailSettings {
         to: vec!["finance@example.com".to_owned()],
         from: "bell@example.org".to_owned(),
         host: "127.0.0.1".to_owned(),

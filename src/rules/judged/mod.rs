@@ -9,7 +9,7 @@ use crate::diagnostic::{At, Diagnostic, Position};
 use crate::rules::aggregate;
 use crate::rules::checker::Scope;
 use crate::rules::compile::Compiler;
-use crate::rules::rule::{Judged, Valued, Watch};
+use crate::rules::rule::{RuleKind, Valued, Watch};
 use crate::rules::window::{Aggregate, Over};
 use crate::rules::{KindSpec, LineSpec, RuleSpec, Shape, Want};
 
@@ -18,7 +18,7 @@ const DIGEST_BYTES: usize = 8;
 
 impl Compiler {
     /// What is told of an event, and of its series.
-    pub(in crate::rules) fn judged(&mut self, name: &str, spec: &RuleSpec) -> Option<Judged> {
+    pub(in crate::rules) fn judged(&mut self, name: &str, spec: &RuleSpec) -> Option<RuleKind> {
         let at = &spec.alert.position;
         let watch = match &spec.kind {
             KindSpec::Event { active_for, notify_expired, resolve_on } => {
@@ -27,7 +27,7 @@ impl Compiler {
                 let key = format!("{name}.resolve_on.when");
                 let resolve_when = self.event_expression(resolve_when, &key, Want::Bool);
                 let (active_for, notify_expired) = (*active_for, *notify_expired);
-                return Some(Judged::Event { active_for, notify_expired, resolve_when });
+                return Some(RuleKind::Event { active_for, notify_expired, resolve_when });
             }
             KindSpec::Gauge { value, line, stale_after } => {
                 self.lasting(at, name, "stale_after", *stale_after);
@@ -60,16 +60,15 @@ impl Compiler {
                 watch
             }
         };
-        Some(Judged::Series(Box::new(watch)))
+        Some(RuleKind::Series(Box::new(watch)))
     }
 
     fn window(&mut self, name: &str, over: &Over, value: &At<String>) -> Option<Watch> {
         let key = format!("{name}.value");
         let (aggregate, inner) = match aggregate::parse(&value.value) {
             Ok(parsed) => parsed,
-            Err(flaw) => {
-                let problem = flaw.problem(value);
-                self.problems.push(Diagnostic { key, ..problem });
+            Err(problem) => {
+                self.problems.push(Diagnostic { key, ..problem.inside(value) });
                 return None;
             }
         };

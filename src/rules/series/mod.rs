@@ -138,7 +138,7 @@ pub enum Turn {
 
 /// One judgement.
 #[derive(Debug, Clone, Copy)]
-struct Judgement {
+struct LevelJudgement {
     hold: Hold,
     level: Level,
     /// Since when the condition holds if it begins to hold now.
@@ -195,14 +195,14 @@ impl Series {
                 let Observed::Number(number) = value else { return (Added::Counted, Turn::Quiet) };
                 *reading = Some((*number, *at, now));
                 let level = Level { value: Some(*number), count: 1 };
-                Judgement { hold, level, since: now.min(*at), fresh: true, now }
+                LevelJudgement { hold, level, since: now.min(*at), fresh: true, now }
             }
             (Data::Window(window), Shape::Window { over, aggregate }) => {
                 if window.add(over, *aggregate, value, *at, now) == Added::Late {
                     return (Added::Late, Turn::Quiet);
                 }
                 let level = window.level(over, *aggregate, now);
-                Judgement { hold, level, since: now, fresh: true, now }
+                LevelJudgement { hold, level, since: now, fresh: true, now }
             }
             (Data::Absence { counted, until }, Shape::Absence { absent_for }) => {
                 // What was counted after it happened stays: one that was fetched afterwards proves nothing of now.
@@ -245,11 +245,11 @@ impl Series {
                     return self.no_data();
                 }
                 let level = Level { value: Some(number), count: 1 };
-                Judgement { hold, level, since: now.min(at), fresh: false, now }
+                LevelJudgement { hold, level, since: now.min(at), fresh: false, now }
             }
             (Data::Window(window), Shape::Window { over, aggregate }) => {
                 let level = window.level(over, *aggregate, now);
-                Judgement { hold, level, since: now, fresh: false, now }
+                LevelJudgement { hold, level, since: now, fresh: false, now }
             }
             (Data::Absence { counted, until }, Shape::Absence { absent_for }) => {
                 let missing = absent_for.saturating_sub(*counted);
@@ -329,8 +329,8 @@ impl Series {
         }
     }
 
-    fn judge(&mut self, terms: &dyn Terms, judgement: Judgement) -> Turn {
-        let Judgement { hold, level, since, fresh, now } = judgement;
+    fn judge(&mut self, terms: &dyn Terms, judgement: LevelJudgement) -> Turn {
+        let LevelJudgement { hold, level, since, fresh, now } = judgement;
         let changed = self.value != level.value;
         (self.value, self.count) = (level.value, level.count);
         let holds = match self.phase {

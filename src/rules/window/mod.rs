@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use self::seen::Seen;
+use self::seen::DistinctValues;
 use super::{Level, Observed};
 
 /// Over which time a window reaches.
@@ -66,8 +66,8 @@ pub enum Aggregate {
 pub struct Window {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     buckets: Vec<Bucket>,
-    #[serde(default, skip_serializing_if = "Seen::is_empty")]
-    seen: Seen,
+    #[serde(default, skip_serializing_if = "DistinctValues::is_empty")]
+    seen: DistinctValues,
 }
 
 /// What happened in one slot. An array in JSON, without what is `None`: there is no time without a number.

@@ -18,9 +18,9 @@ const HASH_BYTES: usize = 8;
 ///
 /// Kept as text for each slot: its hashes in Base64, so that 10,000 values take about 110 kB.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Seen(BTreeMap<u64, i64>);
+pub(super) struct DistinctValues(BTreeMap<u64, i64>);
 
-impl Seen {
+impl DistinctValues {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -60,7 +60,7 @@ fn hash(value: &Observed) -> Option<u64> {
     digest.first_chunk::<HASH_BYTES>().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
-impl Serialize for Seen {
+impl Serialize for DistinctValues {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut slots = BTreeMap::<i64, Vec<u8>>::new();
         for (hash, slot) in &self.0 {
@@ -70,7 +70,7 @@ impl Serialize for Seen {
     }
 }
 
-impl<'de> Deserialize<'de> for Seen {
+impl<'de> Deserialize<'de> for DistinctValues {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut seen = BTreeMap::new();
         for (slot, text) in Vec::<(i64, String)>::deserialize(deserializer)? {

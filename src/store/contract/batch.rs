@@ -20,12 +20,11 @@ async fn a_batch_is_committed_whole_and_once(store: &Store) {
         ..Changes::default()
     };
     let committed = store.commit(changes.clone()).await.expect("commits");
-    assert_eq!(committed, Committed { recorded: 1, queued: 2, calls_evicted: 0 });
+    assert_eq!(committed, Committed { recorded: 1, opened: 2, calls_evicted: 0 });
     let resumed = store.resume().await.expect("reads");
-    assert_eq!(
-        resumed,
-        Resumed { cursor: 2, alerts: vec![alert("f1", AlertState::Firing)], ..Resumed::default() }
-    );
+    let open = ["d1", "d2"].map(|id| (id.to_owned(), slack(), id.to_owned())).to_vec();
+    let alerts = vec![alert("f1", AlertState::Firing)];
+    assert_eq!(resumed, Resumed { cursor: 2, alerts, open, ..Resumed::default() });
 
     // The same again, a part of it, or something older: refused, and nothing of it stays.
     let again =
@@ -95,31 +94,22 @@ async fn an_event_is_found_by_its_account_too(store: &Store) {
     }
 }
 
-async fn a_batch_judged_under_other_silences_is_refused_whole(store: &Store) {
-    store.record(event("a")).await.expect("records");
-    let asked = store.silences_version().await.expect("reads");
-    store.put_silence(silence("s", 0, 60)).await.expect("keeps");
-    let changes = Changes { silences: Some(asked), ..full_batch() };
-    assert!(matches!(store.commit(changes).await, Err(StoreError::Stale(0))));
-    let resumed = store.resume().await.expect("reads");
-    assert_ne!(resumed.silences.version, asked);
-    assert_eq!((resumed.cursor, resumed.alerts.len(), resumed.rows.len()), (0, 0, 0));
-    assert_eq!(known(store).await, Known::default());
-    assert_eq!(store.journal("f1".to_owned(), 9).await.expect("reads"), []);
-    assert_eq!(states(store).await, "");
-    let record = store.event("a", None).await.expect("reads").expect("is there");
-    assert_eq!((record.state, record.stored.event.charge), (EventState::Waiting, None));
-
-    // Judged again under the silences of now; who did not ask is not held up.
-    let changes = Changes { silences: Some(resumed.silences.version), ..full_batch() };
-    assert_eq!(store.commit(changes).await.expect("commits").queued, 1);
-    store.put_silence(silence("t", 0, 60)).await.expect("keeps");
-    store.commit(Changes { cursor: 1, ..Changes::default() }).await.expect("commits");
+async fn further_events_cause_a_delivery_that_is_open(store: &Store) {
+    for id in ["a", "b", "c"] {
+        store.record(event(id)).await.expect("records");
+    }
+    queue(store, [caused("d1", &[1])]).await;
+    let causes = vec![("d1".to_owned(), vec![1, 2, 77])];
+    store.commit(Changes { causes, ..Changes::default() }).await.expect("commits");
+    for (id, expected) in [("a", 1), ("b", 1), ("c", 0)] {
+        let record = store.event(id, None).await.expect("reads").expect("is there");
+        assert_eq!(record.deliveries.len(), expected, "{id}");
+    }
 }
 
 on_sqlite! {
     a_batch_is_committed_whole_and_once
     what_an_event_charged_is_kept_on_it
     an_event_is_found_by_its_account_too
-    a_batch_judged_under_other_silences_is_refused_whole
+    further_events_cause_a_delivery_that_is_open
 }

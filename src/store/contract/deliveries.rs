@@ -2,46 +2,119 @@
 
 use super::*;
 
-async fn the_newest_of_a_lane_is_claimed_and_the_others_are_superseded(store: &Store) {
-    queue(
-        store,
-        [queued("a1", "a", 0), queued("a2", "a", 1), queued("b1", "b", 2), queued("z", "z", 9)],
-    )
-    .await;
-    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(0)));
-    assert_eq!(store.next_due("nobody").await.expect("reads"), None);
-    assert_eq!(claim(store, -1).await, no_ids());
+async fn one_delivery_is_open_for_a_group_and_target(store: &Store) {
+    let mail = |id: &str, to: &str| NewDelivery {
+        target: TargetId::new("mail", to),
+        ..queued(id, "a", 0)
+    };
+    let opened = [queued("a1", "a", 3), queued("a2", "a", 4), queued("b1", "b", 2)];
+    assert_eq!(queue(store, opened).await, 2);
+    assert_eq!(queue(store, [queued("b2", "b", 2), queued("a1", "c", 2)]).await, 0);
+    assert_eq!(queue(store, [mail("m1", "x@"), mail("m2", "y@"), mail("m3", "x@")]).await, 2);
+    assert_eq!(states(store).await, "a1 pending, b1 pending, m1 pending, m2 pending");
     for state in DeliveryState::ALL {
         let filter = DeliveryFilter { state: Some(state), limit: 9, receiver: None };
         let expected = if state == DeliveryState::Pending { 4 } else { 0 };
         assert_eq!(store.deliveries(filter).await.expect("reads").len(), expected, "{state:?}");
     }
-    assert_eq!(claim_some(store, 2, 1).await, ["a2"], "the lane that waits longest comes first");
-    assert_eq!(claim(store, 2).await, ["b1"], "a lane in flight is left alone");
-    assert_eq!(states(store).await, "a1 superseded, a2 sending, b1 sending, z pending");
-    let (old, _) = store.delivery("a1").await.expect("reads").expect("is there");
-    assert_eq!(old.detail, "superseded by a newer message of its group");
-    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(7)), "the end of a lease");
 
-    // What joins a lane in flight waits for it.
-    queue(store, [queued("a3", "a", 3)]).await;
-    assert_eq!(claim(store, 3).await, no_ids());
-    assert_eq!(settle(store, "a2", 1, Next::RetryAt(at(5))).await, Settled::Applied);
-    assert_eq!(claim(store, 4).await, no_ids(), "the pause holds for the newer one, too");
-    assert_eq!(claim(store, 5).await, ["a3"]);
-    assert_eq!(settle(store, "a3", 1, Next::Delivered).await, Settled::Applied);
-    let expected = "a1 superseded, a2 superseded, a3 delivered, b1 sending, z pending";
-    assert_eq!(states(store).await, expected);
-    let (old, attempts) = store.delivery("a2").await.expect("reads").expect("is there");
-    assert_eq!((&*old.reason, attempts.len()), ("replaced", 1), "what failed is in the attempts");
+    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(2)));
+    assert_eq!(store.next_due("nobody").await.expect("reads"), None);
+    assert_eq!(claim(store, 1).await, no_ids());
+    assert_eq!(claim_some(store, 5, 1).await, ["b1"], "the one that is due longest comes first");
+    assert_eq!(claim(store, 5).await, ["a1"], "what is being sent is left alone");
+    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(10)), "the lease's end");
+    assert_eq!(queue(store, [queued("a3", "a", 5)]).await, 0, "while it is sent, too");
+    assert_eq!(settle(store, "a1", 1, Next::RetryAt(at(8))).await, Settled::Applied);
+    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(8)));
+    assert_eq!(claim(store, 7).await, no_ids());
+    assert_eq!(claim(store, 8).await, ["a1"]);
+
+    // However it ended, the next one may be opened.
+    for (id, next) in [("a1", Next::Delivered), ("b1", Next::Dead)] {
+        let number = kept(store, id).await.attempts;
+        assert_eq!(settle(store, id, number, next).await, Settled::Applied);
+    }
+    assert_eq!(store.next_due("slack").await.expect("reads"), None);
+    assert_eq!(queue(store, [queued("a4", "a", 9), queued("b4", "b", 9)]).await, 2);
+}
+
+async fn two_that_look_at_once_claim_each_delivery_once(store: &Store) {
+    queue(store, [queued("a", "a", 0), queued("b", "b", 0)]).await;
+    let due = store.due("slack", at(0), 10).await.expect("reads");
+    let both = [store.claim(request(0, &due)).await, store.claim(request(0, &due)).await];
+    let counts = both.map(|claimed| claimed.expect("claims").len());
+    assert_eq!(counts, [2, 0]);
+    assert_eq!(kept(store, "a").await.attempts, 1);
+    // Neither ends what the other one sends.
+    let n = due.deliveries[0].n;
+    let deliveries =
+        vec![(n, Claimed::Superseded(String::new())), (n, Claimed::Dead(String::new()))];
+    let claim = Claim { deliveries, ..request(0, &due) };
+    assert!(store.claim(claim).await.expect("claims").is_empty());
+    assert_eq!(states(store).await, "a sending, b sending");
+}
+
+async fn nothing_is_claimed_that_was_composed_under_other_silences(store: &Store) {
+    queue(store, [queued("a", "a", 0), queued("b", "b", 0)]).await;
+    let due = store.due("slack", at(0), 10).await.expect("reads");
+    store.put_silence(silence("s", 0, 60)).await.expect("keeps");
+    assert!(matches!(store.claim(request(0, &due)).await, Err(StoreError::Stale(_))));
+    assert_eq!(states(store).await, "a pending, b pending");
+    assert_eq!(kept(store, "a").await.message, None);
+    assert_eq!(claim(store, 0).await, ["a", "b"]);
+}
+
+async fn what_has_nothing_left_to_say_or_cannot_be_sent_ends(store: &Store) {
+    queue(store, [queued("a", "a", 0), queued("b", "b", 0), queued("c", "c", 0)]).await;
+    let due = store.due("slack", at(1), 10).await.expect("reads");
+    let ends = [
+        Claimed::Superseded("what it would have said is over".to_owned()),
+        Claimed::Dead("its target is not configured any more".to_owned()),
+    ];
+    let deliveries = due.deliveries.iter().map(|due| due.n).zip(ends).collect();
+    let claim = Claim { deliveries, ..request(1, &due) };
+    assert_eq!(store.claim(claim).await.expect("claims").len(), 2);
+    assert_eq!(states(store).await, "a superseded, b dead, c pending");
+    let a = kept(store, "a").await;
+    assert_eq!((&*a.reason, &*a.detail), ("settled", "what it would have said is over"));
+    assert_eq!((a.finished_at, a.attempts, a.message), (Some(at(1)), 0, None));
+    assert_eq!(kept(store, "b").await.detail, "its target is not configured any more");
+}
+
+async fn what_was_composed_is_kept_with_the_delivery(store: &Store) {
+    let sent = async |minutes, of: &str, revision| {
+        let due = store.due("slack", at(minutes), 10).await.expect("reads");
+        let composed =
+            || Claimed::Sent { content: content(&message(of), revision), unanswered: None };
+        let deliveries = due.deliveries.iter().map(|due| (due.n, composed())).collect();
+        store.claim(Claim { deliveries, ..request(minutes, &due) }).await.expect("claims");
+        due.deliveries
+    };
+    queue(store, [queued("a", "a", 0), queued("b", "b", 0)]).await;
+    assert_eq!(kept(store, "a").await.message, None);
+    let before = sent(0, "shared", 0).await;
+    assert!(before.iter().all(|due| (due.digest.as_ref(), due.revision) == (None, 0)));
+    for id in ["a", "b"] {
+        assert_eq!(kept(store, id).await.message, Some(message("shared")));
+        settle(store, id, 1, Next::RetryAt(at(1))).await;
+    }
+    let before = sent(1, "other", 1).await;
+    let digest = content(&message("shared"), 0).digest;
+    assert!(before.iter().all(|due| due.digest.as_ref() == Some(&digest) && due.revision == 0));
+    let again = sent(6, "other", 1).await;
+    assert!(again.iter().all(|due| due.revision == 1 && due.cut_off));
+    assert_eq!(kept(store, "b").await.message, Some(message("other")));
 }
 
 async fn a_lease_that_ran_out_is_claimed_again_and_late_words_change_little(store: &Store) {
     queue(store, [queued("a", "a", 0)]).await;
-    assert_eq!(claim(store, 0).await, ["a"]);
+    let first = claim_due(store, 0, 1).await;
+    assert_eq!((first[0].delivery.attempts, first[0].cut_off), (0, false));
     assert_eq!(claim(store, 4).await, no_ids());
-    let again = store.claim(request(5, 10)).await.expect("claims");
-    assert_eq!((again[0].attempts, again[0].maybe_repeated), (2, true));
+    let again = claim_due(store, 5, 1).await;
+    assert_eq!((again[0].delivery.attempts, again[0].cut_off), (1, true));
+    assert!(kept(store, "a").await.maybe_repeated);
     for next in [Next::Dead, Next::RetryAt(at(9))] {
         assert_eq!(settle(store, "a", 1, next).await, Settled::Stale);
     }
@@ -53,11 +126,23 @@ async fn a_lease_that_ran_out_is_claimed_again_and_late_words_change_little(stor
     }
     assert_eq!(states(store).await, "a delivered");
     let (_, attempts) = store.delivery("a").await.expect("reads").expect("is there");
-    assert_eq!(
-        attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(),
-        [1, 1, 1, 2, 2, 2]
-    );
+    let words: Vec<_> =
+        attempts.iter().map(|attempt| (attempt.number, &*attempt.outcome)).collect();
+    assert_eq!(words, [(1, "delivered"), (2, "delivered")], "the last word of each");
     assert_eq!(settle(store, "nobody", 1, Next::Delivered).await, Settled::Stale);
+}
+
+async fn an_attempt_that_may_have_arrived_makes_the_next_one_a_repeat(store: &Store) {
+    queue(store, [queued("a", "a", 0)]).await;
+    let next = async |minutes, number, maybe_taken| {
+        let cut_off = claim_due(store, minutes, 1).await[0].cut_off;
+        let next = Next::RetryAt(at(minutes));
+        let settlement = Settlement { maybe_taken, ..settlement("a", number, next) };
+        assert_eq!(store.settle(settlement).await.expect("settles"), Settled::Applied);
+        cut_off
+    };
+    let cut_off = [next(0, 1, true).await, next(1, 2, false).await, next(2, 3, false).await];
+    assert_eq!(cut_off, [false, true, false]);
 }
 
 async fn attempts_are_kept_within_a_bound(store: &Store) {
@@ -76,65 +161,92 @@ async fn what_is_given_back_waits_again(store: &Store) {
     queue(store, [queued("a", "a", 0), queued("b", "b", 0)]).await;
     assert_eq!(claim(store, 0).await, ["a", "b"]);
     store.release(vec!["a".to_owned(), "nobody".to_owned()]).await.expect("releases");
-    let a = store.delivery("a").await.expect("reads").expect("is there").0;
+    let a = kept(store, "a").await;
     assert_eq!((a.state, a.attempts, a.maybe_repeated), (DeliveryState::Pending, 0, false));
     let resent = store.release_all().await.expect("releases");
-    let b = || ("slack".to_owned(), "oncall".to_owned());
-    assert_eq!(resent, [Resent { integration: b().0, receiver: b().1, count: 1 }]);
+    let (integration, receiver) = ("slack".to_owned(), "oncall".to_owned());
+    assert_eq!(resent, [Resent { integration, receiver, count: 1 }]);
     assert_eq!(store.release_all().await.expect("releases"), []);
-    let claimed = store.claim(request(0, 10)).await.expect("claims");
+    let again: Vec<_> = claim_due(store, 0, 10).await;
     let again: Vec<_> =
-        claimed.iter().map(|d| (d.id.as_str(), d.attempts, d.maybe_repeated)).collect();
-    assert_eq!(again, [("a", 1, false), ("b", 2, true)]);
+        again.iter().map(|due| (&*due.delivery.id, due.delivery.attempts, due.cut_off)).collect();
+    assert_eq!(again, [("a", 0, false), ("b", 1, true)]);
 }
 
-async fn a_fallback_is_rung_once(store: &Store) {
-    let with = |id: &str, lane: &str, minutes, fallback| NewDelivery {
+async fn a_fallback_is_triggered_once(store: &Store) {
+    let with = |id: &str, minutes, fallback| NewDelivery {
         fallback_at: Some(at(fallback)),
-        ..queued(id, lane, minutes)
+        ..queued(id, id, minutes)
     };
-    let copy = |id: &str, of: &str| NewDelivery {
-        integration: "mail".to_owned(),
+    let fallback = |id: &str, of: &str, group: &str| NewDelivery {
+        target: TargetId::new("mail", "x@"),
         fallback_of: Some(of.to_owned()),
-        ..queued(id, "fallback", 5)
+        ..queued(id, group, 5)
     };
-    queue(
-        store,
-        [with("a", "a", 0, 5), with("b", "b", 0, 6), with("c1", "c", 0, 7), queued("d", "d", 0)],
-    )
-    .await;
+    queue(store, [with("a", 0, 5), with("b", 0, 6), with("c", 0, 7), queued("d", "d", 0)]).await;
     let due = async |minutes| ids(&store.fallback_due(at(minutes), 10).await.expect("reads"));
     assert_eq!(due(4).await, no_ids());
     assert_eq!(due(6).await, ["a", "b"]);
-    for (expected, id) in [(true, "fa"), (false, "fa2")] {
-        let rung =
-            store.trigger_fallback("a".to_owned(), vec![copy(id, "a")]).await.expect("rings");
-        assert_eq!(rung, expected);
-    }
+    let trigger = async |id: &str, fallbacks: Vec<NewDelivery>| {
+        store.trigger_fallback(id.to_owned(), fallbacks).await.expect("triggers")
+    };
+    assert!(trigger("a", vec![fallback("fa", "a", "a")]).await);
+    assert!(!trigger("a", vec![fallback("fa2", "a", "a")]).await);
+    assert!(!trigger("nobody", vec![fallback("fn", "nobody", "n")]).await);
     assert_eq!(due(6).await, ["b"]);
 
-    // A dead delivery rings it with its settlement; what was rung before stays at one copy.
-    assert_eq!(claim(store, 0).await, ["a", "b", "c1", "d"]);
-    for (id, copy_id, expected) in [("a", "fa3", Settled::Applied), ("b", "fb", Settled::Rang)] {
-        let fallbacks = vec![copy(copy_id, id)];
+    // A dead delivery triggers it with its settlement; what was triggered before stays at one.
+    assert_eq!(claim(store, 0).await, ["a", "b", "c", "d"]);
+    for (id, of, expected) in [("a", "fa3", Settled::Applied), ("b", "fb", Settled::FallbackOpened)]
+    {
+        let fallbacks = vec![fallback(of, id, id)];
         let settlement = Settlement { fallbacks, ..settlement(id, 1, Next::Dead) };
         assert_eq!(store.settle(settlement).await.expect("settles"), expected);
     }
     assert_eq!(due(6).await, no_ids());
-    let all = store
-        .deliveries(DeliveryFilter { limit: 100, ..DeliveryFilter::default() })
-        .await
-        .expect("reads");
-    let copies: Vec<_> =
+    let all = DeliveryFilter { limit: 100, ..DeliveryFilter::default() };
+    let all = store.deliveries(all).await.expect("reads");
+    let opened: Vec<_> =
         all.iter().filter(|d| d.fallback_of.is_some()).map(|d| d.id.as_str()).collect();
-    assert_eq!(copies, ["fb", "fa"]);
-    assert!(!store.trigger_fallback("b".to_owned(), vec![copy("fb2", "b")]).await.expect("rings"));
+    assert_eq!(opened, ["fb", "fa"]);
+    assert!(!trigger("b", vec![fallback("fb2", "b", "b")]).await, "it has ended");
+    // Of what waits for the fallback it is known for whom it stands in, and whether that one was reached.
+    let originals = async || {
+        let due = store.due("mail", at(9), 10).await.expect("reads").deliveries;
+        due.into_iter().map(|due| due.original.expect("an original").1).collect::<Vec<_>>()
+    };
+    assert_eq!(originals().await, [false, false]);
+    settle(store, "a", 1, Next::Delivered).await;
+    assert_eq!(originals().await, [true, false]);
+}
 
-    // Newer messages do not put it off.
-    settle(store, "c1", 1, Next::RetryAt(at(1))).await;
-    queue(store, [with("c2", "c", 6, 12)]).await;
-    assert_eq!(claim(store, 6).await, ["c2", "d"]);
-    assert_eq!(due(7).await, ["c2"]);
+async fn targets_of_a_receiver_that_fail_together_trigger_its_fallback_once(store: &Store) {
+    let mail = |id: &str, minutes| NewDelivery {
+        target: TargetId::new("slack", id),
+        fallback_at: Some(at(5)),
+        ..queued(id, "g", minutes)
+    };
+    let fallback = |id: &str, of: &str| NewDelivery {
+        target: TargetId::new("mail", "x@"),
+        fallback_of: Some(of.to_owned()),
+        ..queued(id, "g", 5)
+    };
+    queue(store, [mail("a", 0), mail("b", 0)]).await;
+    for (of, id, expected) in [("a", "fa", true), ("b", "fb", false)] {
+        let fallbacks = vec![fallback(id, of)];
+        let triggered = store.trigger_fallback(of.to_owned(), fallbacks).await.expect("triggers");
+        assert_eq!(triggered, expected, "{of}");
+    }
+    for id in claim(store, 5).await {
+        settle(store, &id, 1, Next::Delivered).await;
+    }
+    // The next story is another.
+    queue(store, [mail("c", 9)]).await;
+    let fallbacks = vec![fallback("fc", "c")];
+    assert!(
+        !store.trigger_fallback("c".to_owned(), fallbacks).await.expect("triggers"),
+        "one is open"
+    );
 }
 
 async fn the_dead_are_listed_and_retried(store: &Store) {
@@ -173,185 +285,71 @@ async fn the_dead_are_listed_and_retried(store: &Store) {
     assert_eq!(retry(Retry::Receiver("y".to_owned())).await, 0);
     assert_eq!(retry(Retry::All).await, 2);
     assert_eq!(claim(store, 8).await, no_ids());
-    let again = store.claim(request(9, 10)).await.expect("claims");
+    let again = claim_due(store, 9, 10).await;
     assert_eq!(again.len(), 3);
-    assert!(again.iter().all(|d| (d.created_at, d.attempts, d.finished_at) == (at(9), 2, None)));
+    assert!(again.iter().all(|due| due.by_hand && due.delivery.message.is_some()));
+    let again = again.iter().map(|due| &due.delivery);
+    assert!(again.clone().all(|d| (d.created_at, d.attempts, d.finished_at) == (at(9), 1, None)));
     assert!(store.delivery("01234567").await.expect("reads").is_none());
 }
 
-fn alert_named(name: &str) -> MessageAlert {
-    let alert = queued("x", "x", 0).message.alerts.remove(0);
-    let labels = [("team", "billing"), ("severity", name)];
-    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    MessageAlert { fingerprint: Fingerprint::from(name.to_owned()), labels, ..alert }
-}
-
-/// A message that these fire.
-fn firing(id: &str, lane: &str, minutes: i64, names: &[&str]) -> NewDelivery {
-    let mut new = queued(id, lane, minutes);
-    new.message.alerts = names.iter().map(|name| alert_named(name)).collect();
-    new
-}
-
-/// What a delivery says: `a b -c`, and why it ended.
-async fn says(store: &Store, id: &str) -> String {
-    let (found, _) = store.delivery(id).await.expect("reads").expect("is there");
-    let name = |alert: &MessageAlert| {
-        format!("{}{} ", if alert.status == Status::Firing { "" } else { "-" }, alert.fingerprint)
-    };
-    let said: String = found.message.alerts.iter().map(name).collect();
-    format!("{said}{} {}", found.state.as_str(), found.reason)
-}
-
-async fn what_waits_is_corrected_and_what_is_being_sent_for_its_next_attempt(store: &Store) {
-    queue(store, [firing("sent", "a", 0, &["f", "g"]), firing("other", "b", 1, &["f"])]).await;
-    assert_eq!(claim_some(store, 0, 1).await, ["sent"]);
-    let ended = MessageAlert { status: Status::Resolved, ..alert_named("g") };
-    let withdraw = |after, gone: &[&str], ended: &[MessageAlert]| Withdrawal {
-        integration: "slack".to_owned(),
-        target: queued("x", "a", 0).target,
-        group_key: "a".to_owned(),
-        at: at(3),
-        after,
-        gone: gone.iter().map(|name| Fingerprint::from((*name).to_owned())).collect(),
-        ended: ended.to_vec(),
-        unwanted: vec![],
-    };
-    // In the order of the batch: the last one comes too late.
-    let changes = Changes {
-        deliveries: vec![
-            firing("one", "a", 2, &["f", "g", "h"]),
-            firing("two", "a", 2, &["f"]),
-            firing("new", "a", 2, &["f"]),
-        ],
-        withdrawals: vec![withdraw(1, &["f"], &[]), withdraw(2, &["f"], &[ended])],
-        ..Changes::default()
-    };
-    store.commit(changes).await.expect("commits");
-    assert_eq!(says(store, "sent").await, "-g sending ", "what is under way goes on");
-    assert_eq!(says(store, "one").await, "h -g pending ");
-    assert_eq!(says(store, "two").await, "f superseded withdrawn");
-    assert_eq!(says(store, "new").await, "f pending ");
-    assert_eq!(says(store, "other").await, "f pending ", "another lane");
-    let changes =
-        Changes { withdrawals: vec![withdraw(0, &["f", "h"], &[])], ..Changes::default() };
-    store.commit(changes).await.expect("commits");
-    assert_eq!(says(store, "one").await, "-g pending ");
-    assert_eq!(says(store, "new").await, "f superseded withdrawn");
-    assert_eq!(settle(store, "sent", 1, Next::Delivered).await, Settled::Applied);
-    assert_eq!(claim(store, 9).await, ["other", "one"]);
-    assert_eq!(store.next_due("slack").await.expect("reads"), Some(at(14)), "the lease's end");
-}
-
-async fn an_end_that_is_not_wanted_is_told_to_those_who_heard_of_no_beginning(store: &Store) {
-    let unwanted = |minute: i64| {
-        let ended = MessageAlert { status: Status::Resolved, ..alert_named("f") };
-        vec![MessageAlert { starts_at: at(minute), ..ended }]
-    };
-    let withdraw = |lane: &str, began: i64| Withdrawal {
-        integration: "slack".to_owned(),
-        target: "hook".to_owned(),
-        group_key: lane.to_owned(),
-        at: at(9),
-        after: 0,
-        gone: [].into(),
-        ended: vec![],
-        unwanted: unwanted(began),
-    };
-    queue(store, [firing("heard", "a", 2, &["f"]), firing("before", "b", 2, &["g"])]).await;
-    for id in claim_some(store, 2, 2).await {
-        assert_eq!(settle(store, &id, 1, Next::Delivered).await, Settled::Applied);
+async fn the_dead_of_a_target_that_is_owed_or_was_told_later_stay_dead(store: &Store) {
+    for (id, group, next) in [
+        ("a1", "a", Next::Dead),
+        ("b1", "b", Next::Dead),
+        ("b2", "b", Next::Delivered),
+        ("c1", "c", Next::Dead),
+        ("c2", "c", Next::Dead),
+    ] {
+        queue(store, [queued(id, group, 0)]).await;
+        assert_eq!(claim(store, 0).await, [id]);
+        settle(store, id, 1, next).await;
     }
-    queue(store, [firing("repeat", "a", 4, &["f"]), firing("first", "b", 4, &["f"])]).await;
-    let withdrawals = vec![withdraw("a", 1), withdraw("b", 3)];
-    store.commit(Changes { withdrawals, ..Changes::default() }).await.expect("commits");
-    assert_eq!(says(store, "repeat").await, "f superseded withdrawn");
-    assert_eq!(says(store, "first").await, "-f pending ");
-}
-
-async fn what_is_withdrawn_while_it_is_sent_is_not_tried_again(store: &Store) {
-    let lanes = ["retried", "taken", "released"];
-    queue(store, lanes.map(|lane| firing(lane, lane, 0, &["f"]))).await;
-    assert_eq!(claim(store, 0).await.len(), 3);
-    let withdrawals = lanes.map(|lane| Withdrawal {
-        integration: "slack".to_owned(),
-        target: "hook".to_owned(),
-        group_key: lane.to_owned(),
-        at: at(1),
-        after: 0,
-        gone: [Fingerprint::from("f".to_owned())].into(),
-        ended: vec![],
-        unwanted: vec![],
-    });
-    let changes = Changes { withdrawals: withdrawals.into(), ..Changes::default() };
-    store.commit(changes).await.expect("commits");
-    assert_eq!(states(store).await, "released sending, retried sending, taken sending");
-    assert_eq!(settle(store, "retried", 1, Next::RetryAt(at(2))).await, Settled::Applied);
-    assert_eq!(settle(store, "taken", 1, Next::Delivered).await, Settled::Applied);
-    store.release(vec!["released".to_owned()]).await.expect("releases");
-    assert_eq!(claim(store, 9).await, no_ids());
-    assert_eq!(says(store, "retried").await, "f superseded withdrawn");
-    assert_eq!(says(store, "taken").await, "f delivered ");
-    assert_eq!(says(store, "released").await, "f superseded withdrawn");
-    assert_eq!(store.next_due("slack").await.expect("reads"), None);
-}
-
-async fn what_is_silenced_is_not_claimed_and_its_group_hears_of_that(store: &Store) {
-    queue(
-        store,
-        [
-            firing("early", "c", 0, &["a"]),
-            firing("none", "a", 1, &["a"]),
-            firing("some", "b", 2, &["a", "c"]),
-        ],
-    )
-    .await;
-    store.put_silence(silence("s", 5, 9)).await.expect("puts");
-    assert_eq!(claim_some(store, 4, 1).await, ["early"], "it has not begun");
-    assert_eq!(claim(store, 5).await, ["some"]);
-    assert_eq!(says(store, "none").await, "a superseded withdrawn");
-    let told = store.batch_after(0, 10, 0).await.expect("reads").events;
-    let payloads: Vec<_> = told
-        .into_iter()
-        .map(|one| one.expect("readable").event)
-        .map(|event| (event.kind, event.payload))
-        .collect();
-    assert_eq!(payloads.len(), 2, "{payloads:?}");
-    for (kind, payload) in &payloads {
-        assert_eq!(kind, "tollbell.notice_withheld");
-        assert_eq!(
-            (&payload["integration"], &payload["fingerprints"]),
-            (&json!("slack"), &json!(["a"]))
-        );
+    queue(store, [queued("a2", "a", 0)]).await;
+    let retry = async |selection| store.retry(selection, at(9)).await.expect("retries");
+    for (id, why) in [("a1", "one is open"), ("b1", "it was told later")] {
+        assert_eq!(retry(Retry::One(id.to_owned())).await, 0, "{why}");
     }
-    assert_eq!(says(store, "some").await, "c sending ");
-    // Once it is over, what comes is told.
-    queue(store, [firing("late", "d", 6, &["a"])]).await;
-    assert_eq!(claim(store, 9).await, ["late", "early"]);
+    assert_eq!(retry(Retry::All).await, 1, "the newest of each target");
+    let expected = "a1 dead, a2 pending, b1 dead, b2 delivered, c1 dead, c2 pending";
+    assert_eq!(states(store).await, expected);
 }
 
-async fn deliveries_of_strangers_are_buried(store: &Store) {
-    let known = NewDelivery { integration: "mail".to_owned(), ..queued("m", "m", 0) };
+async fn deliveries_of_orphans_are_dead(store: &Store) {
+    let known = NewDelivery { target: TargetId::new("mail", "m@"), ..queued("m", "m", 0) };
     queue(store, [queued("a", "a", 0), queued("b", "b", 0), known]).await;
     assert_eq!(claim_some(store, 0, 1).await, ["a"]);
-    assert_eq!(store.dead_letter_orphans(vec!["mail".to_owned()], at(1)).await.expect("buries"), 2);
-    assert_eq!(store.dead_letter_orphans(vec!["mail".to_owned()], at(1)).await.expect("buries"), 0);
+    let orphans = async || store.dead_letter_orphans(vec!["mail".to_owned()], at(1)).await;
+    assert_eq!(orphans().await.expect("ends"), 2);
+    assert_eq!(orphans().await.expect("ends"), 0);
     assert_eq!(states(store).await, "a dead, b dead, m pending");
-    let (buried, _) = store.delivery("a").await.expect("reads").expect("is there");
-    assert_eq!((buried.reason.as_str(), buried.finished_at), ("receiver removed", Some(at(1))));
+    let dead = kept(store, "a").await;
+    assert_eq!((dead.reason.as_str(), dead.finished_at), ("receiver removed", Some(at(1))));
     assert_eq!(store.next_due("slack").await.expect("reads"), None);
+    // What was being sent then may still arrive.
+    let entry = Some(told(1, &[("f1", 1)]));
+    let late = Settlement { entry: entry.clone(), ..settlement("a", 1, Next::Delivered) };
+    assert_eq!(store.settle(late).await.expect("settles"), Settled::Applied);
+    assert_eq!(states(store).await, "a delivered, b dead, m pending");
+    assert_eq!(
+        store.resume().await.expect("reads").log,
+        [("a".to_owned(), slack(), entry.expect("some"))]
+    );
 }
 
 on_sqlite! {
-    the_newest_of_a_lane_is_claimed_and_the_others_are_superseded
+    one_delivery_is_open_for_a_group_and_target
+    two_that_look_at_once_claim_each_delivery_once
+    nothing_is_claimed_that_was_composed_under_other_silences
+    what_has_nothing_left_to_say_or_cannot_be_sent_ends
+    what_was_composed_is_kept_with_the_delivery
     a_lease_that_ran_out_is_claimed_again_and_late_words_change_little
+    an_attempt_that_may_have_arrived_makes_the_next_one_a_repeat
     attempts_are_kept_within_a_bound
     what_is_given_back_waits_again
-    a_fallback_is_rung_once
+    a_fallback_is_triggered_once
+    targets_of_a_receiver_that_fail_together_trigger_its_fallback_once
     the_dead_are_listed_and_retried
-    what_waits_is_corrected_and_what_is_being_sent_for_its_next_attempt
-    an_end_that_is_not_wanted_is_told_to_those_who_heard_of_no_beginning
-    what_is_withdrawn_while_it_is_sent_is_not_tried_again
-    what_is_silenced_is_not_claimed_and_its_group_hears_of_that
-    deliveries_of_strangers_are_buried
+    the_dead_of_a_target_that_is_owed_or_was_told_later_stay_dead
+    deliveries_of_orphans_are_dead
 }

@@ -20,6 +20,7 @@ mod batch;
 mod deliveries;
 mod events;
 mod feed;
+mod notification_log;
 mod state;
 mod upkeep;
 
@@ -28,10 +29,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::alerts::{
-    Alert, AlertState, Fingerprint, Matcher, Message, MessageAlert, Reason, Status,
+    Alert, AlertState, Fingerprint, Group, LogEntry, Matcher, Message, Reason, Status, TargetId,
+    message_alert,
 };
 use crate::event::{PayloadPolicy, Source};
 use crate::rules::{CallContext, Entry, Labels};
@@ -108,44 +111,67 @@ pub(super) fn alert(fingerprint: &str, state: AlertState) -> Alert {
     }
 }
 
-pub(super) fn queued(id: &str, lane: &str, minutes: i64) -> NewDelivery {
+/// A delivery of a group to the one target of Slack.
+pub(super) fn queued(id: &str, group: &str, minutes: i64) -> NewDelivery {
     NewDelivery {
         id: id.to_owned(),
-        integration: "slack".to_owned(),
+        target: slack(),
         receiver: "oncall".to_owned(),
-        target: "hook".to_owned(),
-        group_key: lane.to_owned(),
-        created_at: at(minutes),
+        group_key: group.to_owned(),
+        opened_at: at(minutes),
         fallback_at: None,
         fallback_of: None,
         caused_by: Vec::new(),
-        message: Message {
-            receiver: "oncall".to_owned(),
-            status: Status::Firing,
-            reason: Reason::First,
-            group_key: lane.to_owned(),
-            group_labels: Labels::new(),
-            common_labels: Labels::new(),
-            common_annotations: Labels::new(),
-            alerts: vec![MessageAlert {
-                fingerprint: Fingerprint::from("f1".to_owned()),
-                status: Status::Firing,
-                expired: false,
-                no_data: false,
-                missed: false,
-                value: None,
-                labels: Labels::new(),
-                annotations: Labels::new(),
-                starts_at: at(0),
-                ends_at: Some(at(60)),
-                event: serde_json::from_str(r#"{"cost": 0.10}"#).expect("json"),
-            }],
-            truncated_alerts: 0,
-            external_url: String::new(),
-            created_at: at(minutes),
-            fallback_for: None,
-        },
     }
+}
+
+pub(super) fn slack() -> TargetId {
+    TargetId::new("slack", "hook")
+}
+
+/// What is composed for a group.
+pub(super) fn message(group: &str) -> Message {
+    Message {
+        receiver: "oncall".to_owned(),
+        status: Status::Firing,
+        reason: Reason::First,
+        reopens: false,
+        group_key: group.to_owned(),
+        group_labels: Labels::new(),
+        common_labels: Labels::new(),
+        common_annotations: Labels::new(),
+        alerts: vec![message_alert(&alert("f1", AlertState::Firing))],
+        truncated_alerts: 0,
+        external_url: String::new(),
+        created_at: at(0),
+        fallback_for: None,
+    }
+}
+
+/// A message as it is claimed.
+pub(super) fn content(message: &Message, revision: u32) -> Content {
+    let message = serde_json::to_vec(message).expect("json");
+    let digest = Sha256::digest(&message).to_vec();
+    Content { revision, digest, message, why: Reason::First.as_str() }
+}
+
+/// An entry of the notification log: when, and which alerts its target knows as firing.
+pub(super) fn told(minutes: i64, firing: &[(&str, u64)]) -> LogEntry {
+    let firing = firing.iter().map(|(one, life)| (Fingerprint::from((*one).to_owned()), *life));
+    LogEntry { notified_at: Some(at(minutes)), firing: firing.collect(), ..LogEntry::default() }
+}
+
+/// The rows of a group with members, each with its life and whether it is over.
+pub(super) fn group_rows(key: &str, members: &[(&str, u64, bool)]) -> Vec<Row> {
+    let group = Group::new(key.to_owned(), "route".to_owned(), Labels::new(), at(0));
+    let value = serde_json::to_vec(&group).expect("json");
+    let mut rows = vec![row(Space::Group, key, Some(&value))];
+    for (fingerprint, life, over) in members {
+        let member = json!({"life": life, "first_life": life, "changed_at": at(0), "over": over});
+        let key = member_key(key, &Fingerprint::from((*fingerprint).to_owned()));
+        rows.push(row(Space::Member, &key, Some(member.to_string().as_bytes())));
+    }
+    rows
 }
 
 /// The leg's charge, at its fullest.
@@ -229,22 +255,46 @@ pub(super) async fn known(store: &Store) -> Known {
     store.known(vec![], vec![leg("leg")]).await.expect("reads")
 }
 
-/// Queues deliveries as the engine does, the cursor where it is.
-pub(super) async fn queue(store: &Store, deliveries: impl Into<Vec<NewDelivery>>) {
-    let cursor = store.resume().await.expect("reads").cursor;
-    let changes = Changes { cursor, deliveries: deliveries.into(), ..Changes::default() };
-    store.commit(changes).await.expect("commits");
+/// Opens deliveries as the engine does, the cursor where it is.
+pub(super) async fn queue(store: &Store, deliveries: impl Into<Vec<NewDelivery>>) -> usize {
+    let changes = Changes { deliveries: deliveries.into(), ..Changes::default() };
+    commit(store, changes).await.opened
 }
 
-/// A claim with a lease of five minutes.
-pub(super) fn request(minutes: i64, limit: usize) -> Claim<'static> {
-    Claim { integration: "slack", now: at(minutes), lease: Duration::from_mins(5), limit }
+/// Commits with the cursor where it is.
+pub(super) async fn commit(store: &Store, changes: Changes) -> Committed {
+    let cursor = store.resume().await.expect("reads").cursor;
+    store.commit(Changes { cursor, ..changes }).await.expect("commits")
+}
+
+/// What is due, all of it as if composed anew, with a lease of five minutes.
+pub(super) fn request(minutes: i64, due: &DueDeliveries) -> Claim {
+    let sent = |due: &DueDelivery| Claimed::Sent {
+        content: content(&message(&due.delivery.group_key), due.revision),
+        unanswered: None,
+    };
+    let composed = due.deliveries.iter().map(|due| (due.n, sent(due)));
+    let unreadable = due.unreadable.iter().map(|(n, why)| (*n, Claimed::Dead(why.clone())));
+    Claim {
+        silences: due.silences,
+        now: at(minutes),
+        lease: Duration::from_mins(5),
+        deliveries: composed.chain(unreadable).collect(),
+    }
+}
+
+/// Claims what is due; gives it as it was found.
+pub(super) async fn claim_due(store: &Store, minutes: i64, limit: usize) -> Vec<DueDelivery> {
+    let due = store.due("slack", at(minutes), limit).await.expect("reads");
+    let claimed = store.claim(request(minutes, &due)).await.expect("claims");
+    let mut found = due.deliveries;
+    found.retain(|due| claimed.contains(&due.n));
+    found
 }
 
 pub(super) async fn claim_some(store: &Store, minutes: i64, limit: usize) -> Vec<String> {
-    let claimed = store.claim(request(minutes, limit)).await.expect("claims");
-    assert!(claimed.iter().all(|delivery| delivery.state == DeliveryState::Sending));
-    ids(&claimed)
+    let claimed = claim_due(store, minutes, limit).await;
+    claimed.into_iter().map(|due| due.delivery.id).collect()
 }
 
 pub(super) async fn claim(store: &Store, minutes: i64) -> Vec<String> {
@@ -253,6 +303,10 @@ pub(super) async fn claim(store: &Store, minutes: i64) -> Vec<String> {
 
 pub(super) fn ids(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|delivery| delivery.id.clone()).collect()
+}
+
+pub(super) async fn kept(store: &Store, id: &str) -> Delivery {
+    store.delivery(id).await.expect("reads").expect("is there").0
 }
 
 pub(super) fn no_ids() -> [&'static str; 0] {
@@ -277,6 +331,7 @@ pub(super) fn settlement(id: &str, number: u32, next: Next) -> Settlement {
         attempt,
         next,
         maybe_taken: false,
+        entry: None,
         fallbacks: vec![],
         events: vec![],
     }
@@ -284,6 +339,30 @@ pub(super) fn settlement(id: &str, number: u32, next: Next) -> Settlement {
 
 pub(super) async fn settle(store: &Store, id: &str, number: u32, next: Next) -> Settled {
     store.settle(settlement(id, number, next)).await.expect("settles")
+}
+
+/// Sweeps until nothing is left; one sweep stops when its limit or its time is over.
+pub(super) async fn sweep(store: &Store, minutes: i64, limit: usize) -> Swept {
+    let mut total = Swept::default();
+    loop {
+        let swept = store.sweep(at(minutes), limit).await.expect("sweeps");
+        for (sum, count) in [
+            (&mut total.events, swept.events),
+            (&mut total.deliveries, swept.deliveries),
+            (&mut total.alerts, swept.alerts),
+            (&mut total.ledger, swept.ledger),
+            (&mut total.calls, swept.calls),
+            (&mut total.silences, swept.silences),
+            (&mut total.journal, swept.journal),
+            (&mut total.readings, swept.readings),
+        ] {
+            assert!(count <= limit, "{swept:?}");
+            *sum += count;
+        }
+        if !swept.more {
+            return total;
+        }
+    }
 }
 
 /// `id state` of all deliveries, by id.
@@ -302,6 +381,9 @@ async fn what_was_kept_is_there_after_a_restart() {
     let settings = settings(&directory);
     let store = open(&settings).await;
     store.record(event("a")).await.expect("records");
+    assert!(matches!(Store::open(&settings, Box::new(|_| ())).await, Err(OpenError::Locked(_))));
+    let lock = format!("{}.lock", settings.path.display());
+    std::fs::remove_file(lock).expect("a lock beside the database");
     assert!(matches!(Store::open(&settings, Box::new(|_| ())).await, Err(OpenError::Locked(_))));
     store.close().await.expect("closes");
     let store = open(&settings).await;

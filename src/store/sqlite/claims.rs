@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::deliveries::{self, COLUMNS};
+use super::deliveries::{self, BEHIND, COLUMNS};
 use super::failure::Failure;
 use super::{Sqlite, json, micros, notification_log, rows, silences, state, time};
 use crate::alerts::{Alert, Fingerprint, Group, TargetId};
@@ -97,7 +97,7 @@ fn due(
         match one(conn, row, &mut groups) {
             Ok(one) => due.deliveries.push(one),
             Err(failure) if failure.is_own_fault() => {
-                due.unreadable.push((row.get(15)?, StoreError::from(failure).to_string()));
+                due.unreadable.push((row.get(BEHIND)?, StoreError::from(failure).to_string()));
             }
             Err(failure) => return Err(failure),
         }
@@ -112,7 +112,7 @@ fn one(
     groups: &mut BTreeMap<String, Option<Group>>,
 ) -> Result<DueDelivery, Failure> {
     let delivery = deliveries::delivery(row).map_err(Failure::unstorable)?;
-    let n: i64 = row.get(15)?;
+    let n: i64 = row.get(BEHIND)?;
     let target = TargetId::new(delivery.integration.clone(), delivery.target.clone());
     let entry = notification_log::entry(conn, &delivery.group_key, &target)?;
     let group = match groups.get(&delivery.group_key) {
@@ -147,9 +147,9 @@ fn one(
     Ok(DueDelivery {
         n,
         cut_off,
-        digest: row.get(18)?,
-        revision: row.get(16)?,
-        by_hand: row.get(17)?,
+        digest: row.get(BEHIND + 3)?,
+        revision: row.get(BEHIND + 1)?,
+        by_hand: row.get(BEHIND + 2)?,
         original,
         group,
         alerts,

@@ -19,7 +19,12 @@ const ID_PREFIX_MIN: usize = 8;
 /// The columns that [`delivery`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, integration, receiver, target, group_key, state, attempts, \
      created_at, due_at, finished_at, reason, detail, fallback_of, maybe_repeated, \
-     (SELECT message FROM contents WHERE contents.n = deliveries.content)";
+     (SELECT message FROM contents WHERE contents.n = deliveries.content), \
+     (SELECT paused_until FROM integrations WHERE integrations.id = deliveries.integration), \
+     (SELECT integrations.reason FROM integrations WHERE integrations.id = deliveries.integration)";
+
+/// The first column behind [`COLUMNS`].
+pub(super) const BEHIND: usize = 17;
 
 impl Sqlite {
     pub(in crate::store) async fn deliveries(
@@ -115,6 +120,8 @@ pub(super) fn delivery(row: &Row<'_>) -> Result<Delivery, String> {
         detail: row.get(11).map_err(column)?,
         fallback_of: row.get(12).map_err(column)?,
         maybe_repeated: row.get(13).map_err(column)?,
+        paused_until: row.get::<_, Option<i64>>(15).map_err(column)?.map(time).transpose()?,
+        paused_reason: row.get(16).map_err(column)?,
         message: message.transpose().map_err(|error| format!("message: {error}"))?,
     })
 }
@@ -226,19 +233,24 @@ fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, F
     let (which, value): (_, &dyn ToSql) = match selection {
         Retry::One(id) => {
             one = by_id(tx, id)?;
-            ("n = ?1", &one)
+            ("dead.n = ?1", &one)
         }
-        Retry::Receiver(receiver) => ("receiver = ?1", receiver),
+        Retry::Receiver(receiver) => ("dead.receiver = ?1", receiver),
         Retry::All => ("?1 IS NULL", &Null),
     };
+    // What was delivered later is looked up in one pass, for nothing else needs an index of it.
     let dead: Vec<i64> = tx
         .prepare_cached(&format!(
-            "SELECT max(n) FROM deliveries \
-             WHERE state = 'dead' AND {which} AND NOT EXISTS ( \
-                SELECT 1 FROM deliveries AS later WHERE later.integration = deliveries.integration \
-                AND later.target = deliveries.target AND later.group_key = deliveries.group_key \
-                AND later.n <> deliveries.n AND (later.finished_at IS NULL \
-                OR (later.n > deliveries.n AND later.state = 'delivered'))) \
+            "WITH later AS MATERIALIZED (SELECT integration, target, group_key, max(n) AS n \
+                 FROM deliveries NOT INDEXED WHERE state = 'delivered' \
+                 AND n > (SELECT min(dead.n) FROM deliveries AS dead WHERE dead.state = 'dead' AND {which}) \
+                 GROUP BY integration, target, group_key) \
+             SELECT max(dead.n) FROM deliveries AS dead INDEXED BY deliveries_dead \
+             LEFT JOIN later USING (integration, target, group_key) \
+             WHERE dead.state = 'dead' AND {which} AND coalesce(later.n, 0) < dead.n \
+             AND NOT EXISTS (SELECT 1 FROM deliveries AS open WHERE open.finished_at IS NULL \
+                 AND open.integration = dead.integration AND open.target = dead.target \
+                 AND open.group_key = dead.group_key) \
              GROUP BY integration, target, group_key LIMIT ?2"
         ))?
         .query_map((value, rows(RETRY_ROWS)), |row| row.get(0))?
@@ -246,7 +258,7 @@ fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, F
     for n in &dead {
         tx.prepare_cached(
             "UPDATE deliveries SET state = 'pending', created_at = ?2, due_at = ?2, \
-             finished_at = NULL, by_hand = 1 WHERE n = ?1",
+             finished_at = NULL, by_hand = 1, noted = 0 WHERE n = ?1",
         )?
         .execute((n, micros(now)))?;
     }

@@ -29,7 +29,9 @@ impl Failure {
     /// Whether it is the operation's own fault, so that others in its batch may go on.
     pub(super) fn is_own_fault(&self) -> bool {
         match self {
-            Self::Other(error) => !matches!(error, StoreError::Unavailable(_)),
+            Self::Other(error) => {
+                !matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_))
+            }
             Self::Sql(rusqlite::Error::SqliteFailure(error, _)) => matches!(
                 error.code,
                 ErrorCode::TooBig
@@ -71,6 +73,14 @@ impl From<Failure> for StoreError {
         match failure {
             Failure::Other(error) => error,
             Failure::Sql(error) if own_fault => Self::Unstorable(error.to_string()),
+            Failure::Sql(error)
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                ) =>
+            {
+                Self::Corrupt(error.to_string())
+            }
             Failure::Sql(error) => Self::Unavailable(error.to_string()),
         }
     }

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::failure::Failure;
 use super::inbox::{self, NewRow};
 use super::{Sqlite, micros, rows, time};
-use crate::store::{Feed, Place, Reading, Recorded, StoreError};
+use crate::store::{Checkpoint, Feed, Reading, Recorded, StoreError};
 
 /// The columns that [`reading`] reads, in its order.
 const COLUMNS: &str = "account, at, currency, balance, available_credit, credit_limit, pending, \
@@ -16,7 +16,7 @@ const COLUMNS: &str = "account, at, currency, balance, available_credit, credit_
 
 impl Sqlite {
     pub(in crate::store) async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError> {
-        let Feed { events, reading, place } = feed;
+        let Feed { events, reading, checkpoint } = feed;
         let retention = self.retention;
         let events: Vec<NewRow> = events
             .into_iter()
@@ -28,8 +28,8 @@ impl Sqlite {
             if let Some(reading) = &reading {
                 put_reading(tx, reading)?;
             }
-            if let Some(place) = &place {
-                put_place(tx, place)?;
+            if let Some(checkpoint) = &checkpoint {
+                put_checkpoint(tx, checkpoint)?;
             }
             effects.recorded |= recorded.contains(&Recorded::New);
             Ok(recorded)
@@ -120,12 +120,12 @@ fn put_reading(tx: &Connection, reading: &Reading) -> Result<(), Failure> {
     Ok(())
 }
 
-fn put_place(tx: &Connection, place: &Place) -> Result<(), Failure> {
+fn put_checkpoint(tx: &Connection, checkpoint: &Checkpoint) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO places (account, source, value) VALUES (?1, ?2, ?3) \
          ON CONFLICT (account, source) DO UPDATE SET value = excluded.value",
     )?
-    .execute((&place.account, place.source, &place.value))?;
+    .execute((&checkpoint.account, checkpoint.source, &checkpoint.value))?;
     Ok(())
 }
 

@@ -106,7 +106,8 @@ pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<Recorded, Failure>
         .prepare_cached("SELECT until FROM dedupe WHERE id = ?1 AND account = ?2")?
         .query_row((&event.id, &event.account), |row| row.get(0))
         .optional()?;
-    if until.is_some_and(|until| until > received_at) {
+    // An id counts as long as its event is kept, whatever the clock says; a hash of the content for a while only.
+    if until.is_some_and(|until| !event.content_hashed || until > received_at) {
         return Ok(Recorded::Duplicate);
     }
     let seq = tx

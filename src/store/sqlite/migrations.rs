@@ -1,5 +1,7 @@
 //! Brings a database up to date: embedded, append-only, checked by name and checksum at each start.
 
+mod fill_notification_log;
+
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
@@ -8,12 +10,19 @@ use super::failure::Failure;
 /// `PRAGMA application_id` of a tollbell database: "toll" in ASCII.
 const APPLICATION_ID: i64 = 0x746f_6c6c;
 
+/// What a migration does besides its SQL, in the same transaction.
+type Fill = fn(&Connection) -> Result<(), Failure>;
+
 /// Every migration in order; a released one never changes.
-const MIGRATIONS: [(&str, &str); 4] = [
-    ("0001_begin", include_str!("migrations/0001_begin.sql")),
-    ("0002_rules", include_str!("migrations/0002_rules.sql")),
-    ("0003_telnyx", include_str!("migrations/0003_telnyx.sql")),
-    ("0004_notification_log", include_str!("migrations/0004_notification_log.sql")),
+const MIGRATIONS: [(&str, &str, Option<Fill>); 4] = [
+    ("0001_begin", include_str!("migrations/0001_begin.sql"), None),
+    ("0002_rules", include_str!("migrations/0002_rules.sql"), None),
+    ("0003_telnyx", include_str!("migrations/0003_telnyx.sql"), None),
+    (
+        "0004_notification_log",
+        include_str!("migrations/0004_notification_log.sql"),
+        Some(fill_notification_log::fill),
+    ),
 ];
 
 /// Why a database cannot be used by this binary.
@@ -40,7 +49,7 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), Mismatch> {
 /// Applies what is missing up to a version.
 pub(super) fn migrate_to(conn: &mut Connection, wanted: u32) -> Result<(), Mismatch> {
     let found = verify(conn)?;
-    for (version, (name, sql)) in (1..=wanted).zip(MIGRATIONS).skip(found as usize) {
+    for (version, (name, sql, fill)) in (1..=wanted).zip(MIGRATIONS).skip(found as usize) {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if version == 1 {
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -49,6 +58,9 @@ pub(super) fn migrate_to(conn: &mut Connection, wanted: u32) -> Result<(), Misma
             )?;
         }
         tx.execute_batch(sql)?;
+        if let Some(fill) = fill {
+            fill(&tx)?;
+        }
         tx.execute(
             "INSERT INTO migrations (version, name, sha256) VALUES (?1, ?2, ?3)",
             (version, name, checksum(sql)),
@@ -79,7 +91,7 @@ fn verify(conn: &Connection) -> Result<u32, Mismatch> {
     if found > known() {
         return Err(Mismatch::Newer { found, known: known() });
     }
-    for (version, (name, sql)) in (1..=found).zip(MIGRATIONS) {
+    for (version, (name, sql, _)) in (1..=found).zip(MIGRATIONS) {
         let applied: Option<(String, Vec<u8>)> = conn
             .query_row("SELECT name, sha256 FROM migrations WHERE version = ?1", [version], |row| {
                 Ok((row.get(0)?, row.get(1)?))

@@ -100,7 +100,7 @@ impl Sqlite {
     }
 
     fn start(
-        (path, purpose, conn, lock): (PathBuf, Purpose, Connection, Option<File>),
+        (path, purpose, conn, lock): (PathBuf, Purpose, Connection, Option<[File; 2]>),
         observer: Observer,
         retention: Duration,
         payload: PayloadPolicy,
@@ -209,22 +209,24 @@ fn prepare(path: &Path) -> Result<PathBuf, OpenError> {
         .map_err(|error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() })
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
+/// Keeps a second process out: by a file beside the database, and by the database itself, for the former can be removed
+/// and made anew. SQLite's own locks are of another kind and do not meet these; they would go with the handle of the
+/// database, so it is closed after SQLite has closed.
+fn lock(path: &Path) -> Result<[File; 2], OpenError> {
     let failed = |error: std::io::Error| OpenError::Failed {
         path: path.to_owned(),
         reason: error.to_string(),
     };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(sibling(path, ".lock"))
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
+    let locked = |path_of_lock: &Path| {
+        let options = File::options().create(true).truncate(false).write(true).open(path_of_lock);
+        let file = options.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    };
+    Ok([locked(&sibling(path, ".lock"))?, locked(path)?])
 }
 
 /// A new file is on disk only once its directory's entry is. Where the file system cannot do that, nothing can.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure::Failure;
 use super::{Sqlite, deliveries, micros, rows, state, time};
-use crate::alerts::{Fingerprint, LogEntry, TargetId};
+use crate::alerts::{Alert, Fingerprint, LogEntry, TargetId};
 use crate::store::{EndedDelivery, GroupRecord, KnownGroup, StoreError};
 
 /// Ended deliveries that the engine takes note of at a time.
@@ -110,7 +110,7 @@ fn known_groups(
         {
             let mut alerts = BTreeMap::new();
             for fingerprint in entry.firing.keys() {
-                if let Some(alert) = state::alert(conn, fingerprint)? {
+                if let Some(alert) = state::alert(conn, fingerprint)?.filter(Alert::is_firing) {
                     alerts.insert(fingerprint.clone(), alert);
                 }
             }

@@ -49,7 +49,7 @@ fn stats(conn: &Connection) -> Result<Stats, Failure> {
 fn delivery_counts(conn: &Connection) -> Result<Vec<DeliveryCount>, Failure> {
     let mut statement = conn.prepare_cached(
         "SELECT receiver, state, count FROM delivery_counts UNION ALL \
-         SELECT receiver, state, count(*) FROM deliveries WHERE finished_at IS NULL \
+         SELECT receiver, state, count(*) FROM deliveries INDEXED BY deliveries_open WHERE finished_at IS NULL \
          GROUP BY receiver, state ORDER BY receiver, state",
     )?;
     let mut rows = statement.query(())?;

@@ -1,11 +1,14 @@
 //! Retention: what is older goes, in bounded batches. Never what still waits, is open, or fires.
 
-use jiff::Timestamp;
-use rusqlite::Connection;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _};
+use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::ledger::{CALL_KEPT, ENTRY_KEPT_MIN};
-use super::{Sqlite, judged, micros, rows};
+use super::{Sqlite, judged, micros, rows, time};
 use crate::clock;
 use crate::store::{StoreError, Swept};
 
@@ -19,23 +22,73 @@ impl Sqlite {
         let ledger_until = micros(clock::sub(now, self.retention.max(ENTRY_KEPT_MIN)));
         let calls_until = micros(clock::sub(now, CALL_KEPT));
         self.write(move |tx, _| {
+            let begun = Instant::now();
+            let mut more = false;
+            // Whoever waits for an answer waits for this, too: what the time is not enough for comes next.
+            let mut slice = |delete: &dyn Fn(usize) -> Result<usize, Failure>| {
+                let mut deleted = 0;
+                while deleted < limit && begun.elapsed() < TIME_MAX {
+                    let step = STEP_ROWS.min(limit - deleted);
+                    let count = delete(step)?;
+                    deleted += count;
+                    if count < step {
+                        return Ok(deleted);
+                    }
+                }
+                more = true;
+                Ok::<usize, Failure>(deleted)
+            };
             let swept = Swept {
-                events: events(tx, until, limit)?,
-                deliveries: deliveries(tx, until, limit)?,
-                alerts: alerts(tx, until, limit)?,
-                ledger: ledger(tx, ledger_until, limit)?,
-                calls: calls(tx, calls_until, limit)?,
-                silences: silences(tx, until, limit)?,
-                journal: journal(tx, until, limit)?,
-                readings: readings(tx, until, limit)?,
+                events: slice(&|rows| events(tx, until, rows))?,
+                deliveries: slice(&|rows| deliveries(tx, until, rows))?,
+                alerts: slice(&|rows| alerts(tx, until, rows))?,
+                ledger: slice(&|rows| ledger(tx, ledger_until, rows))?,
+                calls: slice(&|rows| calls(tx, calls_until, rows))?,
+                silences: slice(&|rows| silences(tx, until, rows))?,
+                journal: slice(&|rows| journal(tx, until, rows))?,
+                readings: slice(&|rows| readings(tx, until, rows))?,
                 more: false,
             };
-            contents(tx, until, limit)?;
-            Ok(Swept { more: swept.counts().iter().any(|deleted| *deleted >= limit), ..swept })
+            tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('swept', ?1)")?
+                .execute([micros(now)])?;
+            Ok(Swept { more, ..swept })
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(|conn| {
+            let swept: Option<i64> = conn
+                .prepare_cached("SELECT value FROM meta WHERE key = 'swept'")?
+                .query_row((), |row| row.get(0))
+                .optional()?;
+            swept.map(time).transpose().map_err(Failure::unstorable)
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn shift_deliveries(
+        &self,
+        step: SignedDuration,
+    ) -> Result<(), StoreError> {
+        let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX);
+        self.write(move |tx, effects| {
+            tx.prepare_cached(
+                "UPDATE deliveries SET created_at = created_at + ?1, due_at = due_at + ?1, \
+                 fallback_at = fallback_at + ?1 WHERE finished_at IS NULL",
+            )?
+            .execute([step])?;
+            effects.queued = true;
+            Ok(())
         })
         .await
     }
 }
+
+/// How long one sweep may take, plus one step.
+const TIME_MAX: Duration = Duration::from_millis(3);
+/// Rows deleted between two looks at the time.
+const STEP_ROWS: usize = 50;
 
 /// Deletes judged events with all that hangs on them. Looks at the oldest places only: those are the oldest events.
 fn events(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
@@ -64,17 +117,6 @@ fn deliveries(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failur
              WHERE finished_at IS NOT NULL AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2)",
         )?
         .execute((until, rows(limit)))?)
-}
-
-/// Messages that no delivery refers to any more.
-fn contents(tx: &Connection, until: i64, limit: usize) -> Result<(), Failure> {
-    tx.prepare_cached(
-        "DELETE FROM contents WHERE n IN (SELECT n FROM contents ORDER BY n LIMIT ?2) \
-         AND composed_at <= ?1 \
-         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE content = contents.n)",
-    )?
-    .execute((until, rows(limit)))?;
-    Ok(())
 }
 
 fn alerts(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {

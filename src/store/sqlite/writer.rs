@@ -58,7 +58,7 @@ pub(super) struct Writer {
     pub(super) signals: Arc<Signals>,
     pub(super) observer: Observer,
     /// Held until the connection is closed.
-    pub(super) lock: Option<File>,
+    pub(super) lock: Option<[File; 2]>,
     /// Whether the last batch failed: a failure is told once, and so is its end.
     pub(super) failing: bool,
     /// The last checkpoint beside the writer.
@@ -125,12 +125,12 @@ impl Writer {
             }
             Err(failure) => {
                 self.recover(&failure);
-                let reason = StoreError::from(failure).to_string();
+                let error = StoreError::from(failure);
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::error!(reason, "the store cannot commit");
+                    tracing::error!(%error, "the store cannot commit");
                 }
                 for job in batch {
-                    job.answer(Some(StoreError::Unavailable(reason.clone())));
+                    job.answer(Some(error.for_another()));
                 }
             }
         }

@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 
 use self::entry::{Context, Missed, Ours};
 use self::plan::{BATCH, CONTENT_NEAR, PAGE_SIZE, PAGES_MAX, Run};
-use super::{ApiError, Client, Deps, Endpoint, Means, Settings};
+use super::{ApiError, ApiSettings, Client, Deps, Endpoint, Means};
 use crate::clock;
 use crate::event::{self, Event};
-use crate::store::{Feed, Place, Recorded, StoreError};
+use crate::store::{Checkpoint, Feed, Recorded, StoreError};
 use crate::tasks::Tasks;
 
 /// The name under which the store keeps how far the log is read.
@@ -56,7 +56,7 @@ pub(super) async fn run((deps, settings, client): Means, tasks: Tasks) {
 
 struct Worker {
     deps: Deps,
-    settings: Arc<Settings>,
+    settings: Arc<ApiSettings>,
     client: Client,
     ours: Ours,
     max_age: Duration,
@@ -78,10 +78,12 @@ enum Slice {
     Whole(Vec<Missed>, u32),
     /// More than is read at a time; what was read of it.
     TooMany(Vec<Missed>),
+    /// Telnyx gave less than it says there is.
+    Partial(Vec<Missed>),
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum FetchError {
     #[error(transparent)]
     Api(#[from] ApiError),
     #[error(transparent)]
@@ -104,9 +106,9 @@ impl Worker {
     }
 
     /// One run: from what is known until now.
-    async fn fetch(&mut self, now: Timestamp) -> Result<(), Failure> {
+    async fn fetch(&mut self, now: Timestamp) -> Result<(), FetchError> {
         if self.covered.is_none() {
-            self.covered = self.kept_place().await?;
+            self.covered = self.kept_checkpoint().await?;
         }
         let run = Run::new(self.covered, now, self.max_age, self.runs);
         let (mut from, mut new, mut over) = (run.from, 0, 0_u32);
@@ -118,7 +120,7 @@ impl Worker {
                     self.width = plan::narrower(self.width);
                     continue;
                 }
-                Slice::TooMany(found) => {
+                Slice::TooMany(found) | Slice::Partial(found) => {
                     self.deps.metrics.backfill_cut(&self.settings.account);
                     over += 1;
                     found
@@ -136,7 +138,7 @@ impl Worker {
             tracing::warn!(
                 account,
                 slices = over,
-                "Telnyx's log of deliveries has more than is read at a time: some of what was missed may be left out",
+                "Telnyx's log of deliveries has more than is read at a time, or does not say clearly how much: some of what was missed may be left out",
             );
         }
         if new > 0 {
@@ -146,7 +148,7 @@ impl Worker {
     }
 
     /// Where an earlier process stopped.
-    async fn kept_place(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn kept_checkpoint(&self) -> Result<Option<Timestamp>, StoreError> {
         let account = self.settings.account.as_str();
         let Some(kept) = self.deps.store.place(account, SOURCE).await? else { return Ok(None) };
         let value: Value = serde_json::from_slice(&kept).unwrap_or_default();
@@ -168,7 +170,7 @@ impl Worker {
         may_halve: bool,
     ) -> Result<Slice, ApiError> {
         let query = query(run.any_status, from, to);
-        let Settings { account, currency, .. } = &*self.settings;
+        let ApiSettings { account, currency, .. } = &*self.settings;
         let currency = self.deps.store.currencies().or_read(currency.as_deref(), account);
         let context = Context {
             account,
@@ -188,7 +190,7 @@ impl Worker {
                 return Ok(Slice::TooMany(found));
             }
         }
-        Ok(Slice::Whole(found, last))
+        Ok(if pages.end().is_whole() { Slice::Whole(found, last) } else { Slice::Partial(found) })
     }
 
     /// Feeds the events of a slice in batches, and with the last of them how far the log is read; gives how many were new.
@@ -208,7 +210,7 @@ impl Worker {
         }
         let account = self.settings.account.clone();
         let value = json!({"covered": covered}).to_string().into_bytes();
-        new += self.feed(events, Some(Place { account, source: SOURCE, value })).await?;
+        new += self.feed(events, Some(Checkpoint { account, source: SOURCE, value })).await?;
         self.covered = Some(covered);
         self.deps.metrics.backfilled_until(&self.settings.account, covered);
         Ok(new)
@@ -227,12 +229,17 @@ impl Worker {
     }
 
     /// Feeds one batch. What can never be stored is left out, so that it does not hold up the rest.
-    async fn feed(&self, mut events: Vec<Event>, place: Option<Place>) -> Result<u64, StoreError> {
+    async fn feed(
+        &self,
+        mut events: Vec<Event>,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<u64, StoreError> {
         let now = self.deps.clock.now();
         for event in &mut events {
             event.received_at = now;
         }
-        let feed = Feed { events: events.clone(), place: place.clone(), ..Feed::default() };
+        let feed =
+            Feed { events: events.clone(), checkpoint: checkpoint.clone(), ..Feed::default() };
         let recorded = match self.deps.store.feed(feed).await {
             Ok(recorded) => recorded,
             Err(StoreError::Unstorable(_)) if !events.is_empty() => {
@@ -240,7 +247,7 @@ impl Worker {
                 for event in &events {
                     recorded.push(self.feed_alone(event).await?);
                 }
-                self.deps.store.feed(Feed { place, ..Feed::default() }).await?;
+                self.deps.store.feed(Feed { checkpoint, ..Feed::default() }).await?;
                 recorded
             }
             Err(error) => return Err(error),
@@ -279,16 +286,16 @@ impl Worker {
     }
 
     /// Says why, once for each reason, and gives how long to wait.
-    fn failed(&mut self, failure: &Failure) -> Duration {
+    fn failed(&mut self, failure: &FetchError) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let account = self.settings.account.as_str();
         let (reason, wait) = match failure {
-            Failure::Api(error) => (plan::reason(error), plan::wait(Some(error), self.failures)),
-            Failure::Store(_) => ("store".to_owned(), plan::wait(None, self.failures)),
+            FetchError::Api(error) => (plan::reason(error), plan::wait(Some(error), self.failures)),
+            FetchError::Store(_) => ("store".to_owned(), plan::wait(None, self.failures)),
         };
         if self.said.as_ref() == Some(&reason) {
             tracing::debug!(account, error = %failure, ?wait, "missed webhooks cannot be looked for");
-        } else if matches!(failure, Failure::Api(error) if plan::is_forbidden(error)) {
+        } else if matches!(failure, FetchError::Api(error) if plan::is_forbidden(error)) {
             tracing::warn!(
                 account,
                 error = %failure,

@@ -17,10 +17,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use self::core::{Place, Recharge};
+use self::core::{Checkpoint, Recharge};
 use super::balance::{self, AutoRecharge};
 use super::forecast::{SPAN, WINDOW_MAX, Window};
-use super::{ApiError, Client, Deps, Endpoint, Means, Settings};
+use super::{ApiError, ApiSettings, Client, Deps, Endpoint, Means};
 use crate::clock;
 use crate::store::{Feed, StoreError};
 use crate::tasks::Tasks;
@@ -42,7 +42,7 @@ pub(super) async fn run((deps, settings, client): Means, tasks: Tasks) {
 
 struct Poller {
     deps: Deps,
-    settings: Arc<Settings>,
+    settings: Arc<ApiSettings>,
     client: Client,
 }
 
@@ -60,7 +60,7 @@ impl Poller {
     }
 
     /// Where to go on from, once the store says it.
-    async fn resume(&self) -> (Place, Window) {
+    async fn resume(&self) -> (Checkpoint, Window) {
         let mut wait = STORE_WAIT;
         loop {
             match self.kept().await {
@@ -75,17 +75,17 @@ impl Poller {
         }
     }
 
-    async fn kept(&self) -> Result<(Place, Window), StoreError> {
+    async fn kept(&self) -> Result<(Checkpoint, Window), StoreError> {
         let (account, store) = (&self.settings.account, &self.deps.store);
         let last = store.last_readings().await?;
         if let Some(last) = last.iter().find(|last| last.account == *account) {
             self.deps.metrics.set_balance(last);
         }
-        let place = match store.place(account, core::PLACE).await? {
-            None => Place::default(),
+        let place = match store.place(account, core::CHECKPOINT).await? {
+            None => Checkpoint::default(),
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 tracing::warn!(account, %error, "the balance poller's place cannot be read; beginning anew");
-                Place::default()
+                Checkpoint::default()
             }),
         };
         let now = self.now();
@@ -99,7 +99,12 @@ impl Poller {
         Ok((place, window))
     }
 
-    async fn read_on(&self, mut place: Place, mut window: Window, heard: &Heard) -> Infallible {
+    async fn read_on(
+        &self,
+        mut place: Checkpoint,
+        mut window: Window,
+        heard: &Heard,
+    ) -> Infallible {
         let settings = &*self.settings;
         // Said once in a row of failures.
         let mut refusal_said = false;

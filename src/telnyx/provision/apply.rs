@@ -3,9 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::places::is_enabled;
 use super::plan::{Action, Item, Object, Plan, profile_name};
 use super::state::{WEBHOOK, text};
+use super::webhook_settings::is_enabled;
 use crate::telnyx::{ApiError, Client, Endpoint};
 
 /// What came of one step.

@@ -8,15 +8,17 @@
 
 mod address;
 mod apply;
-mod places;
+mod webhook_settings;
 mod plan;
 mod state;
 
 pub use address::{Address, AddressError, webhook_url};
 pub use apply::{Applied, Happened, apply};
-pub use places::{Destination, Kind, Place, Places, WrongId, read_places};
-pub use plan::{Action, Item, Object, Plan, Wish, enable_call_cost, plan, profile_name};
+pub use plan::{Action, DesiredState, Item, Object, Plan, enable_call_cost, plan, profile_name};
 pub use state::{Channel, Condition, Profile, ReadError, Setting, State, read_state};
+pub use webhook_settings::{
+    Destination, Kind, WebhookSetting, WebhookSettings, WrongId, read_webhook_settings,
+};
 
 /// Items that are asked for at once.
 const PAGE_ITEMS: u32 = 100;

@@ -6,16 +6,16 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::places::Kind;
 use super::state::{Channel, Condition, Profile, Setting, State, WEBHOOK};
-use super::{Destination, Place, WrongId};
+use super::webhook_settings::Kind;
+use super::{Destination, WebhookSetting, WrongId};
 
 /// Said where Telnyx has notifications of a low balance: most accounts get them by e-mail at best.
 const BALANCE_IS_READ: &str = "A low balance needs no setting: tollbell reads the balance itself.";
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct DesiredState {
     /// Where Telnyx is to send.
     pub url: String,
     /// That it no longer does.
@@ -142,10 +142,10 @@ pub fn profile_name(url: &str) -> String {
     format!("tollbell {url}")
 }
 
-/// What is to be done so that `wish` holds.
-pub fn plan(state: &State, wish: &Wish) -> Plan {
-    let mut made = Plan { url: wish.url.clone(), ..Plan::default() };
-    if wish.delete {
+/// What is to be done so that `desired` holds.
+pub fn plan(state: &State, desired: &DesiredState) -> Plan {
+    let mut made = Plan { url: desired.url.clone(), ..Plan::default() };
+    if desired.delete {
         delete(&mut made, state);
     } else {
         provide(&mut made, state);
@@ -293,10 +293,10 @@ fn delete(plan: &mut Plan, state: &State) {
 }
 
 /// Costs of calls switched on for exactly these.
-pub fn enable_call_cost(places: &[Place], ids: &[String]) -> Result<Plan, Vec<WrongId>> {
+pub fn enable_call_cost(places: &[WebhookSetting], ids: &[String]) -> Result<Plan, Vec<WrongId>> {
     let (mut made, mut wrong) = (Plan::default(), Vec::new());
     for id in ids {
-        let named: Vec<&Place> = places.iter().filter(|place| place.id == *id).collect();
+        let named: Vec<&WebhookSetting> = places.iter().filter(|place| place.id == *id).collect();
         let able = named.iter().find_map(|place| Some((place, place.enable.as_ref()?)));
         let Some((place, body)) = able else {
             wrong.push(WrongId { id: id.clone(), kind: named.first().map(|place| place.kind) });
@@ -374,7 +374,7 @@ mod tests {
 
     /// Each item on a line, then the notes.
     fn shown(state: &State, delete: bool) -> String {
-        let plan = plan(state, &Wish { url: URL.to_owned(), delete });
+        let plan = plan(state, &DesiredState { url: URL.to_owned(), delete });
         let mut text = String::new();
         for item in &plan.items {
             let (action, object) = (item.action.as_str(), item.object.as_str());
@@ -504,7 +504,7 @@ mod tests {
 
     #[test]
     fn costs_are_switched_on_for_exactly_these() {
-        let place = |kind: Kind, id: &str, call_cost| Place {
+        let place = |kind: Kind, id: &str, call_cost| WebhookSetting {
             kind,
             id: id.to_owned(),
             name: format!("name of {id}"),

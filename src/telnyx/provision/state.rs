@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{PAGE_ITEMS, PAGES_MAX};
-use crate::telnyx::Page;
-use crate::telnyx::{ApiError, Client, Endpoint};
+use crate::telnyx::{ApiError, Client, Endpoint, ListEnd, Page};
 
 /// The channel type that we use.
 pub(super) const WEBHOOK: &str = "webhook";
@@ -101,6 +100,20 @@ pub enum ReadError {
     /// It is more than is read.
     #[error("{0}: more than {max} entries, so what is there is not known", max = PAGE_ITEMS * PAGES_MAX)]
     TooMany(&'static str),
+    /// Telnyx does not say clearly that it is all.
+    #[error("{0}: Telnyx says that there is more than it gave, so what is there is not known")]
+    Partial(&'static str),
+}
+
+impl ReadError {
+    /// What is wrong with a list that ended so; `None` when it is whole.
+    pub(super) fn of_end(end: ListEnd, list: &'static str) -> Option<Self> {
+        match end {
+            ListEnd::Whole => None,
+            ListEnd::Cut => Some(Self::TooMany(list)),
+            ListEnd::Partial => Some(Self::Partial(list)),
+        }
+    }
 }
 
 /// Reads it; `progress` hears of each page, with the name of its list.
@@ -129,8 +142,8 @@ async fn all(
     progress: &mut dyn FnMut(&'static str, &Page),
 ) -> Result<Vec<Value>, ReadError> {
     let told = |page: &Page| progress(endpoint.name, page);
-    let (items, complete) = client.list(endpoint, &[], PAGE_ITEMS, PAGES_MAX, told).await?;
-    if complete { Ok(items) } else { Err(ReadError::TooMany(endpoint.name)) }
+    let (items, end) = client.list(endpoint, &[], PAGE_ITEMS, PAGES_MAX, told).await?;
+    ReadError::of_end(end, endpoint.name).map_or(Ok(items), Err)
 }
 
 fn understand(

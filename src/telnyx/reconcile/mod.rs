@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 
 use self::compare::{Compared, Ground, Range, compare};
 use self::record::{RECORD_TYPES, Record, RecordType};
-use super::{ApiError, Client, Deps, Endpoint, Means, Settings};
+use super::{ApiError, ApiSettings, Client, Deps, Endpoint, Means};
 use crate::clock::{self, Clock};
 use crate::rules::{CallKey, Entry, LedgerKey};
-use crate::store::{ChargeFilter, Feed, Place, StoreError};
+use crate::store::{ChargeFilter, Checkpoint, Feed, StoreError};
 use crate::tasks::Tasks;
 
 /// The name of the place.
@@ -71,7 +71,7 @@ pub(super) async fn run((deps, settings, client): Means, tasks: Tasks) {
 
 struct Worker {
     deps: Deps,
-    settings: Arc<Settings>,
+    settings: Arc<ApiSettings>,
     client: Client,
     max_age: Duration,
 }
@@ -121,14 +121,14 @@ impl Worker {
 
     async fn place(&self) -> Result<Option<Timestamp>, StoreError> {
         let place = self.deps.store.place(&self.settings.account, SOURCE).await?;
-        Ok(place.and_then(|bytes| read_place(&bytes)))
+        Ok(place.and_then(|bytes| read_checkpoint(&bytes)))
     }
 
     async fn keep(&self, until: Timestamp, events: Vec<crate::event::Event>) -> Result<(), Failed> {
         let account = self.settings.account.clone();
         let value = json!({"until": until.to_string()}).to_string().into_bytes();
-        let place = Some(Place { account, source: SOURCE, value });
-        self.deps.store.feed(Feed { events, reading: None, place }).await?;
+        let checkpoint = Some(Checkpoint { account, source: SOURCE, value });
+        self.deps.store.feed(Feed { events, reading: None, checkpoint }).await?;
         Ok(())
     }
 
@@ -137,9 +137,9 @@ impl Worker {
         for of in &RECORD_TYPES {
             match self.records(of, range, &mut records).await {
                 Ok(true) => drop(whole.insert(of.word)),
-                Ok(false) => self.tell_partial(of, "there are more than are read at once"),
-                // A type that this account does not have; the others may be there.
-                Err(error) if error.reason() == "client" && refused + 1 < RECORD_TYPES.len() => {
+                Ok(false) => self.tell_partial(of, "there are more than are read at once, or Telnyx does not say clearly that these are all"),
+                // A type that this account does not have, or that its key may not read; the others may be there.
+                Err(error) if is_of_type(&error, of) && refused + 1 < RECORD_TYPES.len() => {
                     refused += 1;
                     self.tell_partial(of, &error.to_string());
                 }
@@ -164,20 +164,37 @@ impl Worker {
         tracing::warn!(account, record_type, reason, "detail records are compared in part only");
     }
 
-    /// Reads the records of one type; tells whether these are all.
+    /// Reads the records of one type, by the first of its times that Telnyx takes; tells whether these are all.
     async fn records(
         &self,
         of: &'static RecordType,
         range: Range,
         records: &mut Vec<Record>,
     ) -> Result<bool, ApiError> {
+        let mut refusal = None;
+        for time in of.times {
+            match self.records_by(of, time, range, records).await {
+                Err(error) if matches!(error.status(), Some(400 | 422)) => refusal = Some(error),
+                read => return read,
+            }
+        }
+        refusal.map_or(Ok(true), Err)
+    }
+
+    async fn records_by(
+        &self,
+        of: &'static RecordType,
+        time: &str,
+        range: Range,
+        records: &mut Vec<Record>,
+    ) -> Result<bool, ApiError> {
         let (from, to) = (clock::sub(range.from, BEFORE), clock::add(range.to, BEHIND));
         let query = [
             ("filter[record_type]", of.word.to_owned()),
-            (&*format!("filter[{}][gte]", of.time), from.to_string()),
-            (&*format!("filter[{}][{}]", of.time, of.until), to.to_string()),
+            (&*format!("filter[{time}][gte]"), from.to_string()),
+            (&*format!("filter[{time}][{}]", of.until), to.to_string()),
         ];
-        let Settings { account, currency, .. } = &*self.settings;
+        let ApiSettings { account, currency, .. } = &*self.settings;
         let default = self.deps.store.currencies().or_read(currency.as_deref(), account);
         let clock = &self.deps.clock;
         let mut pages = self.client.pages(&Endpoint::DETAIL_RECORDS, &query, PAGE_SIZE);
@@ -192,7 +209,7 @@ impl Worker {
             }
             clock.sleep_until(clock::add(clock.now(), PAGE_PAUSE)).await;
         }
-        Ok(true)
+        Ok(pages.end().is_whole())
     }
 
     /// The ledger's charges since the range begins; tells whether these are all.
@@ -235,7 +252,7 @@ impl Worker {
             let names = records.iter().flat_map(|record| {
                 let calls = record.legs.iter().chain(&record.controls);
                 let calls = calls.map(|name| format!("call:{name}"));
-                calls.chain(record.message.iter().map(|message| format!("message:{message}")))
+                calls.chain(record.message_keys())
             });
             let keys = names.filter(|key| !entries.contains_key(key));
             let keys = keys.map(|key| LedgerKey { account: account.clone(), key }).collect();
@@ -251,6 +268,11 @@ impl Worker {
     }
 }
 
+/// Whether a refusal is about one type of records, and says nothing of the others.
+fn is_of_type(error: &ApiError, of: &RecordType) -> bool {
+    error.reason() == "client" || (!of.is_essential && error.status() == Some(403))
+}
+
 /// When the next comparison is due, after one that went as far as `until`.
 fn due(until: Timestamp) -> Timestamp {
     clock::add(until, SETTLED + EVERY)
@@ -264,7 +286,7 @@ fn range(until: Timestamp, now: Timestamp, max_age: Duration) -> Range {
 }
 
 /// Where the last comparison ended; `None` when it cannot be read, and then it begins anew.
-fn read_place(bytes: &[u8]) -> Option<Timestamp> {
+fn read_checkpoint(bytes: &[u8]) -> Option<Timestamp> {
     let json: Value = serde_json::from_slice(bytes).ok()?;
     json.get("until")?.as_str()?.parse().ok()
 }
@@ -299,9 +321,9 @@ mod tests {
     #[test]
     fn a_place_is_read_back() {
         let value = json!({"until": at(3).to_string()}).to_string();
-        assert_eq!(read_place(value.as_bytes()), Some(at(3)));
+        assert_eq!(read_checkpoint(value.as_bytes()), Some(at(3)));
         for odd in ["", "{}", r#"{"until": 5}"#, r#"{"until": "soon"}"#] {
-            assert_eq!(read_place(odd.as_bytes()), None, "{odd}");
+            assert_eq!(read_checkpoint(odd.as_bytes()), None, "{odd}");
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Pure. Receives the JSON of one record. Promises to be total: what a record does not say, or says in no form that is
 //! known, is unknown. Money keeps every digit. Never guesses whose charge a record is: it gives the ids that it names.
 //!
-//! Sources. Messages: API reference "Search detail records" (`uuid` is the id of the message, `cost` the amount billed,
-//! `carrier_fee` a fee that is passed on, `created_at`). Calls are typed nowhere: that `call-control` names `telnyx_leg_id`
-//! and `sip-trunking` `call_control_id`, that the `id` of `sip-trunking` is the leg of SIP's `X-Telnyx-Leg-ID`, and that
-//! both begin at `started_at`, was seen by several users of the API.
+//! Sources. Messages, `verify` and `wireless`: API reference "Search detail records" and the types of Telnyx's SDK (`uuid` is the
+//! id of the message, `cost` the amount billed, `carrier_fee` a fee that is passed on beside it, `created_at`; of a SIM the cost
+//! is `data_cost`, a float; a verification costs its `verify_usage_fee`, its messages are records of their own). All others are
+//! typed nowhere: that `call-control` names `telnyx_leg_id` and `sip-trunking` `call_control_id`, that the `id` of
+//! `sip-trunking` is the leg of SIP's `X-Telnyx-Leg-ID`, and that both begin at `started_at`, was seen by several users of the
+//! API.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -21,51 +23,85 @@ const WORD_CHARACTERS: usize = 255;
 /// The currency of amounts that name none, in an account that has none; as in the ledger.
 pub(super) const UNKNOWN: &str = "unknown";
 
-/// A kind of record that tells charges of the ledger.
+/// A kind of record that tells charges.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RecordType {
     /// `filter[record_type]`.
     pub(super) word: &'static str,
     /// The product whose charges it tells.
     pub(super) product: &'static str,
-    /// The field by which it is asked for a range of time. A filter by a field that a type does not have is answered
-    /// with 200 and nothing: it is seen in no error.
-    pub(super) time: &'static str,
+    /// Whether the product's charges are known in part only where this type cannot be read.
+    pub(super) is_essential: bool,
+    /// The fields by which it may be asked for a range of time, the likely one first: a filter by a field that a type does
+    /// not have is refused with 400.
+    pub(super) times: &'static [&'static str],
     /// The comparison for the end of the range.
     pub(super) until: &'static str,
+    /// Where it names its amount.
+    costs: &'static [&'static str],
     /// Where it names the call leg.
     legs: &'static [&'static str],
     /// Where it names the call by `call_control_id`.
     controls: &'static [&'static str],
 }
 
-/// What is read. What a call costs is told in parts, one record each; parts of other types name no leg, or are no calls.
-pub(super) const RECORD_TYPES: [RecordType; 3] = [
+/// A type whose records name no charge of the ledger: they are compared in sums alone.
+const fn in_sum(word: &'static str, product: &'static str, is_essential: bool) -> RecordType {
     RecordType {
-        word: "messaging",
-        product: "messaging",
-        time: "created_at",
+        word,
+        product,
+        is_essential,
+        times: &["created_at", "started_at"],
         until: "lt",
+        costs: &["cost"],
         legs: &[],
         controls: &[],
-    },
+    }
+}
+
+/// What is read, the ones first that name charges of the ledger. What a call costs is told in parts, one record each.
+pub(super) const RECORD_TYPES: [RecordType; 13] = [
+    RecordType { times: &["created_at"], ..in_sum("messaging", "messaging", true) },
     RecordType {
-        word: "call-control",
-        product: "voice",
-        time: "started_at",
+        times: &["started_at"],
         until: "lte",
         legs: &["call_leg_id", "telnyx_leg_id"],
         controls: &["call_control_id", "telnyx_call_control_id"],
+        ..in_sum("call-control", "voice", true)
     },
     RecordType {
-        word: "sip-trunking",
-        product: "voice",
-        time: "started_at",
+        times: &["started_at"],
         until: "lte",
         legs: &["call_leg_id", "telnyx_leg_id", "id"],
         controls: &["call_control_id", "telnyx_call_control_id"],
+        ..in_sum("sip-trunking", "voice", true)
+    },
+    RecordType {
+        legs: &["call_leg_id", "telnyx_leg_id"],
+        controls: &["call_control_id", "telnyx_call_control_id"],
+        ..in_sum("recording", "voice", false)
+    },
+    in_sum("ai-voice-assistant", "ai", true),
+    in_sum("inference", "ai", true),
+    in_sum("inference-speech-to-text", "ai", false),
+    in_sum("stt", "ai", false),
+    in_sum("tts", "ai", false),
+    in_sum("embedding", "ai", false),
+    RecordType {
+        times: &["created_at"],
+        costs: &["verify_usage_fee", "cost"],
+        ..in_sum("verify", "verify", true)
+    },
+    in_sum("fax", "fax", true),
+    RecordType {
+        times: &["created_at"],
+        costs: &["data_cost", "cost"],
+        ..in_sum("wireless", "wireless", true)
     },
 ];
+
+/// Products of which events tell costs, so that the ledger has them.
+pub(super) const COUNTED: [&str; 3] = ["messaging", "voice", "ai"];
 
 /// One record, as far as it matters here.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +119,7 @@ pub(super) struct Record {
     pub(super) at: Option<Timestamp>,
     /// What it costs; `None` is unknown, never zero.
     pub(super) cost: Option<Decimal>,
-    /// A fee of which it is not said whether `cost` includes it; `None` where there is none.
+    /// A carrier's fee that is passed on beside the cost; `None` where there is none.
     pub(super) fee: Option<Decimal>,
     /// ISO 4217 code, or `unknown`.
     pub(super) currency: String,
@@ -106,15 +142,29 @@ impl Record {
             message: is_message.then(|| first(&["uuid"])).flatten(),
             legs: all(of.legs),
             controls: all(of.controls),
-            at: json.get(of.time).and_then(time_of),
-            cost: json.get("cost").and_then(amount),
-            fee: json.get("carrier_fee").and_then(amount).filter(|fee| !fee.is_zero()),
+            at: of.times.iter().find_map(|time| json.get(time).and_then(time_of)),
+            cost: of.costs.iter().find_map(|cost| json.get(cost).and_then(amount)),
+            fee: is_message
+                .then(|| json.get("carrier_fee").and_then(amount).filter(|fee| !fee.is_zero()))
+                .flatten(),
             currency: currency(json.get("currency"), default),
             direction: word(&["direction"]),
             from: word(&["cli", "caller_number"]),
-            to: word(&["cld", "dest_number"]),
+            to: word(&["cld", "dest_number", "destination_phone_number"]),
             connection_id: first(&["connection_id"]),
         }
+    }
+
+    /// The keys that the ledger may know its message by; the second where it is of a group.
+    pub(super) fn message_keys(&self) -> impl Iterator<Item = String> + '_ {
+        let one = self.message.iter().map(|message| format!("message:{message}"));
+        let to = self.message.iter().zip(&self.to);
+        one.chain(to.map(|(message, to)| format!("message:{message}:{to}")))
+    }
+
+    /// What it comes to, with the carrier's fee: what a webhook tells as the cost of a message holds both.
+    pub(super) fn charged(&self) -> Option<Decimal> {
+        self.cost?.checked_add(self.fee.unwrap_or_default())
     }
 
     /// Whether it tells neither whose charge it is, nor when it was made, nor its amount.
@@ -217,6 +267,52 @@ mod tests {
             assert_eq!((found.as_str(), record.currency.as_str()), (cost, currency), "{json}");
         }
         assert_eq!(read(0, "{}", None).currency, UNKNOWN);
+    }
+
+    #[test]
+    fn other_types_have_their_amounts_and_times_elsewhere() {
+        let of = |word: &str| RECORD_TYPES.iter().position(|of| of.word == word).expect("a type");
+        for (word, json, product, cost) in [
+            (
+                "verify",
+                r#"{"id": "v", "verify_usage_fee": "0.0300", "rate": "0.05", "created_at": "2026-08-21T10:00:00Z"}"#,
+                "verify",
+                "0.0300",
+            ),
+            (
+                "wireless",
+                r#"{"id": "s", "data_cost": 0.0042, "data_rate": "0.01", "created_at": "2026-08-21T10:00:00Z"}"#,
+                "wireless",
+                "0.0042",
+            ),
+            (
+                "fax",
+                r#"{"id": "f", "cost": "0.0070", "started_at": "2026-08-21T10:00:00Z"}"#,
+                "fax",
+                "0.0070",
+            ),
+            (
+                "inference",
+                r#"{"id": "i", "cost": "0.0001", "carrier_fee": "9", "created_at": "2026-08-21T10:00:00Z"}"#,
+                "ai",
+                "0.0001",
+            ),
+            (
+                "recording",
+                r#"{"id": "r", "cost": "0.0018", "call_leg_id": "leg", "created_at": "2026-08-21T10:00:00Z"}"#,
+                "voice",
+                "0.0018",
+            ),
+        ] {
+            let record = read(of(word), json, None);
+            assert_eq!(record.of.product, product);
+            assert_eq!(record.charged().map(|it| it.to_string()).as_deref(), Some(cost), "{word}");
+            assert_eq!(record.at, Some("2026-08-21T10:00:00Z".parse().expect("time")), "{word}");
+            assert_eq!(record.legs.len(), usize::from(word == "recording"));
+        }
+        let words: std::collections::BTreeSet<&str> =
+            RECORD_TYPES.iter().map(|of| of.word).collect();
+        assert_eq!(words.len(), RECORD_TYPES.len());
     }
 
     #[test]

@@ -225,3 +225,41 @@ fn what_cannot_be_printed_is_a_failure_unless_nobody_reads_any_more() {
     let gone = "{ sleep 0.2; $0 schema; echo $? >&2; } | true; wait";
     assert_eq!(run(gone), (Some(0), "0\n".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pause_of_an_integration_is_seen() {
+    let (dir, slack) = (tempfile::tempdir().unwrap(), HttpSink::start().await);
+    slack.always("/slack", Reply::too_many("3600"));
+    let running = service(dir.path(), &slack.url("/slack")).start().await;
+    let (url, dir) = (webhook_url(&running), dir.path());
+    for profile in ["one", "two"] {
+        let body = spend_limit(profile, Timestamp::now(), profile, "1.00", "2.00");
+        fs::write(dir.join("body.json"), body).unwrap();
+        run(dir, &["send", "body.json", "--as-is", "--url", &url, "--key-file", "key.txt"]).ok();
+    }
+    let of = |attempts: u32| {
+        let waiting = deliveries(dir, "pending");
+        waiting.into_iter().find(|delivery| delivery["attempts"] == attempts)
+    };
+    eventually(SOON, || of(1).is_some_and(|tried| tried["paused_until"].is_string())).await;
+    eventually(SOON, || of(0).is_some()).await;
+    // The one that was not tried waits as long.
+    for delivery in [of(1).unwrap(), of(0).unwrap()] {
+        let show = with_config(&["deliveries", "show", delivery["id"].as_str().unwrap()]);
+        let said = run(dir, &show).ok();
+        assert!(said.contains("\npaused       until "), "{said}");
+        assert!(said.contains(": rateLimited\n"), "{said}");
+        let next = said.lines().find_map(|line| line.strip_prefix("next try")).unwrap();
+        let next: Timestamp = next.trim().parse().unwrap();
+        let wait = next.duration_since(Timestamp::now()).as_secs();
+        assert!((3500..=3600).contains(&wait), "{said}");
+    }
+    let private = running.addresses().private;
+    let metrics = raw::get(private, "/metrics").await.unwrap();
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let paused = "tollbell_integration_paused{integration=\"slack\",receiver=\"ops\"} 1\n";
+    assert!(metrics.contains(paused), "{metrics}");
+    let log = running.log();
+    assert_eq!(log.matches("the integration is paused").count(), 1, "{log}");
+    drop(running);
+}

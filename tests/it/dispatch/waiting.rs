@@ -54,8 +54,8 @@ fn silence(app: &TestApp, lasts: Duration) -> Silence {
     }
 }
 
-/// The only delivery ended without having been told; gives what the list says of it.
-async fn withdrawn(app: &TestApp) -> String {
+/// The only delivery ended with nothing left to say; gives what the list says of it.
+async fn superseded(app: &TestApp) -> String {
     let found = until(app, DeliveryState::Superseded, 1).await;
     assert_eq!(deliveries(app, DeliveryState::Delivered).await.len(), 0);
     format!("{}: {}", found[0].reason, found[0].detail)
@@ -94,13 +94,13 @@ async fn a_silence_stops_what_waits_and_what_still_fires_is_told_when_it_ends() 
     let silence = silence(&app, Duration::from_hours(1));
     app.app().store.put_silence(silence).await.unwrap();
     assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
-    assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is silenced");
+    assert_eq!(superseded(&app).await, "settled: what it would have said is quiet now");
     quiet(&app).await;
     app.pass(Duration::from_mins(59)).await;
     assert_eq!(sink.requests("/hook").len(), 1);
     app.pass(Duration::from_mins(2)).await;
     let requests = sink.wait_for("/hook", 2).await;
-    assert_eq!(said(&requests[1]), line("firing", "new alerts added"));
+    assert_eq!(said(&requests[1]), line("firing", "first notification"));
     app.stop().await;
 }
 
@@ -108,7 +108,7 @@ async fn a_silence_stops_what_waits_and_what_still_fires_is_told_when_it_ends() 
 async fn what_ends_while_it_is_silenced_is_never_told() {
     let (sink, app) = down("send_resolved: true").await;
     let silence = silence(&app, Duration::from_secs(30));
-    // Nothing is tried while the receiver is paused: what waits is corrected by the engine alone.
+    // Nothing is tried while the receiver is paused.
     sink.always("/hook", Reply::too_many("3600"));
     app.clock.advance(Duration::from_secs(2));
     sink.wait_for("/hook", 2).await;
@@ -116,8 +116,8 @@ async fn what_ends_while_it_is_silenced_is_never_told() {
     app.app().store.put_silence(silence).await.unwrap();
     stop_ringing(&app, "e-2", "p").await;
     app.pass(GROUP_INTERVAL * 2).await;
-    assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is over");
     assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
+    assert_eq!(superseded(&app).await, "settled: what it would have said is over");
     app.stop().await;
 }
 
@@ -125,7 +125,7 @@ async fn what_ends_while_it_is_silenced_is_never_told() {
 async fn what_expires_while_it_is_silenced_is_never_told() {
     let rule = SPEND_LIMIT_RULE.replace("active_for: 6h", "active_for: 20m");
     let (sink, app) = down_under(&rule, "send_resolved: true").await;
-    // The receiver is paused until after the alert's time: what waits is corrected by the engine alone.
+    // The receiver is paused until after the alert's time.
     sink.always("/hook", Reply::too_many("3600"));
     app.clock.advance(Duration::from_secs(2));
     sink.wait_for("/hook", 2).await;
@@ -133,8 +133,8 @@ async fn what_expires_while_it_is_silenced_is_never_told() {
     let silence = silence(&app, Duration::from_hours(2));
     app.app().store.put_silence(silence).await.unwrap();
     app.pass(Duration::from_mins(20)).await;
-    assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is over");
     assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
+    assert_eq!(superseded(&app).await, "settled: what it would have said is over");
     app.stop().await;
 }
 
@@ -145,7 +145,7 @@ async fn a_rule_that_is_removed_takes_what_waits_along() {
     let setup =
         Setup::new(routing(&[receiver("ops", &[&webhook(&sink, "/hook", "send_resolved: true")])]));
     app.reload_with(&setup.rules(other)).await;
-    assert_eq!(withdrawn(&app).await, "withdrawn: what it would have told is over");
     assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
+    assert_eq!(superseded(&app).await, "settled: what it would have said is over");
     app.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Reloads: what triggers them, what they change at once, what they leave alone, and that load does not notice them.
 
 mod effects;
+mod vanished;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -58,6 +58,12 @@ impl Alertmanager {
         eventually_async(SEEN_WITHIN, look).await
     }
 
+    /// Waits until it shows so many alerts of this name.
+    pub async fn wait_for_alerts(&self, name: &str, count: usize) {
+        let look = || async { (self.alerts(name).await?.len() == count).then_some(()) };
+        eventually_async(SEEN_WITHIN, look).await;
+    }
+
     /// Waits until it shows no alert of this name: a resolved one is not listed.
     pub async fn wait_for_no_alert(&self, name: &str) {
         let look = || async { self.alerts(name).await?.is_empty().then_some(()) };

@@ -122,8 +122,23 @@ impl Setup {
         self.start_beside(&[]).await
     }
 
+    /// Starts it on a database that this SQL makes.
+    pub async fn start_on(self, sql: &str) -> TestApp {
+        let mut app = self.prepare(&[]);
+        let path = app.dir.path().join("tollbell.db");
+        rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+        app.spawn().await;
+        app
+    }
+
     /// Starts it with further files, by name and content, beside its configuration.
     pub async fn start_beside(self, files: &[(&str, &str)]) -> TestApp {
+        let mut app = self.prepare(files);
+        app.spawn().await;
+        app
+    }
+
+    fn prepare(self, files: &[(&str, &str)]) -> TestApp {
         let clock = if self.real_time {
             Clock::system()
         } else {
@@ -135,9 +150,7 @@ impl Setup {
         }
         let signer = Signer::new();
         let client = reqwest_client();
-        let mut app = TestApp { clock, signer, dir, client, setup: self, app: None };
-        app.spawn().await;
-        app
+        TestApp { clock, signer, dir, client, setup: self, app: None }
     }
 }
 
@@ -174,11 +187,11 @@ impl TestApp {
         self.write(&self.setup);
         let path = self.config_file();
         let loaded = config::load(&path, &|_name| None);
-        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
         let config = loaded.config.unwrap_or_else(|| panic!("{}", problems.join("\n")));
-        let watch = self.setup.watch.then_some(loaded.sources);
+        let (first, watch) = (loaded.sources, self.setup.watch);
         let load = Box::new(move || config::load(&path, &|_name| None));
-        let source = Some(Source { load, watch });
+        let source = Some(Source { load, first, watch });
         let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
         let listeners = Listeners { public: bind(), private: bind() };
         self.app =

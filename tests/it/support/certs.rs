@@ -16,6 +16,8 @@ pub enum Shown {
     OtherName,
     /// For the right names, signed by itself.
     SelfSigned,
+    /// For the right names, signed by itself and an authority, as `openssl req -x509` makes it.
+    OwnAuthority,
     /// For the right names, signed by that authority, out of date since 2001.
     Expired,
 }
@@ -72,7 +74,7 @@ fn leaf(
 ) -> (rcgen::Certificate, KeyPair) {
     let names = match shown {
         Shown::OtherName => vec!["mail.other.example".to_owned()],
-        Shown::Good | Shown::SelfSigned | Shown::Expired => {
+        Shown::Good | Shown::SelfSigned | Shown::OwnAuthority | Shown::Expired => {
             vec!["localhost".to_owned(), "127.0.0.1".to_owned()]
         }
     };
@@ -82,9 +84,12 @@ fn leaf(
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
         params.not_after = rcgen::date_time_ymd(2001, 1, 1);
     }
+    if shown == Shown::OwnAuthority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
     let key = KeyPair::generate().unwrap();
     let certificate = match shown {
-        Shown::SelfSigned => params.self_signed(&key).unwrap(),
+        Shown::SelfSigned | Shown::OwnAuthority => params.self_signed(&key).unwrap(),
         Shown::Good | Shown::OtherName | Shown::Expired => params.signed_by(&key, issuer).unwrap(),
     };
     (certificate, key)

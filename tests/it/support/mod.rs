@@ -10,6 +10,7 @@ pub mod http;
 pub mod telnyx;
 pub mod telnyx_api;
 pub mod raw;
+pub mod server;
 pub mod tools;
 pub mod interop;
 pub mod prometheus;

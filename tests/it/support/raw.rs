@@ -1,10 +1,10 @@
 //! An HTTP/1.1 client without manners: requests byte by byte, half requests, resets, several at once.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A reply as it came.
 #[derive(Debug, Clone)]
@@ -64,7 +64,9 @@ pub fn chunked_request_bytes(
 fn head(method: &str, target: &str, headers: &[(String, String)]) -> String {
     let lines: String =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("{method} {target} HTTP/1.1\r\nhost: tollbell.test\r\n{lines}")
+    let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let host = if named { "" } else { "host: tollbell.test\r\n" };
+    format!("{method} {target} HTTP/1.1\r\n{host}{lines}")
 }
 
 /// Sends one proper request on a connection of its own and returns the reply.
@@ -95,6 +97,15 @@ impl RawClient {
     /// Connects.
     pub async fn connect(to: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Connects from this address of the machine.
+    pub async fn connect_from(from: IpAddr, to: SocketAddr) -> std::io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from, 0))?;
+        let stream = socket.connect(to).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream) })
     }
@@ -147,6 +158,21 @@ impl RawClient {
         let mut response = Response { status, headers, body: Vec::new() };
         response.body = self.body(&response).await?;
         Ok(response)
+    }
+
+    /// Reads the head of a reply to HEAD, and whatever follows it until the server closes.
+    pub async fn head_only(&mut self) -> std::io::Result<(Response, Vec<u8>)> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).await?;
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let rest = bytes.split_off(end.map_or(bytes.len(), |end| end + 4));
+        let head = String::from_utf8_lossy(&bytes).into_owned();
+        let mut lines = head.lines();
+        let first = lines.next().unwrap_or_default();
+        let status = first.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
+        let pairs = lines.filter_map(|line| line.split_once(':'));
+        let headers = pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+        Ok((Response { status, headers: headers.collect(), body: Vec::new() }, rest))
     }
 
     /// Waits until the server has closed or reset the connection; what it still sent is thrown away.

@@ -2,6 +2,8 @@
 
 mod balance;
 mod client;
+mod kinds;
+mod limits;
 mod lists;
 mod backfill;
 mod reconcile;

@@ -1,5 +1,7 @@
 //! A group by itself; what is owed to whom, and when, is told by the timelines of the engine.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::*;
@@ -45,7 +47,7 @@ fn target(kind: PeerKind) -> Target {
         interval: None,
         max_age: Duration::from_hours(24),
         alerts_max: 500,
-        elsewhere: std::collections::BTreeSet::new(),
+        elsewhere: BTreeSet::new(),
     }
 }
 
@@ -86,10 +88,12 @@ fn causes_are_the_newest_few() {
     assert_eq!(group.members[&alert.fingerprint].causes, causes);
 }
 
+/// What happens, each with whether it is dropped, and the life and the first life after it; none where the alert is gone.
+type Story<'s> = (&'s [(AlertState, bool)], Option<(u64, u64)>);
+
 #[test]
 fn a_life_grows_with_each_firing_and_its_chain_breaks_where_nobody_hears_of_the_end() {
-    // What happens, and the life and the first life after it; none where the alert is dropped.
-    let cases: &[(&[(AlertState, bool)], Option<(u64, u64)>)] = &[
+    let cases: &[Story<'_>] = &[
         (&[(AlertState::Firing, false), (AlertState::Firing, false)], Some((1, 1))),
         (&[(AlertState::Firing, false), (AlertState::Resolved, false)], Some((1, 1))),
         (

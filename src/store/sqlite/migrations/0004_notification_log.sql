@@ -1,6 +1,7 @@
 -- A delivery says who is owed a notification about which group; what it says is composed when it is claimed.
 
--- What was composed, shared by all to whom the same was sent.
+-- What was composed, shared by all to whom the same was sent. It goes with the last delivery that refers to it, by the
+-- triggers below.
 CREATE TABLE contents (
     n           INTEGER PRIMARY KEY,
     digest      BLOB    NOT NULL UNIQUE,
@@ -58,7 +59,8 @@ INSERT INTO deliveries_new
            detail, fallback_at, fallback_rung, fallback_of,
            CASE WHEN state = 'sending' THEN 1 ELSE maybe_repeated END,
            0, (SELECT contents.n FROM contents WHERE contents.digest = CAST(id AS BLOB)), 0,
-           CASE WHEN finished_at IS NULL AND n = newest THEN 0 ELSE 1 END
+           -- 2: was open until now; what it said is owed all the same.
+           CASE WHEN finished_at IS NOT NULL THEN 1 WHEN n = newest THEN 0 ELSE 2 END
     FROM (SELECT *, max(CASE WHEN finished_at IS NULL THEN n END)
               OVER (PARTITION BY integration, target, group_key) AS newest FROM deliveries);
 
@@ -98,9 +100,21 @@ CREATE INDEX deliveries_unnoted ON deliveries (n) WHERE finished_at IS NOT NULL 
 CREATE INDEX deliveries_receiver ON deliveries (receiver, n);
 CREATE INDEX deliveries_dead ON deliveries (receiver) WHERE state = 'dead';
 CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX deliveries_to_fallbacks ON deliveries (integration, target, group_key, created_at)
+    WHERE fallback_of IS NOT NULL;
 CREATE INDEX deliveries_content ON deliveries (content);
 CREATE INDEX deliveries_fallback ON deliveries (fallback_at)
     WHERE finished_at IS NULL AND fallback_triggered = 0 AND fallback_at IS NOT NULL;
+
+CREATE TRIGGER content_changed AFTER UPDATE OF content ON deliveries
+    WHEN old.content IS NOT NULL AND old.content IS NOT new.content BEGIN
+    DELETE FROM contents WHERE n = old.content
+        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE content = old.content);
+END;
+CREATE TRIGGER content_removed AFTER DELETE ON deliveries WHEN old.content IS NOT NULL BEGIN
+    DELETE FROM contents WHERE n = old.content
+        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE content = old.content);
+END;
 
 -- What each target was last told of a group, successfully.
 CREATE TABLE notification_log (

@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use super::writer::{CHECKPOINT_PAGES, LOG_PAGES_MAX};
 use super::*;
 use crate::event::Event;
-use crate::store::contract::{at, event, open, queue, queued, request, settings, settlement};
-use crate::store::{
-    Changes, Claim, CommitStats, DeliveryFilter, DeliveryState, Next, Recorded, Store,
+use crate::store::contract::{
+    at, claim, claim_due, event, open, queue, queued, settings, settlement,
 };
+use crate::store::{Changes, CommitStats, DeliveryFilter, DeliveryState, Next, Recorded, Store};
 
 /// Holds the writer within a transaction until the returned sender is used or dropped.
 async fn hold(store: &Store) -> (std_mpsc::Sender<()>, impl Future<Output = ()>) {
@@ -255,15 +255,14 @@ async fn what_was_acknowledged_survives_a_crash() {
     }
     store.commit(Changes { cursor: 1, ..Changes::default() }).await.expect("commits");
     queue(&store, [queued("d", "d", 0)]).await;
-    assert_eq!(store.claim(request(0, 1)).await.expect("claims").len(), 1);
+    assert_eq!(claim(&store, 0).await.len(), 1);
 
     let (_directory, after) = after_crash(&settings).await;
     assert_eq!(after.resume().await.expect("reads").cursor, 1);
     assert_eq!(after.inbox_after(1, 10).await.expect("reads").len(), 1);
     assert_eq!(after.record(event("b")).await.expect("records"), Recorded::Duplicate);
     assert_eq!(after.release_all().await.expect("releases").len(), 1);
-    let again = after.claim(request(0, 1)).await.expect("claims");
-    assert!(again[0].maybe_repeated);
+    assert!(claim_due(&after, 0, 1).await[0].cut_off);
 }
 
 #[tokio::test]
@@ -292,19 +291,24 @@ async fn a_row_that_cannot_be_read_back_blocks_no_other() {
     for id in ["a", "b", "c", "d"] {
         store.record(event(id)).await.expect("records");
     }
-    queue(&store, [queued("bad", "x", 0), queued("good", "y", 0)]).await;
+    queue(&store, [queued("bad", "x", 0), queued("good", "y", 0), queued("odd", "z", 0)]).await;
+    assert_eq!(claim(&store, 0).await.len(), 3);
+    for id in ["bad", "good", "odd"] {
+        store.settle(settlement(id, 1, Next::RetryAt(at(0)))).await.expect("settles");
+    }
     let spoil = "UPDATE inbox SET payload = x'7b' WHERE id = 'a';
         UPDATE inbox SET cost = 'much' WHERE id = 'b';
         UPDATE inbox SET received_at = 9223372036854775807 WHERE id = 'c';
-        UPDATE deliveries SET message = x'' WHERE id = 'bad';";
+        INSERT INTO contents (n, digest, composed_at, message) VALUES (99, x'', 0, x'');
+        UPDATE deliveries SET content = 99 WHERE id = 'bad';
+        UPDATE deliveries SET created_at = 9223372036854775807 WHERE id = 'odd';";
     Connection::open(&settings.path).expect("opens").execute_batch(spoil).expect("spoils");
     let events = store.inbox_after(0, 10).await.expect("reads");
     let unreadable: Vec<_> =
         events.iter().filter_map(|event| event.as_ref().err()).map(|bad| bad.seq).collect();
     assert_eq!((events.len(), unreadable), (4, vec![1, 2, 3]));
-    let claimed = store.claim(request(0, 10)).await.expect("claims");
-    assert_eq!(claimed.iter().map(|delivery| delivery.id.as_str()).collect::<Vec<_>>(), ["good"]);
-    assert_eq!(store.stats().await.expect("reads").deliveries_in(DeliveryState::Dead), 1);
+    assert_eq!(claim(&store, 0).await, ["good"]);
+    assert_eq!(store.stats().await.expect("reads").deliveries_in(DeliveryState::Dead), 2);
 }
 
 #[tokio::test]
@@ -317,14 +321,14 @@ async fn a_command_beside_the_server_lists_and_retries() {
 
     let store = open(&settings).await;
     queue(&store, [queued("a", "a", 0)]).await;
-    assert_eq!(store.claim(request(0, 1)).await.expect("claims").len(), 1);
+    assert_eq!(claim(&store, 0).await.len(), 1);
     store.settle(settlement("a", 1, Next::Dead)).await.expect("settles");
     let beside = Store::attach(&settings.path).await.expect("attaches");
     let listed = beside.deliveries(DeliveryFilter { limit: 9, ..DeliveryFilter::default() }).await;
     assert_eq!(listed.expect("reads").len(), 1);
     assert_eq!(beside.retry(super::super::Retry::All, at(1)).await.expect("retries"), 1);
     beside.close().await.expect("closes");
-    assert_eq!(store.claim(request(1, 1)).await.expect("claims").len(), 1);
+    assert_eq!(claim(&store, 1).await.len(), 1);
     store.close().await.expect("closes");
 
     // Without a server, too.

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 
 use super::super::balance::{Amounts, AutoRecharge};
 use super::super::forecast::{self, Forecast, Window};
-use super::super::{ApiError, Settings};
+use super::super::{ApiError, ApiSettings};
 use crate::clock;
 use crate::event::{Event, Source};
 use crate::store::{self, Feed, Reading};
 
 /// Name of the poller's place in the store.
-pub(super) const PLACE: &str = "balance";
+pub(super) const CHECKPOINT: &str = "balance";
 /// Failures in a row from which on the account counts as unreachable.
 pub(super) const UNREACHABLE_FROM: u32 = 3;
 /// Longest wait that Telnyx may ask for before the account counts as unreachable, unless the interval is longer: one answer
@@ -39,7 +39,7 @@ const RECHARGE_AGAIN: Duration = Duration::from_hours(1);
 /// Where the poller goes on from; kept as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Place {
+pub(super) struct Checkpoint {
     /// Failures in a row.
     pub(super) failures: u32,
     /// When the first of them was.
@@ -69,12 +69,12 @@ pub(super) struct Recharge {
 
 /// A balance was read: what goes into the store; its place is the next one's. `now` is to the microsecond.
 pub(super) fn read(
-    settings: &Settings,
-    place: &Place,
+    settings: &ApiSettings,
+    place: &Checkpoint,
     window: &mut Window,
     balance: Amounts,
     now: Timestamp,
-) -> (Reading, Vec<Event>, Place) {
+) -> (Reading, Vec<Event>, Checkpoint) {
     let mut reading = Reading {
         account: settings.account.clone(),
         at: now,
@@ -86,7 +86,7 @@ pub(super) fn read(
         burn_per_hour: None,
         hours_left: None,
     };
-    let mut next = Place { failures: 0, since: None, ..place.clone() };
+    let mut next = Checkpoint { failures: 0, since: None, ..place.clone() };
     if window.take(&reading) {
         // What is kept from before the step lies among what is read from now on.
         next.readings_from = place.last.as_ref().map(|last| last.at).max(next.readings_from);
@@ -106,14 +106,14 @@ pub(super) fn read(
 
 /// The balance could not be read.
 pub(super) fn failed(
-    settings: &Settings,
-    place: &Place,
+    settings: &ApiSettings,
+    place: &Checkpoint,
     error: &ApiError,
     now: Timestamp,
-) -> (Option<Event>, Place) {
+) -> (Option<Event>, Checkpoint) {
     let failures = place.failures.saturating_add(1);
     let since = place.since.unwrap_or(now);
-    let next = Place { failures, since: Some(since), ..place.clone() };
+    let next = Checkpoint { failures, since: Some(since), ..place.clone() };
     let event = (failures >= UNREACHABLE_FROM).then(|| {
         let item = error.item();
         let payload = json!({
@@ -170,14 +170,15 @@ pub(super) fn recharge_due(heard: Option<&Recharge>, now: Timestamp) -> Timestam
 
 /// What goes into the store as one.
 pub(super) fn feed(
-    settings: &Settings,
+    settings: &ApiSettings,
     events: Vec<Event>,
     reading: Option<Reading>,
-    place: &Place,
+    place: &Checkpoint,
 ) -> Feed {
     let value = serde_json::to_vec(place).expect("times, text and decimals are JSON");
-    let place = store::Place { account: settings.account.clone(), source: PLACE, value };
-    Feed { events, reading, place: Some(place) }
+    let checkpoint =
+        store::Checkpoint { account: settings.account.clone(), source: CHECKPOINT, value };
+    Feed { events, reading, checkpoint: Some(checkpoint) }
 }
 
 fn event(kind: &str, reading: &Reading, id: String, payload: Value) -> Event {
@@ -185,7 +186,7 @@ fn event(kind: &str, reading: &Reading, id: String, payload: Value) -> Event {
     Event { source: Source::Poller, currency: reading.currency.clone(), ..event }
 }
 
-fn told(place: &Place, reading: &Reading, forecast: Forecast) -> Event {
+fn told(place: &Checkpoint, reading: &Reading, forecast: Forecast) -> Event {
     let payload = json!({
         "balance": text(reading.balance),
         "available_credit": text(reading.available_credit),
@@ -201,7 +202,7 @@ fn told(place: &Place, reading: &Reading, forecast: Forecast) -> Event {
     event("account.balance", reading, id, payload)
 }
 
-fn reachable(settings: &Settings, place: &Place, reading: &Reading) -> Option<Event> {
+fn reachable(settings: &ApiSettings, place: &Checkpoint, reading: &Reading) -> Option<Event> {
     let since = place.since.filter(|_| place.failures >= UNREACHABLE_FROM)?;
     let payload = json!({
         "failures": place.failures,
@@ -213,7 +214,7 @@ fn reachable(settings: &Settings, place: &Place, reading: &Reading) -> Option<Ev
     Some(Event { source: Source::Poller, ..event })
 }
 
-fn topped_up(place: &Place, reading: &Reading) -> Option<Event> {
+fn topped_up(place: &Checkpoint, reading: &Reading) -> Option<Event> {
     let before = place.last.as_ref().filter(|last| last.currency == reading.currency)?;
     let after = reading.balance?;
     let amount = after.checked_sub(before.balance).filter(|rise| *rise >= TOP_UP_MIN)?;

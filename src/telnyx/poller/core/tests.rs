@@ -2,8 +2,8 @@ use super::super::super::error::ErrorItem;
 use super::*;
 use crate::secret::Secret;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> ApiSettings {
+    ApiSettings {
         account: "main".to_owned(),
         currency: Some("USD".to_owned()),
         key: Secret::inline("key"),
@@ -38,7 +38,7 @@ fn refused(status: u16) -> ApiError {
 }
 
 /// Reads a balance, and goes on from there.
-fn take(place: &mut Place, window: &mut Window, amount: &str, seconds: i64) -> Vec<Event> {
+fn take(place: &mut Checkpoint, window: &mut Window, amount: &str, seconds: i64) -> Vec<Event> {
     let (_, events, next) = read(&settings(), place, window, balance(amount), at(seconds));
     *place = next;
     events
@@ -50,7 +50,7 @@ fn kinds(events: &[Event]) -> Vec<&str> {
 
 #[test]
 fn a_reading_tells_amounts_as_text_and_what_is_not_known_as_null() {
-    let place = Place {
+    let place = Checkpoint {
         recharge: Some(Recharge {
             at: at(0),
             answer: Some(AutoRecharge {
@@ -59,7 +59,7 @@ fn a_reading_tells_amounts_as_text_and_what_is_not_known_as_null() {
                 recharge_amount: None,
             }),
         }),
-        ..Place::default()
+        ..Checkpoint::default()
     };
     let given = Amounts { credit_limit: Some(decimal("50.00")), ..balance("-1.10") };
     let (reading, events, next) = read(&settings(), &place, &mut Window::default(), given, at(60));
@@ -77,18 +77,18 @@ fn a_reading_tells_amounts_as_text_and_what_is_not_known_as_null() {
     );
     assert_eq!(reading.currency.as_deref(), Some("USD"));
     // The place survives as it is.
-    let kept = feed(&settings(), events, Some(reading), &next).place.expect("a place");
+    let kept = feed(&settings(), events, Some(reading), &next).checkpoint.expect("a checkpoint");
     assert_eq!((kept.account.as_str(), kept.source), ("main", "balance"));
-    let back: Place = serde_json::from_slice(&kept.value).expect("json");
+    let back: Checkpoint = serde_json::from_slice(&kept.value).expect("json");
     assert_eq!(back, next);
     // A place that an older version kept is one, too.
-    assert_eq!(serde_json::from_slice::<Place>(b"{}").expect("json"), Place::default());
+    assert_eq!(serde_json::from_slice::<Checkpoint>(b"{}").expect("json"), Checkpoint::default());
 }
 
 #[test]
 fn the_same_reading_has_the_same_id_and_the_next_another() {
     let ids = |seconds| {
-        let (mut place, mut window) = (Place::default(), Window::default());
+        let (mut place, mut window) = (Checkpoint::default(), Window::default());
         take(&mut place, &mut window, "10.00", 0);
         let events = take(&mut place, &mut window, "20.00", seconds);
         events.into_iter().map(|event| event.id).collect::<Vec<String>>()
@@ -105,7 +105,7 @@ fn the_same_reading_has_the_same_id_and_the_next_another() {
 
 #[test]
 fn failures_are_told_from_the_third_on_and_their_end_once() {
-    let (mut place, mut window) = (Place::default(), Window::default());
+    let (mut place, mut window) = (Checkpoint::default(), Window::default());
     take(&mut place, &mut window, "10.00", 0);
     let mut told = Vec::new();
     for n in 1..=4 {
@@ -144,7 +144,7 @@ fn failures_are_told_from_the_third_on_and_their_end_once() {
 
 #[test]
 fn a_failure_without_an_answer_has_neither_status_nor_title() {
-    let place = Place { failures: 2, since: Some(at(0)), ..Place::default() };
+    let place = Checkpoint { failures: 2, since: Some(at(0)), ..Checkpoint::default() };
     let (event, _) =
         failed(&settings(), &place, &ApiError::Timeout { endpoint: "balance" }, at(60));
     let payload = event.expect("an event").payload;
@@ -161,7 +161,7 @@ fn a_rise_of_one_or_more_in_the_same_currency_is_a_payment() {
         ("-5.5", "44.50", Some("50.00")),
         ("10.00", "9.00", None),
     ] {
-        let (mut place, mut window) = (Place::default(), Window::default());
+        let (mut place, mut window) = (Checkpoint::default(), Window::default());
         assert_eq!(kinds(&take(&mut place, &mut window, before, 0)), ["account.balance"]);
         let events = take(&mut place, &mut window, after, 60);
         let payment = events.iter().find(|event| event.kind == "account.topped_up");
@@ -177,7 +177,7 @@ fn a_rise_of_one_or_more_in_the_same_currency_is_a_payment() {
             assert_eq!(payment.currency.as_deref(), Some("USD"));
         }
     }
-    let (mut place, mut window) = (Place::default(), Window::default());
+    let (mut place, mut window) = (Checkpoint::default(), Window::default());
     take(&mut place, &mut window, "10.00", 0);
     // A credit limit that is raised is no payment, and an unknown balance hides none.
     let raised = Amounts { available_credit: Some(decimal("500.00")), ..balance("10.00") };
@@ -246,7 +246,7 @@ fn automatic_recharge_is_asked_for_daily_and_hourly_after_a_failure() {
 
 #[test]
 fn readings_of_a_clock_that_was_ahead_are_not_taken_up_again() {
-    let (mut place, mut window) = (Place::default(), Window::default());
+    let (mut place, mut window) = (Checkpoint::default(), Window::default());
     take(&mut place, &mut window, "10.00", 7_200);
     take(&mut place, &mut window, "9.00", 7_260);
     assert_eq!(place.readings_from, None);

@@ -2,8 +2,8 @@
 //!
 //! Pure. Receives what was read of both for one range of time. Promises that a charge is only ever named by a key that a
 //! record carries: the id of a message, or a call leg that an event has told of. What is uncertain is told in sums alone:
-//! a call's records are parts of what it costs, so they never lower a charge; a message with a carrier's fee, of which
-//! it is not said whether the cost includes it, is not corrected. Currencies are never added.
+//! a call's records are parts of what it costs, so they never lower a charge; a message with a carrier's fee is added with its
+//! fee, as a webhook tells it, and never corrected. Currencies are never added.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::record::{RECORD_TYPES, Record, UNKNOWN};
+use super::record::{COUNTED, RECORD_TYPES, Record, UNKNOWN};
 use crate::event::{Event, Source};
 use crate::rules::Entry;
 
@@ -94,6 +94,7 @@ enum Verdict {
 /// Compares.
 pub(super) fn compare(ground: &Ground<'_>) -> Compared {
     let mut seen = BTreeSet::new();
+    let groups = groups(&ground.records);
     let mut charges: BTreeMap<String, Vec<&Record>> = BTreeMap::new();
     let mut lines: BTreeMap<(&str, &str), Line> = BTreeMap::new();
     let mut compared = Compared::default();
@@ -102,10 +103,12 @@ pub(super) fn compare(ground: &Ground<'_>) -> Compared {
             compared.void += 1;
             continue;
         }
-        if record.id.as_ref().is_some_and(|id| !seen.insert((record.of.word, id))) {
+        // The records of a group message share its id.
+        let to = record.message.as_ref().and(record.to.as_ref());
+        if record.id.as_ref().is_some_and(|id| !seen.insert((record.of.word, id, to))) {
             continue;
         }
-        match ground.key_of(record) {
+        match ground.key_of(record, &groups) {
             Some(key) => charges.entry(key).or_default().push(record),
             None if ground.is_of_range(record.at) => {
                 let line = lines.entry((record.of.product, &record.currency)).or_default();
@@ -165,11 +168,21 @@ pub(super) fn compare(ground: &Ground<'_>) -> Compared {
 impl Line {
     fn take(&mut self, record: &Record) {
         self.records += 1;
-        match record.cost {
+        match record.charged() {
             Some(cost) => self.telnyx = self.telnyx.saturating_add(cost),
             None => self.unknown += 1,
         }
     }
+}
+
+/// Messages with records of several recipients.
+fn groups(records: &[Record]) -> BTreeSet<&str> {
+    let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+    let named = records.iter().filter_map(|it| Some((it.message.as_deref()?, it.to.as_deref()?)));
+    named
+        .filter(|(message, to)| *first.entry(message).or_insert(to) != *to)
+        .map(|it| it.0)
+        .collect()
 }
 
 /// When the first of a charge's records begins.
@@ -186,10 +199,14 @@ impl Ground<'_> {
     /// The key of the ledger that a record carries; `None` where that is not certain.
     ///
     /// Where there is no charge yet, only a leg can name one: the ledger prefers it, so a charge under another name would be
-    /// counted again when its event comes.
-    fn key_of(&self, record: &Record) -> Option<String> {
+    /// counted again when its event comes. A message to a group is known by its recipient as well.
+    fn key_of(&self, record: &Record, groups: &BTreeSet<&str>) -> Option<String> {
         if let Some(message) = &record.message {
-            return Some(format!("message:{message}"));
+            let mut keys = record.message_keys();
+            let (one, of_recipient) = (keys.next()?, keys.next());
+            let is_group = groups.contains(message.as_str());
+            let is_booked = of_recipient.as_ref().is_some_and(|key| self.entries.contains_key(key));
+            return of_recipient.filter(|_| is_group || is_booked).or(Some(one));
         }
         let booked: BTreeSet<String> = record
             .legs
@@ -211,16 +228,19 @@ impl Ground<'_> {
     fn is_whole(&self, product: &str) -> bool {
         RECORD_TYPES
             .iter()
-            .filter(|of| of.product == product)
+            .filter(|of| of.product == product && of.is_essential)
             .all(|of| self.whole.contains(of.word))
     }
 
     fn verdict(&self, entry: Option<&Entry>, records: &[&Record]) -> Verdict {
         let Some(first) = records.first() else { return Verdict::Unknown };
-        let total = records.iter().try_fold(Decimal::ZERO, |total, record| {
-            (record.currency == first.currency).then_some(total)?.checked_add(record.cost?)
-        });
-        let Some(total) = total else { return Verdict::Unknown };
+        let sum = |of: fn(&Record) -> Option<Decimal>| {
+            records.iter().try_fold(Decimal::ZERO, |total, record| {
+                (record.currency == first.currency).then_some(total)?.checked_add(of(record)?)
+            })
+        };
+        let (total, charged) = (sum(|record| record.cost), sum(Record::charged));
+        let (Some(total), Some(charged)) = (total, charged) else { return Verdict::Unknown };
         let is_call = first.of.product == "voice";
         // Of a call whose parts were not all read, nothing can be said.
         // Nor is money that Telnyx would owe a charge.
@@ -229,13 +249,12 @@ impl Ground<'_> {
             && total >= Decimal::ZERO;
         let Some(entry) = entry else {
             return match () {
-                () if total.is_zero() => Verdict::Agrees,
-                () if is_certain => Verdict::Book(total),
+                () if charged.is_zero() => Verdict::Agrees,
+                () if is_certain => Verdict::Book(charged),
                 () => Verdict::Differs,
             };
         };
-        let fee = first.fee.and_then(|fee| total.checked_add(fee));
-        let is_same = entry.amount == total || (!is_call && fee == Some(entry.amount));
+        let is_same = [total, charged].contains(&entry.amount);
         let is_other_currency = entry.currency != first.currency;
         if is_same
             && (!is_other_currency
@@ -286,6 +305,8 @@ impl Ground<'_> {
             "from": from.to_string(),
             "to": to.to_string(),
             "product": product,
+            // Whether events tell what it costs, so that the ledger can have it.
+            "counted": COUNTED.contains(&product),
             "currency": currency,
             "ledger_amount": text(line.ledger),
             "telnyx_amount": text(line.telnyx),

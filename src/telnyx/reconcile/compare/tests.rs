@@ -194,7 +194,7 @@ fn a_key_is_never_guessed() {
 }
 
 #[test]
-fn a_fee_of_which_nothing_is_said_corrects_nothing() {
+fn a_missed_message_is_booked_with_its_fee_and_one_with_a_fee_is_not_corrected() {
     let fee = |cost: &str| {
         let json = json!({"uuid": "m", "cost": cost, "carrier_fee": "0.003", "currency": "USD",
             "created_at": at(1).to_string()});
@@ -203,14 +203,69 @@ fn a_fee_of_which_nothing_is_said_corrects_nothing() {
     for (cost, ledger, line, unbooked) in [
         ("0.004", "0.004", "messaging USD 0.004 0.004 0", 0),
         ("0.004", "0.007", "messaging USD 0.007 0.007 0", 0),
-        ("0.004", "0.005", "messaging USD 0.005 0.004 -0.001", 1),
+        ("0.004", "0.005", "messaging USD 0.005 0.007 0.002", 1),
     ] {
         let compared = compare(&ground(vec![fee(cost)], vec![entry("message:m", ledger, 1)], &[]));
         assert_eq!((booked(&compared).len(), lines(&compared)), (0, vec![line.to_owned()]));
         assert_eq!(count(&compared, "unbooked"), unbooked, "{line}");
     }
     let compared = compare(&ground(vec![fee("0.004")], vec![], &[]));
-    assert_eq!(booked(&compared), ["message:m none -> 0.004"]);
+    assert_eq!(booked(&compared), ["message:m none -> 0.007"]);
+    assert_eq!(lines(&compared), ["messaging USD 0 0.007 0.007"]);
+}
+
+#[test]
+fn a_group_message_has_a_charge_for_each_recipient() {
+    let to = |to: &str, cost: &str| {
+        let json = json!({"uuid": "m", "cost": cost, "currency": "USD", "cld": to, "created_at": at(1).to_string()});
+        record(0, &json)
+    };
+    let records =
+        || vec![to("+13125550001", "0.01"), to("+13125550002", "0.01"), to("+13125550002", "0.01")];
+    let entries = vec![entry("message:m:+13125550001", "0.01", 1)];
+    let compared = compare(&ground(records(), entries, &[]));
+    assert_eq!(booked(&compared), ["message:m:+13125550002 none -> 0.01"]);
+    assert_eq!(lines(&compared), ["messaging USD 0.01 0.02 0.01"]);
+    // One that is alone is of a group where the ledger says so.
+    let alone = compare(&ground(
+        vec![to("+13125550001", "0.01")],
+        vec![entry("message:m:+13125550001", "0.01", 1)],
+        &[],
+    ));
+    assert_eq!((alone.booked, lines(&alone)), (0, vec!["messaging USD 0.01 0.01 0".to_owned()]));
+}
+
+#[test]
+fn what_no_event_tells_is_a_sum_of_its_own() {
+    let of = |word: &str| RECORD_TYPES.iter().position(|of| of.word == word).expect("a type");
+    let cost = |word: &str, id: &str, cost: &str| {
+        record(
+            of(word),
+            &json!({"id": id, "cost": cost, "currency": "USD", "created_at": at(1).to_string()}),
+        )
+    };
+    let mut session = entry("session:s", "0.13", 1);
+    session.product = "ai".to_owned();
+    let records = vec![
+        cost("ai-voice-assistant", "1", "0.10"),
+        cost("inference", "1", "0.05"),
+        cost("fax", "1", "0.007"),
+        cost("recording", "1", "0.002"),
+    ];
+    let mut ground = ground(records, vec![session], &[]);
+    // Types that a product can do without.
+    for word in ["recording", "stt", "tts", "embedding", "inference-speech-to-text"] {
+        ground.whole.remove(word);
+    }
+    let compared = compare(&ground);
+    assert_eq!(booked(&compared), [""; 0]);
+    assert_eq!(
+        lines(&compared),
+        ["ai USD 0.13 0.15 0.02", "fax USD 0 0.007 0.007", "voice USD 0 0.002 0.002"]
+    );
+    let counted: Vec<&Value> =
+        compared.events.iter().map(|event| &event.payload["counted"]).collect();
+    assert_eq!(counted, [&json!(true), &json!(false), &json!(true)]);
 }
 
 #[test]

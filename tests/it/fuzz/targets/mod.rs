@@ -128,7 +128,7 @@ fn masked_once(kept: &Event, take: &dyn Fn(&[u8], PayloadPolicy) -> Event) {
     if !kept.payload.is_object() {
         return;
     }
-    let wrapped = json!({"data": {"event_type": "x.y", "id": "1", "payload": kept.payload}});
+    let wrapped = json!({"data": {"event_type": kept.kind, "id": "1", "payload": kept.payload}});
     let wrapped = serde_json::to_vec(&wrapped).unwrap();
     // One that was nested as deep as may be is too deep in another envelope.
     if take(&wrapped, PayloadPolicy::Full).payload == kept.payload {
@@ -160,7 +160,7 @@ fn shipped() -> &'static Config {
         let text = "accounts: [{name: default, public_keys: [\"${KEY}\"]}]\nrule_files: [\"rules/*.yaml\"]\n\
                     route: {receiver: a}\nreceivers: [{name: a}]\n";
         let loaded = config::parse("main.yaml", text, &base, &environment);
-        loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+        loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
     })
 }
 
@@ -197,12 +197,12 @@ pub fn main_file(data: &[u8]) -> Outcome {
 
 /// There is a configuration exactly when there is no error; each problem has a place in the file, and shows no secret.
 fn sound(loaded: &Loaded, data: &[u8]) -> Outcome {
-    let has_error = loaded.problems.iter().any(|problem| problem.severity == Severity::Error);
+    let has_error = loaded.diagnostics.iter().any(|problem| problem.severity == Severity::Error);
     assert_eq!(loaded.config.is_none(), has_error);
     let lines = data.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() + 16;
     let secret_is_given = String::from_utf8_lossy(data).contains(SECRET);
     let mut kinds = Vec::new();
-    for problem in &loaded.problems {
+    for problem in &loaded.diagnostics {
         let place = problem.position.as_ref().unwrap_or_else(|| panic!("no place: {problem}"));
         assert!(place.line >= 1 && place.column >= 1, "{problem}");
         assert!(place.line as usize <= lines, "{problem}: a place behind the end");

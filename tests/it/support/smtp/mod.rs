@@ -68,6 +68,10 @@ pub enum Script {
     Reset(Stage),
     /// Answers the stage with this code and goes on. For [`Stage::Body`] the mail is not taken.
     Reply(Stage, u16),
+    /// Answers EHLO with 250 and these lines, the first of which greets; STARTTLS and AUTH work as ever.
+    Offers(&'static [&'static str]),
+    /// Knows no EHLO and answers it with this code; HELO works.
+    OnlyHelo(u16),
     /// Sends bytes that are no SMTP as its banner.
     GarbageBanner,
     /// Sends each byte of its replies after this pause.
@@ -128,6 +132,8 @@ struct State {
     shown: Mutex<Shown>,
     next: Mutex<VecDeque<Script>>,
     always: Mutex<Script>,
+    /// What connections with a smaller id do from now on.
+    open: Mutex<Option<(usize, Script)>>,
     rcpt_rules: Mutex<Vec<RcptRule>>,
     refused_auth: Mutex<Option<u16>>,
     sessions: Mutex<Vec<Session>>,
@@ -155,6 +161,7 @@ impl SmtpSink {
             shown: Mutex::new(Shown::Good),
             next: Mutex::default(),
             always: Mutex::new(Script::Accept),
+            open: Mutex::default(),
             rcpt_rules: Mutex::default(),
             refused_auth: Mutex::default(),
             sessions: Mutex::default(),
@@ -192,6 +199,12 @@ impl SmtpSink {
     /// What the next connections do, one script each.
     pub fn next(&self, scripts: impl IntoIterator<Item = Script>) {
         lock(&self.state.next).extend(scripts);
+    }
+
+    /// What the connections that are open now do from now on.
+    pub fn change_open(&self, script: &Script) {
+        let open = lock(&self.state.sessions).len();
+        *lock(&self.state.open) = Some((open, script.clone()));
     }
 
     /// Answers every `RCPT` of this address with `code`.

@@ -110,10 +110,18 @@ impl Connection {
         if let Some(code) = self.gate(Stage::Ehlo).await? {
             return self.reply(code, "no hello").await;
         }
+        if let Script::OnlyHelo(code) = self.script
+            && extended
+        {
+            return self.reply(code, "what?").await;
+        }
         self.hello = true;
         self.transaction = None;
         if !extended {
             return self.reply(250, "sink.test").await;
+        }
+        if let Script::Offers(lines) = self.script {
+            return self.wire.write(in_lines(lines).as_bytes()).await;
         }
         let mut lines = vec!["sink.test", "PIPELINING", "8BITMIME", "SIZE 10485760"];
         if self.must_encrypt() {
@@ -122,11 +130,7 @@ impl Connection {
             lines.push("AUTH PLAIN LOGIN XOAUTH2");
         }
         lines.push("HELP");
-        let last = lines.len() - 1;
-        let text: String = (lines.iter().enumerate())
-            .map(|(at, line)| format!("250{}{line}\r\n", if at == last { ' ' } else { '-' }))
-            .collect();
-        self.wire.write(text.as_bytes()).await
+        self.wire.write(in_lines(&lines).as_bytes()).await
     }
 
     async fn starttls(&mut self) -> Result<(), Ended> {
@@ -301,7 +305,9 @@ impl Connection {
 
     /// Does what the script says of this stage; a code stands for the reply that the script wants.
     async fn gate(&mut self, stage: Stage) -> Result<Option<u16>, Ended> {
-        match self.script {
+        let changed = lock(&self.state.open).clone();
+        let changed = changed.filter(|(below, _)| self.id < *below).map(|(_, script)| script);
+        match changed.as_ref().unwrap_or(&self.script).clone() {
             Script::Hang(at) if at == stage => Err(self.wire.hang().await),
             Script::Drop(at) if at == stage => {
                 self.wire.close().await;
@@ -346,6 +352,17 @@ impl Connection {
     fn violation(&self, what: &str) {
         lock(&self.state.violations).push(what.to_owned());
     }
+}
+
+/// A reply of several lines; a last one without text is a bare code.
+fn in_lines(lines: &[&str]) -> String {
+    let last = lines.len() - 1;
+    let line = |(at, line): (usize, &&str)| match (at == last, *line) {
+        (true, "") => "250\r\n".to_owned(),
+        (true, line) => format!("250 {line}\r\n"),
+        (false, line) => format!("250-{line}\r\n"),
+    };
+    lines.iter().enumerate().map(line).collect()
 }
 
 /// The code that the recipients' rules have for this address, counted off.

@@ -125,8 +125,8 @@ impl Setting {
         let mut told = Vec::new();
         let progress = |page: &Page| told.push((page.number, page.pages));
         let list = self.client.list(&Endpoint::INVOICES, &[], size, pages_max, progress);
-        let (items, complete) = self.to_end(list, BACKOFF_MAX).await.unwrap();
-        (items, complete, told)
+        let (items, end) = self.to_end(list, BACKOFF_MAX).await.unwrap();
+        (items, end.is_whole(), told)
     }
 }
 
@@ -215,6 +215,56 @@ async fn a_list_ends_where_it_is_empty_or_repeats_itself_whatever_its_meta_says(
         let (found, complete, _) = it.list(2, 50).await;
         assert_eq!((Value::from(found), complete), (json!(items), true));
         assert_eq!(it.api.requests("/invoices").len() - before, asked);
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_numbers_are_text_is_read_to_its_end_and_one_that_cannot_be_is_a_part() {
+    let it = Setting::new().await;
+    let told = |items: &[u32], meta: Value| Reply::json(&json!({"data": items, "meta": meta}));
+    let text =
+        || json!({"page_number": "1", "page_size": "2", "total_pages": "3", "total_results": "5"});
+    let unclear = || json!({"total_pages": "many"});
+    for (replies, items, complete, asked) in [
+        // Numbers as text, on pages of fewer items than were asked for.
+        (
+            vec![told(&[1, 2], text()), told(&[3, 4], text()), told(&[5], text())],
+            vec![1, 2, 3, 4, 5],
+            true,
+            3,
+        ),
+        // Only how many there are in all, or that there are more.
+        (
+            vec![
+                told(&[1], json!({"total_results": "2"})),
+                told(&[2], json!({"total_results": 2})),
+            ],
+            vec![1, 2],
+            true,
+            2,
+        ),
+        (
+            vec![told(&[1], json!({"has_more": true})), told(&[2], json!({"has_more": false}))],
+            vec![1, 2],
+            true,
+            2,
+        ),
+        // Telnyx stops before it has given what it says there is.
+        (vec![told(&[1], json!({"total_pages": 1, "total_results": 45}))], vec![1], false, 1),
+        (vec![told(&[1, 2], text()), told(&[], text())], vec![1, 2], false, 2),
+        (
+            vec![told(&[1], json!({"has_more": true})), told(&[], json!({"has_more": true}))],
+            vec![1],
+            false,
+            2,
+        ),
+        (vec![told(&[1], unclear())], vec![1], false, 1),
+    ] {
+        let before = it.api.requests("/invoices").len();
+        it.api.next("/invoices", replies);
+        let (found, is_whole, _) = it.list(4, 50).await;
+        assert_eq!((Value::from(found), is_whole), (json!(items), complete), "{items:?}");
+        assert_eq!(it.api.requests("/invoices").len() - before, asked, "{items:?}");
     }
 }
 

@@ -26,7 +26,7 @@ async fn all_pages_are_read_within_a_bound() {
         (&all["records"], &all["partial"], &all["difference"]),
         (&json!(3), &json!(false), &json!("0.03"))
     );
-    assert_eq!(api.requests(RECORDS).len(), 5);
+    assert_eq!(api.requests(RECORDS).len(), 15);
     assert_eq!(spent(&app, "messaging").await, [0.03, 0.0]);
 
     // More pages than are read: what is read is booked, and the sums say nothing of a difference.
@@ -40,7 +40,7 @@ async fn all_pages_are_read_within_a_bound() {
         (&part["records"], &part["partial"], &part["difference"]),
         (&json!(200), &json!(true), &Value::Null)
     );
-    assert_eq!(api.requests(RECORDS).len(), 5 + 202);
+    assert_eq!(api.requests(RECORDS).len(), 15 + 212);
     assert_eq!(spent(&app, "messaging").await, [2.03, 0.0]);
     app.stop().await;
 }

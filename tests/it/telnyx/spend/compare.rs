@@ -157,6 +157,39 @@ async fn the_ledger_is_set_against_what_telnyx_charged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn by_number_telnyx_says_what_it_charges_for_each_of_ours() {
+    let api = TelnyxApi::start().await;
+    let app = filled(setup().account(api.account())).await;
+    api.always("/charges_summary", Reply::json(&summary("USD", "5.30")));
+    let services = json!([{"name": "DID", "cost": "1.0000", "cost_type": "MRC"}]);
+    let number = json!({"tn": "+13125550111", "charge_type": "local", "service_owner_email": "planted@example.com", "services": services});
+    api.always(
+        "/charges_breakdown",
+        Reply::json(&json!({"data": {"currency": "USD", "results": [number]}})),
+    );
+    let compare = [&RANGE[..], &["--by", "number", "--compare"]].concat();
+    let ran = spend(&app, &compare);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let row = ran.out.lines().find(|line| line.contains("DID")).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(cells[2..], ["+13125550111", "local", "DID", "MRC", "USD", "1.00"]);
+    assert!(!ran.out.contains("planted"), "{}", ran.out);
+    let asked = &api.requests("/charges_breakdown")[0].query;
+    assert_eq!(asked, &api.requests("/charges_summary")[0].query);
+
+    // Without the right to read it the rest is shown, and it is a failure.
+    api.always("/charges_breakdown", error(403, "10010", "Authorization failed"));
+    let ran = spend(&app, &compare);
+    assert!(ran.code == 1 && ran.out.contains("5.237"), "{}", ran.out);
+    assert!(ran.err.contains("charges_breakdown: status 403"), "{}", ran.err);
+    // Otherwise nobody asks.
+    let before = api.requests("/charges_breakdown").len();
+    assert_eq!(spend(&app, &[&RANGE[..], &["--compare"]].concat()).code, 0);
+    assert_eq!(api.requests("/charges_breakdown").len(), before);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_range_is_compared_month_by_month() {
     let api = TelnyxApi::start().await;
     let app = filled(setup().account(api.account())).await;

@@ -1,0 +1,91 @@
+//! What goes on beside the work: old rows are removed, and a clock that is set is noticed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{self, Clock};
+use crate::clock_steps::{self, Horizon, Watch};
+use crate::metrics::Metrics;
+use crate::store::{Feed, Store};
+use crate::tasks::Tasks;
+
+/// How often old rows are looked for.
+const SWEEP_PERIOD: Duration = Duration::from_mins(1);
+/// Rows of each kind removed in one transaction at most.
+const SWEEP_ROWS_MAX: usize = 1_000;
+/// Between two transactions of a sweep: nine tenths of the time belong to whoever waits for an answer.
+const SWEEP_PAUSE: Duration = Duration::from_millis(30);
+
+/// What upkeep needs.
+#[derive(Debug, Clone)]
+pub(super) struct Upkeep {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) tasks: Tasks,
+}
+
+impl Upkeep {
+    /// Removes what is older than the retention, a bounded batch at a time, until shutdown. Waits while senders' clocks say
+    /// that ours is wrong.
+    pub(super) async fn sweep(self) {
+        let mut horizon: Option<Horizon> = None;
+        while !self.tasks.is_stopping() {
+            let more = match self.sweep_once(&mut horizon).await {
+                Ok(more) => more,
+                Err(error) => {
+                    tracing::warn!(%error, "old rows cannot be removed");
+                    false
+                }
+            };
+            if more {
+                tokio::select! {
+                    () = tokio::time::sleep(SWEEP_PAUSE) => {}
+                    () = self.tasks.stopping() => {}
+                }
+                continue;
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(clock::add(self.clock.now(), SWEEP_PERIOD)) => {}
+                () = self.tasks.stopping() => {}
+            }
+        }
+    }
+
+    async fn sweep_once(
+        &self,
+        horizon: &mut Option<Horizon>,
+    ) -> Result<bool, crate::store::StoreError> {
+        let known = match horizon {
+            Some(known) => *known,
+            None => *horizon.insert(Horizon::new(self.store.swept_as_of().await?, &self.clock)),
+        };
+        if self.clock.is_doubted() {
+            return Ok(false);
+        }
+        Ok(self.store.sweep(known.as_of(&self.clock), SWEEP_ROWS_MAX).await?.more)
+    }
+
+    /// Notices when somebody sets the clock, until shutdown.
+    pub(super) async fn watch_clock(self) {
+        let mut watch = Watch::new(&self.clock);
+        while !self.tasks.is_stopping() {
+            tokio::select! {
+                () = self.clock.sleep_until(clock::add(self.clock.now(), clock_steps::PERIOD)) => {}
+                () = self.tasks.stopping() => return,
+            }
+            let Some(step) = watch.look(&self.clock) else { continue };
+            let seconds = step.as_secs();
+            tracing::warn!(seconds, "the clock was set; what waits for a time moves along");
+            self.metrics.clock_stepped();
+            if let Err(error) = self.store.shift_deliveries(step).await {
+                tracing::error!(%error, "deliveries that wait could not be moved along with the clock");
+            }
+            let event = clock_steps::event(step, self.clock.now());
+            let feed = Feed { events: vec![event], ..Feed::default() };
+            if let Err(error) = self.store.feed(feed).await {
+                tracing::error!(%error, "the event of a clock that was set could not be stored");
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What expressions see: the variables and their fields, read from an event or from the level of a series.
+
+use jiff::Timestamp;
+
+use super::program::{CallField, EventField, Op, OwnField};
+use super::values::Value;
+use super::{CallContext, Labels, Level, time};
+use crate::event::{self, Event};
+
+/// What an expression computes with.
+#[derive(Debug, Clone, Copy)]
+pub enum Inputs<'a> {
+    /// For [`super::Scope::EVENT`].
+    Event {
+        /// The event that is judged; its payload is `payload`.
+        event: &'a Event,
+        /// What is known of its call leg.
+        call: Option<&'a CallContext>,
+    },
+    /// For [`super::Scope::LINE`].
+    Line {
+        /// `value` and `count`.
+        level: &'a Level,
+        /// `labels`.
+        labels: &'a Labels,
+    },
+}
+
+impl<'a> Inputs<'a> {
+    /// An event of which no call is known.
+    pub fn of(event: &'a Event) -> Self {
+        Self::Event { event, call: None }
+    }
+}
+
+/// A variable that is a value by itself, or its name where there is none. The checker has looked at the scope.
+pub(super) fn variable<'a>(inputs: Inputs<'a>, op: &Op) -> Result<Value<'a>, &'static str> {
+    match (op, inputs) {
+        (Op::Payload, Inputs::Event { event, .. }) => Ok(Value::of(&event.payload)),
+        (Op::Payload, Inputs::Line { .. }) => Err("payload"),
+        (Op::Count, Inputs::Line { level, .. }) => {
+            Ok(Value::Int(i64::try_from(level.count).unwrap_or(i64::MAX)))
+        }
+        (Op::Count, Inputs::Event { .. }) => Err("count"),
+        (Op::Labels, Inputs::Line { labels, .. }) => Ok(Value::Labels(labels)),
+        (Op::Labels, Inputs::Event { .. }) => Err("labels"),
+        (_, Inputs::Line { level, .. }) => level.value.map(Value::Decimal).ok_or("value"),
+        (_, Inputs::Event { .. }) => Err("value"),
+    }
+}
+
+pub(super) fn own_field(inputs: Inputs<'_>, field: OwnField) -> Result<Value<'_>, &'static str> {
+    match (field, inputs) {
+        (OwnField::Event(field), Inputs::Event { event, .. }) => event_field(event, field),
+        (OwnField::Call(field), Inputs::Event { call, .. }) => call_field(call, field),
+        (_, Inputs::Line { .. }) => Err("event"),
+    }
+}
+
+fn timestamp<'a>(instant: Timestamp) -> Value<'a> {
+    Value::Timestamp(time::of_instant(instant))
+}
+
+/// A field of `event`, or its name where the event has none.
+fn event_field(event: &Event, field: EventField) -> Result<Value<'_>, &'static str> {
+    match field {
+        EventField::Id => Ok(Value::text(event.id.as_str())),
+        EventField::Account => Ok(Value::text(event.account.as_str())),
+        EventField::Kind => Ok(Value::text(event.kind.as_str())),
+        EventField::Type => Ok(Value::text(event.type_as_sent.as_str())),
+        EventField::Product => Ok(Value::text(event::product(&event.kind))),
+        EventField::Source => Ok(Value::text(event.source.as_str())),
+        EventField::OccurredAt => event.occurred_at.map(timestamp).ok_or("occurred_at"),
+        EventField::ReceivedAt => Ok(timestamp(event.received_at)),
+        EventField::Attempt => {
+            event.attempt.map(|attempt| Value::Int(i64::from(attempt))).ok_or("attempt")
+        }
+        EventField::Cost => event.cost.map(Value::Decimal).ok_or("cost"),
+        EventField::Charge => event.charge.map(Value::Decimal).ok_or("charge"),
+        EventField::Currency => event.currency.as_deref().map(Value::text).ok_or("currency"),
+    }
+}
+
+/// A field of `call`, or its name where it is not known.
+fn call_field(call: Option<&CallContext>, field: CallField) -> Result<Value<'_>, &'static str> {
+    let text = |name, get: fn(&CallContext) -> Option<&str>| {
+        call.and_then(get).map(Value::text).ok_or(name)
+    };
+    match field {
+        CallField::From => text("from", |call| call.from.as_deref()),
+        CallField::To => text("to", |call| call.to.as_deref()),
+        CallField::Direction => text("direction", |call| call.direction.as_deref()),
+        CallField::ConnectionId => text("connection_id", |call| call.connection_id.as_deref()),
+        CallField::Country => text("country", |call| call.country.as_deref()),
+        CallField::CountryCertain => {
+            let is_certain = call.and_then(CallContext::country_certain);
+            is_certain.map(Value::Bool).ok_or("country_certain")
+        }
+        CallField::StartedAt => {
+            call.and_then(|call| call.started_at).map(timestamp).ok_or("started_at")
+        }
+        CallField::EndedAt => call.and_then(|call| call.ended_at).map(timestamp).ok_or("ended_at"),
+    }
+}

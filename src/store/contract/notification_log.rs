@@ -1,0 +1,306 @@
+//! The notification log, what is owed by it, and the deliveries that the engine is to take note of.
+
+use super::*;
+
+fn fingerprint(one: &str) -> Fingerprint {
+    Fingerprint::from(one.to_owned())
+}
+
+/// Claims the only delivery that is due, with this entry while it is unanswered.
+async fn claim_unanswered(store: &Store, minutes: i64, unanswered: &LogEntry) {
+    let due = store.due("slack", at(minutes), 10).await.expect("reads");
+    assert_eq!(due.deliveries.len(), 1);
+    let sent =
+        Claimed::Sent { content: content(&message("a"), 0), unanswered: Some(unanswered.clone()) };
+    let deliveries = vec![(due.deliveries[0].n, sent)];
+    let claim = Claim { deliveries, ..request(minutes, &due) };
+    assert_eq!(store.claim(claim).await.expect("claims").len(), 1);
+}
+
+async fn deliver(store: &Store, id: &str, number: u32, entry: &LogEntry) -> Settled {
+    let entry = Some(entry.clone());
+    let settlement = Settlement { entry, ..settlement(id, number, Next::Delivered) };
+    store.settle(settlement).await.expect("settles")
+}
+
+/// The log's only entry, of a group and Slack.
+async fn logged(store: &Store, group: &str) -> Option<LogEntry> {
+    let mut log = store.resume().await.expect("reads").log;
+    assert!(log.len() <= 1, "{log:?}");
+    let (key, target, entry) = log.pop()?;
+    assert_eq!((key.as_str(), target), (group, slack()));
+    Some(entry)
+}
+
+async fn a_success_is_logged_and_a_failure_is_not(store: &Store) {
+    let entry = |minutes| told(minutes, &[("f1", 1)]);
+    for (id, next) in [("a1", Next::RetryAt(at(9))), ("a1", Next::Dead)] {
+        queue(store, [queued(id, "a", 0)]).await;
+        let number = kept(store, id).await.attempts + 1;
+        assert_eq!(claim(store, 9).await, [id]);
+        let settlement = Settlement { entry: Some(entry(1)), ..settlement(id, number, next) };
+        assert_eq!(store.settle(settlement).await.expect("settles"), Settled::Applied);
+        assert_eq!(logged(store, "a").await, None, "{next:?}");
+    }
+    queue(store, [queued("a2", "a", 0)]).await;
+    assert_eq!(claim(store, 0).await, ["a2"]);
+    assert_eq!(deliver(store, "a2", 1, &entry(2)).await, Settled::Applied);
+    assert_eq!(logged(store, "a").await, Some(entry(2)));
+    store.close().await.expect("closes");
+}
+
+async fn an_older_attempt_that_is_answered_late_does_not_write_over_a_newer_one(store: &Store) {
+    let entry = |minutes| told(minutes, &[("f1", 1)]);
+    queue(store, [queued("a1", "a", 0)]).await;
+    assert_eq!(claim(store, 0).await, ["a1"]);
+    assert_eq!(claim(store, 5).await, ["a1"], "the lease is over");
+    settle(store, "a1", 2, Next::Dead).await;
+    queue(store, [queued("a2", "a", 6)]).await;
+    assert_eq!(claim(store, 6).await, ["a2"]);
+    // The first delivery arrived after all: that is news, for nothing newer did.
+    assert_eq!(deliver(store, "a1", 1, &entry(7)).await, Settled::Applied);
+    assert_eq!(logged(store, "a").await, Some(entry(7)));
+    assert_eq!(states(store).await, "a1 delivered, a2 sending");
+    assert_eq!(deliver(store, "a2", 1, &entry(8)).await, Settled::Applied);
+    assert_eq!(deliver(store, "a1", 2, &entry(9)).await, Settled::Stale);
+    assert_eq!(logged(store, "a").await, Some(entry(8)));
+}
+
+async fn an_attempt_without_an_answer_is_logged_at_the_claim(store: &Store) {
+    let unanswered = LogEntry { maybe: [(fingerprint("f1"), 3)].into(), ..LogEntry::default() };
+    queue(store, [queued("a1", "a", 0)]).await;
+    claim_unanswered(store, 0, &unanswered).await;
+    assert_eq!(logged(store, "a").await, Some(unanswered.clone()));
+    settle(store, "a1", 1, Next::RetryAt(at(1))).await;
+    assert_eq!(logged(store, "a").await, Some(unanswered.clone()), "a refusal changes nothing");
+    let closed = LogEntry { maybe_closed: true, ..unanswered };
+    claim_unanswered(store, 1, &closed).await;
+    // The answer of the first attempt says nothing of the second one.
+    assert_eq!(deliver(store, "a1", 1, &told(2, &[("f1", 3)])).await, Settled::Applied);
+    assert_eq!(logged(store, "a").await, Some(closed));
+    assert_eq!(deliver(store, "a1", 2, &told(3, &[])).await, Settled::Stale, "it has ended");
+    assert_eq!(logged(store, "a").await, Some(told(3, &[])), "but it was answered");
+}
+
+async fn entries_go_with_their_group(store: &Store) {
+    let mail = |to: &str, id: &str, group: &str| NewDelivery {
+        target: TargetId::new("slack", to),
+        ..queued(id, group, 0)
+    };
+    queue(store, [mail("x", "a1", "a"), mail("y", "a2", "a"), mail("x", "b", "b")]).await;
+    for id in claim(store, 0).await {
+        deliver(store, &id, 1, &told(0, &[("f1", 1)])).await;
+    }
+    assert_eq!(store.resume().await.expect("reads").log.len(), 3);
+    let forgotten = vec!["a".to_owned(), "nobody".to_owned()];
+    commit(store, Changes { forgotten, ..Changes::default() }).await;
+    let left: Vec<_> = store.resume().await.expect("reads").log;
+    assert_eq!(left.iter().map(|(key, ..)| key.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+async fn ended_deliveries_are_given_until_they_are_noted(store: &Store) {
+    queue(store, ["a", "b", "c", "d"].map(|id| queued(id, id, 0))).await;
+    assert_eq!(claim(store, 0).await.len(), 4);
+    let ended = async || store.batch_after(0, 10, 0).await.expect("reads").ended;
+    assert_eq!(ended().await, []);
+    let entry = told(0, &[("f1", 1)]);
+    settle(store, "b", 1, Next::Dead).await;
+    deliver(store, "a", 1, &entry).await;
+    settle(store, "c", 1, Next::RetryAt(at(0))).await;
+    let found = ended().await;
+    let a = EndedDelivery {
+        n: 1,
+        group_key: "a".to_owned(),
+        target: slack(),
+        receiver: "oncall".to_owned(),
+        state: DeliveryState::Delivered,
+        finished_at: at(0),
+        why: "first notification".to_owned(),
+        entry: Some(entry.clone()),
+    };
+    assert_eq!(found[0], a);
+    assert_eq!((found.len(), found[1].state, &found[1].entry), (2, DeliveryState::Dead, &None));
+    let open = async || {
+        let open = store.resume().await.expect("reads").open;
+        let mut open: Vec<_> = open.into_iter().map(|(.., id)| id).collect();
+        open.sort();
+        open
+    };
+    assert_eq!(open().await, ["a", "b", "c", "d"], "as good as open until it is noted");
+    commit(store, Changes { noted: vec![1, 2, 99], ..Changes::default() }).await;
+    assert_eq!(ended().await, []);
+    assert_eq!(open().await, ["c", "d"]);
+
+    // It ended another way after all, or waits again and ends again: that is noted anew.
+    assert_eq!(deliver(store, "b", 1, &entry).await, Settled::Applied);
+    let late = ended().await;
+    assert_eq!((late.len(), late[0].n, late[0].state), (1, 2, DeliveryState::Delivered));
+    settle(store, "d", 1, Next::Dead).await;
+    commit(store, Changes { noted: vec![2, 4], ..Changes::default() }).await;
+    assert_eq!(store.retry(Retry::All, at(1)).await.expect("retries"), 1);
+    assert_eq!(ended().await, []);
+    let due = store.due("slack", at(1), 10).await.expect("reads");
+    let superseded = due.deliveries.iter().filter(|due| due.delivery.id == "d");
+    let superseded = superseded.map(|due| (due.n, Claimed::Superseded(String::new()))).collect();
+    store.claim(Claim { deliveries: superseded, ..request(1, &due) }).await.expect("claims");
+    let again = ended().await;
+    assert_eq!((again.len(), again[0].n, again[0].state), (1, 4, DeliveryState::Superseded));
+}
+
+async fn ended_deliveries_are_given_in_bounded_numbers(store: &Store) {
+    let names: Vec<String> = (0..300).map(|n| format!("d{n:03}")).collect();
+    queue(store, names.iter().map(|id| queued(id, id, 0)).collect::<Vec<_>>()).await;
+    store.dead_letter_orphans(vec![], at(0)).await.expect("ends");
+    let mut seen = 0;
+    loop {
+        let ended = store.batch_after(0, 10, 0).await.expect("reads").ended;
+        if ended.is_empty() {
+            break;
+        }
+        assert!(ended.len() < names.len() && ended.is_sorted_by_key(|ended| ended.n));
+        seen += ended.len();
+        let noted = ended.iter().map(|ended| ended.n).collect();
+        commit(store, Changes { noted, ..Changes::default() }).await;
+    }
+    assert_eq!(seen, names.len());
+}
+
+async fn what_is_due_comes_with_all_that_it_is_composed_of(store: &Store) {
+    let mut rows = group_rows("g", &[("firing", 2, false), ("over", 1, true), ("lost", 1, false)]);
+    // Its key begins as the other's does.
+    rows.extend(group_rows("g\u{b}", &[("other", 1, false)]));
+    let alerts = ["firing", "gone", "other"].map(|one| alert(one, AlertState::Firing));
+    let over = Alert { ends_at: Some(at(-1)), ..alert("over", AlertState::Resolved) };
+    let changes = Changes {
+        rows,
+        alerts: alerts.into_iter().chain([over.clone()]).collect(),
+        deliveries: vec![queued("a", "g", 0), queued("none", "none", 0)],
+        ..Changes::default()
+    };
+    commit(store, changes).await;
+    let entry = told(0, &[("firing", 1), ("gone", 1)]);
+    assert_eq!(claim(store, 0).await, ["a", "none"]);
+    deliver(store, "a", 1, &entry).await;
+    queue(store, [queued("b", "g", 9)]).await;
+    let due = store.due("slack", at(9), 10).await.expect("reads").deliveries;
+    let [none, b] = &due[..] else { panic!("two are due: {due:?}") };
+    let group = b.group.as_ref().expect("a group");
+    let names: Vec<_> = group.members.keys().map(Fingerprint::as_str).collect();
+    assert_eq!(names, ["firing", "lost", "over"]);
+    let member = &group.members[&fingerprint("over")];
+    assert_eq!((member.over, member.ended.as_deref()), (true, Some(&over)));
+    assert_eq!(group.members[&fingerprint("firing")].life, 2);
+    let names: Vec<_> = b.alerts.keys().map(Fingerprint::as_str).collect();
+    assert_eq!(names, ["firing", "gone"], "what fires, and what the target knows");
+    assert_eq!((&b.entry, &b.original), (&Some(entry), &None));
+    // Of a group that is over there is what was said last.
+    assert_eq!((&none.group, &none.entry), (&None, &None));
+    assert_eq!(none.delivery.message, Some(message("none")));
+}
+
+async fn groups_that_a_target_knows_are_read_in_pages(store: &Store) {
+    let mut rows = Vec::new();
+    for key in ["a", "b", "c", "d", "e"] {
+        rows.extend(group_rows(key, &[("f1", 1, false)]));
+    }
+    let alerts = vec![alert("f1", AlertState::Firing), alert("f2", AlertState::Resolved)];
+    commit(store, Changes { rows, alerts, ..Changes::default() }).await;
+    queue(store, ["a", "b", "c", "d", "e", "f"].map(|id| queued(id, id, 0))).await;
+    for id in claim(store, 0).await {
+        let firing: &[_] = if id == "b" { &[] } else { &[("f1", 1), ("f2", 1)] };
+        deliver(store, &id, 1, &told(0, firing)).await;
+    }
+    queue(store, [queued("d2", "d", 1)]).await;
+    let (mut keys, mut after, mut pages) = (Vec::new(), Some(String::new()), 0);
+    while let Some(from) = after {
+        let (known, next) = store.known_groups("slack", &from, 2).await.expect("reads");
+        for group in known {
+            assert_eq!(group.alerts.len(), 1, "those that fire");
+            assert_eq!((group.entry.firing.len(), group.group.members.len()), (2, 1));
+            keys.push(group.group.key);
+        }
+        (after, pages) = (next, pages + 1);
+    }
+    // Not of whom it knows none, has a delivery open, or is over.
+    assert_eq!(keys, ["a", "c", "e"]);
+    assert!((3..=4).contains(&pages), "{pages}");
+    assert_eq!(store.known_groups("mail", "", 2).await.expect("reads"), (vec![], None));
+}
+
+async fn the_groups_of_an_alert_are_found_by_members_and_by_what_was_told(store: &Store) {
+    let one = |digit: &str| digit.repeat(16);
+    let (held, known, other) = (one("a"), one("b"), one("c"));
+    let mut rows = group_rows("x/1", &[(&held, 1, false)]);
+    rows.extend(group_rows("y/1", &[(&other, 1, false)]));
+    commit(store, Changes { rows, ..Changes::default() }).await;
+    queue(store, [queued("a", "y/1", 0)]).await;
+    assert_eq!(claim(store, 0).await, ["a"]);
+    let resolved =
+        LogEntry { resolved: [(fingerprint(&other), 1)].into(), ..told(0, &[(&known, 1)]) };
+    deliver(store, "a", 1, &resolved).await;
+    for (asked, expected) in [(&held, &["x/1"][..]), (&known, &["y/1"]), (&other, &["y/1"])] {
+        let found = store.groups_of(&fingerprint(asked)).await.expect("reads");
+        let keys: Vec<_> = found.iter().map(|record| record.group.key.as_str()).collect();
+        assert_eq!(keys, expected);
+        let log = if expected == ["y/1"] { vec![(slack(), resolved.clone())] } else { vec![] };
+        assert_eq!(found[0].log, log);
+    }
+    assert_eq!(store.groups_of(&fingerprint(&one("d"))).await.expect("reads"), []);
+}
+
+async fn a_pause_is_seen_on_the_deliveries_of_its_integration(store: &Store) {
+    let mail = NewDelivery { target: TargetId::new("mail", "x@"), ..queued("m", "m", 0) };
+    queue(store, [queued("a", "a", 3), mail]).await;
+    let seen = async |id: &str, now| {
+        let delivery = kept(store, id).await;
+        let next = delivery.next_try(at(now));
+        (delivery.paused_until.zip(delivery.paused_reason), next)
+    };
+    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
+    for until in [1, 9] {
+        let pause = Some((at(until), "rateLimited".to_owned()));
+        store.set_pause("slack", pause.clone()).await.expect("notes");
+        assert_eq!(seen("a", 0).await, (pause, Some(at(until.max(3)))));
+    }
+    assert_eq!(seen("a", 20).await.1, Some(at(20)), "never in the past");
+    assert_eq!(seen("m", 5).await, (None, Some(at(5))));
+    store.set_pause("slack", None).await.expect("notes");
+    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
+    // Whoever kept the pause in memory is gone.
+    store.set_pause("slack", Some((at(9), "timeout".to_owned()))).await.expect("notes");
+    store.release_all().await.expect("releases");
+    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
+    assert_eq!(claim(store, 3).await, ["a"]);
+    settle(store, "a", 1, Next::Delivered).await;
+    assert_eq!(seen("a", 4).await.1, None);
+}
+
+async fn what_is_open_moves_along_with_a_clock_that_is_set(store: &Store) {
+    let with = |id: &str| NewDelivery { fallback_at: Some(at(5)), ..queued(id, id, 0) };
+    queue(store, [with("a"), with("b"), with("c")]).await;
+    assert_eq!(claim_some(store, 0, 2).await, ["a", "b"]);
+    settle(store, "a", 1, Next::RetryAt(at(2))).await;
+    settle(store, "b", 1, Next::Delivered).await;
+    let back = SignedDuration::from_hours(-1);
+    store.shift_deliveries(back).await.expect("shifts");
+    let (a, b) = (kept(store, "a").await, kept(store, "b").await);
+    assert_eq!((a.created_at, a.not_before), (at(-60), at(-58)));
+    assert_eq!((b.created_at, b.finished_at), (at(0), Some(at(0))), "what has ended stays");
+    assert_eq!(claim(store, -60).await, ["c"]);
+    let due = store.fallback_due(at(-55), 9).await.expect("reads");
+    assert_eq!(ids(&due), ["a", "c"]);
+}
+
+on_sqlite! {
+    a_success_is_logged_and_a_failure_is_not
+    an_older_attempt_that_is_answered_late_does_not_write_over_a_newer_one
+    an_attempt_without_an_answer_is_logged_at_the_claim
+    entries_go_with_their_group
+    ended_deliveries_are_given_until_they_are_noted
+    ended_deliveries_are_given_in_bounded_numbers
+    what_is_due_comes_with_all_that_it_is_composed_of
+    groups_that_a_target_knows_are_read_in_pages
+    the_groups_of_an_alert_are_found_by_members_and_by_what_was_told
+    a_pause_is_seen_on_the_deliveries_of_its_integration
+    what_is_open_moves_along_with_a_clock_that_is_set
+}
