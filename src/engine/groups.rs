@@ -193,7 +193,9 @@ impl Batch<'_> {
         let is_open = self.state.open.contains_key(&key);
         if !decided.some_wait && (!decided.open.is_empty() || !is_open) {
             for (fingerprint, member) in &mut group.members {
-                if member.waits_since.take().is_some() || !member.causes.is_empty() {
+                // What is quiet is owed later, for what caused it.
+                let is_told = member.suppressed.is_none();
+                if is_told && (member.waits_since.take().is_some() || !member.causes.is_empty()) {
                     member.causes.clear();
                     self.state.touch_member(&key, fingerprint);
                 }
@@ -420,8 +422,11 @@ impl Batch<'_> {
             } else {
                 self.state.put_group(group);
             }
-            // Receivers, intervals and silences may be others, and what kept quiet may have ended while nobody looked.
-            self.state.look_soon(&key, self.now);
+            // Receivers, intervals and silences may be others, and what kept quiet may have ended while nobody looked. What
+            // was due before is looked at as of then: events of that time may still wait to be judged.
+            let due = next_notification(self.state, policy, &key, self.now);
+            let due = due.map_or(self.now, |(due, _)| due.min(self.now));
+            self.state.look_soon(&key, due);
         }
         let firing: Vec<Alert> = self.state.alerts.values().cloned().collect();
         for alert in firing.into_iter().chain(astray) {

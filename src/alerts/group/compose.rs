@@ -130,6 +130,12 @@ impl<'a> Look<'a> {
                 resolved.entry(fingerprint.clone()).or_insert(*life);
             }
         }
+        // Whoever knows an alert and is not to hear of its end needs to hear nothing more of it; with this message it would
+        // be forgotten that it was known, and the end would be news.
+        let silent = self.listed().iter().filter(|one| one.member.over && is_told(one, entry));
+        for one in silent {
+            resolved.entry(one.alert.fingerprint.clone()).or_insert(one.member.life);
+        }
         LogEntry { notified_at: Some(self.now), firing, resolved, ..LogEntry::default() }
     }
 

@@ -184,7 +184,10 @@ impl Disk {
         let opened = self.outbox.iter().map(|kept| {
             let opened_at = at(0);
             let fallback_at = kept.new.fallback_at.map(|_| at(0));
-            let new = NewDelivery { opened_at, fallback_at, ..kept.new.clone() };
+            // Whoever is up again looks at each group: an end and a new beginning between two notifications, which nobody
+            // is to hear of, is then no cause of the next one any more.
+            let (id, caused_by) = (String::new(), Vec::new());
+            let new = NewDelivery { id, opened_at, fallback_at, caused_by, ..kept.new.clone() };
             format!("{new:?} {:?}", (kept.state, kept.finished_at))
         });
         let mut lines = vec![format!("cursor {}", self.cursor)];
@@ -194,7 +197,6 @@ impl Disk {
         lines.extend(self.calls.iter().map(|call| format!("{call:?}")));
         lines.extend(opened);
         lines.extend(self.log.iter().map(|entry| format!("{entry:?}")));
-        lines.extend(self.causes.iter().map(|causes| format!("{causes:?}")));
         // What was delivered right before a crash, and not taken note of, is in the log and not in the journal.
         // And whoever is up again looks at each group: what is quiet then is seen earlier.
         let by_looks = ["notified", "suppressed"];
@@ -263,15 +265,25 @@ impl World {
 
     /// Judges a batch and commits it.
     fn step(&mut self, policy: &Policy, events: &[&StoredEvent], now: Timestamp) {
-        self.state.load_known(self.disk.known(events));
-        self.state.set_ended_deliveries(self.disk.unnoted());
-        if self.state.silences().version() != self.disk.silences.version {
-            self.state.set_silences(self.disk.silences.clone(), now);
+        let mut rest = events;
+        loop {
+            self.state.load_known(self.disk.known(rest));
+            self.state.set_ended_deliveries(self.disk.unnoted());
+            if self.state.silences().version() != self.disk.silences.version {
+                self.state.set_silences(self.disk.silences.clone(), now);
+            }
+            let judged = step(&mut self.state, policy, rest, now);
+            self.state.clear();
+            self.disk.commit(judged.changes);
+            self.now = now;
+            // A batch that causes much stops before its end.
+            let done = rest.iter().take_while(|stored| stored.seq <= self.state.cursor()).count();
+            rest = rest.get(done..).unwrap_or_default();
+            if rest.is_empty() {
+                return;
+            }
+            assert!(done > 0, "no event is judged");
         }
-        let judged = step(&mut self.state, policy, events, now);
-        self.state.clear();
-        self.disk.commit(judged.changes);
-        self.now = now;
     }
 
     /// Time passes: what is due by then runs.

@@ -105,7 +105,6 @@ pub(super) struct Arrived {
     pub(super) at: Timestamp,
     pub(super) target: TargetId,
     pub(super) receiver: String,
-    pub(super) id: String,
     pub(super) key: String,
     pub(super) message: Message,
 }
@@ -365,7 +364,6 @@ impl World {
             at: now,
             target: self.disk.kept(n).new.target.clone(),
             receiver: composed.delivery.receiver.clone(),
-            id: composed.delivery.id.clone(),
             key: composed.notification.key.clone(),
             message: composed.notification.message.clone(),
         };

@@ -261,6 +261,7 @@ fn check(timelines: &[Timeline<'_>]) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn the_end_of_what_keeps_quiet_is_a_deadline() {
     check(&[
         ("muted", &[DAILY], &["22:00 - fire a", "+2 07:00 - done"], &["+1 08:00:00 a"]),
@@ -342,6 +343,7 @@ fn the_end_of_what_keeps_quiet_is_a_deadline() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_refusal_is_not_a_notification() {
     check(&[
         (
@@ -479,6 +481,7 @@ fn a_refusal_is_not_a_notification() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_peer_that_keeps_state_is_brought_back_in_line() {
     check(&[
         (
@@ -671,6 +674,18 @@ fn repeats_and_ends_count_from_what_was_delivered() {
             &[hourly],
             &["09:00 - fire a", "10:00 - answer rejected", "10:02 - answer taken", "11:00 - done"],
             &["09:00:30 a", "email slack pagerduty|10:05:30 repeat a"],
+        ),
+        (
+            "a silent expiry that nobody looked at while something else waited is no news afterwards",
+            &[Setup { expires: "1h", ..SETUP }],
+            &[
+                "09:00 - fire a",
+                "09:55 - answer refused",
+                "09:55 - fire b",
+                "10:01 - answer taken",
+                "10:30 - done",
+            ],
+            &["09:00:30 a", "email slack|10:02:15 b", "pagerduty alertmanager|10:02:15 b -a"],
         ),
         (
             "no ends",
