@@ -185,8 +185,9 @@ impl Suppression {
     }
 }
 
-/// Why an alert is quiet, in the order of the journey: inhibited, by time, silenced. For one that ended a silence goes
-/// first: it decides that nobody hears of it, where the time of day would keep it for later.
+/// Why an alert is quiet, in the order of the journey: inhibited, by time, silenced.
+///
+/// For one that ended a silence goes first: it decides that nobody hears of it, where the time of day would keep it for later.
 pub fn quiet(
     alert: &Alert,
     inhibited: Option<Suppression>,

@@ -67,8 +67,17 @@ pub(crate) fn compose(
             let sent = Composed { n, delivery, notification, repeats, entry: delivered };
             (n, Claimed::Sent { content, unanswered }, Some(sent))
         }
-        Err(claimed) => (n, claimed, None),
+        Err(Unsent::Superseded(why)) => (n, Claimed::Superseded(why), None),
+        Err(Unsent::Dead(why)) => (n, Claimed::Dead(why), None),
     }
+}
+
+/// Why a delivery is not sent: one line.
+enum Unsent {
+    /// Nothing is left to say.
+    Superseded(String),
+    /// It cannot be sent.
+    Dead(String),
 }
 
 struct Composing<'d> {
@@ -80,10 +89,10 @@ struct Composing<'d> {
 }
 
 impl Composing<'_> {
-    fn message(&self) -> Result<alerts::Composed, Claimed> {
+    fn message(&self) -> Result<alerts::Composed, Unsent> {
         let Self { due, integration, routing, now, .. } = *self;
         if due.original.as_ref().is_some_and(|(_, delivered)| *delivered) {
-            return Err(Claimed::Superseded("the receiver was reached after all".to_owned()));
+            return Err(Unsent::Superseded("the receiver was reached after all".to_owned()));
         }
         let group = due.group.as_ref();
         let route = group.and_then(|group| routing.route.find(&group.route));
@@ -92,7 +101,7 @@ impl Composing<'_> {
         let mut targets = integration.as_targets(scope);
         targets.retain(|target| target.id.target == due.delivery.target);
         let Some(target) = targets.first_mut() else {
-            return Err(Claimed::Dead("its target is not configured any more".to_owned()));
+            return Err(Unsent::Dead("its target is not configured any more".to_owned()));
         };
         let Some(group) = group else { return self.last("what it would have said is over") };
         if target.kind == PeerKind::Alerts {
@@ -133,8 +142,8 @@ impl Composing<'_> {
 
     /// Nothing is owed any more. Whoever asked for the delivery to be tried again gets what it said last, brought up to
     /// date; unless that is silenced.
-    fn last(&self, why: &str) -> Result<alerts::Composed, Claimed> {
-        let superseded = || Err(Claimed::Superseded(why.to_owned()));
+    fn last(&self, why: &str) -> Result<alerts::Composed, Unsent> {
+        let superseded = || Err(Unsent::Superseded(why.to_owned()));
         let due = self.due;
         let Some(last) = due.delivery.message.as_ref().filter(|_| due.by_hand) else {
             return superseded();

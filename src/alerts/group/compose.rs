@@ -33,7 +33,7 @@ pub struct Composed {
     pub unanswered: Option<LogEntry>,
 }
 
-impl<'a> Look<'a> {
+impl Look<'_> {
     /// Composes what a target is owed now; `None` when nothing is left to say. `lost` gives alerts that the group has no
     /// more, as they are kept.
     pub fn compose(
@@ -51,8 +51,7 @@ impl<'a> Look<'a> {
         let gone: Vec<Alert> = owed.gone.iter().filter_map(lost).collect();
         let message = self.message(target, &owed, &gone, envelope, entry);
         let delivered = self.delivered(target, entry, &owed);
-        let unanswered =
-            target.kind.keeps_state().then(|| self.unanswered(entry, &owed, &delivered));
+        let unanswered = target.kind.keeps_state().then(|| unanswered(entry, &owed, &delivered));
         Some(Composed { message, delivered, unanswered })
     }
 
@@ -138,25 +137,19 @@ impl<'a> Look<'a> {
         }
         LogEntry { notified_at: Some(self.now), firing, resolved, ..LogEntry::default() }
     }
-
-    /// The entry while an attempt is unanswered: what it says fires may be known, what it says is over may be closed.
-    fn unanswered(
-        &self,
-        entry: Option<&LogEntry>,
-        owed: &Owed<'_>,
-        delivered: &LogEntry,
-    ) -> LogEntry {
-        let mut unanswered = entry.cloned().unwrap_or_default();
-        for (fingerprint, life) in &delivered.firing {
-            if unanswered.firing.get(fingerprint) < Some(life) {
-                unanswered.maybe.insert(fingerprint.clone(), *life);
-            }
-        }
-        unanswered.maybe_closed |= owed.reason == Reason::AllResolved || owed.reopens;
-        unanswered
-    }
 }
 
+/// The entry while an attempt is unanswered: what it says fires may be known, what it says is over may be closed.
+fn unanswered(entry: Option<&LogEntry>, owed: &Owed<'_>, delivered: &LogEntry) -> LogEntry {
+    let mut unanswered = entry.cloned().unwrap_or_default();
+    for (fingerprint, life) in &delivered.firing {
+        if unanswered.firing.get(fingerprint) < Some(life) {
+            unanswered.maybe.insert(fingerprint.clone(), *life);
+        }
+    }
+    unanswered.maybe_closed |= owed.reason == Reason::AllResolved || owed.reopens;
+    unanswered
+}
 /// Whether the target was told, successfully, of a firing of the chain that lasts.
 fn is_told(one: &Listed<'_>, entry: Option<&LogEntry>) -> bool {
     let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));

@@ -11,6 +11,7 @@
 
 mod compose;
 mod look;
+mod owed;
 #[cfg(test)]
 mod tests;
 

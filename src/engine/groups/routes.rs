@@ -1,0 +1,73 @@
+//! Applies routes that may be new to the groups.
+
+use crate::alerts::{Alert, Fingerprint, Route};
+use crate::engine::policy::Policy;
+use crate::engine::step::Batch;
+use crate::rules::Labels;
+
+use super::asked::next_notification;
+use super::group_key;
+
+impl Batch<'_> {
+    /// Applies routes that may be new to the groups: each alert that fires or is still to be told as ended is in the groups of
+    /// the routes that take it now, and in no other. Who was told stays with the group.
+    pub(in crate::engine) fn apply_routes(&mut self) {
+        let policy = self.policy;
+        self.state.index_inhibition(&policy.routing.inhibit_rules);
+        self.state.edges.clear();
+        let mut astray: Vec<Alert> = Vec::new();
+        for key in self.state.groups.keys().cloned().collect::<Vec<_>>() {
+            let Some(mut group) = self.state.take_group(&key) else { continue };
+            let route = policy.routing.route.find(&group.route);
+            let alerts = &self.state.alerts;
+            let strays: Vec<(Fingerprint, Option<Alert>)> = group
+                .members
+                .iter()
+                .map(|(one, member)| {
+                    (one, member.ended.as_deref().or_else(|| alerts.get(one)), member.over)
+                })
+                .filter(|(_, alert, _)| {
+                    !route
+                        .zip(*alert)
+                        .is_some_and(|(route, alert)| belongs(policy, route, &alert.labels, &key))
+                })
+                .map(|(one, alert, over)| (one.clone(), alert.filter(|_| over).cloned()))
+                .collect();
+            for (fingerprint, ended) in &strays {
+                group.members.remove(fingerprint);
+                self.state.touch_member(&key, fingerprint);
+                astray.extend(ended.clone());
+            }
+            for gate in &group.gates {
+                let gated = self.state.gated.entry(gate.target.integration.clone()).or_default();
+                gated.insert(key.clone());
+            }
+            if strays.is_empty() {
+                self.state.put_group_back(group);
+            } else {
+                self.state.put_group(group);
+            }
+            // Receivers, intervals and silences may be others, and what kept quiet may have ended while nobody looked. What
+            // was due before is looked at as of then: events of that time may still wait to be judged.
+            let due = next_notification(self.state, policy, &key, self.now);
+            let due = due.map_or(self.now, |(due, _)| due.min(self.now));
+            self.state.look_soon(&key, due);
+        }
+        let firing: Vec<Alert> = self.state.alerts.values().cloned().collect();
+        for alert in firing.into_iter().chain(astray) {
+            for route in policy.routing.route.take(&alert.labels) {
+                let (key, _) = group_key(route, &alert.labels);
+                let group = self.state.groups.get(&key);
+                if group.is_none_or(|group| !group.members.contains_key(&alert.fingerprint)) {
+                    self.note_in_group(route, &alert, None, false, self.now);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the route still takes an alert with these labels, into the group with this key.
+fn belongs(policy: &Policy, route: &Route, labels: &Labels, key: &str) -> bool {
+    policy.routing.route.take(labels).iter().any(|taken| taken.id == route.id)
+        && group_key(route, labels).0 == key
+}
