@@ -41,8 +41,9 @@ pub struct Judged {
     pub report: Report,
 }
 
-/// Judges `events` in order; without any, runs the timers that are due. The state moves along. A batch that causes more rows
-/// than it may ends early: the events behind [`State::cursor`], and the timers that are due, wait for the next one.
+/// Judges `events` in order; without any, runs the timers that are due. The state moves along.
+///
+/// A batch that causes more rows than it may ends early: the events behind [`State::cursor`], and the timers that are due, wait for the next one.
 ///
 /// Timers that fall between two events run between them, at their own time. Those behind the last event wait for a call
 /// without events: one that is still to be read may have come before them. When the changes are not committed, the
