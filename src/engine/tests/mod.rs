@@ -195,6 +195,9 @@ impl Disk {
         lines.extend(self.rows.iter().map(|(key, value)| format!("row {key:?} {}", json(value))));
         lines.extend(self.ledger.values().map(|entry| format!("{entry:?}")));
         lines.extend(self.calls.iter().map(|call| format!("{call:?}")));
+        // In whichever order: what is due at the same time after a crash is looked at by group.
+        let mut opened: Vec<String> = opened.collect();
+        opened.sort_unstable();
         lines.extend(opened);
         lines.extend(self.log.iter().map(|entry| format!("{entry:?}")));
         // What was delivered right before a crash, and not taken note of, is in the log and not in the journal.
