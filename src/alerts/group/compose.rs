@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::look::{Listed, Look, Owed, PeerKind, Target};
+use super::look::{Listed, Look, Owed, PeerKind, Scope, Target, has_left};
 use crate::alerts::{
     Alert, AlertState, Fingerprint, Lives, LogEntry, Message, MessageAlert, Reason, Status, Timing,
     severity_rank,
@@ -50,7 +50,9 @@ impl<'a> Look<'a> {
         };
         let gone: Vec<Alert> = owed.gone.iter().filter_map(lost).collect();
         let message = self.message(target, &owed, &gone, envelope, entry);
-        let delivered = self.delivered(target, entry, &owed);
+        let stands_in = target.scope == Scope::Ends && entry.is_some_and(|entry| entry.fallback);
+        let fallback = envelope.fallback_for.is_some() || stands_in;
+        let delivered = LogEntry { fallback, ..self.delivered(target, entry, &owed) };
         let unanswered =
             target.kind.keeps_state().then(|| self.unanswered(entry, &owed, &delivered));
         Some(Composed { message, delivered, unanswered })
@@ -108,6 +110,7 @@ impl<'a> Look<'a> {
         match target.kind {
             PeerKind::People => {}
             PeerKind::Incident if owed.reason == Reason::AllResolved => {}
+            PeerKind::Alerts if has_left(target, entry) => {}
             PeerKind::Incident | PeerKind::Alerts => {
                 let quiet = self.listed().iter().filter(|one| !one.member.over);
                 let known = quiet.filter_map(|one| {
@@ -147,6 +150,7 @@ impl<'a> Look<'a> {
         delivered: &LogEntry,
     ) -> LogEntry {
         let mut unanswered = entry.cloned().unwrap_or_default();
+        unanswered.fallback = delivered.fallback;
         for (fingerprint, life) in &delivered.firing {
             if unanswered.firing.get(fingerprint) < Some(life) {
                 unanswered.maybe.insert(fingerprint.clone(), *life);

@@ -57,6 +57,8 @@ struct OldMessage {
     #[serde(default)]
     truncated_alerts: usize,
     created_at: Timestamp,
+    #[serde(default)]
+    fallback_for: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -403,6 +405,9 @@ impl Filling<'_> {
         if !maybe.is_empty() || maybe_closed {
             entry["maybe"] = json!(maybe);
             entry["maybe_closed"] = json!(maybe_closed);
+        }
+        if lane.last().is_some_and(|last| last.fallback_for.is_some()) {
+            entry["fallback"] = json!(true);
         }
         (notified_at.is_some() || unanswered.count() > 0).then_some(entry)
     }
