@@ -29,6 +29,7 @@ pub use policy::Policy;
 use report::Changed;
 pub use report::Report;
 pub use state::State;
+use step::Kept;
 pub use step::{Judged, step};
 
 use crate::clock::{self, Clock};
@@ -92,9 +93,6 @@ pub async fn run(deps: Deps, tasks: Tasks) {
         }
     }
 }
-
-/// An event of the inbox, or why it cannot be read back.
-type Kept = Result<StoredEvent, Unreadable>;
 
 /// What a turn of the worker left.
 enum Turn {

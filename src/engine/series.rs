@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::state::SeriesKey;
 use super::step::{At, Batch};
 use super::timers::Due;
+use super::timers::SeriesKey;
 use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
 use crate::rules::{Added, Failure, Labels, Observation, Phase, RuleRef, Series, Shape, Turn};

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::timers::{Due, Timers};
+use super::timers::{Due, SeriesKey, Timers};
 use crate::alerts::{
     ActiveSilences, Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Member,
     Suppression, TargetId,
@@ -28,9 +28,6 @@ const ENDED: &str = "ended/";
 const ENDED_MAX: usize = 10_000;
 /// How many make room at once, those that happened longest ago first.
 const ENDED_EVICTED: usize = 1_000;
-
-/// Identity of a series: its rule, and the fingerprint of its alert.
-pub(super) type SeriesKey = (Arc<str>, Fingerprint);
 
 /// What the engine remembers between batches.
 #[derive(Debug, Clone, Default)]

@@ -13,7 +13,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Kept;
 use super::policy::Policy;
 use super::report::{Changed, Report};
 use super::state::State;
@@ -22,7 +21,7 @@ use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
 use crate::event::{Event, Source};
 use crate::rules::{self, CallContext, Finding, Verdict};
-use crate::store::{Changes, JournalEntry, Judgement, StoredEvent};
+use crate::store::{Changes, JournalEntry, Judgement, StoredEvent, Unreadable};
 
 /// Longest `detail` of a judgement or a line of the journal, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
@@ -360,3 +359,6 @@ pub(super) fn describe(alert: &Alert) -> String {
 fn clip(text: &str) -> String {
     text.chars().take(DETAIL_CHARS_MAX).collect()
 }
+
+/// An event of the inbox, or why it cannot be read back.
+pub(super) type Kept = Result<StoredEvent, Unreadable>;

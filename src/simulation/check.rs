@@ -3,7 +3,6 @@
 use std::cell::OnceCell;
 
 use super::case::{Expect, NoticeSpec, QuietSpec};
-use super::run::{Mismatch, Stage};
 use super::world::{Notice, Quiet, World};
 use crate::notify::{MessageTemplates, Notification};
 use crate::rules::Labels;
@@ -12,7 +11,11 @@ use crate::rules::Labels;
 const TEXT_LINES_MAX: usize = 20;
 
 /// Looks once: takes what happened since the last look, and tells what is not as expected.
-pub(super) fn look(stage: &Stage, world: &mut World<'_>, expect: &Expect) -> Vec<Mismatch> {
+pub(super) fn look(
+    templates: &MessageTemplates,
+    world: &mut World<'_>,
+    expect: &Expect,
+) -> Vec<Mismatch> {
     let happened = world.take();
     let mut mismatches = Vec::new();
     if let Some(expected) = &expect.alerts {
@@ -21,7 +24,7 @@ pub(super) fn look(stage: &Stage, world: &mut World<'_>, expect: &Expect) -> Vec
     }
     if let Some(expected) = &expect.notified {
         let got: Vec<Told<'_>> =
-            happened.notices.iter().map(|notice| Told::of(notice, &stage.templates)).collect();
+            happened.notices.iter().map(|notice| Told::of(notice, templates)).collect();
         mismatches.extend(notices(expected, &got));
     }
     if let Some(expected) = &expect.suppressed {
@@ -262,6 +265,15 @@ impl<'n> Told<'n> {
             show_all(self.labels()),
         )
     }
+}
+
+/// A difference between what was expected and what there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The key of the case, such as `alerts`.
+    pub what: &'static str,
+    /// Lines for people: `- ` expected and not there, `+ ` there and not expected, two blanks as expected.
+    pub lines: Vec<String>,
 }
 
 #[cfg(test)]

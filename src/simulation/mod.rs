@@ -12,5 +12,6 @@ mod world;
 pub use case::{
     Body, Case, EventSpec, Expect, Field, NoticeSpec, QuietSpec, Repeat, SilenceSpec, Step,
 };
-pub use run::{Account, Failure, Mismatch, Stage, run};
+pub use check::Mismatch;
+pub use run::{Account, Failure, Stage, run};
 pub use world::{Fed, Happened, Notice, Quiet, Tally, World};

@@ -4,6 +4,7 @@
 //! happen. One that was judged before is asked about without being entered again: its charge is the one it had, no
 //! series takes its value twice, and its alert is shown as today's rules would make it.
 
+mod asked;
 mod told;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use self::asked::Asked;
+pub use self::asked::Question;
 use self::told::alert_said;
 pub use self::told::{AlertSaid, GroupSaid, NoticeSaid, Quiet, ToldSaid};
 use super::policy::Policy;
@@ -20,26 +23,9 @@ use super::state::State;
 use super::step::{Batch, Judged, step};
 use crate::alerts::{self, Alert, Fingerprint};
 use crate::event::Event;
-use crate::notify::MessageTemplates;
 use crate::rules::{
     self, CallContext, Finding, Labels, Over, Period, Phase, RuleRef, Shape, Traced,
 };
-use crate::store::StoredEvent;
-
-/// What is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'q> {
-    /// The event; when it is new, its place in the inbox is behind the state's cursor.
-    pub stored: &'q StoredEvent,
-    /// Whether it was judged before: then nothing is added again.
-    pub judged: bool,
-    /// Only the rules whose names fit this; `*` stands for anything.
-    pub only: Option<&'q str>,
-    /// The texts of messages.
-    pub templates: &'q MessageTemplates,
-    /// The time now.
-    pub now: Timestamp,
-}
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -165,19 +151,6 @@ fn booked(
     let mut scratch = before.clone();
     let (event, call) = Batch::new(&mut scratch, policy, now).book(stored);
     (event.into_owned(), call)
-}
-
-/// A question with all that its answer is made of.
-struct Asked<'q> {
-    policy: &'q Policy,
-    question: &'q Question<'q>,
-    at: Timestamp,
-    event: Event,
-    call: Option<CallContext>,
-    before: State,
-    after: State,
-    /// What judging the event did; nothing when it was judged before.
-    done: Judged,
 }
 
 impl Asked<'_> {

@@ -4,7 +4,9 @@ use super::*;
 use crate::alerts::{Answer, Matcher, Reason, Silence, SilenceDraft, Suppression};
 use crate::config;
 use crate::engine::tests::deliver;
+use crate::notify::MessageTemplates;
 use crate::store::Silences;
+use crate::store::StoredEvent;
 
 const RULES: &str = r#"
 groups:

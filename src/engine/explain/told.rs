@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Asked;
+use super::asked::Asked;
 use crate::alerts::{
     Alert, Composed, Envelope, Fingerprint, Group, Look, Message, Reason, Route, Scope, Step,
     Suppression, Timing,
