@@ -254,7 +254,7 @@ impl Asked<'_> {
             Phase::Keeping(since) => ("keeping", Some(since)),
         };
         Some(SeriesSaid {
-            labels: series.labels.clone(),
+            labels: series.labels.unpack(),
             of: of.shape().map(shape_text).unwrap_or_default(),
             value: series.value,
             before: before.and_then(|series| series.value),
@@ -324,7 +324,7 @@ impl Asked<'_> {
             .filter_map(|verdict| {
                 let Finding::Fire(firing) = verdict.finding else { return None };
                 let received = self.event.received_at;
-                let snapshot = self.event.snapshot();
+                let snapshot = self.event.snapshot().into();
                 let (alert, _) = alerts::fire(None, &verdict.rule, &firing, snapshot, received);
                 Some((alert.fingerprint.clone(), alert))
             })
