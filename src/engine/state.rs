@@ -142,6 +142,16 @@ impl State {
         (state, broken)
     }
 
+    /// Takes series that were not among what was resumed; says what could not be read back.
+    pub fn take_rows(&mut self, rows: &[Row]) -> Vec<String> {
+        let mut texts = Texts::default();
+        let said = |row: &Row, error| format!("{} row {:?}: {error}", row.space.as_str(), row.key);
+        let broken = rows.iter().filter_map(|row| {
+            self.take(row, &mut texts).err().map(|error| said(row, error))
+        });
+        broken.collect()
+    }
+
     fn resume_member(
         &mut self,
         key: &str,
