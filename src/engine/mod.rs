@@ -20,7 +20,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use explain::{
+pub use explain::{SeriesAsked, series_asked,
     AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Question, Quiet, RuleSaid, SeriesSaid,
     ToldSaid, explain,
 };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::policy::Policy;
 use super::report::{Changed, Report};
@@ -19,7 +19,7 @@ use super::state::State;
 use super::timers::Due;
 use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
-use crate::event::{Event, Source};
+use crate::event::{Event, Snapshot, Source};
 use crate::rules::{self, CallContext, Finding, Verdict};
 use crate::store::{Changes, JournalEntry, Judgement, StoredEvent, Unreadable};
 
@@ -113,13 +113,13 @@ pub(super) struct At<'e> {
     pub(super) seq: i64,
     pub(super) event: &'e Event,
     pub(super) time: Timestamp,
-    snapshot: OnceCell<Value>,
+    snapshot: OnceCell<Snapshot>,
 }
 
 impl At<'_> {
-    /// What templates see of it.
-    pub(super) fn snapshot(&self) -> Value {
-        self.snapshot.get_or_init(|| self.event.snapshot()).clone()
+    /// What is kept of it for templates.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.snapshot.get_or_init(|| self.event.snapshot().into()).clone()
     }
 }
 

@@ -217,7 +217,9 @@ impl Request<'_> {
         let skew_secs = verified.skew_secs(now);
         #[expect(clippy::cast_precision_loss, reason = "a gauge; exact below 2^53 seconds")]
         deps.metrics.webhook_clock_skew(&account.name, skew_secs as f64);
-        if verified.is_fresh(now, account.tolerance) {
+        let fresh = verified.is_fresh(now, account.tolerance);
+        deps.clock.set_doubted(!fresh);
+        if fresh {
             return Ok(());
         }
         deps.troubles.skewed(&account.name, skew_secs, now);

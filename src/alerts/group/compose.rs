@@ -180,7 +180,7 @@ pub fn message_alert(alert: &Alert) -> MessageAlert {
         annotations: alert.annotations.clone(),
         starts_at: alert.starts_at,
         ends_at: alert.ends_at,
-        event: alert.event.clone(),
+        event: alert.event.full(),
     }
 }
 

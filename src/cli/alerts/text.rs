@@ -223,11 +223,11 @@ pub(in crate::cli) fn lasted(alert: &Alert, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
 
     use super::super::Notified;
     use super::*;
     use crate::alerts::{AlertState, Fingerprint, Matcher, SilenceDraft};
+    use crate::event::Snapshot;
     use crate::store::JournalEntry;
 
     fn at(text: &str) -> Timestamp {
@@ -253,7 +253,7 @@ mod tests {
             missed: false,
             value: (name == "LowBalance").then(|| "3.20".parse().expect("number")),
             notify_expired: false,
-            event: Value::Null,
+            event: Snapshot::NONE,
         }
     }
 

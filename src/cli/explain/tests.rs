@@ -83,7 +83,10 @@ fn told(line: &[&str], event: Event, state: State, judged: bool) -> String {
     let stored = StoredEvent { seq: state.cursor() + 1, event };
     let notes = Vec::new();
     let case = Case { stored, state, judged, then: None, dropped: false, notes };
-    text::report_text(&report(&args, config(), case, now()))
+    let config = config();
+    let templates = config.templates.clone();
+    let today = Today { policy: policy(config), templates, now: now() };
+    text::report_text(&report(&args, today, case))
 }
 
 #[test]

@@ -108,12 +108,37 @@ pub struct SeriesSaid {
     pub terms: Vec<Traced>,
 }
 
-/// Says what today's rules make of an event. `state` is as it was kept, with the charges, calls and silences that the event
-/// needs.
-pub fn explain(state: &State, policy: &Policy, question: &Question<'_>) -> Explanation {
+/// The series that an event is about: of a rule those with these fingerprints, and all once it has so many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesAsked {
+    /// `group/alert`.
+    pub rule: Arc<str>,
+    /// The series that takes the value, and the one of what is beyond the limit.
+    pub fingerprints: [Fingerprint; 2],
+    /// The rule's limit.
+    pub max: usize,
+}
+
+/// Which series [`explain`] needs to know; a state that was kept may have very many others.
+pub fn series_asked(state: &State, policy: &Policy, question: &Question<'_>) -> Vec<SeriesAsked> {
+    let (event, call) = booked(state, policy, question);
+    let verdicts = policy.rules.judge(&event, call.as_ref()).into_iter();
+    verdicts
+        .filter_map(|verdict| {
+            let Finding::Observe(observation) = verdict.finding else { return None };
+            let of = policy.rules.rule(&verdict.rule)?;
+            let overflow = of.overflow(&observation.labels);
+            let fingerprints = [&observation.labels, &overflow].map(Fingerprint::of);
+            Some(SeriesAsked { rule: verdict.rule, fingerprints, max: of.max_series() })
+        })
+        .collect()
+}
+
+/// Says what today's rules make of an event. `before` is as it was kept, with the charges, calls, silences and series that
+/// the event needs.
+pub fn explain(mut before: State, policy: &Policy, question: &Question<'_>) -> Explanation {
     let Question { stored, judged, now, .. } = *question;
     let at = if judged { now } else { stored.event.received_at.min(now) };
-    let mut before = state.clone();
     let mut batch = Batch::new(&mut before, policy, now);
     batch.apply_config();
     batch.run_timers(at);
@@ -148,7 +173,9 @@ fn booked(
         let known = known.iter().filter_map(|key| before.calls.get(key).cloned());
         return (stored.event.clone(), known.reduce(|one, other| one.merge(&other)));
     }
-    let mut scratch = before.clone();
+    // Of the state no more is looked at than this.
+    let mut scratch = State::default();
+    (scratch.ledger, scratch.calls) = (before.ledger.clone(), before.calls.clone());
     let (event, call) = Batch::new(&mut scratch, policy, now).book(stored);
     (event.into_owned(), call)
 }
@@ -227,7 +254,7 @@ impl Asked<'_> {
             Phase::Keeping(since) => ("keeping", Some(since)),
         };
         Some(SeriesSaid {
-            labels: series.labels.clone(),
+            labels: series.labels.unpack(),
             of: of.shape().map(shape_text).unwrap_or_default(),
             value: series.value,
             before: before.and_then(|series| series.value),
@@ -297,7 +324,7 @@ impl Asked<'_> {
             .filter_map(|verdict| {
                 let Finding::Fire(firing) = verdict.finding else { return None };
                 let received = self.event.received_at;
-                let snapshot = self.event.snapshot();
+                let snapshot = self.event.snapshot().into();
                 let (alert, _) = alerts::fire(None, &verdict.rule, &firing, snapshot, received);
                 Some((alert.fingerprint.clone(), alert))
             })
