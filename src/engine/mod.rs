@@ -21,8 +21,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use explain::{
-    AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Question, Quiet, RuleSaid, SeriesSaid,
-    ToldSaid, explain,
+    AlertReport, Explanation, GroupReport, NotificationReport, NotifiedReport, Outcome, Question,
+    Quiet, RuleReport, SeriesReport, explain,
 };
 pub use groups::compose;
 pub use policy::Policy;
@@ -275,7 +275,10 @@ fn publish(report: &Report, metrics: &Metrics) {
         metrics.set_spend(row);
     }
     if report.crowded_out > 0 {
-        tracing::error!(count = report.crowded_out, "a group is full: alerts in it were not told");
+        tracing::error!(
+            count = report.crowded_out,
+            "a group is full: alerts in it were not notified"
+        );
     }
 }
 

@@ -73,7 +73,7 @@ pub struct ListenerSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Networks from which webhooks are taken; empty means any.
     pub allowed_sources: Vec<IpNet>,
-    /// How much of a payload is kept.
+    /// How much of a payload is stored.
     pub payload: PayloadPolicy,
 }
 

@@ -73,7 +73,7 @@ pub struct Deps {
     pub clock: Clock,
     /// What a scrape shows.
     pub metrics: Arc<Metrics>,
-    /// How much of a payload is kept.
+    /// How much of a payload is stored.
     pub payload: PayloadPolicy,
 }
 

@@ -29,7 +29,7 @@ const AGE_MAX: Duration = Duration::from_hours(1);
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A file with the body of a webhook, - for standard input, or the id of an event that was kept
+    /// A file with the body of a webhook, - for standard input, or the id of a stored event
     #[arg(value_name = "FILE|EVENT_ID")]
     what: String,
     #[command(flatten)]
@@ -217,7 +217,7 @@ async fn of_body(args: &Args, path: &Path, event: Event) -> anyhow::Result<Case>
     let age = event.occurred_at.map(|at| clock::until(at, event.received_at));
     if age.is_some_and(|age| age > AGE_MAX) {
         notes.push(
-            "It happened long ago; --fresh tells what it would be if it happened now.".to_owned(),
+            "It happened long ago; --fresh shows what it would be if it happened now.".to_owned(),
         );
     }
     let store = if args.no_state {
@@ -237,8 +237,8 @@ async fn of_body(args: &Args, path: &Path, event: Event) -> anyhow::Result<Case>
         notes.push(format!("Judged as if it came now, on the state in {path}."));
         if store.event(&event.id, Some(&event.account)).await?.is_some() {
             notes.push(format!(
-                "An event with this id is kept: the service would take this one as its repeat and not judge it. \
-                 `tollbell explain {}` tells of the kept one.",
+                "An event with this id is stored: the service would take this one for a repeat and not judge it. \
+                 `tollbell explain {}` explains the stored one.",
                 event.id
             ));
         }
