@@ -78,9 +78,9 @@ async fn refresh(deps: &Deps) -> Result<(), StoreError> {
     let age = stats.oldest_waiting.map_or(Duration::ZERO, |oldest| clock::until(oldest, now));
     deps.metrics.inbox_lag(stats.inbox_lag_events, age);
     for state in DeliveryState::ALL {
-        deps.metrics.deliveries_are(state.as_str(), stats.deliveries_in(state));
+        deps.metrics.set_deliveries(state.as_str(), stats.deliveries_in(state));
     }
-    deps.metrics.alerts_are(
+    deps.metrics.set_alerts(
         stats
             .alerts
             .iter()
@@ -92,7 +92,7 @@ async fn refresh(deps: &Deps) -> Result<(), StoreError> {
         silences.iter_mut().filter(|(of, _)| *of == state).for_each(|(_, count)| *count += 1);
     }
     for (state, count) in silences {
-        deps.metrics.silences_are(state.as_str(), count);
+        deps.metrics.set_silences(state.as_str(), count);
     }
     Ok(())
 }

@@ -20,9 +20,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use explain::{SeriesAsked, series_asked,
-    AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Question, Quiet, RuleSaid, SeriesSaid,
-    ToldSaid, explain,
+pub use explain::{
+    AlertReport, Explanation, GroupReport, NotificationReport, NotifiedReport, Outcome, Question,
+    Quiet, RuleReport, SeriesAsked, SeriesReport, explain, series_asked,
 };
 pub use groups::compose;
 pub use policy::Policy;
@@ -273,7 +273,10 @@ fn publish(report: &Report, metrics: &Metrics) {
         metrics.set_spend(row);
     }
     if report.crowded_out > 0 {
-        tracing::error!(count = report.crowded_out, "a group is full: alerts in it were not told");
+        tracing::error!(
+            count = report.crowded_out,
+            "a group is full: alerts in it were not notified"
+        );
     }
 }
 

@@ -143,9 +143,9 @@ impl State {
     pub fn take_rows(&mut self, rows: &[Row]) -> Vec<String> {
         let mut texts = Texts::default();
         let said = |row: &Row, error| format!("{} row {:?}: {error}", row.space.as_str(), row.key);
-        let broken = rows.iter().filter_map(|row| {
-            self.take(row, &mut texts).err().map(|error| said(row, error))
-        });
+        let broken = rows
+            .iter()
+            .filter_map(|row| self.take(row, &mut texts).err().map(|error| said(row, error)));
         broken.collect()
     }
 

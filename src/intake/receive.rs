@@ -236,7 +236,7 @@ impl Request<'_> {
         tracing::warn!(
             account = account.name,
             path,
-            "a webhook on a wrong path, kept for the account whose key signed it",
+            "a webhook on a wrong path, stored for the account whose key signed it",
         );
     }
 
@@ -278,7 +278,7 @@ impl Request<'_> {
         if duplicate {
             deps.metrics.event_duplicate(account);
         }
-        tracing::info!(account, kind, event.id = fate.id, duplicate, "webhook kept");
+        tracing::info!(account, kind, event.id = fate.id, duplicate, "webhook stored");
         Ok(())
     }
 }
@@ -309,7 +309,7 @@ impl Drop for Fate<'_> {
                 account = self.account,
                 kind = self.kind,
                 event.id = self.id,
-                "the client went away; the webhook is being kept all the same",
+                "the client went away; the webhook is stored all the same",
             );
         }
     }

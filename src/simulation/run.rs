@@ -25,7 +25,7 @@ pub struct Stage {
     pub policy: Policy,
     /// The accounts, at least one.
     pub accounts: Vec<Account>,
-    /// How much of a payload is kept.
+    /// How much of a payload is stored.
     pub payload: PayloadPolicy,
     /// The texts of messages.
     pub templates: MessageTemplates,

@@ -32,7 +32,7 @@ const AGE_MAX: Duration = Duration::from_hours(1);
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A file with the body of a webhook, - for standard input, or the id of an event that was kept
+    /// A file with the body of a webhook, - for standard input, or the id of a stored event
     #[arg(value_name = "FILE|EVENT_ID")]
     what: String,
     #[command(flatten)]
@@ -224,17 +224,12 @@ struct Case {
 }
 
 /// A body that comes now.
-async fn of_body(
-    args: &Args,
-    today: &Today,
-    path: &Path,
-    event: Event,
-) -> anyhow::Result<Case> {
+async fn of_body(args: &Args, today: &Today, path: &Path, event: Event) -> anyhow::Result<Case> {
     let mut notes = Vec::new();
     let age = event.occurred_at.map(|at| clock::until(at, event.received_at));
     if age.is_some_and(|age| age > AGE_MAX) {
         notes.push(
-            "It happened long ago; --fresh tells what it would be if it happened now.".to_owned(),
+            "It happened long ago; --fresh shows what it would be if it happened now.".to_owned(),
         );
     }
     let store = if args.no_state {
@@ -254,8 +249,8 @@ async fn of_body(
         notes.push(format!("Judged as if it came now, on the state in {path}."));
         if store.event(&event.id, Some(&event.account)).await?.is_some() {
             notes.push(format!(
-                "An event with this id is kept: the service would take this one as its repeat and not judge it. \
-                 `tollbell explain {}` tells of the kept one.",
+                "An event with this id is stored: the service would take this one for a repeat and not judge it. \
+                 `tollbell explain {}` explains the stored one.",
                 event.id
             ));
         }

@@ -5,7 +5,7 @@
 //! series takes its value twice, and its alert is shown as today's rules would make it.
 
 mod asked;
-mod told;
+mod notified;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use serde::Serialize;
 
 use self::asked::Asked;
 pub use self::asked::Question;
-use self::told::alert_said;
-pub use self::told::{AlertSaid, GroupSaid, NoticeSaid, Quiet, ToldSaid};
+use self::notified::alert_report;
+pub use self::notified::{AlertReport, GroupReport, NotificationReport, NotifiedReport, Quiet};
 use super::policy::Policy;
 use super::state::State;
 use super::step::{Batch, Judged, step};
@@ -37,11 +37,11 @@ pub struct Explanation {
     /// What is known of its call or message from other events.
     pub call: Option<CallContext>,
     /// What each rule that names the kind says, in order.
-    pub rules: Vec<RuleSaid>,
+    pub rules: Vec<RuleReport>,
     /// Names of the rules that do not name the kind.
     pub others: Vec<String>,
     /// The alerts that it concerns.
-    pub alerts: Vec<AlertSaid>,
+    pub alerts: Vec<AlertReport>,
 }
 
 /// What came of an event at one rule.
@@ -70,7 +70,7 @@ pub enum Outcome {
 
 /// What one rule says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RuleSaid {
+pub struct RuleReport {
     /// `group/alert`.
     pub rule: String,
     /// What came of it.
@@ -80,14 +80,14 @@ pub struct RuleSaid {
     /// Its expressions with the values of their parts.
     pub expressions: Vec<Traced>,
     /// The series that took the value, as it stands then.
-    pub series: Option<SeriesSaid>,
+    pub series: Option<SeriesReport>,
     /// The alerts that it concerns, by fingerprint.
     pub alerts: Vec<Fingerprint>,
 }
 
 /// A series as a rule looks at it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SeriesSaid {
+pub struct SeriesReport {
     /// Its labels.
     pub labels: Labels,
     /// What is judged: `latest value`, `sum over 15m`, `count in the month`, `nothing for 2h`.
@@ -181,7 +181,7 @@ fn booked(
 }
 
 impl Asked<'_> {
-    fn rules(&self) -> Vec<RuleSaid> {
+    fn rules(&self) -> Vec<RuleReport> {
         let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref());
         let mut findings: BTreeMap<Arc<str>, Finding> =
             verdicts.into_iter().map(|verdict| (verdict.rule, verdict.finding)).collect();
@@ -202,7 +202,7 @@ impl Asked<'_> {
             .collect()
     }
 
-    fn rule(&self, of: RuleRef<'_>, finding: &Finding, expressions: Vec<Traced>) -> RuleSaid {
+    fn rule(&self, of: RuleRef<'_>, finding: &Finding, expressions: Vec<Traced>) -> RuleReport {
         let key = match finding {
             Finding::Observe(observation) => Some(self.series_of(of, &observation.labels)),
             _ => None,
@@ -215,7 +215,7 @@ impl Asked<'_> {
             Finding::Fire(_) | Finding::Resolve { .. } | Finding::Observe(_) => None,
         };
         let outcome = self.outcome(of, finding, !alerts.is_empty());
-        RuleSaid { rule: of.name().to_string(), outcome, detail, expressions, series, alerts }
+        RuleReport { rule: of.name().to_string(), outcome, detail, expressions, series, alerts }
     }
 
     fn outcome(&self, of: RuleRef<'_>, finding: &Finding, any: bool) -> Outcome {
@@ -243,7 +243,7 @@ impl Asked<'_> {
         if holds(&own) || !holds(&overflow) { own } else { overflow }
     }
 
-    fn series(&self, of: RuleRef<'_>, fingerprint: &Fingerprint) -> Option<SeriesSaid> {
+    fn series(&self, of: RuleRef<'_>, fingerprint: &Fingerprint) -> Option<SeriesReport> {
         let key = (Arc::clone(of.name()), fingerprint.clone());
         let series = self.after.series.get(&key)?;
         let before = self.before.series.get(&key).filter(|_| !self.question.judged);
@@ -253,7 +253,7 @@ impl Asked<'_> {
             Phase::Firing => ("firing", None),
             Phase::Keeping(since) => ("keeping", Some(since)),
         };
-        Some(SeriesSaid {
+        Some(SeriesReport {
             labels: series.labels.unpack(),
             of: of.shape().map(shape_text).unwrap_or_default(),
             value: series.value,
@@ -298,7 +298,7 @@ impl Asked<'_> {
         self.after.alerts.contains_key(&fingerprint).then_some(fingerprint)
     }
 
-    fn alerts(&self, rules: &[RuleSaid]) -> Vec<AlertSaid> {
+    fn alerts(&self, rules: &[RuleReport]) -> Vec<AlertReport> {
         let wanted = rules.iter().flat_map(|said| said.alerts.iter());
         let mut made = self.made();
         wanted
@@ -308,7 +308,7 @@ impl Asked<'_> {
                     .chain(self.after.alerts.values())
                     .find(|alert| alert.fingerprint == *fingerprint)
                     .cloned();
-                Some(alert_said(self, made.remove(fingerprint).or(alert)?))
+                Some(alert_report(self, made.remove(fingerprint).or(alert)?))
             })
             .collect()
     }

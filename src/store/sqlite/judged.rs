@@ -11,7 +11,8 @@ use super::ledger::{self, NewCall, NewEntry};
 use super::{deliveries, journal, notification_log, silences, state};
 use crate::event::PayloadPolicy;
 use crate::store::{
-    Changes, Committed, JournalEntry, Judgement, NewDelivery, Recorded, Resumed, Row, Space, StoreError,
+    Changes, Committed, JournalEntry, Judgement, NewDelivery, Recorded, Resumed, Row, Space,
+    StoreError,
 };
 
 impl Sqlite {
