@@ -295,10 +295,10 @@ impl Worker {
             Look::Sent if before.is_none() => tracing::debug!(heartbeat, "heartbeat sent"),
             Look::Sent => tracing::info!(heartbeat, "heartbeats are sent again"),
             Look::Failed(reason) => {
-                tracing::warn!(heartbeat, reason, "a heartbeat was not taken, it is tried again");
+                tracing::warn!(heartbeat, reason, "a heartbeat failed and will be retried");
             }
             Look::Withheld(why) => {
-                tracing::warn!(heartbeat, %why, "heartbeats are withheld until all is well");
+                tracing::warn!(heartbeat, %why, "heartbeats are withheld until the fault is gone");
             }
         }
     }

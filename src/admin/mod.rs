@@ -1,22 +1,23 @@
 //! The private listener: metrics, health and reloads. Never reachable by the public address.
 
+mod deps;
 mod origin;
+mod post_reload;
 mod reload;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::header::{self, ContentType};
 use actix_web::{App, HttpResponse, HttpServer, Resource, Route, guard, web};
 
+pub use self::deps::Deps;
 pub use self::origin::host_of;
 pub use self::reload::{Asked, Reload, ReloadError, Reloaded, Waiting};
 use crate::alerts::SilenceState;
-use crate::clock::{self, Clock};
-use crate::metrics::Metrics;
-use crate::store::{DeliveryState, Store, StoreError};
+use crate::clock;
+use crate::store::{DeliveryState, StoreError};
 
 /// How long the store may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,23 +25,6 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(2);
-
-/// What the private listener needs.
-#[derive(Debug, Clone)]
-pub struct Deps {
-    /// Asked for its health and its counts.
-    pub store: Store,
-    /// What a scrape shows.
-    pub metrics: Arc<Metrics>,
-    /// Time.
-    pub clock: Clock,
-    /// Set when shutdown begins: `/readyz` then says no.
-    pub stopping: Arc<AtomicBool>,
-    /// Asks for reloads; `None` where there is nothing to load.
-    pub reload: Option<Reload>,
-    /// The host of `server.external_url`: a name under which people reach this listener.
-    pub own_host: Option<String>,
-}
 
 /// Serves until stopped by its handle.
 pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Server> {
@@ -50,7 +34,7 @@ pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Ser
             .service(looked_at("/metrics", || web::to(metrics)))
             .service(looked_at("/livez", || web::to(async || HttpResponse::Ok().body("ok\n"))))
             .service(looked_at("/readyz", || web::to(readyz)))
-            .service(web::resource("/-/reload").route(web::post().to(reload::post)))
+            .service(web::resource("/-/reload").route(web::post().to(post_reload::post)))
     })
     .workers(1)
     .max_connections(CONNECTIONS_MAX)
@@ -94,9 +78,9 @@ async fn refresh(deps: &Deps) -> Result<(), StoreError> {
     let age = stats.oldest_waiting.map_or(Duration::ZERO, |oldest| clock::until(oldest, now));
     deps.metrics.inbox_lag(stats.inbox_lag_events, age);
     for state in DeliveryState::ALL {
-        deps.metrics.deliveries_are(state.as_str(), stats.deliveries_in(state));
+        deps.metrics.set_deliveries(state.as_str(), stats.deliveries_in(state));
     }
-    deps.metrics.alerts_are(
+    deps.metrics.set_alerts(
         stats
             .alerts
             .iter()
@@ -108,7 +92,7 @@ async fn refresh(deps: &Deps) -> Result<(), StoreError> {
         silences.iter_mut().filter(|(of, _)| *of == state).for_each(|(_, count)| *count += 1);
     }
     for (state, count) in silences {
-        deps.metrics.silences_are(state.as_str(), count);
+        deps.metrics.set_silences(state.as_str(), count);
     }
     Ok(())
 }

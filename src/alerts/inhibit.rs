@@ -130,10 +130,10 @@ impl Sources {
 mod tests {
     use jiff::Timestamp;
     use proptest::prelude::*;
-    use serde_json::Value;
 
     use super::*;
     use crate::alerts::AlertState;
+    use crate::event::Snapshot;
 
     fn rule(source: &[&str], target: &[&str], equal: &[&str]) -> InhibitRule {
         let matchers = |texts: &[&str]| {
@@ -168,7 +168,7 @@ mod tests {
             missed: false,
             value: None,
             notify_expired: false,
-            event: Value::Null,
+            event: Snapshot::NONE,
         }
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{Alert, AlertState, Fingerprint};
 use crate::clock;
+use crate::event::Snapshot;
 use crate::rules::{Firing, Labels, Series};
 
 /// An event that was fetched this long after it happened was missed: messages say so.
@@ -39,7 +39,7 @@ pub fn fire(
     current: Option<&Alert>,
     rule: &str,
     firing: &Firing,
-    event: Value,
+    event: Snapshot,
     now: Timestamp,
 ) -> (Alert, Transition) {
     let starts_at = firing.at.min(now);
@@ -96,10 +96,11 @@ pub fn raise(
     now: Timestamp,
 ) -> (Alert, Transition) {
     let active = current.filter(|alert| alert.is_firing());
+    let labels = series.labels.unpack();
     let alert = Alert {
-        fingerprint: Fingerprint::of(&series.labels),
-        rule: series.rule.clone(),
-        labels: series.labels.clone(),
+        fingerprint: Fingerprint::of(&labels),
+        rule: series.rule.to_string(),
+        labels,
         annotations,
         state: AlertState::Firing,
         starts_at: active.map_or(since, |active| active.starts_at),
@@ -118,7 +119,7 @@ pub fn raise(
 /// this one.
 pub fn resolve(
     current: &Alert,
-    event: Value,
+    event: Snapshot,
     sent_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<(Alert, Transition)> {
@@ -173,37 +174,44 @@ mod tests {
         }
     }
 
+    fn kept(id: &str) -> Snapshot {
+        serde_json::json!({ "id": id }).into()
+    }
+
     #[test]
     fn a_further_match_extends_and_tells_nobody() {
-        let (first, transition) = fire(None, "g/X", &firing(at(0)), Value::Null, at(1));
+        let (first, transition) = fire(None, "g/X", &firing(at(0)), Snapshot::NONE, at(1));
         assert_eq!((transition, first.ends_at), (Transition::Fired, Some(at(60))));
-        let (second, transition) = fire(Some(&first), "g/X", &firing(at(30)), Value::Null, at(30));
+        let (second, transition) =
+            fire(Some(&first), "g/X", &firing(at(30)), Snapshot::NONE, at(30));
         assert_eq!((transition, second.ends_at), (Transition::Extended, Some(at(90))));
         assert_eq!(
             (second.starts_at, &second.annotations["summary"]),
             (at(0), &at(30).to_string())
         );
         // An older event that comes late does not shorten it.
-        let (third, transition) = fire(Some(&second), "g/X", &firing(at(10)), Value::Null, at(31));
+        let (third, transition) =
+            fire(Some(&second), "g/X", &firing(at(10)), Snapshot::NONE, at(31));
         assert_eq!((transition, third.ends_at), (Transition::Extended, Some(at(90))));
     }
 
     #[test]
     fn it_ends_by_word_or_by_time_and_fires_again() {
-        let (alert, _) = fire(None, "g/X", &firing(at(0)), Value::Null, at(0));
+        let (alert, _) = fire(None, "g/X", &firing(at(0)), Snapshot::NONE, at(0));
         assert_eq!(expire(&alert, at(59)), None);
         let (expired, _) = expire(&alert, at(60)).expect("over");
         assert_eq!(expired.state, AlertState::Expired);
-        assert_eq!(resolve(&expired, Value::Null, None, at(61)), None);
-        let (resolved, _) = resolve(&alert, Value::Null, Some(at(5)), at(5)).expect("fires");
+        assert_eq!(resolve(&expired, Snapshot::NONE, None, at(61)), None);
+        let (resolved, _) = resolve(&alert, Snapshot::NONE, Some(at(5)), at(5)).expect("fires");
         assert_eq!((resolved.state, resolved.ends_at), (AlertState::Resolved, Some(at(5))));
-        let (again, transition) = fire(Some(&resolved), "g/X", &firing(at(6)), Value::Null, at(6));
+        let (again, transition) =
+            fire(Some(&resolved), "g/X", &firing(at(6)), Snapshot::NONE, at(6));
         assert_eq!((transition, again.starts_at), (Transition::Fired, at(6)));
     }
 
     #[test]
     fn an_event_older_than_its_alert_would_last_is_told_once_as_ended() {
-        let (alert, transition) = fire(None, "g/X", &firing(at(0)), Value::Null, at(90));
+        let (alert, transition) = fire(None, "g/X", &firing(at(0)), Snapshot::NONE, at(90));
         assert_eq!((transition, alert.state), (Transition::FiredAndEnded, AlertState::Expired));
         assert_eq!(alert.ends_at, Some(at(60)));
     }
@@ -211,43 +219,43 @@ mod tests {
     #[test]
     fn what_was_fetched_says_so_unless_it_is_news() {
         let fetched = |at| Firing { backfilled: true, ..firing(at) };
-        let (alert, _) = fire(None, "g/X", &fetched(at(0)), Value::Null, at(5));
+        let (alert, _) = fire(None, "g/X", &fetched(at(0)), Snapshot::NONE, at(5));
         assert!(alert.missed);
-        let (news, _) = fire(None, "g/X", &fetched(at(0)), Value::Null, at(4));
+        let (news, _) = fire(None, "g/X", &fetched(at(0)), Snapshot::NONE, at(4));
         assert!(!news.missed);
-        let (late, _) = fire(None, "g/X", &firing(at(0)), Value::Null, at(30));
+        let (late, _) = fire(None, "g/X", &firing(at(0)), Snapshot::NONE, at(30));
         assert!(!late.missed, "a webhook that was long under way");
         // Who was told that it fires has nothing to be told of it; what comes by itself makes it news.
-        let (more, _) = fire(Some(&alert), "g/X", &fetched(at(1)), Value::Null, at(6));
+        let (more, _) = fire(Some(&alert), "g/X", &fetched(at(1)), Snapshot::NONE, at(6));
         assert!(more.missed);
-        let (more, _) = fire(Some(&more), "g/X", &firing(at(7)), Value::Null, at(7));
+        let (more, _) = fire(Some(&more), "g/X", &firing(at(7)), Snapshot::NONE, at(7));
         assert!(!more.missed);
-        let (more, _) = fire(Some(&late), "g/X", &fetched(at(1)), Value::Null, at(40));
+        let (more, _) = fire(Some(&late), "g/X", &fetched(at(1)), Snapshot::NONE, at(40));
         assert!(!more.missed);
     }
 
     #[test]
     fn an_older_event_makes_it_begin_earlier_and_says_nothing_else() {
-        let (alert, _) = fire(None, "g/X", &firing(at(30)), Value::from("new"), at(30));
-        let (alert, transition) = fire(Some(&alert), "g/X", &firing(at(0)), "old".into(), at(31));
+        let (alert, _) = fire(None, "g/X", &firing(at(30)), kept("new"), at(30));
+        let (alert, transition) = fire(Some(&alert), "g/X", &firing(at(0)), kept("old"), at(31));
         assert_eq!((transition, alert.starts_at), (Transition::Extended, at(0)));
         assert_eq!((alert.ends_at, alert.event_at), (Some(at(90)), Some(at(30))));
         assert_eq!(
             (&alert.event, &alert.annotations["summary"]),
-            (&"new".into(), &at(30).to_string())
+            (&kept("new"), &at(30).to_string())
         );
         // One without a time of its own is news.
         let silent = Firing { sent_at: None, ..firing(at(32)) };
-        let (alert, _) = fire(Some(&alert), "g/X", &silent, "newest".into(), at(32));
-        assert_eq!((&alert.event, alert.event_at), (&"newest".into(), Some(at(30))));
+        let (alert, _) = fire(Some(&alert), "g/X", &silent, kept("newest"), at(32));
+        assert_eq!((&alert.event, alert.event_at), (&kept("newest"), Some(at(30))));
     }
 
     #[test]
     fn an_end_that_is_older_than_what_fired_it_ends_nothing() {
-        let (alert, _) = fire(None, "g/X", &firing(at(30)), Value::Null, at(30));
-        assert_eq!(resolve(&alert, Value::Null, Some(at(29)), at(31)), None);
+        let (alert, _) = fire(None, "g/X", &firing(at(30)), Snapshot::NONE, at(30));
+        assert_eq!(resolve(&alert, Snapshot::NONE, Some(at(29)), at(31)), None);
         for sent_at in [Some(at(30)), Some(at(31)), None] {
-            let (ended, _) = resolve(&alert, Value::Null, sent_at, at(31)).expect("ends");
+            let (ended, _) = resolve(&alert, Snapshot::NONE, sent_at, at(31)).expect("ends");
             assert_eq!((ended.state, ended.ends_at), (AlertState::Resolved, Some(at(31))));
             assert_eq!(ended.event_at, sent_at.or(Some(at(30))));
         }

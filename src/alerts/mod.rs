@@ -21,7 +21,6 @@ use std::fmt::{self, Write as _};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use active_silences::ActiveSilences;
@@ -47,6 +46,7 @@ pub use silence::{
     Silence, SilenceDraft, SilenceError, SilenceState, SilenceUpdate,
 };
 
+use crate::event::Snapshot;
 use crate::rules::Labels;
 
 /// Identity of an alert: a hash of its labels. Annotations never identify.
@@ -144,7 +144,7 @@ pub struct Alert {
     /// Whether an end by `active_for` is told.
     pub notify_expired: bool,
     /// Allow-listed snapshot of the last event that touched it, for templates.
-    pub event: Value,
+    pub event: Snapshot,
 }
 
 impl Alert {

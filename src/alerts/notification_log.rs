@@ -48,6 +48,9 @@ pub struct LogEntry {
     /// An attempt without an answer said that it is over: whether the peer still has anything open is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maybe_closed: bool,
+    /// It was notified in the place of another receiver: of the alerts that it knows it hears the ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fallback: bool,
 }
 
 impl LogEntry {

@@ -66,11 +66,11 @@ impl GroupBy {
 /// When the alerts of a group are told; the defaults are Alertmanager's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// From the first alert of a new group to its first notice.
+    /// From the first alert of a new group to its first notification.
     pub group_wait: Duration,
-    /// Least time between two notices of a group.
+    /// Least time between two notifications of a group.
     pub group_interval: Duration,
-    /// From a notice to its repeat while nothing changed; exact.
+    /// From a notification to its repeat while nothing changed; exact.
     pub repeat_interval: Duration,
 }
 

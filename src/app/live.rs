@@ -37,9 +37,9 @@ pub(super) struct Live {
     pub(super) lanes: Lanes,
     /// By what the senders compose.
     pub(super) routing: Arc<ArcSwap<Routing>>,
-    /// Who asks Telnyx, and who is told that we live.
+    /// Who asks Telnyx, and who gets heartbeats.
     pub(super) feeds: Feeds,
-    /// Told when a lane has ended.
+    /// Notified when a lane has ended.
     pub(super) ended: Arc<Notify>,
     /// The integrations in force.
     pub(super) known: BTreeSet<String>,
@@ -95,7 +95,7 @@ impl Live {
         }
     }
 
-    /// Ends the lanes of integrations that are gone, and buries what is queued to them. Does so in several steps, as the
+    /// Ends the lanes of integrations that are gone, and dead-letters what is queued to them. Does so in several steps, as the
     /// engine and the lanes come along; each call does what can be done by now.
     pub(super) async fn tidy(&self) {
         if *self.applied.borrow() != self.policy.borrow().config_hash {
@@ -104,21 +104,22 @@ impl Live {
         if !self.lanes.retire(&self.known) {
             return;
         }
-        if let Err(error) = bury(&self.store, self.known.clone(), &self.clock).await {
+        if let Err(error) = dead_letter_orphans(&self.store, self.known.clone(), &self.clock).await
+        {
             tracing::warn!(%error, "deliveries of removed receivers cannot be ended yet");
         }
     }
 }
 
 /// Ends waiting deliveries of integrations that are not among `known`.
-pub(super) async fn bury(
+pub(super) async fn dead_letter_orphans(
     store: &Store,
     known: BTreeSet<String>,
     clock: &Clock,
 ) -> Result<(), StoreError> {
-    let buried = store.dead_letter_orphans(known.into_iter().collect(), clock.now()).await?;
-    if buried > 0 {
-        tracing::error!(buried, "waiting deliveries died because their receiver was removed");
+    let orphans = store.dead_letter_orphans(known.into_iter().collect(), clock.now()).await?;
+    if orphans > 0 {
+        tracing::error!(orphans, "waiting deliveries died because their receiver was removed");
     }
     Ok(())
 }

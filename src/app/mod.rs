@@ -132,7 +132,7 @@ impl App {
         }
     }
 
-    /// Asks for a reload without waiting; the log tells what becomes of it.
+    /// Asks for a reload without waiting; the log says what becomes of it.
     pub fn reload_soon(&self) {
         if let Some(reload) = &self.reload {
             reload.ask_only();
@@ -202,7 +202,7 @@ async fn open_store(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<S
         .with_context(|| format!("cannot open the store {}", settings.path.display()))
 }
 
-/// Hands back what a former process was sending, and buries what nobody is configured to send.
+/// Hands back what a former process was sending, and dead-letters what nobody is configured to send.
 async fn tidy_up(store: &Store, known: BTreeSet<String>, clock: &Clock) -> anyhow::Result<()> {
     for resent in store.release_all().await? {
         let (integration, count) = (resent.integration, resent.count);
@@ -212,7 +212,7 @@ async fn tidy_up(store: &Store, known: BTreeSet<String>, clock: &Clock) -> anyho
             "sends that a crash cut off will be repeated with the same key"
         );
     }
-    live::bury(store, known, clock).await?;
+    live::dead_letter_orphans(store, known, clock).await?;
     Ok(())
 }
 

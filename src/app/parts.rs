@@ -73,7 +73,7 @@ impl Fixed {
         Self { server: config.server.clone(), store: config.store.clone() }
     }
 
-    /// How much of a payload is kept.
+    /// How much of a payload is stored.
     pub(super) fn payload(&self) -> PayloadPolicy {
         self.store.payload
     }

@@ -182,7 +182,7 @@ impl Reloader {
         let id = format!("tollbell.reload_failed:{hash}:{}", self.since);
         let event = Event::tollbell("tollbell.reload_failed", "", id, now, payload);
         if let Err(error) = self.live.store.record(event).await {
-            tracing::error!(%error, "the event of the failed reload cannot be kept");
+            tracing::error!(%error, "the event about the failed reload cannot be stored");
         }
     }
 }

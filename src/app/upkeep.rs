@@ -84,7 +84,7 @@ impl Upkeep {
             let event = clock_steps::event(step, self.clock.now());
             let feed = Feed { events: vec![event], ..Feed::default() };
             if let Err(error) = self.store.feed(feed).await {
-                tracing::error!(%error, "the event of a clock that was set could not be stored");
+                tracing::error!(%error, "the event about the clock being set could not be stored");
             }
         }
     }

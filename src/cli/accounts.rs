@@ -128,9 +128,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             Format::Text => text(&accounts, Clock::system().now()),
         }
         let ends = accounts.iter().map(|account| account.end);
-        let told = api::tell_end(ends, "there are more managed accounts than are asked for");
+        let exit = api::report_end(ends, "there are more managed accounts than are asked for");
         let failed = accounts.iter().any(|account| account.failed);
-        Ok(if failed { Exit::Failed } else { told })
+        Ok(if failed { Exit::Failed } else { exit })
     })
 }
 
@@ -170,8 +170,8 @@ async fn look<'a>(
     };
     let Some(settings) = account.api.as_ref().filter(|_| !offline) else { return Ok(shown) };
     let client = api::client_of(settings).with_context(|| account.name.clone())?;
-    let told = api::progress("managed accounts");
-    match client.list(&Endpoint::MANAGED_ACCOUNTS, &[], PAGE_ITEMS, PAGES_MAX, told).await {
+    let progress = api::progress("managed accounts");
+    match client.list(&Endpoint::MANAGED_ACCOUNTS, &[], PAGE_ITEMS, PAGES_MAX, progress).await {
         Ok((items, end)) => {
             let mut managed: Vec<Managed> = items.iter().map(Managed::read).collect();
             shown.problem = balances(&client, &mut managed).await;
@@ -189,7 +189,7 @@ async fn look<'a>(
     Ok(shown)
 }
 
-/// Asks for the balances that the list does not tell; gives why one was not told. An account whose bills its manager gets
+/// Asks for the balances that the list does not report; gives why one was not reported. An account whose bills its manager gets
 /// has none of its own.
 async fn balances(client: &Client, managed: &mut [Managed]) -> Option<String> {
     let has_own = |it: &&mut Managed| {
@@ -210,10 +210,10 @@ async fn balances(client: &Client, managed: &mut [Managed]) -> Option<String> {
         match client.call(&Endpoint::MANAGED_ACCOUNT, Some(&account.id), &[], None).await {
             // Nothing else of the answer goes further than here: it holds keys.
             Ok(answer) => {
-                let told = Managed::read(answer.get("data").unwrap_or(&Value::Null));
-                account.balance = told.balance;
-                account.available_credit = told.available_credit;
-                account.currency = told.currency;
+                let read = Managed::read(answer.get("data").unwrap_or(&Value::Null));
+                account.balance = read.balance;
+                account.available_credit = read.available_credit;
+                account.currency = read.currency;
             }
             // Closed meanwhile.
             Err(error) if error.status() == Some(404) => {}
@@ -227,8 +227,8 @@ fn text(accounts: &[ListedAccount<'_>], now: Timestamp) {
     let row = |account: &ListedAccount<'_>| {
         let reading = account.reading;
         let money = |amount: fn(&Reading) -> Option<Decimal>| {
-            let told = reading.and_then(|it| Some((amount(it)?, it.currency.as_deref())));
-            told.map_or_else(String::new, |(amount, currency)| money(Some(amount), currency))
+            let amount = reading.and_then(|it| Some((amount(it)?, it.currency.as_deref())));
+            amount.map_or_else(String::new, |(amount, currency)| money(Some(amount), currency))
         };
         vec![
             account.name.to_owned(),

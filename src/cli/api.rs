@@ -44,7 +44,7 @@ pub(super) struct WrongUsage(pub(super) String);
 
 impl WrongUsage {
     /// Says so.
-    pub(super) fn told(&self) -> Exit {
+    pub(super) fn report(&self) -> Exit {
         output::error(&self.0);
         Exit::Usage
     }
@@ -94,7 +94,7 @@ fn choose(config: &Config, account: Option<&str>) -> anyhow::Result<ApiSettings>
 }
 
 /// What people are told of a list that did not end well; `cut` is said of one that has more than was asked for.
-pub(super) fn tell_end(ends: impl IntoIterator<Item = ListEnd>, cut: &str) -> Exit {
+pub(super) fn report_end(ends: impl IntoIterator<Item = ListEnd>, cut: &str) -> Exit {
     let worst = ends.into_iter().filter(|end| !end.is_whole());
     // A cut is our own bound, so there is something to do about it.
     match worst.max_by_key(|end| *end == ListEnd::Cut) {

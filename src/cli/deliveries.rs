@@ -23,7 +23,7 @@ enum Command {
     List(List),
     /// Show one delivery: its attempts and its message
     Show(Show),
-    /// Try dead deliveries again
+    /// Retry dead deliveries
     Retry(RetryArgs),
 }
 

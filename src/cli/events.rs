@@ -19,7 +19,7 @@ pub(super) struct Args {
 enum Command {
     /// List events, newest first
     List(List),
-    /// Show one event as it is kept, and what the rules said of it
+    /// Show one event as it is stored, and the judgement of each rule
     Show(Show),
 }
 
@@ -30,7 +30,7 @@ struct List {
     /// Only those of this kind; `*` stands for anything
     #[arg(long)]
     kind: Option<String>,
-    /// Only those that stand so: waiting, judged, faulted
+    /// Only those in this state: waiting, judged, faulted
     #[arg(long, value_parser = parse_state)]
     state: Option<EventState>,
     /// Only those of this account

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Rings the right people before Telnyx service stops.
+/// Notifies the right people before Telnyx service stops.
 #[derive(Debug, Parser)]
 #[command(name = "tollbell", version, about, max_term_width = 100)]
 pub struct Cli {
@@ -39,29 +39,29 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Take webhooks, judge them, ring
+    /// Receive webhooks, evaluate rules, notify
     Serve(serve::Args),
     /// Check a configuration and its rules: all problems at once
     Check(check::Args),
-    /// Run the cases that test rules: events in, alerts and notices out; nothing is sent
+    /// Run test cases of rules: events in, alerts and notifications out; nothing is sent
     Test(test::Args),
-    /// Judge kept events with candidate rules: who would have been told; nothing is changed
+    /// Evaluate candidate rules on stored events: who would be notified; changes nothing
     Replay(replay::Args),
-    /// Sign a sample event, or a file, and post it: for trying out
+    /// Sign a sample event or a file and post it, to try things out
     Send(send::Args),
     /// Show the whole path on this machine: throw-away key, local sinks, sample events
     Demo(demo::Args),
-    /// Look at deliveries and try dead ones again
+    /// List and show deliveries; retry dead ones
     Deliveries(deliveries::Args),
-    /// Look at the alerts: what fires, what is silenced, and the story of one
+    /// List alerts: what fires, what is suppressed; show the history of one
     Alerts(alerts::Args),
-    /// Keep alerts quiet for a time: make, list, change and end silences
+    /// Silence alerts for a time: add, list, update and expire silences
     Silence(silence::Args),
-    /// Look at the events that were kept, and what the rules said of them
+    /// List and show stored events, and the judgement of each rule
     Events(events::Args),
-    /// Say what the rules make of one event and why, and who hears of it
+    /// Explain what the rules make of one event, who is notified, and why or why not
     Explain(explain::Args),
-    /// Say what was spent, by product, day, kind, connection, country or number
+    /// Show what was spent, by product, day, kind, connection, country or number
     Spend(spend::Args),
     /// List the invoices that Telnyx has
     Invoices(invoices::Args),
@@ -69,7 +69,7 @@ enum Command {
     Usage(usage::Args),
     /// List the accounts of the configuration, and those that they manage at Telnyx
     Accounts(accounts::Args),
-    /// Have Telnyx bring its notifications here: plan, create, repair, delete
+    /// Set up Telnyx's notifications: plan, create, repair, delete
     Provision(provision::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),

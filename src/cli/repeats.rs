@@ -80,7 +80,7 @@ impl<S: Subscriber> Filter<S> for Repeats {
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let now = Instant::now();
         for LeftOut { count, target, file, line } in self.over(now) {
-            tracing::warn!(count, of = target, file, line, "lines like one above were left out");
+            tracing::warn!(count, of = target, file, line, "repeated log lines were suppressed");
         }
         let metadata = event.metadata();
         *metadata.level() > Level::WARN || self.admits(metadata, now)

@@ -16,14 +16,14 @@ use crate::config::{self, Candidate, units};
 use crate::event::Source;
 use crate::policy::policy;
 use crate::rules::Labels;
-use crate::simulation::{Happened, Notice, Tally, World};
+use crate::simulation::{Happened, SimulatedNotification, Tally, World};
 use crate::store::{Store, StoredEvent};
 
 /// Events read at a time.
 const PAGE_EVENTS: usize = 1_000;
-/// Progress is told after so many events.
+/// Progress is reported after so many events.
 const PROGRESS_EVENTS: u64 = 100_000;
-/// Alerts of one notice that the table shows.
+/// Alerts of one notification that the table shows.
 const ALERTS_SHOWN: usize = 3;
 /// Events that the engine raises while it judges: the replay raises its own.
 const RAISED: &str = "tollbell.series_limit";
@@ -31,12 +31,12 @@ const RAISED: &str = "tollbell.series_limit";
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Rule files to try, in the place of those of the configuration
+    /// Rule files to try, instead of those of the configuration
     #[arg(long, value_name = "FILE", num_args = 1..)]
     rules: Vec<PathBuf>,
     #[command(flatten)]
     config: ConfigArg,
-    /// The database, in the place of the configuration's: a path, or sqlite: and a path
+    /// The database, instead of the configuration's: a path, or sqlite: and a path
     #[arg(long, value_name = "URL|FILE")]
     store: Option<String>,
     /// From so long ago: 2h, 7d
@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Events received before this time; until now by default
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<Timestamp>,
-    /// Judge so much time before it, without showing it
+    /// Also evaluate so much time before it, without showing it
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     warm_up: Duration,
     /// How it is printed
@@ -105,13 +105,13 @@ struct Found {
     without_payload: u64,
     /// Events of both that cannot be read back.
     unreadable: u64,
-    notices: Vec<Told>,
+    notices: Vec<ReplayedNotification>,
     rules: BTreeMap<String, Counts>,
 }
 
-/// A notice that would have been queued.
+/// A notification that would have been queued.
 #[derive(Debug, Serialize)]
-struct Told {
+struct ReplayedNotification {
     at: Timestamp,
     receiver: String,
     channels: Vec<&'static str>,
@@ -223,7 +223,7 @@ impl Found {
         // What falls due at the very beginning of the range is a part of it.
         let mut happened = world.take();
         happened.tally.clear();
-        happened.notices.retain(|notice| notice.at >= from);
+        happened.notifications.retain(|one| one.at >= from);
         self.take(happened);
     }
 
@@ -253,8 +253,8 @@ impl Found {
     }
 
     fn take(&mut self, happened: Happened) {
-        let Happened { notices, tally, quiet: _ } = happened;
-        self.notices.extend(notices.into_iter().map(Told::of));
+        let Happened { notifications, tally, quiet: _ } = happened;
+        self.notices.extend(notifications.into_iter().map(ReplayedNotification::of));
         for (rule, Tally { judged, failed, fired, ended }) in tally {
             // The user's own metrics are counted beside the rules.
             let Some(counts) = self.rules.get_mut(&rule) else { continue };
@@ -268,9 +268,10 @@ impl Found {
     fn text(&self) -> String {
         let mut parts = Vec::new();
         if self.notices.is_empty() {
-            parts.push("nobody would have been told of anything".to_owned());
+            parts.push("nobody would have been notified".to_owned());
         } else {
-            let rows: Vec<Vec<String>> = self.notices.iter().map(Told::row).collect();
+            let rows: Vec<Vec<String>> =
+                self.notices.iter().map(ReplayedNotification::row).collect();
             let heading = ["TIME", "RECEIVER", "BY", "REASON", "STATUS", "ALERTS"];
             parts.push(output::table_text(&heading, &rows));
         }
@@ -295,7 +296,7 @@ impl Found {
             events(self.events),
             self.from,
             self.to,
-            output::count(self.notices.len(), "notice", "notices"),
+            output::count(self.notices.len(), "notification", "notifications"),
         )];
         if self.warm_up_events > 0 {
             lines.push(format!("{} before that, to warm up", events(self.warm_up_events)));
@@ -313,9 +314,9 @@ impl Found {
     }
 }
 
-impl Told {
-    fn of(notice: Notice) -> Self {
-        let Notice { at, message, channels, .. } = notice;
+impl ReplayedNotification {
+    fn of(notification: SimulatedNotification) -> Self {
+        let SimulatedNotification { at, message, channels, .. } = notification;
         Self {
             at,
             reason: message.reason.as_str(),

@@ -13,7 +13,7 @@ use super::diagnostics::{Diagnostics, closest, quote};
 use super::section::Section;
 use super::trial::Candidate;
 use super::words::{
-    CaseWords, CasesWords, ExpectWords, NoticeWords, RepeatWords, SilenceWords, StepWords,
+    CaseWords, CasesWords, ExpectWords, NotificationWords, RepeatWords, SilenceWords, StepWords,
 };
 use super::yaml::{self, Data, Node};
 use super::{folder, matchers};
@@ -21,7 +21,8 @@ use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::event::Source;
 use crate::rules::Labels;
 use crate::simulation::{
-    Body, Case, EventSpec, Expect, Field, NoticeSpec, Quiet, QuietSpec, Repeat, SilenceSpec, Step,
+    Body, Case, EventSpec, Expect, Field, NotificationSpec, Quiet, QuietSpec, Repeat, SilenceSpec,
+    Step,
 };
 
 /// Cases in one file at most.
@@ -231,7 +232,7 @@ fn expect(section: &ExpectWords<'_>, diagnostics: &Diagnostics) -> Expect {
     });
     if section.has("nothing") {
         if !section.nothing() {
-            section.error("nothing", "expected true; give notified for what was told");
+            section.error("nothing", "expected true; use notified for what was notified");
         } else if notified.as_ref().is_some_and(|notified| !notified.is_empty()) {
             section.error("nothing", "give nothing or notified, not both");
         }
@@ -266,7 +267,7 @@ fn quiet(mut labels: Labels, section: &Section<'_>, key: &str) -> Option<QuietSp
     Some(QuietSpec { by: found?, labels })
 }
 
-fn notice(section: &NoticeWords<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec {
+fn notice(section: &NotificationWords<'_>, alerts: Option<Vec<Labels>>) -> NotificationSpec {
     let channels = section.has("channels").then(|| {
         let mut channels: Vec<&'static str> = Vec::new();
         for text in section.channels() {
@@ -281,7 +282,7 @@ fn notice(section: &NoticeWords<'_>, alerts: Option<Vec<Labels>>) -> NoticeSpec 
         channels.dedup();
         channels
     });
-    NoticeSpec {
+    NotificationSpec {
         receiver: section.receiver().map(|name| name.value),
         reason: section.has("reason").then(|| section.reason()),
         status: section.has("status").then(|| section.status()),
@@ -399,7 +400,7 @@ mod tests {
         14:46: tests[0].steps[1].expect.suppressed: expected by, one of inhibited, inactive, muted, silenced
         14:84: tests[0].steps[1].expect.notified[0].reason: expected one of first notification, new alerts added, some alerts resolved, all alerts resolved, repeat interval elapsed
         14:101: tests[0].steps[1].expect.notified[0].channels: expected one of email, slack, webhook, pagerduty, alertmanager
-        14:119: tests[0].steps[1].expect.nothing: expected true; give notified for what was told
+        14:119: tests[0].steps[1].expect.nothing: expected true; use notified for what was notified
         15:11: tests[1].name: name given twice, first in line 4
         17:7: tests[1].steps: nothing is expected: the case could not fail
         18:21: tests[1].steps[0].event_file: cannot be read: No such file or directory (os error 2)

@@ -146,7 +146,7 @@ pub struct StoreSettings {
     pub path: PathBuf,
     /// How long ended things are kept; at least 7 days.
     pub retention: Duration,
-    /// How much of a payload is kept.
+    /// How much of a payload is stored.
     pub payload: PayloadPolicy,
 }
 

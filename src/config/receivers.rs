@@ -44,7 +44,7 @@ pub(super) fn read<'a>(
 ) -> Read<'a> {
     let sections = root.receivers();
     if root.is_empty("receivers") {
-        root.error("receivers", "no receiver: nobody could be told");
+        root.error("receivers", "no receiver: nobody could be notified");
     }
     if sections.len() > RECEIVERS_MAX {
         root.error("receivers", format!("more than {RECEIVERS_MAX} receivers"));
@@ -351,7 +351,10 @@ pub(super) fn check_uses(sections: &[ReceiverWords<'_>], receivers: &[Receiver],
                 Some(target)
                     if target.integrations.is_empty() && !receiver.integrations.is_empty() =>
                 {
-                    section.warning("fallback", "this receiver has no integration: nobody is rung");
+                    section.warning(
+                        "fallback",
+                        "this receiver has no integration: nobody is notified",
+                    );
                 }
                 Some(_) => {}
             }

@@ -38,7 +38,7 @@ pub(super) fn read(root: &ConfigWords<'_>, context: Context<'_>, receivers: &[Re
     }
     for key in TIME_INTERVALS {
         if section.has(key) {
-            section.error(key, "not on the root: what no child takes is told at any time");
+            section.error(key, "not on the root: what no child takes is notified at any time");
         }
     }
     let names = HashSet::from(["root".to_owned()]);

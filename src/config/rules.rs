@@ -48,7 +48,7 @@ pub(super) fn read(
     let none_is_meant = root.is_empty("rule_files") || !named.is_empty();
     context.base.note_rules(specs.len(), none_is_meant);
     if specs.is_empty() {
-        root.warning("rule_files", "no rules: nothing will ever ring");
+        root.warning("rule_files", "no rules: no alert can ever fire");
     }
     let names = Names::of(accounts, &specs);
     let accounts: Vec<AccountLabels> = accounts

@@ -1,21 +1,16 @@
 //! Notifies a receiver's fallback when the receiver cannot be reached in time. The original keeps trying.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::Deps;
+use super::deps::Deps;
 use crate::alerts::TargetId;
 use crate::clock;
 use crate::notify::Receiver;
 use crate::store::{Delivery, NewDelivery, StoreError, delivery_id};
 use crate::tasks::Tasks;
-
-/// The receivers in force, by name.
-pub type Receivers = Arc<ArcSwap<BTreeMap<String, Receiver>>>;
 
 /// How often undelivered notifications are looked at.
 const PERIOD: Duration = Duration::from_secs(1);

@@ -341,17 +341,13 @@ impl Lane {
                 Some((until, reason.to_owned()))
             }
             None => {
-                tracing::info!(
-                    receiver,
-                    integration = kind,
-                    "the integration is not paused any more"
-                );
+                tracing::info!(receiver, integration = kind, "the integration is no longer paused");
                 None
             }
         };
         self.deps.metrics.integration_paused(kind, receiver, pause.is_some());
         if let Err(error) = self.deps.store.set_pause(&integration.id, pause).await {
-            tracing::debug!(%error, "a pause could not be noted");
+            tracing::debug!(%error, "a pause could not be recorded");
         }
     }
 
@@ -423,7 +419,7 @@ impl Lane {
             }
             Next::RetryAt(at) => {
                 let reason = reason.map(Reason::as_str);
-                tracing::warn!(delivery.id = id, receiver, integration = kind, attempt, reason, detail, retry_at = %at, "not delivered, will be tried again");
+                tracing::warn!(delivery.id = id, receiver, integration = kind, attempt, reason, detail, retry_at = %at, "not delivered, will be retried");
             }
             Next::Dead => {
                 metrics.dead_letter(kind, receiver);

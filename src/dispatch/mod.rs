@@ -5,6 +5,7 @@
 
 mod compose;
 mod decide;
+mod deps;
 mod fallback;
 mod lane;
 mod lanes;
@@ -12,39 +13,10 @@ mod pacer;
 mod refresh;
 mod silences;
 
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
-use tokio::sync::Notify;
-
 #[cfg(test)]
 pub(crate) use compose::{Composed, compose, refreshed};
 #[cfg(test)]
 pub(crate) use decide::next;
-pub use fallback::Receivers;
+pub use deps::{Deps, Receivers};
 pub use lanes::{Lanes, Senders};
 pub use silences::Silences;
-
-use crate::alerts::Routing;
-use crate::clock::Clock;
-use crate::metrics::Metrics;
-use crate::store::Store;
-
-/// What the loops need.
-#[derive(Debug, Clone)]
-pub struct Deps {
-    /// Where deliveries are kept.
-    pub store: Store,
-    /// The receivers in force, by name.
-    pub receivers: Receivers,
-    /// The routing in force.
-    pub routing: Arc<ArcSwap<Routing>>,
-    /// The silences as they were read last.
-    pub silences: Silences,
-    /// Time.
-    pub clock: Clock,
-    /// Counters.
-    pub metrics: Arc<Metrics>,
-    /// Told when a lane has ended, its sends included.
-    pub ended: Arc<Notify>,
-}

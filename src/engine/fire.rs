@@ -26,7 +26,7 @@ impl Batch<'_> {
             if firing_now >= of.max_series() {
                 firing.labels = of.overflow(&firing.labels);
                 (firing.annotations, _) =
-                    of.annotate_event(at.event, &at.snapshot(), &firing.labels);
+                    of.annotate_event(at.event, &at.event.snapshot(), &firing.labels);
                 self.overflow(at, rule, firing_now, false, &Fingerprint::of(&firing.labels));
             }
         }

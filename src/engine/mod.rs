@@ -21,14 +21,15 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use explain::{
-    AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Question, Quiet, RuleSaid, SeriesSaid,
-    ToldSaid, explain,
+    AlertReport, Explanation, GroupReport, NotificationReport, NotifiedReport, Outcome, Question,
+    Quiet, RuleReport, SeriesAsked, SeriesReport, explain, series_asked,
 };
 pub use groups::compose;
 pub use policy::Policy;
 use report::Changed;
 pub use report::Report;
 pub use state::State;
+use step::Kept;
 pub use step::{Judged, step};
 
 use crate::clock::{self, Clock};
@@ -92,9 +93,6 @@ pub async fn run(deps: Deps, tasks: Tasks) {
         }
     }
 }
-
-/// An event of the inbox, or why it cannot be read back.
-type Kept = Result<StoredEvent, Unreadable>;
 
 /// What a turn of the worker left.
 enum Turn {
@@ -275,7 +273,10 @@ fn publish(report: &Report, metrics: &Metrics) {
         metrics.set_spend(row);
     }
     if report.crowded_out > 0 {
-        tracing::error!(count = report.crowded_out, "a group is full: alerts in it were not told");
+        tracing::error!(
+            count = report.crowded_out,
+            "a group is full: alerts in it were not notified"
+        );
     }
 }
 

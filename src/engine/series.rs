@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::state::SeriesKey;
 use super::step::{At, Batch};
 use super::timers::Due;
+use super::timers::SeriesKey;
 use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
 use crate::rules::{Added, Failure, Labels, Observation, Phase, RuleRef, Series, Shape, Turn};
@@ -30,7 +30,7 @@ impl Batch<'_> {
         let kept = self.state.take_series(&key);
         let is_new = kept.is_none();
         let mut series = kept.unwrap_or_else(|| {
-            Series::new(rule, of.digest(), observation.labels.clone(), shape, at.time)
+            Series::new(rule, of.digest(), (&observation.labels).into(), shape, at.time)
         });
         let (added, turn, failures) = of.observe(&mut series, &observation, at.time);
         self.count_failures(rule, &failures);
@@ -150,12 +150,16 @@ impl Batch<'_> {
         let now = self.now;
         for key in self.state.series.keys().cloned().collect::<Vec<_>>() {
             let Some(mut series) = self.state.series.get(&key).cloned() else { continue };
-            let rule = self.policy.rules.rule(&key.0).filter(|of| self.serves(*of, &series.labels));
+            let rule = self
+                .policy
+                .rules
+                .rule(&key.0)
+                .filter(|of| self.serves(*of, &series.labels.unpack()));
             let Some((of, shape)) = rule.and_then(|of| Some((of, of.shape()?))) else {
                 self.state.put_series(key, None);
                 continue;
             };
-            if series.digest == of.digest() {
+            if series.digest == *of.digest() {
                 self.state.timers.set(Due::Series(key), of.deadline(&series));
             } else {
                 let phase = series.phase;
@@ -188,7 +192,7 @@ impl Batch<'_> {
                         series
                     }
                     Some(_) => continue,
-                    None => Series::new(of.name(), of.digest(), labels, shape, now),
+                    None => Series::new(of.name(), of.digest(), (&labels).into(), shape, now),
                 };
                 let deadline = of.deadline(&series);
                 self.state.put_series(key.clone(), Some(series));

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::timers::{Due, Timers};
+use super::timers::{Due, SeriesKey, Timers};
 use crate::alerts::{
     ActiveSilences, Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Member,
     Suppression, TargetId,
@@ -28,9 +28,6 @@ const ENDED: &str = "ended/";
 const ENDED_MAX: usize = 10_000;
 /// How many make room at once, those that happened longest ago first.
 const ENDED_EVICTED: usize = 1_000;
-
-/// Identity of a series: its rule, and the fingerprint of its alert.
-pub(super) type SeriesKey = (Arc<str>, Fingerprint);
 
 /// What the engine remembers between batches.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +103,7 @@ impl State {
         let silences = Arc::new(compiled(resumed.silences));
         let mut state = Self { cursor: resumed.cursor, silences, ..Self::default() };
         let mut broken = Vec::new();
+        let mut texts = Texts::default();
         let (mut metered, mut spent) = (Vec::new(), Vec::new());
         for alert in resumed.alerts {
             state.put_alert(alert);
@@ -120,7 +118,7 @@ impl State {
                 Space::Member => read(&row).map(|one| members.push((row.key.clone(), one))),
                 Space::Metric => read(&row).map(|one| metered.push(one)),
                 Space::Spend => read(&row).map(|one| spent.push(one)),
-                Space::Series | Space::Group | Space::Engine => state.take(&row),
+                Space::Series | Space::Group | Space::Engine => state.take(&row, &mut texts),
             };
             if let Err(error) = taken {
                 broken.push(format!("{} row {:?}: {error}", row.space.as_str(), row.key));
@@ -141,6 +139,16 @@ impl State {
         (state, broken)
     }
 
+    /// Takes series that were not among what was resumed; says what could not be read back.
+    pub fn take_rows(&mut self, rows: &[Row]) -> Vec<String> {
+        let mut texts = Texts::default();
+        let said = |row: &Row, error| format!("{} row {:?}: {error}", row.space.as_str(), row.key);
+        let broken = rows
+            .iter()
+            .filter_map(|row| self.take(row, &mut texts).err().map(|error| said(row, error)));
+        broken.collect()
+    }
+
     fn resume_member(
         &mut self,
         key: &str,
@@ -157,11 +165,13 @@ impl State {
         }
     }
 
-    fn take(&mut self, row: &Row) -> Result<(), serde_json::Error> {
+    fn take(&mut self, row: &Row, texts: &mut Texts) -> Result<(), serde_json::Error> {
         match row.space {
             Space::Series => {
-                let series: Series = read(row)?;
-                let key = (series.rule.as_str().into(), Fingerprint::of(&series.labels));
+                let mut series: Series = read(row)?;
+                series.rule = texts.shared(&series.rule);
+                series.digest = texts.shared(&series.digest);
+                let key = (Arc::clone(&series.rule), Fingerprint::of(&series.labels.unpack()));
                 self.put_series(key, Some(series));
             }
             Space::Group => {
@@ -468,6 +478,20 @@ impl State {
         });
         let rows = rows.collect();
         (rows, std::mem::take(&mut self.totals))
+    }
+}
+
+/// Texts that many series share, each once: names of rules and their digests.
+#[derive(Debug, Default)]
+struct Texts(BTreeSet<Arc<str>>);
+
+impl Texts {
+    fn shared(&mut self, text: &Arc<str>) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return Arc::clone(known);
+        }
+        self.0.insert(Arc::clone(text));
+        Arc::clone(text)
     }
 }
 

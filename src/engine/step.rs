@@ -11,18 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Kept;
 use super::policy::Policy;
 use super::report::{Changed, Report};
 use super::state::State;
 use super::timers::Due;
 use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
-use crate::event::{Event, Source};
+use crate::event::{Event, Snapshot, Source};
 use crate::rules::{self, CallContext, Finding, Verdict};
-use crate::store::{Changes, JournalEntry, Judgement, StoredEvent};
+use crate::store::{Changes, JournalEntry, Judgement, StoredEvent, Unreadable};
 
 /// Longest `detail` of a judgement or a line of the journal, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
@@ -115,13 +114,13 @@ pub(super) struct At<'e> {
     pub(super) seq: i64,
     pub(super) event: &'e Event,
     pub(super) time: Timestamp,
-    snapshot: OnceCell<Value>,
+    snapshot: OnceCell<Snapshot>,
 }
 
 impl At<'_> {
-    /// What templates see of it.
-    pub(super) fn snapshot(&self) -> Value {
-        self.snapshot.get_or_init(|| self.event.snapshot()).clone()
+    /// What is kept of it for templates.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.snapshot.get_or_init(|| self.event.snapshot().into()).clone()
     }
 }
 
@@ -361,3 +360,6 @@ pub(super) fn describe(alert: &Alert) -> String {
 fn clip(text: &str) -> String {
     text.chars().take(DETAIL_CHARS_MAX).collect()
 }
+
+/// An event of the inbox, or why it cannot be read back.
+pub(super) type Kept = Result<StoredEvent, Unreadable>;

@@ -1,10 +1,10 @@
 //! What is due when: one deadline for each thing that has one, the earliest first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::state::SeriesKey;
 use crate::alerts::Fingerprint;
 
 /// Something that waits for a time. At the same time, ends come before flushes: so a notice tells the newest state.
@@ -64,6 +64,9 @@ impl Timers {
         Some((at, due))
     }
 }
+
+/// Identity of a series: its rule, and the fingerprint of its alert.
+pub(super) type SeriesKey = (Arc<str>, Fingerprint);
 
 #[cfg(test)]
 mod tests {

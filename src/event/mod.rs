@@ -29,6 +29,7 @@ pub use kind::{Money, is_family, known_kinds, metric_kind, money as money_of, pr
 pub use mask::MASKED;
 pub use money::{amount, iso_code};
 pub use sample::{content_type, freshen, sample, samples};
+pub use snapshot::Snapshot;
 pub use time::lenient as time_of;
 
 /// Longest [`Event::type_as_sent`], in characters; more is cut.

@@ -13,8 +13,8 @@ use super::body::{self, BodyError, Bounds, Room, Share};
 use super::path::{self, Addressed};
 use super::peers::{self, Peers, Standing};
 use super::reply::{self, Refusal};
-use super::server::Timeouts;
 use super::signature::{self, HeaderError, Message, SignedHeaders, Verified};
+use super::timeouts::Timeouts;
 use super::{Account, Deps, Live};
 use crate::event::{self, Event, Incoming};
 use crate::store::Recorded;
@@ -217,7 +217,9 @@ impl Request<'_> {
         let skew_secs = verified.skew_secs(now);
         #[expect(clippy::cast_precision_loss, reason = "a gauge; exact below 2^53 seconds")]
         deps.metrics.webhook_clock_skew(&account.name, skew_secs as f64);
-        if verified.is_fresh(now, account.tolerance) {
+        let fresh = verified.is_fresh(now, account.tolerance);
+        deps.clock.set_doubted(!fresh);
+        if fresh {
             return Ok(());
         }
         deps.troubles.skewed(&account.name, skew_secs, now);
@@ -234,7 +236,7 @@ impl Request<'_> {
         tracing::warn!(
             account = account.name,
             path,
-            "a webhook on a wrong path, kept for the account whose key signed it",
+            "a webhook on a wrong path, stored for the account whose key signed it",
         );
     }
 
@@ -276,7 +278,7 @@ impl Request<'_> {
         if duplicate {
             deps.metrics.event_duplicate(account);
         }
-        tracing::info!(account, kind, event.id = fate.id, duplicate, "webhook kept");
+        tracing::info!(account, kind, event.id = fate.id, duplicate, "webhook stored");
         Ok(())
     }
 }
@@ -307,7 +309,7 @@ impl Drop for Fate<'_> {
                 account = self.account,
                 kind = self.kind,
                 event.id = self.id,
-                "the client went away; the webhook is being kept all the same",
+                "the client went away; the webhook is stored all the same",
             );
         }
     }

@@ -198,7 +198,7 @@ pub async fn watch(deps: Deps, tasks: Tasks) {
         for event in events {
             let (account, kind) = (event.account.clone(), event.kind.clone());
             if let Err(error) = deps.store.record(event).await {
-                tracing::error!(account, kind, %error, "the event of refused webhooks cannot be kept");
+                tracing::error!(account, kind, %error, "the event about refused webhooks cannot be stored");
             }
         }
         let next = next.unwrap_or(Timestamp::MAX);

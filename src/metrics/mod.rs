@@ -77,21 +77,21 @@ macro_rules! declare {
 }
 
 declare! {
-    /// Webhooks that were verified and kept, repeats included.
+    /// Webhooks that were verified and stored, repeats included.
     webhooks_received: IntCounterVec = "webhooks_received_total" ["account", "kind"];
     /// Webhooks that were refused, by reason.
     webhooks_rejected: IntCounterVec = "webhooks_rejected_total" ["account", "reason"];
-    /// Webhooks on a wrong path that were kept for the account whose key signed them.
+    /// Webhooks on a wrong path that were stored for the account whose key signed them.
     webhooks_misdirected: IntCounterVec = "webhooks_misdirected_total" ["account"];
     /// Seconds from the head of a request to its 200, the commit included.
     webhook_ack: Histogram = "webhook_ack_duration_seconds" in ACK_BUCKETS;
     /// Our clock minus the sender's at the last genuine webhook, in seconds.
     webhook_clock_skew: GaugeVec = "webhook_clock_skew_seconds" ["account"];
-    /// Events that were kept already when they came again.
+    /// Events that were stored already when they arrived again.
     events_duplicate: IntCounterVec = "events_duplicate_total" ["account"];
     /// Events that could not be judged and were skipped.
     events_faulted: IntCounterVec = "events_faulted_total" ["account"];
-    /// Kept events that wait to be judged.
+    /// Stored events that wait to be judged.
     inbox_lag_events: IntGauge = "inbox_lag_events";
     /// Age of the oldest event that waits to be judged, in seconds.
     inbox_lag_seconds: Gauge = "inbox_lag_seconds";
@@ -105,51 +105,51 @@ declare! {
     spend: TotalVec = "spend_total" ["account", "product", "currency"];
     /// Charges that were taken back by corrections so far.
     spend_corrections: TotalVec = "spend_corrections_total" ["account", "product", "currency"];
-    /// Times that the machine's clock was set while tollbell ran.
+    /// Times that the machine's clock was set while tollbell was running.
     clock_steps: IntCounter = "clock_steps_total";
-    /// Calls whose numbers were forgotten early, since too many were kept.
+    /// Calls whose numbers were dropped early because too many were stored.
     call_context_evicted: IntCounter = "call_context_evicted_total";
-    /// Alerts that are kept, by state.
+    /// Stored alerts, by state.
     alerts: IntGaugeVec = "alerts" ["alertname", "state"];
-    /// Silences that are kept, by state.
+    /// Stored silences, by state.
     silences: IntGaugeVec = "silences" ["state"];
-    /// Alerts that were to be told and were not, by what kept them quiet.
+    /// Alerts that were due to be notified and were suppressed, by what suppressed them.
     notifications_suppressed: IntCounterVec = "notifications_suppressed_total" ["reason"];
-    /// Notifications that were tried, one for each attempt.
+    /// Notification attempts.
     notifications: IntCounterVec = "notifications_total" ["integration", "receiver"];
     /// Attempts that failed, by reason.
     notifications_failed: IntCounterVec = "notifications_failed_total" ["integration", "receiver", "reason"];
-    /// 1 while an integration is left alone: its peer failed repeatedly, asked for a pause, or refused our credentials.
+    /// 1 while an integration is paused because its peer failed repeatedly, asked for a pause, or refused our credentials; else 0.
     integration_paused: IntGaugeVec = "integration_paused" ["integration", "receiver"];
-    /// Sends that were cut off, by a crash most often, and repeated with the same key.
+    /// Attempts without an outcome, after a crash most often, that were repeated with the same key.
     notifications_resent: IntCounterVec = "notifications_resent_total" ["integration", "receiver"];
-    /// Seconds from queueing a notification to its delivery.
+    /// Seconds from the opening of a delivery to its success.
     notification_latency: HistogramVec = "notification_latency_seconds" ["integration", "receiver"] in LATENCY_BUCKETS;
-    /// Times that a fallback receiver was rung for a receiver that could not be reached.
+    /// Times that a fallback was triggered because a receiver could not be reached.
     fallbacks: IntCounterVec = "fallbacks_total" ["receiver"];
-    /// Deliveries that are kept, by state.
+    /// Stored deliveries, by state.
     deliveries: IntGaugeVec = "deliveries" ["state"];
     /// Deliveries that were given up.
     dead_letters: IntCounterVec = "dead_letters_total" ["integration", "receiver"];
-    /// Templates that could not render at run time; a plain text went out in their place.
+    /// Templates that failed to render at run time; a plain text was sent instead.
     template_errors: IntCounterVec = "template_errors_total" ["template"];
-    /// Seconds of one commit of the store, its fsync included.
+    /// Seconds per commit of the store, its fsync included.
     store_commit: Histogram = "store_commit_duration_seconds" in ACK_BUCKETS;
     /// Operations that shared one commit of the store.
     store_batch: Histogram = "store_batch_size" in BATCH_BUCKETS;
-    /// Calls of Telnyx's API, one for each attempt, by status; `timeout` or `error` where there was none.
+    /// Attempts to call Telnyx's API, by status; `timeout` or `error` where there was none.
     telnyx_api_requests: IntCounterVec = "telnyx_api_requests_total" ["endpoint", "code"];
-    /// What is on the account, as last read.
+    /// Balance of the account, as last read.
     balance: GaugeVec = "balance" ["account", "currency"];
     /// Balance and credit limit together, as last read.
     available_credit: GaugeVec = "available_credit" ["account", "currency"];
-    /// What the balance loses in an hour, estimated from the last readings.
+    /// How much the balance falls in an hour, estimated from the last readings.
     burn_per_hour: GaugeVec = "burn_per_hour" ["account", "currency"];
-    /// Hours until nothing is left at that pace; 8760 at most.
+    /// Hours until the available credit is used up at that rate; 8760 at most.
     hours_left: GaugeVec = "hours_left" ["account"];
     /// What a product may cost in a period, in US dollars, where Telnyx enforces a limit.
     spend_limit: GaugeVec = "spend_limit_usd" ["account", "product", "period"];
-    /// What a product has cost in the period, in US dollars, by Telnyx's word.
+    /// What a product has cost in the period, in US dollars, as Telnyx reports it.
     spend_limit_spend: GaugeVec = "spend_limit_spend_usd" ["account", "product", "period"];
     /// 1 while Telnyx blocks the product because its limit is exceeded, else 0.
     spend_limit_blocked: GaugeVec = "spend_limit_blocked" ["account", "product", "period"];
@@ -157,13 +157,13 @@ declare! {
     balance_read_at: GaugeVec = "balance_last_read_timestamp_seconds" ["account"];
     /// Missed webhooks that were fetched.
     backfilled: IntCounterVec = "backfilled_events_total" ["account"];
-    /// Up to when missed webhooks were looked for, in Unix seconds.
+    /// Time up to which missed webhooks were searched for, in Unix seconds.
     backfilled_until: GaugeVec = "backfill_covered_timestamp_seconds" ["account"];
-    /// Parts of Telnyx's log that had more entries than are read; webhooks that were missed may be left out.
+    /// Slices of Telnyx's log with more entries than are read; missed webhooks may be left out.
     backfill_cut: IntCounterVec = "backfill_slices_cut_total" ["account"];
-    /// Heartbeats, by what became of them: sent, failed, or withheld since something does not work.
+    /// Heartbeats, by outcome: sent, failed, or withheld because something does not work.
     heartbeats: IntCounterVec = "heartbeats_total" ["outcome"];
-    /// Whether the configuration on disk is the one in force.
+    /// 1 while the configuration on disk is the one in force, else 0.
     config_reload_ok: IntGauge = "config_last_reload_successful";
     /// When the configuration in force was loaded, in Unix seconds.
     config_reload_at: Gauge = "config_last_reload_success_timestamp_seconds";
@@ -219,7 +219,7 @@ impl Metrics {
         self.user.remove(name, labels);
     }
 
-    /// A webhook was verified and kept; `kind` is the event's kind as it is.
+    /// A webhook was verified and stored; `kind` is the event's kind as it is.
     pub fn webhook_received(&self, account: &str, kind: &str) {
         let kind = crate::event::metric_kind(kind);
         self.webhooks_received.with_label_values(&[account, kind]).inc();
@@ -230,7 +230,7 @@ impl Metrics {
         self.webhooks_rejected.with_label_values(&[account, reason]).inc();
     }
 
-    /// A webhook on a wrong path was kept for this account.
+    /// A webhook on a wrong path was stored for this account.
     pub fn webhook_misdirected(&self, account: &str) {
         self.webhooks_misdirected.with_label_values(&[account]).inc();
     }
@@ -281,18 +281,18 @@ impl Metrics {
         self.call_context_evicted.inc_by(count as u64);
     }
 
-    /// An alert was to be told and was not; `reason` is that of a suppression.
+    /// An alert was due to be notified and was suppressed; `reason` is that of a suppression.
     pub fn notification_suppressed(&self, reason: &'static str, count: u64) {
         self.notifications_suppressed.with_label_values(&[reason]).inc_by(count);
     }
 
     /// How many silences are in a state: `pending`, `active` or `expired`.
-    pub fn silences_are(&self, state: &'static str, count: u64) {
+    pub fn set_silences(&self, state: &'static str, count: u64) {
         self.silences.with_label_values(&[state]).set(gauge(count));
     }
 
     /// How many alerts of each name are in each state; what is not named is zero.
-    pub fn alerts_are<'a>(&self, counts: impl Iterator<Item = (&'a str, &'a str, u64)>) {
+    pub fn set_alerts<'a>(&self, counts: impl Iterator<Item = (&'a str, &'a str, u64)>) {
         self.alerts.reset();
         for alertname in &self.names.lock().unwrap_or_else(PoisonError::into_inner).alerts {
             for state in names::ALERT_STATES {
@@ -324,7 +324,7 @@ impl Metrics {
         self.notifications_resent.with_label_values(&[kind, receiver]).inc();
     }
 
-    /// An integration is left alone for a while, or no more.
+    /// An integration is paused, or no longer.
     pub fn integration_paused(&self, kind: &str, receiver: &str, paused: bool) {
         self.integration_paused.with_label_values(&[kind, receiver]).set(i64::from(paused));
     }
@@ -340,7 +340,7 @@ impl Metrics {
     }
 
     /// How many deliveries are in a state.
-    pub fn deliveries_are(&self, state: &str, count: u64) {
+    pub fn set_deliveries(&self, state: &str, count: u64) {
         self.deliveries.with_label_values(&[state]).set(gauge(count));
     }
 
@@ -400,7 +400,7 @@ mod tests {
             "tollbell_notifications_suppressed_total{reason=\"silenced\"} 0",
             "tollbell_silences{state=\"active\"} 0",
             "tollbell_spend_total{account=\"default\",currency=\"USD\",product=\"voice\"} 0",
-            "# HELP tollbell_webhooks_received_total Webhooks that were verified and kept, repeats included.",
+            "# HELP tollbell_webhooks_received_total Webhooks that were verified and stored, repeats included.",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

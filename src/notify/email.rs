@@ -199,7 +199,7 @@ impl Composer {
             }
             Err(error) => {
                 let receiver = notification.message.receiver.as_str();
-                tracing::warn!(%error, receiver, "mail template failed, plain text goes out");
+                tracing::warn!(%error, receiver, "mail template failed, plain text is sent");
                 let text = plain::render(notification);
                 let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
                 let html = format!("<!doctype html><pre>{escaped}</pre>");
@@ -402,7 +402,7 @@ mod tests {
         Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
 
         -- 
-        Told because: first notification, receiver finance
+        Notified because: first notification, receiver finance
         "###);
         let rendered = told(&samples::resolved());
         insta::assert_snapshot!(rendered.text, @r###"
@@ -421,7 +421,7 @@ mod tests {
         Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
 
         -- 
-        Told because: all alerts resolved, receiver finance
+        Notified because: all alerts resolved, receiver finance
         "###);
         let rendered = told(&samples::fallback());
         assert!(rendered.subject.ends_with(" · for oncall"), "{}", rendered.subject);

@@ -172,5 +172,5 @@ fn no_all_clear(message: &Message) -> Vec<String> {
 
 pub(super) fn why(message: &Message) -> String {
     let receiver = one_line(&message.receiver, NAME_CHARACTERS);
-    format!("Told because: {}, receiver {receiver}", message.reason.as_str())
+    format!("Notified because: {}, receiver {receiver}", message.reason.as_str())
 }

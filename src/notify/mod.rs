@@ -62,7 +62,7 @@ pub struct Integration {
     pub receiver: String,
     /// How.
     pub channel: Channel,
-    /// Whether ends are told too.
+    /// Whether ends are notified, too.
     pub send_resolved: bool,
     /// Where the peer forgets what is not told again: how often it is refreshed, beside the notifications.
     pub resend: Option<Duration>,

@@ -171,7 +171,7 @@ pub fn render(
     let view = View::of(notification, ALERTS_SHOWN);
     let summary = templates.render(PAGERDUTY_SUMMARY, notification).map_err(|error| {
         let receiver = message.receiver.as_str();
-        tracing::warn!(%error, receiver, "PagerDuty template failed, the built-in summary goes out");
+        tracing::warn!(%error, receiver, "PagerDuty template failed, the built-in summary is sent");
     });
     let template_failed = summary.is_err();
     let summary = summary.ok().map(|text| summary_text(&text)).filter(|text| !text.is_empty());
@@ -314,7 +314,7 @@ fn details(message: &Message, view: &View) -> Value {
             tell("Alerts", json!(lines));
         }
     }
-    tell("Told because", json!(message.reason.as_str()));
+    tell("Notified because", json!(message.reason.as_str()));
     Value::Object(details)
 }
 
@@ -384,12 +384,12 @@ mod tests {
               "Details": "Messages of this profile are refused until the limit is raised or the day is over. Check for a loop or for fraud before you raise it.",
               "Event": "messaging-profile.spend-limit-reached",
               "Firing": 1,
+              "Notified because": "first notification",
               "Profile": "be3eb60a-a346-470a-886c-ab4e421711bd",
               "Resolved": 0,
               "Since": "2026-08-20 19:17:08 UTC (3m 20s ago)",
               "Spent": "10.02 of 10.00 USD",
               "Team": "billing",
-              "Told because": "first notification",
               "What to do": "Raise the daily limit in Mission Control, Messaging, Profiles."
             },
             "group": "default",

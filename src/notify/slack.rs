@@ -103,7 +103,7 @@ impl Poster {
         }
         // Slack took nothing. What it says of the form, it cannot say of plain text.
         let receiver = notification.message.receiver.as_str();
-        tracing::warn!(receiver, "Slack refused the form of a message, plain text goes out");
+        tracing::warn!(receiver, "Slack refused the layout of a message, plain text is sent");
         let again = self.post(notification, plain_payload(&self.settings, notification)).await;
         let outcome = again.map_or_else(|failure| failure, |answer| classify(&answer));
         Sent { outcome, template_failed: true }
@@ -141,7 +141,7 @@ pub fn render(
         let text = templates.replaces(name).then(|| templates.render(name, notification))?;
         let text = text.map_err(|error| {
             let receiver = notification.message.receiver.as_str();
-            tracing::warn!(%error, receiver, "Slack template failed, the built-in form goes out");
+            tracing::warn!(%error, receiver, "Slack template failed, the built-in layout is sent");
             template_failed = true;
         });
         text.ok().filter(|text| !text.trim().is_empty())
@@ -604,7 +604,7 @@ mod tests {
                 {
                   "elements": [
                     {
-                      "text": "Told because: first notification, receiver finance",
+                      "text": "Notified because: first notification, receiver finance",
                       "type": "mrkdwn",
                       "verbatim": true
                     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::Labels;
 use crate::diagnostic::{At, Diagnostic};
-use crate::event::Event;
+use crate::event::{Event, Snapshot};
 use crate::template::{self, TemplateError, Templates};
 
 /// What a template may call.
@@ -71,18 +71,18 @@ impl Annotations {
     }
 
     /// What templates of a gauge, window or absence rule see: `labels`, `value` as an exact number (none where there is
-    /// none), `count`, and `event`, the snapshot that the series keeps (null before the first).
+    /// none), `count`, and `event`, the snapshot that the series keeps (its fields null before the first).
     pub(super) fn series_context(
         &self,
-        event: &Json,
-        labels: &Labels,
+        event: &Snapshot,
+        labels: Labels,
         value: Option<Decimal>,
         count: u64,
     ) -> Value {
-        let event = if event.is_null() { &self.no_event } else { event };
+        let event = if event.is_none() { &self.no_event } else { &event.full() };
         Value::from(BTreeMap::from([
             ("event", template::value(event)),
-            ("labels", Value::from(labels.clone())),
+            ("labels", Value::from(labels)),
             ("value", value.map_or_else(|| Value::from(()), template::decimal)),
             ("count", Value::from(count)),
         ]))

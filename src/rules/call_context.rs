@@ -166,7 +166,7 @@ impl CallContext {
     /// What is known after this event too; `None` when it tells nothing new. See [`Self::merge`] for events that
     /// contradict each other.
     pub fn join(&self, event: &Event) -> Option<Self> {
-        let joined = self.merge(&Self::told_by(event)?);
+        let joined = self.merge(&Self::reported_by(event)?);
         (joined != *self).then_some(joined)
     }
 
@@ -207,7 +207,7 @@ impl CallContext {
     }
 
     /// What an event tells of its call by itself; `None` when it tells nothing.
-    fn told_by(event: &Event) -> Option<Self> {
+    fn reported_by(event: &Event) -> Option<Self> {
         if !TELL_OF_CALLS.contains(&event.kind.as_str()) || call_key(event).is_none() {
             return None;
         }

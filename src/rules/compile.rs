@@ -174,7 +174,7 @@ impl Compiler {
             by,
             labels: spec.labels.iter().map(pair).collect(),
             annotations: Vec::new(),
-            digest: digest(spec),
+            digest: digest(spec).into(),
             max_series: usize::try_from(spec.max_series).unwrap_or(usize::MAX),
             judged,
         };

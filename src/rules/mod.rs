@@ -34,8 +34,10 @@ mod moneyless;
 mod names;
 mod number;
 mod numeric;
+mod observed;
 mod operate;
 mod operators;
+mod packed;
 mod program;
 mod rule;
 mod rule_ref;
@@ -50,7 +52,6 @@ mod types;
 mod values;
 mod window;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub use judge::RuleSet;
 pub use ledger::{Booked, Entry, LedgerKey, is_reconciled, ledger_key};
 pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};
 pub use metric::Metric;
+pub use observed::{Hold, Labels, Observation, Observed};
+pub use packed::PackedLabels;
 pub use rule_ref::RuleRef;
 pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
 pub use trace::Traced;
@@ -76,9 +79,6 @@ pub use window::{Added, Aggregate, Over, Period, Window};
 pub fn is_like(text: &str, pattern: &str) -> bool {
     index::Glob::new(pattern).matches(text)
 }
-
-/// Label or annotation names and values; sorted, so that everything made from them is stable.
-pub type Labels = BTreeMap<String, String>;
 
 /// The labels that an account adds to all of its alerts.
 #[derive(Debug, Clone)]
@@ -162,15 +162,6 @@ pub struct LineSpec {
     pub clear: Option<At<String>>,
     /// How long it has to hold.
     pub hold: Hold,
-}
-
-/// `for` and `keep_firing_for`, as in Prometheus.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hold {
-    /// The condition holds so long before the alert fires.
-    pub wait: Duration,
-    /// The alert goes on so long after the condition ended.
-    pub keep: Duration,
 }
 
 /// One entry of the `metrics` list as written: a series of the user's own, made from events.
@@ -286,30 +277,6 @@ pub struct Firing {
     pub sent_at: Option<Timestamp>,
     /// Whether the event was fetched because its webhook was missed.
     pub backfilled: bool,
-}
-
-/// What an event tells a gauge, window or absence rule.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observation {
-    /// The labels of the series, and of its alert. See [`Firing::labels`]; `currency` is there also where the value looks
-    /// at `event.cost` or `event.charge`.
-    pub labels: Labels,
-    /// When it happened: the event's time, or when it was received where that is absent or well ahead. For an absence
-    /// rule when it came, unless it was fetched afterwards: then nothing came now.
-    pub at: Timestamp,
-    /// What is observed.
-    pub value: Observed,
-}
-
-/// The observed value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Observed {
-    /// An exact number.
-    Number(Decimal),
-    /// A text, for `distinct`.
-    Text(String),
-    /// That it happened: `count()` and absence.
-    Event,
 }
 
 /// Why an expression gave no answer.

@@ -20,7 +20,7 @@ pub(super) struct Rule {
     /// `when`, `by` or the value looks at money, so amounts of different currencies are different alerts.
     pub(super) by_currency: bool,
     /// See [`super::RuleRef::digest`].
-    pub(super) digest: String,
+    pub(super) digest: Arc<str>,
     pub(super) max_series: usize,
     pub(super) judged: RuleKind,
 }

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::rule::{Rule, RuleKind, Watch};
 use super::{
     Added, CallContext, Expression, Failure, FailureReason, Hold, Inputs, Labels, Level,
-    Observation, RuleSet, Series, Shape, Terms, Traced, Turn, judge, trace,
+    Observation, PackedLabels, RuleSet, Series, Shape, Terms, Traced, Turn, judge, trace,
 };
 use crate::event::Event;
 
@@ -32,7 +32,7 @@ impl<'r> RuleRef<'r> {
 
     /// Hash of what the data of its series depends on: `on`, `when`, `by`, `value`, `over`, the kind. Not of `fire`, `for` or
     /// annotations: when only those change, windows are kept.
-    pub fn digest(&self) -> &'r str {
+    pub fn digest(&self) -> &'r Arc<str> {
         &self.rule.digest
     }
 
@@ -131,7 +131,7 @@ impl<'r> RuleRef<'r> {
     /// Whether `fire` and `clear` hold, and what they failed with.
     #[cfg(test)]
     pub(super) fn ask(&self, labels: &Labels, level: &Level) -> (bool, bool, Vec<Failure>) {
-        let line = Line::new(self.watch().expect("a rule that judges values"), labels);
+        let line = Line::new(self.watch().expect("a rule that judges values"), &labels.into());
         (line.fires(level), line.clears(level), line.failures.into_inner())
     }
 
@@ -148,7 +148,7 @@ impl<'r> RuleRef<'r> {
         if templates.is_empty() {
             return (Labels::new(), Vec::new());
         }
-        let context = self.set.annotations.series_context(event, labels, *value, *count);
+        let context = self.set.annotations.series_context(event, labels.unpack(), *value, *count);
         self.set.annotations.render_all(templates, &context)
     }
 
@@ -161,7 +161,10 @@ impl<'r> RuleRef<'r> {
     /// How the rule looks at a series as it was last judged: `fire` and `clear`, with their parts.
     pub fn trace_line(&self, series: &Series) -> Vec<Traced> {
         let level = Level { value: series.value, count: series.count };
-        trace::trace_line(self.rule, Inputs::Line { level: &level, labels: &series.labels })
+        trace::trace_line(
+            self.rule,
+            Inputs::Line { level: &level, labels: &series.labels.unpack() },
+        )
     }
 }
 
@@ -174,11 +177,11 @@ struct Line<'l> {
 }
 
 impl<'l> Line<'l> {
-    fn new(watch: &'l Watch, labels: &Labels) -> Self {
+    fn new(watch: &'l Watch, labels: &PackedLabels) -> Self {
         static NONE: Labels = Labels::new();
         let looks = |term: &Option<Expression>| term.as_ref().is_some_and(|t| t.uses().labels);
         let labels = if looks(&watch.fire) || looks(&watch.clear) {
-            Cow::Owned(labels.clone())
+            Cow::Owned(labels.unpack())
         } else {
             Cow::Borrowed(&NONE)
         };

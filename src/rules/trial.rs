@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde_json::Value as Json;
 
 use super::annotations::{Roots, Trial, context};
 use super::compile::Compiler;
@@ -12,7 +11,7 @@ use super::index::Glob;
 use super::names::ENTRIES_MAX;
 use super::rule::{Rule, RuleKind};
 use super::{Inputs, Labels, RuleSpec};
-use crate::event::{self, Event, Incoming, PayloadPolicy};
+use crate::event::{self, Event, Incoming, PayloadPolicy, Snapshot};
 
 /// What `value` is when annotations are tried out: 42.00.
 const SAMPLE_VALUE: Decimal = Decimal::from_parts(4_200, 0, 0, false, 2);
@@ -44,13 +43,13 @@ impl Compiler {
                 roots: Roots::Event,
             },
             RuleKind::Series(_) => {
-                let view = |event: &Json, labels: &Labels| {
+                let view = |event: Snapshot, labels: Labels| {
                     let value = (!rule.judged.is_absence()).then_some(SAMPLE_VALUE);
-                    self.annotations.series_context(event, labels, value, 1)
+                    self.annotations.series_context(&event, labels, value, 1)
                 };
-                let blank = view(&Json::Null, &blank_labels);
+                let blank = view(Snapshot::NONE, blank_labels);
                 let samples = samples.map(|sample| {
-                    view(&sample.snapshot(), &trial_labels(rule, sample, &label_names))
+                    view(sample.snapshot().into(), trial_labels(rule, sample, &label_names))
                 });
                 Trial {
                     // An absence may be told before any event came.

@@ -155,8 +155,8 @@ pub struct Expect {
     pub place: Position,
     /// Exactly these alerts fire: each by some of its labels.
     pub alerts: Option<Vec<Labels>>,
-    /// Exactly these notices since the last look.
-    pub notified: Option<Vec<NoticeSpec>>,
+    /// Exactly these notifications since the last look.
+    pub notified: Option<Vec<NotificationSpec>>,
     /// Exactly these alerts began to be kept quiet since the last look.
     pub suppressed: Option<Vec<QuietSpec>>,
 }
@@ -170,7 +170,7 @@ impl Expect {
 
 /// A notice, as far as the case describes it.
 #[derive(Debug, Clone)]
-pub struct NoticeSpec {
+pub struct NotificationSpec {
     /// Name of the receiver.
     pub receiver: Option<String>,
     /// Why it was told, verbatim.

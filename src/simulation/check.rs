@@ -2,9 +2,8 @@
 
 use std::cell::OnceCell;
 
-use super::case::{Expect, NoticeSpec, QuietSpec};
-use super::run::{Mismatch, Stage};
-use super::world::{Notice, Quiet, World};
+use super::case::{Expect, NotificationSpec, QuietSpec};
+use super::world::{Quiet, SimulatedNotification, World};
 use crate::notify::{MessageTemplates, Notification};
 use crate::rules::Labels;
 
@@ -12,7 +11,11 @@ use crate::rules::Labels;
 const TEXT_LINES_MAX: usize = 20;
 
 /// Looks once: takes what happened since the last look, and tells what is not as expected.
-pub(super) fn look(stage: &Stage, world: &mut World<'_>, expect: &Expect) -> Vec<Mismatch> {
+pub(super) fn look(
+    templates: &MessageTemplates,
+    world: &mut World<'_>,
+    expect: &Expect,
+) -> Vec<Mismatch> {
     let happened = world.take();
     let mut mismatches = Vec::new();
     if let Some(expected) = &expect.alerts {
@@ -20,9 +23,12 @@ pub(super) fn look(stage: &Stage, world: &mut World<'_>, expect: &Expect) -> Vec
         mismatches.extend(alerts(expected, &got));
     }
     if let Some(expected) = &expect.notified {
-        let got: Vec<Told<'_>> =
-            happened.notices.iter().map(|notice| Told::of(notice, &stage.templates)).collect();
-        mismatches.extend(notices(expected, &got));
+        let got: Vec<Rendered<'_>> = happened
+            .notifications
+            .iter()
+            .map(|notification| Rendered::of(notification, templates))
+            .collect();
+        mismatches.extend(notifications(expected, &got));
     }
     if let Some(expected) = &expect.suppressed {
         // An alert may be in several groups: that it is kept quiet in one more is no news.
@@ -133,7 +139,7 @@ fn suppressed(expected: &[QuietSpec], got: &[&Quiet]) -> Option<Mismatch> {
     mismatch("suppressed", lines)
 }
 
-fn notices(expected: &[NoticeSpec], got: &[Told<'_>]) -> Option<Mismatch> {
+fn notifications(expected: &[NotificationSpec], got: &[Rendered<'_>]) -> Option<Mismatch> {
     let lines = compare(
         expected,
         got,
@@ -145,7 +151,7 @@ fn notices(expected: &[NoticeSpec], got: &[Told<'_>]) -> Option<Mismatch> {
             lines.extend(nearest.into_iter().flatten());
             lines
         },
-        Told::show,
+        Rendered::show,
     );
     mismatch("notified", lines)
 }
@@ -166,8 +172,8 @@ fn show_all<'l>(sets: impl IntoIterator<Item = &'l Labels>) -> String {
     sets.join(" ")
 }
 
-fn describe(expected: &NoticeSpec) -> String {
-    let NoticeSpec { receiver, reason, status, alerts, subject, text, channels } = expected;
+fn describe(expected: &NotificationSpec) -> String {
+    let NotificationSpec { receiver, reason, status, alerts, subject, text, channels } = expected;
     let mut parts = vec![format!("to {}", receiver.as_deref().unwrap_or("anybody"))];
     parts.extend(reason.map(str::to_owned));
     parts.extend(status.map(str::to_owned));
@@ -178,22 +184,22 @@ fn describe(expected: &NoticeSpec) -> String {
     parts.join(", ")
 }
 
-/// A notice with its texts, which are rendered when somebody looks at them.
-struct Told<'n> {
-    notice: &'n Notice,
+/// A notification with its texts, which are rendered when somebody looks at them.
+struct Rendered<'n> {
+    notification: &'n SimulatedNotification,
     templates: &'n MessageTemplates,
     texts: OnceCell<(String, String)>,
 }
 
-impl<'n> Told<'n> {
-    fn of(notice: &'n Notice, templates: &'n MessageTemplates) -> Self {
-        Self { notice, templates, texts: OnceCell::new() }
+impl<'n> Rendered<'n> {
+    fn of(notification: &'n SimulatedNotification, templates: &'n MessageTemplates) -> Self {
+        Self { notification, templates, texts: OnceCell::new() }
     }
 
     /// Subject and plain text of a mail.
     fn texts(&self) -> &(String, String) {
         self.texts.get_or_init(|| {
-            let Notice { at, message, id, .. } = self.notice;
+            let SimulatedNotification { at, message, id, .. } = self.notification;
             let notification = Notification {
                 key: id.clone(),
                 target: String::new(),
@@ -210,12 +216,12 @@ impl<'n> Told<'n> {
     }
 
     fn labels(&self) -> Vec<&'n Labels> {
-        self.notice.message.alerts.iter().map(|alert| &alert.labels).collect()
+        self.notification.message.alerts.iter().map(|alert| &alert.labels).collect()
     }
 
     /// How it differs from what is expected, one line for each part.
-    fn differs(&self, expected: &NoticeSpec) -> Vec<String> {
-        let message = &self.notice.message;
+    fn differs(&self, expected: &NotificationSpec) -> Vec<String> {
+        let message = &self.notification.message;
         let mut lines = Vec::new();
         let mut part = |name: &str, want: Option<&str>, is: &str| {
             if want.is_some_and(|want| want != is) {
@@ -226,7 +232,7 @@ impl<'n> Told<'n> {
         part("the reason", expected.reason, message.reason.as_str());
         part("the status", expected.status, message.status.as_str());
         if let Some(channels) = &expected.channels {
-            let is: Vec<&str> = self.notice.channels.iter().copied().collect();
+            let is: Vec<&str> = self.notification.channels.iter().copied().collect();
             if is != *channels {
                 lines.push(format!("it goes by {}", is.join(" and ")));
             }
@@ -251,7 +257,7 @@ impl<'n> Told<'n> {
     }
 
     fn show(&self) -> String {
-        let Notice { at, message, channels, .. } = self.notice;
+        let SimulatedNotification { at, message, channels, .. } = self.notification;
         let channels: Vec<&str> = channels.iter().copied().collect();
         format!(
             "{at:.0} to {} by {}, {}, {}, {}",
@@ -262,6 +268,15 @@ impl<'n> Told<'n> {
             show_all(self.labels()),
         )
     }
+}
+
+/// A difference between what was expected and what there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The key of the case, such as `alerts`.
+    pub what: &'static str,
+    /// Lines for people: `- ` expected and not there, `+ ` there and not expected, two blanks as expected.
+    pub lines: Vec<String>,
 }
 
 #[cfg(test)]

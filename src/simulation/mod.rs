@@ -10,7 +10,8 @@ mod run;
 mod world;
 
 pub use case::{
-    Body, Case, EventSpec, Expect, Field, NoticeSpec, QuietSpec, Repeat, SilenceSpec, Step,
+    Body, Case, EventSpec, Expect, Field, NotificationSpec, QuietSpec, Repeat, SilenceSpec, Step,
 };
-pub use run::{Account, Failure, Mismatch, Stage, run};
-pub use world::{Fed, Happened, Notice, Quiet, Tally, World};
+pub use check::Mismatch;
+pub use run::{Account, Failure, Stage, run};
+pub use world::{Fed, Happened, Quiet, SimulatedNotification, Tally, World};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::case::{Body, Case, EventSpec, SilenceSpec, Step};
-use super::check;
+use super::check::{self, Mismatch};
 use super::world::World;
 use crate::alerts::{Silence, SilenceDraft};
 use crate::clock;
@@ -25,7 +25,7 @@ pub struct Stage {
     pub policy: Policy,
     /// The accounts, at least one.
     pub accounts: Vec<Account>,
-    /// How much of a payload is kept.
+    /// How much of a payload is stored.
     pub payload: PayloadPolicy,
     /// The texts of messages.
     pub templates: MessageTemplates,
@@ -51,15 +51,6 @@ pub struct Failure {
     pub now: Timestamp,
     /// What is different.
     pub mismatches: Vec<Mismatch>,
-}
-
-/// A difference between what was expected and what there is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The key of the case, such as `alerts`.
-    pub what: &'static str,
-    /// Lines for people: `- ` expected and not there, `+ ` there and not expected, two blanks as expected.
-    pub lines: Vec<String>,
 }
 
 impl Stage {
@@ -108,7 +99,7 @@ pub fn run(stage: &Stage, case: &Case) -> Result<(), Failure> {
                 .map_err(|why| failed(&event.place, world.now(), vec![why]))?;
         }
         if let Some(expect) = &step.expect {
-            let mismatches = check::look(stage, &mut world, expect);
+            let mismatches = check::look(&stage.templates, &mut world, expect);
             if !mismatches.is_empty() {
                 return Err(failed(&expect.place, world.now(), mismatches));
             }

@@ -44,17 +44,17 @@ pub enum Fed {
 /// What happened since it was last taken.
 #[derive(Debug, Default)]
 pub struct Happened {
-    /// What was told, in the order of time.
-    pub notices: Vec<Notice>,
+    /// Notifications, in the order of time.
+    pub notifications: Vec<SimulatedNotification>,
     /// What began to be kept quiet.
     pub quiet: Vec<Quiet>,
     /// What the rules said, by rule.
     pub tally: BTreeMap<String, Tally>,
 }
 
-/// What one receiver is told at one time, for one reason, of the same alerts, by however many integrations.
+/// One receiver, notified at one time, for one reason, of the same alerts, by however many integrations.
 #[derive(Debug)]
-pub struct Notice {
+pub struct SimulatedNotification {
     /// When.
     pub at: Timestamp,
     /// What; the message of the first integration.
@@ -134,7 +134,7 @@ impl<'p> World<'p> {
         self.now = self.now.max(until);
     }
 
-    /// Keeps alerts quiet from now on.
+    /// Silences alerts from now on.
     pub fn silence(&mut self, silence: Silence) {
         let version = self.state.silences().version() + 1;
         let silences = self.state.silences().all().iter().cloned().chain([silence]).collect();
@@ -241,7 +241,7 @@ impl<'p> World<'p> {
             entry: composed.as_ref().map(|composed| composed.delivered.clone()),
         };
         if let Some(composed) = composed {
-            self.notice(delivery, composed.message);
+            self.note_notification(delivery, composed.message);
         }
         ended
     }
@@ -271,7 +271,7 @@ impl<'p> World<'p> {
             .unwrap_or_default()
     }
 
-    fn notice(&mut self, delivery: NewDelivery, message: Message) {
+    fn note_notification(&mut self, delivery: NewDelivery, message: Message) {
         let NewDelivery { id, target, opened_at, .. } = delivery;
         let integrations = self.policy.receivers.get(&message.receiver);
         let integrations = integrations.iter().flat_map(|receiver| &receiver.integrations);
@@ -281,13 +281,18 @@ impl<'p> World<'p> {
             .next()
             .unwrap_or_default();
         let mut lately =
-            self.happened.notices.iter_mut().rev().take_while(|notice| notice.at == opened_at);
-        if let Some(notice) = lately.find(|notice| told(&notice.message) == told(&message)) {
-            notice.channels.insert(channel);
+            self.happened.notifications.iter_mut().rev().take_while(|one| one.at == opened_at);
+        if let Some(known) = lately.find(|one| identity(&one.message) == identity(&message)) {
+            known.channels.insert(channel);
             return;
         }
         let channels = BTreeSet::from([channel]);
-        self.happened.notices.push(Notice { at: opened_at, message, channels, id });
+        self.happened.notifications.push(SimulatedNotification {
+            at: opened_at,
+            message,
+            channels,
+            id,
+        });
     }
 }
 
@@ -297,8 +302,8 @@ impl Tally {
         ["no_match", "fired", "extended", "resolved", "observed", "no_data", "late"];
 }
 
-/// What makes a message of several integrations one notice.
-fn told(message: &Message) -> (&str, &str, Reason, Vec<(&Fingerprint, Status)>) {
+/// What makes a message of several integrations one notification.
+fn identity(message: &Message) -> (&str, &str, Reason, Vec<(&Fingerprint, Status)>) {
     let alerts = message.alerts.iter().map(|alert| (&alert.fingerprint, alert.status)).collect();
     (&message.receiver, &message.group_key, message.reason, alerts)
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::StoreError;
 
-/// Share of the last events that could not be recorded, from which on the store is sick.
+/// Share of the last events that could not be recorded, from which on the store is unhealthy.
 const REFUSED_MAX: f64 = 0.5;
 /// How much one event counts in that share.
 const WEIGHT: f64 = 0.1;
@@ -74,11 +74,11 @@ impl Health {
                 let corrupt = matches!(error, StoreError::Corrupt(_));
                 let before = state.sick.insert(part, Sickness { reason: reason.clone(), corrupt });
                 if before.is_none() {
-                    tracing::error!(reason, "the store is sick");
+                    tracing::error!(reason, "the store is unhealthy");
                 }
             }
             Ok(_) if state.sick.remove(&part).is_some() => {
-                tracing::info!("the store is well again: {} no more", part.words());
+                tracing::info!("the store has recovered: {} no more", part.words());
             }
             // Of these the store is not the cause.
             Ok(_) | Err(_) => {}

@@ -148,6 +148,22 @@ impl Store {
         self.backend().resume().await
     }
 
+    /// As [`Store::resume`], without series: there may be a hundred thousand, and who asks about one event needs few.
+    pub async fn resume_without_series(&self) -> Result<Resumed, StoreError> {
+        self.backend().resume_but(&[Space::Series]).await
+    }
+
+    /// Series of a rule: those with these fingerprints, or all (`limit` at most) when it has `all_from` or more.
+    pub async fn series(
+        &self,
+        rule: &str,
+        fingerprints: &[Fingerprint],
+        all_from: usize,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.backend().series(rule, fingerprints, all_from, limit).await
+    }
+
     /// Commits one judged batch, all or nothing. The cursor never goes back: [`StoreError::Stale`] when the batch
     /// holds anything that is judged already. With [`PayloadPolicy::None`] the payloads of the batch are dropped.
     pub async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {

@@ -8,7 +8,6 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::query::JournalEntry;
 use crate::alerts::{Alert, Fingerprint, Group, LogEntry, Message, Silence, TargetId};
 use crate::event::Event;
 use crate::rules::{CallContext, CallKey, Entry};
@@ -532,4 +531,19 @@ pub struct Resent {
     pub receiver: String,
     /// How many.
     pub count: usize,
+}
+
+/// One line of the story of an alert: that it fired or ended, was told or kept quiet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JournalEntry {
+    /// When.
+    pub at: Timestamp,
+    /// The alert.
+    pub fingerprint: String,
+    /// The group, where it is about telling.
+    pub group_key: String,
+    /// `fired`, `resolved`, `expired`, `no_data`, `rule_removed`, `pending`, `notified`, `suppressed`.
+    pub what: String,
+    /// One line: the value, the receiver and the reason, or what kept it quiet.
+    pub detail: String,
 }

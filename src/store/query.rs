@@ -185,21 +185,6 @@ pub struct AlertFilter {
     pub limit: usize,
 }
 
-/// One line of the story of an alert: that it fired or ended, was told or kept quiet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct JournalEntry {
-    /// When.
-    pub at: Timestamp,
-    /// The alert.
-    pub fingerprint: String,
-    /// The group, where it is about telling.
-    pub group_key: String,
-    /// `fired`, `resolved`, `expired`, `no_data`, `rule_removed`, `pending`, `notified`, `suppressed`.
-    pub what: String,
-    /// One line: the value, the receiver and the reason, or what kept it quiet.
-    pub detail: String,
-}
-
 /// A group with its members and its part of the notification log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupRecord {

@@ -14,8 +14,8 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::error::{ApiError, items};
-use super::pages::{ListEnd, Page, Pages};
+use super::endpoint::Query;
+use super::error::{ApiError, items, unreadable};
 use super::retry::{Failed, again, pause, should_retry, wait_asked};
 use super::{ApiSettings, Endpoint};
 use crate::clock::{self, Clock};
@@ -52,9 +52,6 @@ impl std::fmt::Debug for Client {
         f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
     }
 }
-
-/// Query parameters; names as Telnyx writes them, such as `filter[status][eq]`.
-pub type Query<'a> = &'a [(&'a str, String)];
 
 impl Client {
     /// A client for one account; connects to nobody yet.
@@ -110,33 +107,6 @@ impl Client {
             self.clock.sleep_until(clock::add(self.clock.now(), wait)).await;
             attempt += 1;
         }
-    }
-
-    /// A list, to be read page by page. `size` is bound by the endpoint: 250 items in general.
-    pub fn pages<'a>(&'a self, endpoint: &'a Endpoint, query: Query<'a>, size: u32) -> Pages<'a> {
-        Pages::new(self, endpoint, query, size)
-    }
-
-    /// All items of a list, `pages_max` pages at most, and how it ended; `progress` is told of each page as it
-    /// comes.
-    pub async fn list(
-        &self,
-        endpoint: &Endpoint,
-        query: Query<'_>,
-        size: u32,
-        pages_max: u32,
-        mut progress: impl FnMut(&Page),
-    ) -> Result<(Vec<Value>, ListEnd), ApiError> {
-        let mut items = Vec::new();
-        let mut pages = self.pages(endpoint, query, size);
-        while let Some(mut page) = pages.next().await? {
-            progress(&page);
-            items.append(&mut page.items);
-            if page.number >= pages_max && !pages.is_over() {
-                break;
-            }
-        }
-        Ok((items, pages.end()))
     }
 
     async fn attempt(
@@ -276,10 +246,6 @@ fn address(
         url.query_pairs_mut().extend_pairs(query);
     }
     Ok(url)
-}
-
-pub(super) fn unreadable(endpoint: &Endpoint, detail: &str) -> ApiError {
-    ApiError::Unreadable { endpoint: endpoint.name, detail: detail.to_owned() }
 }
 
 /// Where JSON broke off, without quoting it.

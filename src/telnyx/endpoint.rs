@@ -111,6 +111,9 @@ endpoints! {
     FAX_APPLICATIONS: GET "/fax_applications" = "fax_applications";
 }
 
+/// Query parameters; names as Telnyx writes them, such as `filter[status][eq]`.
+pub type Query<'a> = &'a [(&'a str, String)];
+
 #[cfg(test)]
 mod tests {
     use super::*;

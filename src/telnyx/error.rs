@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::retry::WAIT_MAX;
+use super::endpoint::Endpoint;
 use crate::text::one_line;
 
 /// Error items of one answer that are kept.
@@ -152,6 +152,13 @@ pub(super) fn items(body: &Value, secret: &str) -> Vec<ErrorItem> {
         .filter(|item| !(item.code.is_empty() && item.title.is_empty()))
         .take(ITEMS_MAX)
         .collect()
+}
+
+/// Longest wait before an attempt; when Telnyx asks for more, the call fails and its error says how long.
+pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
+
+pub(super) fn unreadable(endpoint: &Endpoint, detail: &str) -> ApiError {
+    ApiError::Unreadable { endpoint: endpoint.name, detail: detail.to_owned() }
 }
 
 #[cfg(test)]

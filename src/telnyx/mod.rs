@@ -24,6 +24,8 @@ pub mod forecast;
 pub mod provision;
 pub mod pages;
 mod balance;
+mod deps;
+mod settings;
 mod limits;
 mod poller;
 mod backfill;
@@ -31,54 +33,16 @@ mod reconcile;
 mod retry;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::clock::Clock;
-use crate::event::PayloadPolicy;
-use crate::metrics::Metrics;
-use crate::secret::Secret;
-use crate::store::Store;
 use crate::tasks::Tasks;
 
 pub use client::Client;
+pub use deps::Deps;
+use deps::Means;
 pub use endpoint::Endpoint;
 pub use error::ApiError;
 pub use pages::{ListEnd, Page, Pages};
-
-/// What is asked of Telnyx for one account.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApiSettings {
-    /// The configured account's name.
-    pub account: String,
-    /// ISO 4217 code, where an event names none.
-    pub currency: Option<String>,
-    /// The API key.
-    pub key: Secret,
-    /// Where the API is, such as `https://api.telnyx.com/v2`; no slash at the end.
-    pub url: String,
-    /// How often the balance is read.
-    pub poll_interval: Duration,
-    /// How old a missed webhook may be; `None` when they are not looked for.
-    pub backfill: Option<Duration>,
-    /// What Telnyx calls to bring webhooks; no slash at the end.
-    pub public_url: Option<String>,
-}
-
-/// What the workers of all accounts share.
-#[derive(Debug, Clone)]
-pub struct Deps {
-    /// Where events and readings are kept.
-    pub store: Store,
-    /// Time.
-    pub clock: Clock,
-    /// What a scrape shows.
-    pub metrics: Arc<Metrics>,
-    /// How much of a payload is kept.
-    pub payload: PayloadPolicy,
-}
-
-/// What a worker has: what all share, its account, and the way to Telnyx.
-type Means = (Deps, Arc<ApiSettings>, Client);
+pub use settings::ApiSettings;
 
 /// Starts the workers of one account; they end with `tasks`.
 pub fn start(deps: &Deps, settings: ApiSettings, tasks: &Tasks) {

@@ -7,7 +7,8 @@
 
 use serde_json::Value;
 
-use super::client::{Query, unreadable};
+use super::endpoint::Query;
+use super::error::unreadable;
 use super::{ApiError, Client, Endpoint};
 
 /// One page of a list.
@@ -60,6 +61,35 @@ pub struct Pages<'a> {
     items: u64,
     /// What the last answer said of all pages.
     told: Told,
+}
+
+impl Client {
+    /// A list, to be read page by page. `size` is bound by the endpoint: 250 items in general.
+    pub fn pages<'a>(&'a self, endpoint: &'a Endpoint, query: Query<'a>, size: u32) -> Pages<'a> {
+        Pages::new(self, endpoint, query, size)
+    }
+
+    /// All items of a list, `pages_max` pages at most, and how it ended; `progress` is told of each page as it
+    /// comes.
+    pub async fn list(
+        &self,
+        endpoint: &Endpoint,
+        query: Query<'_>,
+        size: u32,
+        pages_max: u32,
+        mut progress: impl FnMut(&Page),
+    ) -> Result<(Vec<Value>, ListEnd), ApiError> {
+        let mut items = Vec::new();
+        let mut pages = self.pages(endpoint, query, size);
+        while let Some(mut page) = pages.next().await? {
+            progress(&page);
+            items.append(&mut page.items);
+            if page.number >= pages_max && !pages.is_over() {
+                break;
+            }
+        }
+        Ok((items, pages.end()))
+    }
 }
 
 impl<'a> Pages<'a> {

@@ -14,13 +14,11 @@ use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 
-use super::error::ApiError;
+use super::error::{ApiError, WAIT_MAX};
 use crate::http;
 
 /// Attempts of one call at most.
 const ATTEMPTS_MAX: u32 = 4;
-/// Longest wait before an attempt; when Telnyx asks for more, the call fails and its error says how long.
-pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
 /// Upper bound of the first wait; it doubles with each attempt.
 const BACKOFF: Duration = Duration::from_millis(500);
 /// A reset above this is a time in Unix seconds, not a number of seconds: Telnyx's pages say both.

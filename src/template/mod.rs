@@ -4,6 +4,7 @@
 //! ([`numbers`]), for which a template's operators become filters before it is compiled ([`operators`]).
 
 mod bounds;
+mod error;
 mod number_filters;
 mod numbers;
 mod operators;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
 
+pub use error::TemplateError;
 pub use numbers::decimal;
 
 /// Work that one rendering may do, in minijinja's instructions; a runaway loop ends here.
@@ -37,18 +39,6 @@ pub struct Templates {
     env: Environment<'static>,
 }
 
-/// Why a template does not compile or render.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct TemplateError {
-    /// Line within the template, from 1, where known.
-    pub line: Option<u32>,
-    /// What is wrong; names variables and filters, never shows their values.
-    pub message: String,
-    /// Whether a name that is not there is the cause, which may differ from event to event.
-    pub undefined: bool,
-}
-
 impl Templates {
     /// No templates, all filters.
     pub fn new() -> Self {
@@ -66,6 +56,7 @@ impl Templates {
             (false, value) => minijinja::escape_formatter(out, state, value),
         });
         numbers::add_to(&mut env);
+        number_filters::add_to(&mut env);
         env.add_filter("money", money);
         env.add_filter("duration", duration);
         env.add_filter("ago", ago);

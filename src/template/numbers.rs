@@ -13,8 +13,6 @@ use minijinja::value::{DynObject, Kwargs, Object, ObjectRepr, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 use rust_decimal::Decimal;
 
-use super::number_filters;
-
 /// Highest power that is computed.
 const POWER_MAX: u32 = 64;
 /// Longest text made by repeating one, in bytes.
@@ -309,7 +307,6 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
     env.add_filter("_neg", negate);
     // Of a template's source; what has too many digits is text, as from JSON.
     env.add_filter("_decimal", of_token);
-    number_filters::add_to(env);
 }
 
 /// Comparisons, as operators and as tests: `a < b`, `a is lt(b)`, `list | select("lt", b)`.

@@ -293,7 +293,7 @@ fn a_routing_tree_takes_the_same_alerts_without_a_warning() {
         let ours = format!("{ACCOUNT}{}{}", tree.routes, list(webhook));
         let loaded = config::parse("t", &ours, std::path::Path::new(""), &|_| None);
         let said: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
-        assert_eq!(said, ["t:1:1: warning: rule_files: no rules: nothing will ever ring"]);
+        assert_eq!(said, ["t:1:1: warning: rule_files: no rules: no alert can ever fire"]);
         let config = loaded.config.unwrap();
         for labels in tree.labels {
             let pairs = labels.iter().map(|pair| pair.split_once('=').unwrap());

@@ -335,7 +335,7 @@ async fn every_fate_has_one_line_and_json_lines_are_json() {
         lines.iter().filter(|line| line["message"] == message).collect()
     };
     let kept: Vec<_> =
-        with("webhook kept").into_iter().filter(|line| line["event.id"] == "evt-limit").collect();
+        with("webhook stored").into_iter().filter(|line| line["event.id"] == "evt-limit").collect();
     assert_eq!(kept.len(), 2, "{log}");
     assert_eq!((&kept[0]["duplicate"], &kept[1]["duplicate"]), (&json!(false), &json!(true)));
     assert_eq!(kept[0]["account"], "default");
@@ -384,7 +384,7 @@ async fn a_delivery_that_arrives_has_one_line_in_text_too() {
     for (said, times) in [
         ("INFO tollbell::app: tollbell is ready", 1),
         (
-            "INFO tollbell::intake::receive: webhook kept account=\"default\" kind=\"messaging-profile.spend-limit-reached\" event.id=\"evt-1\" duplicate=false",
+            "INFO tollbell::intake::receive: webhook stored account=\"default\" kind=\"messaging-profile.spend-limit-reached\" event.id=\"evt-1\" duplicate=false",
             1,
         ),
         ("INFO tollbell::engine: alert fired account=\"default\"", 1),

@@ -79,6 +79,7 @@ fn setup(sink: &HttpSink, mail: &SmtpSink, mute: &str) -> Setup {
         routes.collect::<String>(),
     ))
     .rules(RULES)
+    .store("  payload: full\n")
     // By then every retry is due.
     .begins(&(moment + Duration::from_mins(11)).to_string())
 }

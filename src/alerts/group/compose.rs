@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::look::{Listed, Look, Owed, PeerKind, Target};
+use super::look::{Listed, Look, Owed, PeerKind, Scope, Target};
+use super::owed::has_left;
 use crate::alerts::{
     Alert, AlertState, Fingerprint, Lives, LogEntry, Message, MessageAlert, Reason, Status, Timing,
     severity_rank,
@@ -50,7 +51,9 @@ impl Look<'_> {
         };
         let gone: Vec<Alert> = owed.gone.iter().filter_map(lost).collect();
         let message = self.message(target, &owed, &gone, envelope, entry);
-        let delivered = self.delivered(target, entry, &owed);
+        let stands_in = target.scope == Scope::Ends && entry.is_some_and(|entry| entry.fallback);
+        let fallback = envelope.fallback_for.is_some() || stands_in;
+        let delivered = LogEntry { fallback, ..self.delivered(target, entry, &owed) };
         let unanswered = target.kind.keeps_state().then(|| unanswered(entry, &owed, &delivered));
         Some(Composed { message, delivered, unanswered })
     }
@@ -107,6 +110,7 @@ impl Look<'_> {
         match target.kind {
             PeerKind::People => {}
             PeerKind::Incident if owed.reason == Reason::AllResolved => {}
+            PeerKind::Alerts if has_left(target, entry) => {}
             PeerKind::Incident | PeerKind::Alerts => {
                 let quiet = self.listed().iter().filter(|one| !one.member.over);
                 let known = quiet.filter_map(|one| {
@@ -142,6 +146,7 @@ impl Look<'_> {
 /// The entry while an attempt is unanswered: what it says fires may be known, what it says is over may be closed.
 fn unanswered(entry: Option<&LogEntry>, owed: &Owed<'_>, delivered: &LogEntry) -> LogEntry {
     let mut unanswered = entry.cloned().unwrap_or_default();
+    unanswered.fallback = delivered.fallback;
     for (fingerprint, life) in &delivered.firing {
         if unanswered.firing.get(fingerprint) < Some(life) {
             unanswered.maybe.insert(fingerprint.clone(), *life);
@@ -150,6 +155,7 @@ fn unanswered(entry: Option<&LogEntry>, owed: &Owed<'_>, delivered: &LogEntry) -
     unanswered.maybe_closed |= owed.reason == Reason::AllResolved || owed.reopens;
     unanswered
 }
+
 /// Whether the target was told, successfully, of a firing of the chain that lasts.
 fn is_told(one: &Listed<'_>, entry: Option<&LogEntry>) -> bool {
     let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
@@ -174,7 +180,7 @@ pub fn message_alert(alert: &Alert) -> MessageAlert {
         annotations: alert.annotations.clone(),
         starts_at: alert.starts_at,
         ends_at: alert.ends_at,
-        event: alert.event.clone(),
+        event: alert.event.full(),
     }
 }
 

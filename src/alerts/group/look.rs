@@ -164,6 +164,12 @@ impl<'a> Look<'a> {
         self.listed.iter().find(|listed| listed.alert.fingerprint == *fingerprint)
     }
 
+    /// Whether the group says nothing more of an alert to whoever has left the route or not: it has no such member, or the
+    /// alert is others' matter now.
+    pub(super) fn is_gone(&self, fingerprint: &Fingerprint, left: bool) -> bool {
+        self.get(fingerprint).is_none_or(|one| left && one.fires())
+    }
+
     /// What a target is owed by its entry of the notification log, whenever that is due. Without a repeat.
     pub fn owed<'l>(&'l self, target: &Target, entry: Option<&LogEntry>) -> Option<Owed<'l>>
     where

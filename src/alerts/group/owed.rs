@@ -59,7 +59,9 @@ impl<'a> Look<'a> {
             (!unsure || !one.fires()) && one.is_same(life.copied())
         };
         let is_open = entry.is_some_and(|entry| entry.maybe_known().next().is_some());
+        let left = has_left(target, entry);
         let still = self.listed.iter().any(|one| one.fires() && one.is_same(may_know(one)));
+        let still = still && !left;
         let all = target.scope == Scope::All;
         let unheard = |one: &Listed<'_>| {
             let heard = entry.and_then(|entry| entry.resolved.get(&one.alert.fingerprint));
@@ -98,7 +100,7 @@ impl<'a> Look<'a> {
         };
         let since = ended.iter().map(|one| one.member.owed_since()).min();
         if over {
-            let gone = entry.maybe_known().filter(|(one, _)| self.get(one).is_none());
+            let gone = entry.maybe_known().filter(|(one, _)| self.is_gone(one, left));
             let gone = gone.map(|(one, _)| one.clone()).collect();
             // An end without a member happened at some time before now.
             let since = since.or(entry.notified_at).unwrap_or(self.group.born_at);
@@ -134,6 +136,7 @@ impl<'a> Look<'a> {
         let may_know =
             |one: &Listed<'_>| entry.and_then(|entry| entry.may_know(&one.alert.fingerprint));
         let unsure = entry.is_some_and(|entry| entry.maybe_closed);
+        let left = has_left(target, entry);
         let all = target.scope == Scope::All;
         let told = |one: &Listed<'_>| {
             let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
@@ -158,7 +161,7 @@ impl<'a> Look<'a> {
             .filter(|_| target.send_resolved)
             .into_iter()
             .flat_map(LogEntry::maybe_known)
-            .filter(|(one, _)| self.get(one).is_none() && !target.elsewhere.contains(*one))
+            .filter(|(one, _)| self.is_gone(one, left) && !target.elsewhere.contains(*one))
             .map(|(one, _)| one.clone())
             .collect();
         let changed = firing.iter().chain(&ended).map(|one| one.member.owed_since()).min();
@@ -179,6 +182,11 @@ impl<'a> Look<'a> {
         };
         Some(Owed { reason, firing, ended, gone, reopens: false, since })
     }
+}
+
+/// Whether a target has left the route: what it knows is over for it, whatever fires. A fallback has not; it hears the ends.
+pub(super) fn has_left(target: &Target, entry: Option<&LogEntry>) -> bool {
+    target.scope == Scope::Ends && !entry.is_some_and(|entry| entry.fallback)
 }
 
 /// Whether people know an alert: they were told of a firing since the chain began. To whom ends are not told, each firing

@@ -35,7 +35,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show one alert: its texts, who was told of it, and its story
+    /// Show one alert: its texts, who was notified of it, and its history
     Show(Show),
 }
 
@@ -43,7 +43,7 @@ enum Command {
 struct List {
     #[command(flatten)]
     config: ConfigArg,
-    /// Also those that ended and are kept
+    /// Also ended ones that are still stored
     #[arg(long)]
     all: bool,
     /// How many at most
@@ -60,7 +60,7 @@ struct Show {
     fingerprint: String,
     #[command(flatten)]
     config: ConfigArg,
-    /// How many lines of its story at most
+    /// How many lines of its history at most
     #[arg(long, default_value_t = 50)]
     limit: usize,
     /// How it is printed

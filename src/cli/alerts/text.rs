@@ -101,11 +101,11 @@ pub(super) fn story_text(story: &Story<'_>, silences: &[Silence], now: Timestamp
         group_text(&mut text, group, now);
     }
     if story.groups.is_empty() {
-        text.push_str("\n\nno group holds it now: there is nothing left to tell");
+        text.push_str("\n\nno group holds it now: there is nothing left to notify");
     }
     text.push_str("\n\n");
     if story.journal.is_empty() {
-        text.push_str("nothing of its story is kept");
+        text.push_str("no history is stored");
     } else {
         let rows: Vec<Vec<String>> = story
             .journal
@@ -165,7 +165,7 @@ fn group_text(text: &mut String, group: &InGroup<'_>, now: Timestamp) {
         facts.push(("notified", "nobody yet".to_owned()));
     }
     if let Some(why) = group.suppressed {
-        facts.push(("kept quiet", suppression_text(why)));
+        facts.push(("suppressed", suppression_text(why)));
     }
     fields(text, &facts);
 }
@@ -223,11 +223,11 @@ pub(in crate::cli) fn lasted(alert: &Alert, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
 
     use super::super::Notified;
     use super::*;
     use crate::alerts::{AlertState, Fingerprint, Matcher, SilenceDraft};
+    use crate::event::Snapshot;
     use crate::store::JournalEntry;
 
     fn at(text: &str) -> Timestamp {
@@ -253,7 +253,7 @@ mod tests {
             missed: false,
             value: (name == "LowBalance").then(|| "3.20".parse().expect("number")),
             notify_expired: false,
-            event: Value::Null,
+            event: Snapshot::NONE,
         }
     }
 
@@ -386,7 +386,7 @@ mod tests {
 
         group team="x" of route critical
           notified     nobody yet
-          kept quiet   inhibited by cefcad72dc905184
+          suppressed   inhibited by cefcad72dc905184
 
         WHEN                  WHAT      DETAIL
         2026-11-23T02:55:00Z  notified  ops/slack: first notification
@@ -418,9 +418,9 @@ mod tests {
         annotations
           summary      USD 3 left [31m
 
-        no group holds it now: there is nothing left to tell
+        no group holds it now: there is nothing left to notify
 
-        nothing of its story is kept
+        no history is stored
         "#);
     }
 }

@@ -54,7 +54,7 @@ const SHOWN_METRICS: [&str; 5] = [
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Keep running until Ctrl-C, so that you can send more yourself
+    /// Keep running until Ctrl-C, so that you can send your own events
     #[arg(long)]
     keep: bool,
     #[command(flatten)]
@@ -91,10 +91,10 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     output::line("\n1. Sent over HTTP, signed as Telnyx signs\n");
     send_samples(&key, &url).await?;
     settle(&app).await?;
-    output::line("\n2. What rang\n");
+    output::line("\n2. What was notified\n");
     let rang = show_arrivals(&mut arrived);
     output::line(&format!(
-        "3. The balance falls to {low} USD; tollbell reads it, no webhook tells\n"
+        "3. The balance falls to {low} USD; tollbell reads it, no webhook reports it\n"
     ));
     reading(&app, &balance, low).await?;
     show_arrivals(&mut arrived);
@@ -178,7 +178,10 @@ async fn send_samples(key: &SigningKey, url: &str) -> anyhow::Result<()> {
         last = Some(signed);
     }
     if let Some(again) = last {
-        say_status("the last one again: kept once, judged once", again.post(&client, url).await?.0);
+        say_status(
+            "the last one again: stored once, judged once",
+            again.post(&client, url).await?.0,
+        );
     }
     let forged = Signed::new(&random_key()?, "application/json", b"{}", true);
     say_status(

@@ -17,19 +17,22 @@ use self::then::Then;
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::clock::{self, Clock};
 use crate::config::{self, Account, Config};
-use crate::engine::{self, Explanation, Question, State};
+use crate::engine::{self, Explanation, Policy, Question, SeriesAsked, State};
 use crate::event::{self, Event, Incoming, Source};
+use crate::notify::MessageTemplates;
 use crate::policy::policy;
 use crate::rules;
 use crate::store::{EventRecord, EventState, Store, StoredEvent};
 
+/// How many series of a rule beyond its limit are looked at: those that came when the limit was higher.
+const SERIES_BEYOND_MAX: usize = 10_000;
 /// An older event in a file is more likely a sample than news.
 const AGE_MAX: Duration = Duration::from_hours(1);
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A file with the body of a webhook, - for standard input, or the id of an event that was kept
+    /// A file with the body of a webhook, - for standard input, or the id of a stored event
     #[arg(value_name = "FILE|EVENT_ID")]
     what: String,
     #[command(flatten)]
@@ -107,6 +110,13 @@ impl About {
     }
 }
 
+/// What is asked today.
+struct Today {
+    policy: Policy,
+    templates: MessageTemplates,
+    now: Timestamp,
+}
+
 /// What stands in the way, as the user's mistake.
 type Mistake = String;
 
@@ -126,13 +136,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Err(mistake) => return Ok(wrong(&mistake)),
     };
     let path = config.store.path.clone();
+    let templates = config.templates.clone();
+    let today = Today { policy: policy(config), templates, now };
     let case = runtime()?.block_on(async {
         match event {
-            Some(event) => of_body(args, &path, event).await,
-            None => of_store(args, &path).await,
+            Some(event) => of_body(args, &today, &path, event).await,
+            None => of_store(args, &today, &path).await,
         }
     })?;
-    let report = report(args, config, case, now);
+    let report = report(args, today, case);
     match args.format {
         Format::Json => output::json(&report)?,
         Format::Text => output::line(&text::report_text(&report)),
@@ -212,12 +224,12 @@ struct Case {
 }
 
 /// A body that comes now.
-async fn of_body(args: &Args, path: &Path, event: Event) -> anyhow::Result<Case> {
+async fn of_body(args: &Args, today: &Today, path: &Path, event: Event) -> anyhow::Result<Case> {
     let mut notes = Vec::new();
     let age = event.occurred_at.map(|at| clock::until(at, event.received_at));
     if age.is_some_and(|age| age > AGE_MAX) {
         notes.push(
-            "It happened long ago; --fresh tells what it would be if it happened now.".to_owned(),
+            "It happened long ago; --fresh shows what it would be if it happened now.".to_owned(),
         );
     }
     let store = if args.no_state {
@@ -237,19 +249,20 @@ async fn of_body(args: &Args, path: &Path, event: Event) -> anyhow::Result<Case>
         notes.push(format!("Judged as if it came now, on the state in {path}."));
         if store.event(&event.id, Some(&event.account)).await?.is_some() {
             notes.push(format!(
-                "An event with this id is kept: the service would take this one as its repeat and not judge it. \
-                 `tollbell explain {}` tells of the kept one.",
+                "An event with this id is stored: the service would take this one for a repeat and not judge it. \
+                 `tollbell explain {}` explains the stored one.",
                 event.id
             ));
         }
     }
-    let state = state(store.as_ref(), &event, &mut notes).await?;
-    let stored = StoredEvent { seq: state.cursor().saturating_add(1), event };
+    let mut stored = StoredEvent { seq: 0, event };
+    let state = state(store.as_ref(), today, &stored, false, &mut notes).await?;
+    stored.seq = state.cursor().saturating_add(1);
     Ok(Case { stored, state, judged: false, then: None, dropped: false, notes })
 }
 
 /// An event that was kept.
-async fn of_store(args: &Args, path: &Path) -> anyhow::Result<Case> {
+async fn of_store(args: &Args, today: &Today, path: &Path) -> anyhow::Result<Case> {
     let store = Store::attach(path).await;
     let store = store.with_context(|| format!("cannot open the store {}", path.display()))?;
     let Some(record) = store.event(&args.what, args.account.as_deref()).await? else {
@@ -267,7 +280,7 @@ async fn of_store(args: &Args, path: &Path) -> anyhow::Result<Case> {
         notes.push("Today's rules are asked on an empty state.".to_owned());
     }
     let kept = (!args.no_state).then_some(&store);
-    let state = state(kept, &record.stored.event, &mut notes).await?;
+    let state = state(kept, today, &record.stored, judged, &mut notes).await?;
     let then = if judged { Some(Then::of(&store, &record).await?) } else { None };
     let EventRecord { stored, payload_dropped: dropped, .. } = record;
     Ok(Case { stored, state, judged, then, dropped, notes })
@@ -276,27 +289,35 @@ async fn of_store(args: &Args, path: &Path) -> anyhow::Result<Case> {
 /// The state as it is kept, with what it needs to know for this event; empty without a store.
 async fn state(
     store: Option<&Store>,
-    event: &Event,
+    today: &Today,
+    stored: &StoredEvent,
+    judged: bool,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<State> {
     let Some(store) = store else { return Ok(State::default()) };
-    let (mut state, broken) = State::resume(store.resume().await?);
+    let (mut state, mut broken) = State::resume(store.resume_without_series().await?);
+    let charges = rules::ledger_key(&stored.event).into_iter().collect();
+    state.load_known(store.known(charges, rules::call_keys(&stored.event)).await?);
+    let Today { policy, templates, now } = today;
+    let question = Question { stored, judged, only: None, templates, now: *now };
+    for SeriesAsked { rule, fingerprints, max } in engine::series_asked(&state, policy, &question) {
+        let limit = max.saturating_add(SERIES_BEYOND_MAX);
+        broken.extend(state.take_rows(&store.series(&rule, &fingerprints, max, limit).await?));
+    }
     notes.extend(broken.into_iter().map(|detail| format!("Cannot be read back: {detail}.")));
-    let charges = rules::ledger_key(event).into_iter().collect();
-    state.load_known(store.known(charges, rules::call_keys(event)).await?);
     Ok(state)
 }
 
 /// Asks today's rules.
-fn report(args: &Args, config: Config, case: Case, now: Timestamp) -> Report {
-    let templates = config.templates.clone();
-    let policy = policy(config);
+fn report(args: &Args, today: Today, case: Case) -> Report {
+    let Today { policy, templates, now } = today;
     let Case { stored, state, judged, then, dropped, notes } = case;
     let only = args.rule.as_deref();
     let question = Question { stored: &stored, judged, only, templates: &templates, now };
-    let today = (!dropped).then(|| engine::explain(&state, &policy, &question));
+    let event = About::of(&stored.event);
+    let today = (!dropped).then(|| engine::explain(state, &policy, &question));
     Report {
-        event: About::of(&stored.event),
+        event,
         config: policy.config_hash,
         now,
         notes,

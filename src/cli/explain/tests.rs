@@ -83,7 +83,10 @@ fn told(line: &[&str], event: Event, state: State, judged: bool) -> String {
     let stored = StoredEvent { seq: state.cursor() + 1, event };
     let notes = Vec::new();
     let case = Case { stored, state, judged, then: None, dropped: false, notes };
-    text::report_text(&report(&args, config(), case, now()))
+    let config = config();
+    let templates = config.templates.clone();
+    let today = Today { policy: policy(config), templates, now: now() };
+    text::report_text(&report(&args, today, case))
 }
 
 #[test]
@@ -117,7 +120,7 @@ fn an_event_that_rings() {
         │ *Account:* main
         │ *Profile:* p [2J-1
         │ *Event:* messaging-profile.spend-limit-reached
-        │ Told because: first notification, receiver oncall
+        │ Notified because: first notification, receiver oncall
     "#);
 }
 
@@ -196,15 +199,15 @@ fn an_event_that_was_judged() {
                     - rest → ops  not asked: critical took it
 
       group       critical {alertname="SpendLimitReached"} → oncall: 1 alert
-        told        oncall/slack/phone 2026-11-23T03:00:00Z (now): knows that it fires
+        notified    oncall/slack/phone 2026-11-23T03:00:00Z (now): knows that it fires
         next        2026-11-23T07:00:00Z (in 4h), by repeat_interval
-        message     oncall/slack/phone, as a first notice
+        message     oncall/slack/phone, as a first notification
         │ 🔴 FIRING: Profile p [2J-1 has reached its limit
         │ *Since:* 2026-11-23 02:59:30 UTC (30s ago)
         │ *Severity:* critical
         │ *Account:* main
         │ *Profile:* p [2J-1
         │ *Event:* messaging-profile.spend-limit-reached
-        │ Told because: first notification, receiver oncall
+        │ Notified because: first notification, receiver oncall
     "#);
 }

@@ -11,7 +11,8 @@ use crate::alerts::{Alert, Answer, Suppression};
 use crate::cli::alerts::{from_now, labels_text, name, short};
 use crate::cli::output::{clean, count};
 use crate::engine::{
-    AlertSaid, Explanation, GroupSaid, NoticeSaid, Outcome, Quiet, RuleSaid, SeriesSaid,
+    AlertReport, Explanation, GroupReport, NotificationReport, Outcome, Quiet, RuleReport,
+    SeriesReport,
 };
 use crate::rules::Traced;
 use crate::store::JournalEntry;
@@ -133,7 +134,7 @@ impl Page {
             let detail = if said_above(detail) { "" } else { detail };
             format!("{at:.0}  {what:10}  {detail}")
         });
-        self.list(2, "story", story);
+        self.list(2, "history", story);
     }
 
     fn delivery(&self, sent: &Caused) -> String {
@@ -179,7 +180,7 @@ impl Page {
         }
     }
 
-    fn rule(&mut self, said: &RuleSaid, width: usize) {
+    fn rule(&mut self, said: &RuleReport, width: usize) {
         let (mark, word) = outcome_text(said);
         let detail = said.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
         self.line(2, &format!("{mark} {:width$}  {word}{detail}", said.rule));
@@ -221,8 +222,9 @@ impl Page {
         }
     }
 
-    fn series(&mut self, series: &SeriesSaid) {
-        let SeriesSaid { of, value, before, count: events, phase, since, next, terms, .. } = series;
+    fn series(&mut self, series: &SeriesReport) {
+        let SeriesReport { of, value, before, count: events, phase, since, next, terms, .. } =
+            series;
         let number = |value: &rust_decimal::Decimal| value.normalize().to_string();
         if of.starts_with("nothing") {
             self.field(6, "series", &format!("{of}: counted from now on"));
@@ -259,7 +261,7 @@ impl Page {
         self.field(6, "phase", &format!("{word}{since}{next}"));
     }
 
-    fn alert(&mut self, said: &AlertSaid, judged: bool) {
+    fn alert(&mut self, said: &AlertReport, judged: bool) {
         self.gap();
         self.line(0, &format!("ALERT {}: {}", name(&said.alert), self.stand(said, judged)));
         self.field(2, "alert", said.alert.fingerprint.as_str());
@@ -268,7 +270,7 @@ impl Page {
             self.field(2, name, value);
         }
         for quiet in &said.quiet {
-            self.field(2, "quiet", &self.quiet(quiet));
+            self.field(2, "suppressed", &self.quiet(quiet));
         }
         let mut open = usize::MAX;
         for (place, step) in said.routes.iter().enumerate() {
@@ -286,7 +288,7 @@ impl Page {
     }
 
     /// Where the alert stands, in words.
-    fn stand(&self, AlertSaid { alert, fires_since, .. }: &AlertSaid, judged: bool) -> String {
+    fn stand(&self, AlertReport { alert, fires_since, .. }: &AlertReport, judged: bool) -> String {
         let since = fires_since.map(|since| self.when(since));
         match (judged, since) {
             (true, Some(since)) => format!("fires since {since}"),
@@ -319,32 +321,36 @@ impl Page {
         }
     }
 
-    fn group(&mut self, group: &GroupSaid, said: &AlertSaid, judged: bool) {
+    fn group(&mut self, group: &GroupReport, said: &AlertReport, judged: bool) {
         self.gap();
-        let GroupSaid { route, receiver, labels, alerts, .. } = group;
+        let GroupReport { route, receiver, labels, alerts, .. } = group;
         let holds = match alerts {
             0 => "no such group now".to_owned(),
             many => count(*many, "alert", "alerts"),
         };
         self.field(2, "group", &format!("{route} {} → {receiver}: {holds}", labels_of(labels)));
         if let Some(muted) = &group.muted {
-            self.field(4, "quiet", &self.quiet(muted));
+            self.field(4, "suppressed", &self.quiet(muted));
         }
-        let told = group.told.iter().map(|told| {
-            let knows = if told.firing { "knows that it fires" } else { "was told of others" };
+        let notified = group.told.iter().map(|told| {
+            let knows = if told.firing { "knows that it fires" } else { "was notified of others" };
             format!("{} {}: {knows}", told.integration, self.when(told.at))
         });
-        let told: Vec<String> = told.collect();
-        self.list(4, "told", told);
+        let notified: Vec<String> = notified.collect();
+        self.list(4, "notified", notified);
         if let Some(next) = group.next {
             let by = group.next_by.unwrap_or_default();
             self.field(4, "next", &format!("{}, by {by}", self.when(next)));
         }
         if group.integrations.is_empty() {
-            self.field(4, "message", &format!("{receiver} has no integrations: nobody is called"));
+            self.field(
+                4,
+                "message",
+                &format!("{receiver} has no integrations: nobody is notified"),
+            );
         } else if group.notices.is_empty() {
             let quiet = !said.quiet.is_empty() || group.muted.is_some();
-            let why = if quiet { "it is kept quiet" } else { "there is nothing new to tell" };
+            let why = if quiet { "it is suppressed" } else { "there is nothing new to notify" };
             self.field(4, "message", &format!("none: {why}"));
         }
         for notice in &group.notices {
@@ -352,13 +358,13 @@ impl Page {
         }
     }
 
-    fn notice(&mut self, notice: &NoticeSaid, judged: bool) {
-        let NoticeSaid { integration, targets, reason, at, channel, text } = notice;
+    fn notice(&mut self, notice: &NotificationReport, judged: bool) {
+        let NotificationReport { integration, targets, reason, at, channel, text } = notice;
         let to: Vec<&str> =
             targets.iter().map(String::as_str).filter(|to| !to.is_empty()).collect();
         let to = if to.is_empty() { String::new() } else { format!(" to {}", to.join(", ")) };
         let when = if judged {
-            "as a first notice".to_owned()
+            "as a first notification".to_owned()
         } else {
             format!("{}, {}", self.when(*at), reason.as_str())
         };

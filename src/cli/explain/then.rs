@@ -38,7 +38,7 @@ pub(super) struct Caused {
     pub(super) attempts: u32,
     /// Why the last attempt failed.
     pub(super) problem: String,
-    /// Why it was told.
+    /// Why it was notified.
     pub(super) reason: &'static str,
 }
 

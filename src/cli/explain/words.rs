@@ -1,14 +1,14 @@
 //! The words of an explanation, piece by piece.
 
 use crate::alerts::{Answer, Step};
-use crate::engine::{Outcome, RuleSaid};
+use crate::engine::{Outcome, RuleReport};
 use crate::rules::{Labels, Traced};
 
 /// Widest column of names of rules.
 const NAME_WIDTH_MAX: usize = 40;
 
 /// The mark and the words of an outcome.
-pub(super) fn outcome_text(said: &RuleSaid) -> (char, &'static str) {
+pub(super) fn outcome_text(said: &RuleReport) -> (char, &'static str) {
     let phase = said.series.as_ref().map(|series| series.phase);
     match said.outcome {
         Outcome::Fires => ('✓', "fires"),
@@ -25,7 +25,7 @@ pub(super) fn outcome_text(said: &RuleSaid) -> (char, &'static str) {
 }
 
 /// Whether an expression helps to understand the outcome.
-pub(super) fn is_telling(said: &RuleSaid, one: &Traced) -> bool {
+pub(super) fn is_telling(said: &RuleReport, one: &Traced) -> bool {
     match said.outcome {
         Outcome::NoMatch if one.key == "value" => one.outcome == "null",
         Outcome::NoMatch => one.key.ends_with("when") && one.outcome == "false",

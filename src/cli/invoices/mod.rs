@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
     let (settings, client) = match api::client(&config, &args.account) {
         Ok(found) => found,
-        Err(wrong) => return Ok(wrong.told()),
+        Err(wrong) => return Ok(wrong.report()),
     };
     let query = [("sort", "-period_start".to_owned())];
     let runtime = runtime()?;
@@ -135,6 +135,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         None => true,
     };
     let cut = format!("there are more than {}: the rest is left out", invoices.len());
-    let told = api::tell_end([end], &cut);
-    Ok(if saved { told } else { Exit::Failed })
+    let exit = api::report_end([end], &cut);
+    Ok(if saved { exit } else { Exit::Failed })
 }

@@ -14,7 +14,7 @@ use crate::telnyx::provision::{
     WrongId,
 };
 use crate::telnyx::{ApiSettings, Client};
-use text::{command_text, plan_text, question, step_text, told_text, webhook_settings_text};
+use text::{command_text, item_text, plan_text, question, step_text, webhook_settings_text};
 
 /// Arguments of `provision`.
 #[derive(Debug, clap::Args)]
@@ -32,10 +32,10 @@ pub(super) struct Args {
     /// Do not ask
     #[arg(long, short, conflicts_with = "dry_run")]
     yes: bool,
-    /// Take away what provision made for this URL, and nothing else
+    /// Remove what provision created for this URL, and nothing else
     #[arg(long)]
     delete: bool,
-    /// Do only this: have these applications and connections tell the cost of each call
+    /// Do only this: have these applications and connections report the cost of each call
     #[arg(long, value_name = "ID", num_args = 1.., conflicts_with = "delete")]
     enable_call_cost: Vec<String>,
     /// How the plan, and what came of it, is printed; json needs --dry-run or --yes
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
     let (settings, client) = match api::client(&config, &args.account) {
         Ok(found) => found,
-        Err(wrong) => return Ok(wrong.told()),
+        Err(wrong) => return Ok(wrong.report()),
     };
     let (given, public_url) = (args.url.as_deref(), settings.public_url.as_deref());
     let address = match provision::webhook_url(given, public_url, &settings.account) {
@@ -136,7 +136,7 @@ impl Run<'_> {
         }
         output::line("");
         let mut told = |item: &Item, happened: &Happened| match (happened, happened.error()) {
-            (_, Some(error)) => output::error(&format!("{}: {error}", told_text(item))),
+            (_, Some(error)) => output::error(&format!("{}: {error}", item_text(item))),
             (Happened::Done(id), _) => output::line(&step_text(item, id.as_deref())),
             _ => {}
         };
@@ -159,9 +159,9 @@ impl Run<'_> {
         if !self.args.dry_run {
             let mut told_steps: Vec<Value> = Vec::new();
             let mut told = |item: &Item, happened: &Happened| {
-                told_steps.push(told_json(item, happened));
+                told_steps.push(item_json(item, happened));
                 if let Some(error) = happened.error() {
-                    output::error(&format!("{}: {error}", told_text(item)));
+                    output::error(&format!("{}: {error}", item_text(item)));
                 }
             };
             let applied = provision::apply(&self.client, plan, &mut told).await;
@@ -186,7 +186,7 @@ impl Run<'_> {
 }
 
 /// A step and what came of it.
-fn told_json(item: &Item, happened: &Happened) -> Value {
+fn item_json(item: &Item, happened: &Happened) -> Value {
     let id = match happened {
         Happened::Done(Some(id)) => Some(id),
         _ => item.id.as_ref(),

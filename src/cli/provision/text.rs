@@ -87,7 +87,7 @@ pub(super) fn step_text(item: &Item, id: Option<&str>) -> String {
 }
 
 /// A step that is not.
-pub(super) fn told_text(item: &Item) -> String {
+pub(super) fn item_text(item: &Item) -> String {
     // Names of applications may be alike.
     let id = match &item.object {
         Object::CallCost { kind, .. } => {
@@ -139,7 +139,7 @@ pub(super) fn webhook_settings_text(places: &WebhookSettings, command: &str) -> 
         .collect();
     if !without.is_empty() {
         parts.push(format!(
-            "Without call cost nobody tells what calls cost. To have it sent here:\n  \
+            "Without it no webhook reports what calls cost. To have it sent here:\n  \
              {} --enable-call-cost {}",
             clean(command),
             clean(&without.join(" "))

@@ -28,11 +28,11 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a silence: what matches is not told while it holds
+    /// Add a silence: alerts that match are not notified while it is active
     Add(Add),
-    /// List the silences that hold or are to come
+    /// List active and pending silences
     List(List),
-    /// Show one silence, and what it keeps quiet now
+    /// Show one silence, and the alerts that it suppresses now
     Show(Show),
     /// Change when a silence ends, or its comment
     Update(Update),
@@ -79,7 +79,7 @@ struct Until {
 struct List {
     #[command(flatten)]
     config: ConfigArg,
-    /// Also those that are over and kept
+    /// Also expired ones that are still stored
     #[arg(long)]
     expired: bool,
     /// How they are printed

@@ -83,10 +83,10 @@ pub(super) fn silence_text(silence: &Silence, matched: &[&Alert], now: Timestamp
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
 
     use super::*;
     use crate::alerts::{AlertState, Fingerprint, Matcher, SilenceDraft};
+    use crate::event::Snapshot;
     use crate::rules::Labels;
 
     fn at(text: &str) -> Timestamp {
@@ -129,7 +129,7 @@ mod tests {
                     missed: false,
                     value: None,
                     notify_expired: false,
-                    event: Value::Null,
+                    event: Snapshot::NONE,
                 }
             })
             .collect()

@@ -64,7 +64,7 @@ enum Group {
     Product,
     /// The day
     Day,
-    /// The kind of event that told the charge
+    /// The kind of event that reported the charge
     Kind,
     /// The connection of the call
     Connection,

@@ -18,7 +18,7 @@ const TOTAL: &str = "(total)";
 /// What Telnyx's figure holds beside usage.
 const BEYOND_EVENTS: &str = "\
 Telnyx's total also holds what no event tells: monthly and one-time fees (mrc, otc), credits, adjustments and\n\
-taxes. The ledger holds what webhooks told: no call of a connection without call_cost_in_webhooks.";
+taxes. The ledger holds what webhooks reported: no call of a connection without call_cost_in_webhooks.";
 
 /// A report with what has to be said of it.
 #[derive(Debug)]

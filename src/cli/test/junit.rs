@@ -21,9 +21,10 @@ pub(super) fn report(files: &[FileReport]) -> String {
         }
         for result in &file.results {
             let CaseReport { file, name, failure, .. } = result;
-            let told = failure.as_ref().map(|told| (told.heading(), told.lines().join("\n")));
-            let told = told.as_ref().map(|(heading, lines)| ("failure", &**heading, &**lines));
-            case(&mut text, file, name, told);
+            let text_of =
+                failure.as_ref().map(|failure| (failure.heading(), failure.lines().join("\n")));
+            let failed = text_of.as_ref().map(|(heading, lines)| ("failure", &**heading, &**lines));
+            case(&mut text, file, name, failed);
         }
         text.push_str("</testsuite>\n");
     }

@@ -22,10 +22,10 @@ pub(super) struct Args {
     /// Files of cases; see docs/testing-rules.md
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Run them against this configuration, in the place of the one that a file names
+    /// Run them against this configuration instead of the one that a file names
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Only cases whose name has this text
+    /// Only cases whose name contains this text
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// How the results are printed
@@ -54,12 +54,12 @@ struct CaseReport {
     name: String,
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<Told>,
+    failure: Option<CaseFailure>,
 }
 
 /// A failure, as it is told.
 #[derive(Debug, Serialize)]
-struct Told {
+struct CaseFailure {
     /// Where the step, or what it expects, stands; absent when judging panicked.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<Position>,
@@ -171,8 +171,8 @@ fn stage(config: Config) -> Stage {
 
 fn run_case(stage: &Stage, case: &Case, file: &str) -> CaseReport {
     let failure = match catch_unwind(AssertUnwindSafe(|| simulation::run(stage, case))) {
-        Ok(ended) => ended.err().map(Told::of),
-        Err(_panic) => Some(Told {
+        Ok(ended) => ended.err().map(CaseFailure::of),
+        Err(_panic) => Some(CaseFailure {
             position: None,
             at: String::new(),
             now: None,
@@ -186,7 +186,7 @@ fn run_case(stage: &Stage, case: &Case, file: &str) -> CaseReport {
     CaseReport { file, name, ok: failure.is_none(), failure }
 }
 
-impl Told {
+impl CaseFailure {
     fn of(failure: Failure) -> Self {
         let Failure { place, at, now, mismatches } = failure;
         let differences =

@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
     let (settings, client) = match api::client(&config, &args.account) {
         Ok(found) => found,
-        Err(wrong) => return Ok(wrong.told()),
+        Err(wrong) => return Ok(wrong.report()),
     };
     let whose = || format!("cannot read the usage of {}", settings.account);
     runtime()?.block_on(async {
@@ -154,9 +154,9 @@ async fn read(
         if args.managed_accounts {
             query.push(("managed_accounts", "true".to_owned()));
         }
-        let told = api::progress("usage");
+        let progress = api::progress("usage");
         let (rows, end) =
-            client.list(&Endpoint::USAGE_REPORTS, &query, PAGE_ROWS, PAGES_MAX, told).await?;
+            client.list(&Endpoint::USAGE_REPORTS, &query, PAGE_ROWS, PAGES_MAX, progress).await?;
         let rows = rows.iter().map(|row| only(row, columns)).collect();
         parts.push(Part { from, to, rows, complete: end.is_whole(), end });
     }
@@ -198,7 +198,7 @@ fn print(report: &UsageReport<'_>, args: &Args) -> anyhow::Result<Exit> {
     }
     let most = PAGE_ROWS * PAGES_MAX;
     let cut = format!("more than {most} rows: ask for fewer dimensions or less time");
-    Ok(api::tell_end(parts.iter().map(|part| part.end), &cut))
+    Ok(api::report_end(parts.iter().map(|part| part.end), &cut))
 }
 
 fn text(report: &UsageReport<'_>, rows: &[Vec<String>]) {

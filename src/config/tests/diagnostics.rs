@@ -25,42 +25,42 @@ fn the_telnyx_side_of_an_account_is_checked() {
     }
     insta::assert_snapshot!(said, @r#"
         --- api_key: k, backfill: {enabled: false}
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
 
         --- api_key: k
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:4:14: warning: accounts[0].api_key: webhooks that were missed cannot be looked for without server.public_url (hint: backfill: {enabled: false}, if that is meant)
 
         --- api_url: https://api.telnyx.com/v2, balance: {poll_interval: 1m}
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:4:14: warning: accounts[0].api_url: has no effect without api_key or api_key_file
 
         --- api_key: k, api_key_file: f
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:5:19: accounts[0].api_key_file: give api_key or api_key_file, not both
 
         --- api_key: "", api_url: http://api.example.com/v2
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:4:15: accounts[0].api_key: the secret is empty
         t.yaml:5:14: warning: accounts[0].api_url: the API key would travel in clear: use https
 
         --- api_key: k, api_url: api.telnyx.com, balance: {poll_interval: 1ms}
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:4:14: warning: accounts[0].api_key: webhooks that were missed cannot be looked for without server.public_url (hint: backfill: {enabled: false}, if that is meant)
         t.yaml:5:14: accounts[0].api_url: expected a URL such as https://example.com/path
         t.yaml:6:30: accounts[0].balance.poll_interval: must be between 1s and 1d
 
         --- api_key: k, backfill: {max_age: 8d}
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:5:25: accounts[0].backfill.max_age: must be between 1m and 7d
 
         --- currency: USD
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:7:14: heartbeats[0]: missing key "url" or "url_file"
         t.yaml:7:36: heartbeats[1].url: expected a URL such as https://example.com/path
 
         --- currency: USD
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:7:55: warning: heartbeats[1].url: the same address twice: one heartbeat hides that the other is missing
         "#);
 }
@@ -73,7 +73,7 @@ fn words_of_later_parts_are_refused() {
         assert!(refused, "{word}: {line}");
     }
     insta::assert_snapshot!(check(include_str!("../testdata/later.yaml")), @r"
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:2:3: server.auth: unknown key (hint: not in this version of tollbell)
         t.yaml:7:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
         ");
@@ -83,7 +83,7 @@ fn words_of_later_parts_are_refused() {
 #[expect(clippy::too_many_lines, reason = "one long list is the point")]
 fn all_problems_come_at_once() {
     insta::assert_snapshot!(check(include_str!("../testdata/bad.yaml")), @r#"
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:2:11: server.listen: expected an IP address and a port (hint: such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464)
         t.yaml:3:19: warning: server.private_listen: not a loopback address: whoever reaches it can read alerts and events (hint: this version has no authentication there; keep the network closed)
         t.yaml:4:15: server.public_url: the URL is not http or https
@@ -188,33 +188,33 @@ fn each_bad_file_has_its_words() {
     insta::assert_snapshot!(out, @r#"
         --- ""
         t.yaml:1:1: missing key "accounts" (hint: The Telnyx accounts that send webhooks here.)
-        t.yaml:1:1: missing key "route" (hint: Who hears of which alert.)
-        t.yaml:1:1: missing key "receivers" (hint: Who can be told, and how.)
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: missing key "route" (hint: Who is notified of which alert.)
+        t.yaml:1:1: missing key "receivers" (hint: Who can be notified, and how.)
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
 
         --- "just text\n"
         t.yaml:1:1: expected a map of keys, found a single value
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
 
         --- "- a\n"
         t.yaml:1:1: expected a map of keys, found a list
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
 
         --- "accounts: {}\nroute: []\nreceivers: x\n"
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:1:11: accounts: expected a list, found a map
         t.yaml:2:8: route: expected a map of keys, found a list
         t.yaml:2:8: route: missing key "receiver" (hint: the root takes every alert that no child takes)
         t.yaml:3:12: receivers: expected a list, found a single value (hint: put it in brackets: receivers: [value])
 
         --- "accounts: []\nroute: {}\nreceivers: []\n"
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:1:11: accounts: no account: nobody could sign a webhook
         t.yaml:2:8: route: missing key "receiver" (hint: the root takes every alert that no child takes)
-        t.yaml:3:12: receivers: no receiver: nobody could be told
+        t.yaml:3:12: receivers: no receiver: nobody could be notified
 
         --- "accounts: [{name: a, public_keys: [\"${NOPE}\"]}]\nroute: {receiver: ops}\nreceivers: [{name: ops}]\n"
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:1:37: environment variable NOPE is not set (hint: set it, or give a default: ${NOPE:-…})
 
         --- "server:\n\tlisten: x\n"
@@ -223,9 +223,9 @@ fn each_bad_file_has_its_words() {
         --- "a: &a [1]\nb: *a\n"
         t.yaml:1:1: a: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates, heartbeats)
         t.yaml:1:1: missing key "accounts" (hint: The Telnyx accounts that send webhooks here.)
-        t.yaml:1:1: missing key "route" (hint: Who hears of which alert.)
-        t.yaml:1:1: missing key "receivers" (hint: Who can be told, and how.)
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: missing key "route" (hint: Who is notified of which alert.)
+        t.yaml:1:1: missing key "receivers" (hint: Who can be notified, and how.)
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:2:1: b: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates, heartbeats)
         "#);
 }
@@ -234,7 +234,7 @@ fn each_bad_file_has_its_words() {
 fn an_unknown_key_has_the_nearest_one_as_its_hint() {
     let shown = check(&format!("{ACCOUNT}{REST}rulefiles: []\nservr: {{}}\nzzz: 1\n"));
     insta::assert_snapshot!(shown, @r"
-        t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:4:1: rulefiles: unknown key (hint: did you mean rule_files?)
         t.yaml:5:1: servr: unknown key (hint: did you mean server?)
         t.yaml:6:1: zzz: unknown key (hint: known here: server, accounts, store, rule_files, metrics, route, inhibit_rules, time_intervals, receivers, templates, heartbeats)
@@ -369,7 +369,7 @@ fn metrics_are_checked() {
     ];
     let text = format!("{ACCOUNT}{REST}metrics:\n- {}\n", metrics.join("\n- "));
     insta::assert_snapshot!(check(&text), @r#"
-    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
     t.yaml:6:10: metrics.a_total: metric `a_total` is already defined at t.yaml:5:10
     t.yaml:7:10: warning: metrics.b: the name of a counter ends in _total
     t.yaml:7:78: metrics.b.by.currency: tollbell sets the label `currency` itself
@@ -403,7 +403,7 @@ receivers:
   - api_url: 'https:\/\/hooks.slack.com\/services\/T0\/B0\/s3cr3t'
 ";
     insta::assert_snapshot!(check(&format!("{ACCOUNT}{receivers}")), @r"
-    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
     t.yaml:7:32: warning: receivers[0].email_configs[0].to[1]: not ASCII before the @: only a mail server with SMTPUTF8 takes such an address, and each on the way must have it
     t.yaml:8:11: warning: receivers[0].email_configs[0].from: not ASCII before the @: only a mail server with SMTPUTF8 takes such an address, and each on the way must have it
     t.yaml:11:15: receivers[0].slack_configs[0].api_url: a backslash in the URL: write / where it says \/
@@ -423,7 +423,7 @@ fn link_local_and_metadata_addresses_are_refused_unless_allowed() {
         )
     };
     insta::assert_snapshot!(check(&file("")), @r"
-    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
     t.yaml:6:12: receivers[0].webhook_configs[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
     t.yaml:7:12: receivers[0].webhook_configs[1].url: a link-local or metadata address; server.allowed_targets names those that are meant
     t.yaml:8:12: receivers[0].webhook_configs[2].url: a link-local or metadata address; server.allowed_targets names those that are meant
@@ -432,7 +432,7 @@ fn link_local_and_metadata_addresses_are_refused_unless_allowed() {
     t.yaml:12:21: heartbeats[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
     ");
     insta::assert_snapshot!(check(&file("server: {allowed_targets: [169.254.10.0/24]}\n")), @r"
-    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
     t.yaml:7:12: receivers[0].webhook_configs[0].url: a link-local or metadata address; server.allowed_targets names those that are meant
     t.yaml:8:12: receivers[0].webhook_configs[1].url: a link-local or metadata address; server.allowed_targets names those that are meant
     ");

@@ -148,7 +148,7 @@ receivers: [{name: ops}]
 ",
     ));
     insta::assert_snapshot!(shown, @r#"
-    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
     t.yaml:4:25: route.group_by[1]: no label name: letters, digits and _, no digit and no __ first
     t.yaml:4:30: route.group_by[2]: label "alertname" given twice
     t.yaml:4:41: route.group_by[3]: no label name: letters, digits and _, no digit and no __ first
@@ -156,9 +156,9 @@ receivers: [{name: ops}]
     t.yaml:5:15: route.group_wait: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
     t.yaml:6:19: route.group_interval: must be between 1s and 30d
     t.yaml:7:20: route.repeat_interval: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
-    t.yaml:8:24: route.mute_time_intervals: not on the root: what no child takes is told at any time
+    t.yaml:8:24: route.mute_time_intervals: not on the root: what no child takes is notified at any time
     t.yaml:8:25: route.mute_time_intervals[0]: no time interval has the name "nights" (hint: did you mean night?)
-    t.yaml:9:26: route.active_time_intervals: not on the root: what no child takes is told at any time
+    t.yaml:9:26: route.active_time_intervals: not on the root: what no child takes is notified at any time
     t.yaml:12:17: route.routes[0].group_by: '...' is all labels: it stands alone
     t.yaml:13:23: warning: route.routes[0].group_interval: repeat_interval is shorter than group_interval
     t.yaml:15:24: warning: route.routes[1].repeat_interval: repeat_interval is shorter than group_interval
@@ -196,7 +196,7 @@ receivers: [{name: ops}]
 ",
     ));
     insta::assert_snapshot!(shown, @"
-    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
     t.yaml:8:11: warning: route.routes[0].routes[1]: never asked: route.routes[0].routes[0] takes all that would come here (hint: put it before that one, or give that one continue: true)
     t.yaml:9:11: warning: route.routes[0].routes[2]: takes every alert: the routes after it are never asked (hint: give it matchers, or continue: true)
     t.yaml:11:7: warning: route.routes[1]: never asked: route.routes[0] takes all that would come here (hint: put it before that one, or give that one continue: true)
@@ -232,9 +232,9 @@ inhibit_rules:
 ",
     ));
     insta::assert_snapshot!(shown, @r#"
-    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
     t.yaml:5:5: inhibit_rules[0]: missing key "source_matchers" (hint: What inhibits: an alert that fires and matches.)
-    t.yaml:5:5: inhibit_rules[0]: missing key "target_matchers" (hint: What is not told meanwhile.)
+    t.yaml:5:5: inhibit_rules[0]: missing key "target_matchers" (hint: What is not notified meanwhile.)
     t.yaml:7:22: inhibit_rules[1].source_matchers: no matcher: every alert would match (hint: if you mean it, write alertname=~".+")
     t.yaml:8:32: inhibit_rules[1].target_matchers[1]: bad regular expression: unclosed group
     t.yaml:8:39: inhibit_rules[1].target_matchers[2]: expected a label name: letters, digits and _, no digit first
@@ -279,7 +279,7 @@ time_intervals:
 ",
     ));
     insta::assert_snapshot!(shown, @r#"
-    t.yaml:1:1: warning: rule_files: no rules: nothing will ever ring
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
     t.yaml:2:73: route.routes[0].mute_time_intervals[0]: no time interval has the name "office-hour" (hint: did you mean office-hours?)
     t.yaml:5:5: time_intervals[0]: missing key "name" (hint: Name, as routes and rules use it.)
     t.yaml:5:5: time_intervals[0]: missing key "time_intervals" (hint: It holds when any of these does.)

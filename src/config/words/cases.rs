@@ -56,18 +56,18 @@ words! {
 
     ExpectWords "expect" {
         alerts: any, "Exactly these fire; a list of labels.";
-        notified: maps(NoticeWords), "Exactly these notices since the last expect.";
+        notified: maps(NotificationWords), "Exactly these notifications since the last expect.";
         suppressed: any, "Exactly these are kept quiet since then; labels, and by.";
-        nothing: flag(true), "No notice since the last expect.";
+        nothing: flag(true), "No notification since the last expect.";
     }, hints {
         "notices" => "use notified";
         "firing" => "use alerts";
     }
 
-    NoticeWords "notice" {
+    NotificationWords "notification" {
         receiver: text, "Its name.";
         reason: choice("first notification"; "first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"),
-            "Why it was told.";
+            "Why it was notified.";
         status: choice("firing"; "firing", "resolved"), "Whether any of its alerts fires.";
         alerts: any, "Exactly these are in it; a list of labels.";
         subject: text, "A part of the subject of a mail.";

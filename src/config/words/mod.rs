@@ -207,16 +207,16 @@ words! {
     ConfigWords "config" {
         server: map(ServerWords), "The two listeners.";
         accounts: maps(AccountWords) required, "The Telnyx accounts that send webhooks here.";
-        store: map(StoreWords), "Where events, alerts and deliveries are kept.";
+        store: map(StoreWords), "Where events, alerts and deliveries are stored.";
         rule_files: texts, "Rule files; * and ? are globs, relative to this file.";
         metrics: maps(MetricWords), "Series of your own, made from events.";
-        route: map(RouteWords) required, "Who hears of which alert.";
-        inhibit_rules: maps(InhibitWords), "Which alerts are not told while which others fire.";
+        route: map(RouteWords) required, "Who is notified of which alert.";
+        inhibit_rules: maps(InhibitWords), "Which alerts are not notified while which others fire.";
         time_intervals: maps(IntervalWords), "Hours and days with a name, for routes and rules.";
-        receivers: maps(ReceiverWords) required, "Who can be told, and how.";
+        receivers: maps(ReceiverWords) required, "Who can be notified, and how.";
         templates: texts, "Files that replace built-in texts, each named as what it replaces; * and ? are globs.";
         heartbeats: maps(HeartbeatWords),
-            "Dead man's switches: addresses that are asked for while tollbell works, and no longer.";
+            "Dead man's switches: addresses that are requested while tollbell works, and no longer.";
     }, hints {
         "global" => "say at each integration what it sets: smarthost, from, auth, api_url; a YAML anchor can be shared";
         "mute_time_intervals" => "use time_intervals";
@@ -250,7 +250,7 @@ words! {
         api_url: text("https://api.telnyx.com/v2"), "Where Telnyx's API is.";
         balance: map(BalanceWords), "Readings of the balance; they need api_key.";
         backfill: map(BackfillWords),
-            "Webhooks that failed while nobody took them; they need api_key and server.public_url.";
+            "Webhooks that failed while tollbell was away; they need api_key and server.public_url.";
     }, hints {
         "public_key" => "did you mean public_keys? it is a list";
     }
@@ -272,8 +272,8 @@ words! {
 
     StoreWords "store" {
         url: text("sqlite:data/tollbell.db"), "sqlite: and a path, relative to the working directory.";
-        retention: duration("30d", "7d", "3650d"), "How long events, ended alerts and finished deliveries are kept.";
-        payload: choice("redacted"; "full", "redacted", "none"), "How much of a payload is kept.";
+        retention: duration("30d", "7d", "3650d"), "How long events, ended alerts and finished deliveries are stored.";
+        payload: choice("redacted"; "full", "redacted", "none"), "How much of a payload is stored.";
     }
 
     MetricWords "metric" {

@@ -31,7 +31,7 @@ macro_rules! integration {
                 name: text, "Keeps the integration's identity when its target changes.";
                 $($own)*
                 tls_config: map(TlsWords), "Trust in the peer.";
-                send_resolved: flag(true), "Whether ends are told too.";
+                send_resolved: flag(true), "Whether ends are notified, too.";
                 timeout: duration($timeout, "100ms", "5m"), "Bound on one whole send, connect to last byte.";
                 retry: map(RetryWords), "When to try again and when to stop.";
                 rate_limit: map($Rate), $fast;
@@ -155,9 +155,9 @@ integration! {
 words! {
     ReceiverWords "receiver" {
         name: text required, "Name, as routes use it.";
-        fallback: text, "Receiver that is rung when a delivery to this one fails.";
+        fallback: text, "Receiver that is notified when a delivery to this one fails.";
         fallback_after: duration("5m", "1s", "1d"),
-            "The fallback is also rung when a delivery is not through after this time.";
+            "The fallback is also notified when a delivery has not succeeded after this time.";
         email_configs: maps(EmailWords), "E-mail by SMTP.";
         slack_configs: maps(SlackWords), "Slack incoming webhooks.";
         webhook_configs: maps(WebhookWords), "Any HTTP endpoint.";

@@ -8,19 +8,19 @@ use super::{At, Bounds, Key, Kind, Section, Shape, bare, words};
 words! {
     RouteWords "route" {
         name: text, "Keeps the route's identity when its other keys change.";
-        receiver: text, "Who hears of it; a child inherits it.";
+        receiver: text, "Who is notified; a child inherits it.";
         matchers: texts, "All must hold: label = != =~ !~ value. Not on the root.";
         r#continue: flag(false), "Whether later siblings are asked too.";
         group_by: texts,
-            "Labels whose values make a group that is told together; ['...']: each alert by itself; []: all together. A child inherits it.";
+            "Labels whose values make a group that is notified together; ['...']: each alert by itself; []: all together. A child inherits it.";
         group_wait: duration("30s", "0s", "1d"),
-            "From the first alert of a new group to its first notice. A child inherits it.";
-        group_interval: duration("5m", "1s", "30d"), "Least time between two notices of a group. A child inherits it.";
+            "From the first alert of a new group to its first notification. A child inherits it.";
+        group_interval: duration("5m", "1s", "30d"), "Least time between two notifications of a group. A child inherits it.";
         repeat_interval: duration("4h", "1s", "366d"),
-            "From a notice to its repeat while nothing changed; exact. A child inherits it.";
-        mute_time_intervals: texts, "Names of time intervals in which nothing is told. Not inherited; not on the root.";
+            "From a notification to its repeat while nothing changed; exact. A child inherits it.";
+        mute_time_intervals: texts, "Names of time intervals in which nothing is notified. Not inherited; not on the root.";
         active_time_intervals: texts,
-            "Names of time intervals outside of which nothing is told. Not inherited; not on the root.";
+            "Names of time intervals outside of which nothing is notified. Not inherited; not on the root.";
         routes: maps(RouteWords), "Children, asked in order; the first that matches takes it.";
     }, hints {
         "match" => "use matchers: ['label=\"value\"']";
@@ -30,7 +30,7 @@ words! {
     InhibitWords "inhibit_rule" {
         name: text, "Name, for whoever reads the file; unique.";
         source_matchers: texts required, "What inhibits: an alert that fires and matches.";
-        target_matchers: texts required, "What is not told meanwhile.";
+        target_matchers: texts required, "What is not notified meanwhile.";
         equal: texts, "Labels that source and target must share; a missing one counts as empty.";
     }, hints {
         "source_match" => "use source_matchers: ['label=\"value\"']";

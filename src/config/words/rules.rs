@@ -21,7 +21,7 @@ words! {
         when: text, "CEL condition; always, when absent.";
         by: pairs, "Labels from CEL: one alert for each set of values.";
         active_for: duration("1h", "1s", "366d"), "How long the alert lasts after its last match.";
-        notify_expired: flag(false), "Whether an end by active_for is told.";
+        notify_expired: flag(false), "Whether an end by active_for is notified.";
         resolve_on: map(ResolveWords), "What ends the alert before that.";
         value: text, "CEL: what is judged. With over: AGG(CEL) or count().";
         fire: text, "CEL over value, count and labels: when the alert fires.";

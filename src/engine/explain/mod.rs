@@ -4,7 +4,8 @@
 //! happen. One that was judged before is asked about without being entered again: its charge is the one it had, no
 //! series takes its value twice, and its alert is shown as today's rules would make it.
 
-mod told;
+mod asked;
+mod notified;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,33 +14,18 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use self::told::alert_said;
-pub use self::told::{AlertSaid, GroupSaid, NoticeSaid, Quiet, ToldSaid};
+use self::asked::Asked;
+pub use self::asked::Question;
+use self::notified::alert_report;
+pub use self::notified::{AlertReport, GroupReport, NotificationReport, NotifiedReport, Quiet};
 use super::policy::Policy;
 use super::state::State;
 use super::step::{Batch, Judged, step};
 use crate::alerts::{self, Alert, Fingerprint};
 use crate::event::Event;
-use crate::notify::MessageTemplates;
 use crate::rules::{
     self, CallContext, Finding, Labels, Over, Period, Phase, RuleRef, Shape, Traced,
 };
-use crate::store::StoredEvent;
-
-/// What is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'q> {
-    /// The event; when it is new, its place in the inbox is behind the state's cursor.
-    pub stored: &'q StoredEvent,
-    /// Whether it was judged before: then nothing is added again.
-    pub judged: bool,
-    /// Only the rules whose names fit this; `*` stands for anything.
-    pub only: Option<&'q str>,
-    /// The texts of messages.
-    pub templates: &'q MessageTemplates,
-    /// The time now.
-    pub now: Timestamp,
-}
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,11 +37,11 @@ pub struct Explanation {
     /// What is known of its call or message from other events.
     pub call: Option<CallContext>,
     /// What each rule that names the kind says, in order.
-    pub rules: Vec<RuleSaid>,
+    pub rules: Vec<RuleReport>,
     /// Names of the rules that do not name the kind.
     pub others: Vec<String>,
     /// The alerts that it concerns.
-    pub alerts: Vec<AlertSaid>,
+    pub alerts: Vec<AlertReport>,
 }
 
 /// What came of an event at one rule.
@@ -84,7 +70,7 @@ pub enum Outcome {
 
 /// What one rule says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RuleSaid {
+pub struct RuleReport {
     /// `group/alert`.
     pub rule: String,
     /// What came of it.
@@ -94,14 +80,14 @@ pub struct RuleSaid {
     /// Its expressions with the values of their parts.
     pub expressions: Vec<Traced>,
     /// The series that took the value, as it stands then.
-    pub series: Option<SeriesSaid>,
+    pub series: Option<SeriesReport>,
     /// The alerts that it concerns, by fingerprint.
     pub alerts: Vec<Fingerprint>,
 }
 
 /// A series as a rule looks at it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SeriesSaid {
+pub struct SeriesReport {
     /// Its labels.
     pub labels: Labels,
     /// What is judged: `latest value`, `sum over 15m`, `count in the month`, `nothing for 2h`.
@@ -122,12 +108,37 @@ pub struct SeriesSaid {
     pub terms: Vec<Traced>,
 }
 
-/// Says what today's rules make of an event. `state` is as it was kept, with the charges, calls and silences that the event
-/// needs.
-pub fn explain(state: &State, policy: &Policy, question: &Question<'_>) -> Explanation {
+/// The series that an event is about: of a rule those with these fingerprints, and all once it has so many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesAsked {
+    /// `group/alert`.
+    pub rule: Arc<str>,
+    /// The series that takes the value, and the one of what is beyond the limit.
+    pub fingerprints: [Fingerprint; 2],
+    /// The rule's limit.
+    pub max: usize,
+}
+
+/// Which series [`explain`] needs to know; a state that was kept may have very many others.
+pub fn series_asked(state: &State, policy: &Policy, question: &Question<'_>) -> Vec<SeriesAsked> {
+    let (event, call) = booked(state, policy, question);
+    let verdicts = policy.rules.judge(&event, call.as_ref()).into_iter();
+    verdicts
+        .filter_map(|verdict| {
+            let Finding::Observe(observation) = verdict.finding else { return None };
+            let of = policy.rules.rule(&verdict.rule)?;
+            let overflow = of.overflow(&observation.labels);
+            let fingerprints = [&observation.labels, &overflow].map(Fingerprint::of);
+            Some(SeriesAsked { rule: verdict.rule, fingerprints, max: of.max_series() })
+        })
+        .collect()
+}
+
+/// Says what today's rules make of an event. `before` is as it was kept, with the charges, calls, silences and series that
+/// the event needs.
+pub fn explain(mut before: State, policy: &Policy, question: &Question<'_>) -> Explanation {
     let Question { stored, judged, now, .. } = *question;
     let at = if judged { now } else { stored.event.received_at.min(now) };
-    let mut before = state.clone();
     let mut batch = Batch::new(&mut before, policy, now);
     batch.apply_config();
     batch.run_timers(at);
@@ -162,26 +173,15 @@ fn booked(
         let known = known.iter().filter_map(|key| before.calls.get(key).cloned());
         return (stored.event.clone(), known.reduce(|one, other| one.merge(&other)));
     }
-    let mut scratch = before.clone();
+    // Of the state no more is looked at than this.
+    let mut scratch = State::default();
+    (scratch.ledger, scratch.calls) = (before.ledger.clone(), before.calls.clone());
     let (event, call) = Batch::new(&mut scratch, policy, now).book(stored);
     (event.into_owned(), call)
 }
 
-/// A question with all that its answer is made of.
-struct Asked<'q> {
-    policy: &'q Policy,
-    question: &'q Question<'q>,
-    at: Timestamp,
-    event: Event,
-    call: Option<CallContext>,
-    before: State,
-    after: State,
-    /// What judging the event did; nothing when it was judged before.
-    done: Judged,
-}
-
 impl Asked<'_> {
-    fn rules(&self) -> Vec<RuleSaid> {
+    fn rules(&self) -> Vec<RuleReport> {
         let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref());
         let mut findings: BTreeMap<Arc<str>, Finding> =
             verdicts.into_iter().map(|verdict| (verdict.rule, verdict.finding)).collect();
@@ -202,7 +202,7 @@ impl Asked<'_> {
             .collect()
     }
 
-    fn rule(&self, of: RuleRef<'_>, finding: &Finding, expressions: Vec<Traced>) -> RuleSaid {
+    fn rule(&self, of: RuleRef<'_>, finding: &Finding, expressions: Vec<Traced>) -> RuleReport {
         let key = match finding {
             Finding::Observe(observation) => Some(self.series_of(of, &observation.labels)),
             _ => None,
@@ -215,7 +215,7 @@ impl Asked<'_> {
             Finding::Fire(_) | Finding::Resolve { .. } | Finding::Observe(_) => None,
         };
         let outcome = self.outcome(of, finding, !alerts.is_empty());
-        RuleSaid { rule: of.name().to_string(), outcome, detail, expressions, series, alerts }
+        RuleReport { rule: of.name().to_string(), outcome, detail, expressions, series, alerts }
     }
 
     fn outcome(&self, of: RuleRef<'_>, finding: &Finding, any: bool) -> Outcome {
@@ -243,7 +243,7 @@ impl Asked<'_> {
         if holds(&own) || !holds(&overflow) { own } else { overflow }
     }
 
-    fn series(&self, of: RuleRef<'_>, fingerprint: &Fingerprint) -> Option<SeriesSaid> {
+    fn series(&self, of: RuleRef<'_>, fingerprint: &Fingerprint) -> Option<SeriesReport> {
         let key = (Arc::clone(of.name()), fingerprint.clone());
         let series = self.after.series.get(&key)?;
         let before = self.before.series.get(&key).filter(|_| !self.question.judged);
@@ -253,8 +253,8 @@ impl Asked<'_> {
             Phase::Firing => ("firing", None),
             Phase::Keeping(since) => ("keeping", Some(since)),
         };
-        Some(SeriesSaid {
-            labels: series.labels.clone(),
+        Some(SeriesReport {
+            labels: series.labels.unpack(),
             of: of.shape().map(shape_text).unwrap_or_default(),
             value: series.value,
             before: before.and_then(|series| series.value),
@@ -298,7 +298,7 @@ impl Asked<'_> {
         self.after.alerts.contains_key(&fingerprint).then_some(fingerprint)
     }
 
-    fn alerts(&self, rules: &[RuleSaid]) -> Vec<AlertSaid> {
+    fn alerts(&self, rules: &[RuleReport]) -> Vec<AlertReport> {
         let wanted = rules.iter().flat_map(|said| said.alerts.iter());
         let mut made = self.made();
         wanted
@@ -308,7 +308,7 @@ impl Asked<'_> {
                     .chain(self.after.alerts.values())
                     .find(|alert| alert.fingerprint == *fingerprint)
                     .cloned();
-                Some(alert_said(self, made.remove(fingerprint).or(alert)?))
+                Some(alert_report(self, made.remove(fingerprint).or(alert)?))
             })
             .collect()
     }
@@ -324,7 +324,7 @@ impl Asked<'_> {
             .filter_map(|verdict| {
                 let Finding::Fire(firing) = verdict.finding else { return None };
                 let received = self.event.received_at;
-                let snapshot = self.event.snapshot();
+                let snapshot = self.event.snapshot().into();
                 let (alert, _) = alerts::fire(None, &verdict.rule, &firing, snapshot, received);
                 Some((alert.fingerprint.clone(), alert))
             })

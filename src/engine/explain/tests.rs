@@ -4,7 +4,9 @@ use super::*;
 use crate::alerts::{Answer, Matcher, Reason, Silence, SilenceDraft, Suppression};
 use crate::config;
 use crate::engine::tests::deliver;
+use crate::notify::MessageTemplates;
 use crate::store::Silences;
+use crate::store::StoredEvent;
 
 const RULES: &str = r#"
 groups:
@@ -68,7 +70,11 @@ fn failed(seq: i64, minute: i64, n: i64) -> StoredEvent {
 fn ask(state: &State, policy: &Policy, stored: &StoredEvent, judged: bool) -> Explanation {
     let templates = MessageTemplates::default();
     let now = stored.event.received_at;
-    explain(state, policy, &Question { stored, judged, only: None, templates: &templates, now })
+    explain(
+        state.clone(),
+        policy,
+        &Question { stored, judged, only: None, templates: &templates, now },
+    )
 }
 
 fn outcomes(said: &Explanation) -> Vec<(&str, Outcome)> {
@@ -196,7 +202,23 @@ fn only_the_rules_that_are_asked_for_are_told_of() {
         templates: &templates,
         now: at(0),
     };
-    let said = explain(&state, &policy, &question);
+    let said = explain(state, &policy, &question);
     assert_eq!(outcomes(&said), [("g/Sum", Outcome::Observed)]);
     assert!(said.alerts.is_empty() && said.others.is_empty());
+}
+
+#[test]
+fn only_the_series_of_an_event_are_asked_for() {
+    let (policy, templates) = (policy(), MessageTemplates::default());
+    let stored = failed(1, 0, 7);
+    let question =
+        Question { stored: &stored, judged: false, only: None, templates: &templates, now: at(0) };
+    let asked = series_asked(&State::default(), &policy, &question);
+    let mut state = State::default();
+    step(&mut state, &policy, &[&stored], at(0));
+    let kept: Vec<_> = state.series.keys().cloned().collect();
+    let named: Vec<_> =
+        asked.iter().map(|one| (one.rule.clone(), one.fingerprints[0].clone())).collect();
+    assert_eq!(named, kept);
+    assert!(!kept.is_empty());
 }

@@ -1,6 +1,5 @@
 //! Whether a text has the form that its field has.
 
-use super::MASKED;
 use super::fields::Form;
 use crate::event::time;
 
@@ -113,6 +112,9 @@ fn origin(url: &str) -> Option<String> {
     let path = if matches!(tail, "" | "/") { tail } else { "/[masked]" };
     Some(format!("{before}://{host}{path}"))
 }
+
+/// What stands in place of masked text.
+pub const MASKED: &str = "[masked]";
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,8 @@
 mod fields;
 mod form;
 
+pub use form::MASKED;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -19,9 +21,6 @@ use std::sync::LazyLock;
 use serde_json::{Number, Value};
 
 use fields::{Form, Harmless, form_of_ending};
-
-/// What stands in place of masked text.
-pub const MASKED: &str = "[masked]";
 
 /// Words that mask any key they occur in, save for the endings in [`HARMLESS_ENDINGS`].
 #[rustfmt::skip]

@@ -19,8 +19,10 @@ use tokio::time::{Instant, timeout};
 
 use super::receive::State;
 use super::*;
-use crate::metrics::Names;
-use crate::store;
+use crate::clock::Clock;
+use crate::event::PayloadPolicy;
+use crate::metrics::{Metrics, Names};
+use crate::store::{self, Store};
 use crate::tasks::Tasks;
 
 const PATH: &str = "/webhooks/telnyx";

@@ -19,7 +19,7 @@ use crate::tls;
 pub(super) enum Unreached {
     Failure(Failure),
     /// In words of ours.
-    Told(&'static str),
+    Explained(&'static str),
 }
 
 impl<T: Into<Failure>> From<T> for Unreached {
@@ -37,7 +37,7 @@ impl Server {
         }
         let greeting = tokio::select! {
             reply = wire.reply() => reply?,
-            () = self.speaks_tls_at_once() => return Err(Unreached::Told(
+            () = self.speaks_tls_at_once() => return Err(Unreached::Explained(
                 "the server says nothing, and speaks TLS from the first byte: set `tls: implicit`",
             )),
         };
@@ -45,7 +45,7 @@ impl Server {
         let mut session = Session::open(wire, &self.hello).await?;
         if self.tls == Tls::StartTls {
             if !session.offers.starttls {
-                return Err(Unreached::Told(
+                return Err(Unreached::Explained(
                     "the server does not offer STARTTLS, which is required",
                 ));
             }
@@ -57,7 +57,7 @@ impl Server {
 
     async fn encrypt(&self, wire: Wire) -> Result<Wire, Unreached> {
         let Some(name) = self.name.clone() else {
-            return Err(Unreached::Told("the server's name is no name for a certificate"));
+            return Err(Unreached::Explained("the server's name is no name for a certificate"));
         };
         Ok(wire.encrypt(Arc::clone(&self.config), name).await?)
     }

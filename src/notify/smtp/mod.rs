@@ -206,7 +206,7 @@ impl Server {
     async fn connect(&self, password: Option<&SecretString>) -> Result<Session, Outcome> {
         let session = self.greeted().await.map_err(|failure| match failure {
             Unreached::Failure(failure) => classify(Phase::Connect, &failure),
-            Unreached::Told(detail) => no_connection(detail),
+            Unreached::Explained(detail) => no_connection(detail),
         })?;
         let mut session = session;
         if let (Some(auth), Some(password)) = (&self.auth, password) {

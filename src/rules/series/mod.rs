@@ -5,16 +5,17 @@
 //! While the alert does not fire only `fire` is asked, while it does (kept firing, too) only `clear`: this is
 //! hysteresis, and where both hold the alert that fires ends. The clock may go back: no time is counted then.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 use super::window::{Added, Aggregate, Over, Window};
-use super::{Hold, Labels, Observation, Observed};
+use super::{Hold, Observation, Observed, PackedLabels};
 use crate::clock;
+use crate::event::Snapshot;
 
 /// How long a gauge's reading makes its series live, where no `stale_after` is set.
 const READING_LIVE: Duration = Duration::from_hours(24);
@@ -36,11 +37,11 @@ pub struct Level {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// `group/alert` of its rule.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// What of the rule its data depends on; when that changes, the data is void (see [`super::RuleRef::digest`]).
-    pub digest: String,
+    pub digest: Arc<str>,
     /// Labels of the alert.
-    pub labels: Labels,
+    pub labels: PackedLabels,
     /// Where its alert stands.
     pub phase: Phase,
     /// What was observed.
@@ -49,8 +50,8 @@ pub struct Series {
     pub value: Option<Decimal>,
     /// The count at the last judgement.
     pub count: u64,
-    /// Snapshot of the last event that touched it, for templates; null before the first.
-    pub event: Json,
+    /// Snapshot of the last event that touched it, for templates; none before the first.
+    pub event: Snapshot,
     /// The last event's place in the inbox; 0 before the first.
     pub seq: i64,
 }
@@ -160,16 +161,22 @@ impl Data {
 
 impl Series {
     /// A series that has observed nothing; an absence begins to count now.
-    pub fn new(rule: &str, digest: &str, labels: Labels, shape: &Shape, now: Timestamp) -> Self {
+    pub fn new(
+        rule: &Arc<str>,
+        digest: &Arc<str>,
+        labels: PackedLabels,
+        shape: &Shape,
+        now: Timestamp,
+    ) -> Self {
         Self {
-            rule: rule.to_owned(),
-            digest: digest.to_owned(),
+            rule: Arc::clone(rule),
+            digest: Arc::clone(digest),
             labels,
             phase: Phase::Inactive,
             data: Data::new(shape, now),
             value: None,
             count: 0,
-            event: Json::Null,
+            event: Snapshot::NONE,
             seq: 0,
         }
     }

@@ -107,7 +107,7 @@ pub(super) fn alert(fingerprint: &str, state: AlertState) -> Alert {
         missed: false,
         value: None,
         notify_expired: false,
-        event: json!({"cost": "1.10"}),
+        event: json!({"cost": "1.10"}).into(),
     }
 }
 

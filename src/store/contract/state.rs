@@ -33,6 +33,22 @@ async fn rows_come_back_and_go(store: &Store) {
     assert_eq!(kept.len(), Space::ALL.len());
 }
 
+async fn series_are_found_by_rule_and_fingerprint(store: &Store) {
+    let digits = |n: usize| format!("{n:016x}");
+    let mut rows: Vec<Row> =
+        (0..5).map(|n| row(Space::Series, &format!("g/A\n{}", digits(n)), Some(b"a"))).collect();
+    rows.push(row(Space::Series, &format!("g/AB\n{}", digits(1)), Some(b"b")));
+    commit(store, Changes { rows: rows.clone(), ..Changes::default() }).await;
+    let asked = [1, 3, 9].map(|n| Fingerprint::from(digits(n)));
+    let found = store.series("g/A", &asked, 6, 99).await.expect("reads");
+    assert_eq!(found, [rows[1].clone(), rows[3].clone()]);
+    assert_eq!(store.series("g/A", &asked, 5, 99).await.expect("reads"), rows[..5]);
+    assert_eq!(store.series("g/A", &asked, 5, 2).await.expect("reads"), rows[..2]);
+    assert_eq!(store.series("g", &asked, 1, 99).await.expect("reads"), []);
+    assert_eq!(store.resume_without_series().await.expect("reads").rows, []);
+    assert_eq!(store.resume().await.expect("reads").rows.len(), 6);
+}
+
 async fn charges_and_calls_are_known_by_their_keys(store: &Store) {
     let bare = Entry {
         key: LedgerKey { account: "default".to_owned(), key: "message:m".to_owned() },
@@ -159,6 +175,7 @@ async fn alerts_are_listed_firing_ones_first(store: &Store) {
 
 on_sqlite! {
     rows_come_back_and_go
+    series_are_found_by_rule_and_fingerprint
     charges_and_calls_are_known_by_their_keys
     silences_are_made_and_changed
     the_story_of_an_alert_is_told_newest_first

@@ -115,13 +115,12 @@ fn one(
     let n: i64 = row.get(BEHIND)?;
     let target = TargetId::new(delivery.integration.clone(), delivery.target.clone());
     let entry = notification_log::entry(conn, &delivery.group_key, &target)?;
-    let group = match groups.get(&delivery.group_key) {
-        Some(group) => group.clone(),
-        None => {
-            let group = state::group(conn, &delivery.group_key)?;
-            groups.insert(delivery.group_key.clone(), group.clone());
-            group
-        }
+    let group = if let Some(group) = groups.get(&delivery.group_key) {
+        group.clone()
+    } else {
+        let group = state::group(conn, &delivery.group_key)?;
+        groups.insert(delivery.group_key.clone(), group.clone());
+        group
     };
     let members = group.iter().flat_map(|group| group.members.iter());
     let firing = members.filter(|(_, member)| !member.over).map(|(one, _)| one);

@@ -19,7 +19,7 @@ impl Failure {
 
     /// A column of another type than expected.
     pub(super) fn column(error: rusqlite::types::FromSqlError) -> Self {
-        Self::unstorable(error.to_string())
+        Self::Sql(error.into())
     }
 
     pub(super) fn unavailable(reason: impl Into<String>) -> Self {

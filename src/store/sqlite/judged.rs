@@ -11,11 +11,20 @@ use super::ledger::{self, NewCall, NewEntry};
 use super::{deliveries, journal, notification_log, silences, state};
 use crate::event::PayloadPolicy;
 use crate::store::{
-    Changes, Committed, JournalEntry, Judgement, NewDelivery, Recorded, Resumed, Row, StoreError,
+    Changes, Committed, JournalEntry, Judgement, NewDelivery, Recorded, Resumed, Row, Space,
+    StoreError,
 };
 
 impl Sqlite {
     pub(in crate::store) async fn resume(&self) -> Result<Resumed, StoreError> {
+        self.resume_but(&[]).await
+    }
+
+    /// Without the rows of some kinds.
+    pub(in crate::store) async fn resume_but(
+        &self,
+        without: &'static [Space],
+    ) -> Result<Resumed, StoreError> {
         self.read(|conn| {
             // One snapshot: a silence may be made meanwhile, by another process too.
             let tx = conn.unchecked_transaction()?;
@@ -23,7 +32,7 @@ impl Sqlite {
                 cursor: cursor(&tx)?,
                 alerts: alerts::firing(&tx)?,
                 ended: alerts::ended_members(&tx)?,
-                rows: state::all(&tx)?,
+                rows: state::all_but(&tx, without)?,
                 silences: silences::all(&tx)?,
                 log: notification_log::all(&tx)?,
                 open: notification_log::open(&tx)?,

@@ -25,6 +25,7 @@ mod silences;
 mod state;
 mod stats;
 mod sweep;
+mod values;
 mod writer;
 
 #[cfg(test)]
@@ -36,9 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rusqlite::Connection;
-use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use self::connection::{Identity, Purpose, sibling};
@@ -46,6 +45,7 @@ use self::failure::Failure;
 use self::job::{Call, Effects, Room};
 use self::migrations::Mismatch;
 use self::readers::Readers;
+use self::values::{json, micros, rows, time};
 use self::writer::{Order, Signals, Writer};
 use super::{Observer, OpenError, Settings, StoreError};
 use crate::event::PayloadPolicy;
@@ -249,24 +249,4 @@ fn refused(path: &Path, mismatch: Mismatch) -> OpenError {
             reason: StoreError::from(failure).to_string(),
         },
     }
-}
-
-/// How a time is kept.
-fn micros(at: Timestamp) -> i64 {
-    at.as_microsecond()
-}
-
-/// Reads a time as it is kept.
-fn time(micros: i64) -> Result<Timestamp, String> {
-    Timestamp::from_microsecond(micros).map_err(|error| format!("time {micros}: {error}"))
-}
-
-/// A limit for SQL.
-fn rows(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// JSON as it is kept: the bytes of its text.
-fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(|error| StoreError::Unstorable(error.to_string()))
 }

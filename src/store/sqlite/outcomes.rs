@@ -15,9 +15,6 @@ use crate::store::{
 /// Attempts kept for each delivery; the oldest go first.
 const ATTEMPTS_KEPT: i64 = 50;
 
-/// Places in the order of attempts that one attempt's words have.
-const WORDS_MAX: i64 = 8;
-
 /// Why a delivery to an integration that is no longer configured is dead.
 const REMOVED: &str = "receiver removed";
 
@@ -256,47 +253,24 @@ impl Found {
     }
 }
 
-/// Keeps an attempt among the last [`ATTEMPTS_KEPT`].
+/// Keeps an attempt among the last [`ATTEMPTS_KEPT`]; of several words about one attempt the last.
 fn note(tx: &Connection, delivery: i64, attempt: &Attempt) -> Result<(), Failure> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO attempts (delivery, n, number, finished_at, outcome, reason, detail) \
+         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((
+        delivery,
+        attempt.number,
+        micros(attempt.finished_at),
+        &attempt.outcome,
+        &attempt.reason,
+        &attempt.detail,
+    ))?;
     let number = i64::from(attempt.number);
-    let mut n = number * WORDS_MAX;
-    if insert(tx, delivery, n, attempt)? == 0 {
-        // A second word of the same attempt, which came after its lease was over.
-        n = tx
-            .prepare_cached("SELECT max(n) + 1 FROM attempts WHERE delivery = ?1")?
-            .query_row([delivery], |row| row.get(0))?;
-        insert(tx, delivery, n, attempt)?;
-    }
-    let kept: i64 = if number > ATTEMPTS_KEPT || n % WORDS_MAX > 0 {
-        tx.prepare_cached("SELECT count(*) FROM attempts WHERE delivery = ?1")?
-            .query_row([delivery], |row| row.get(0))?
-    } else {
-        0
-    };
-    if kept > ATTEMPTS_KEPT {
-        tx.prepare_cached(
-            "DELETE FROM attempts WHERE delivery = ?1 AND n IN (SELECT n FROM attempts \
-             WHERE delivery = ?1 ORDER BY n LIMIT ?2)",
-        )?
-        .execute((delivery, kept - ATTEMPTS_KEPT))?;
+    if number > ATTEMPTS_KEPT {
+        tx.prepare_cached("DELETE FROM attempts WHERE delivery = ?1 AND n <= ?2")?
+            .execute((delivery, number - ATTEMPTS_KEPT))?;
     }
     Ok(())
-}
-
-fn insert(tx: &Connection, delivery: i64, n: i64, attempt: &Attempt) -> Result<usize, Failure> {
-    Ok(tx
-        .prepare_cached(
-            "INSERT OR IGNORE INTO attempts \
-             (delivery, n, number, finished_at, outcome, reason, detail) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute((
-            delivery,
-            n,
-            attempt.number,
-            micros(attempt.finished_at),
-            &attempt.outcome,
-            &attempt.reason,
-            &attempt.detail,
-        ))?)
 }

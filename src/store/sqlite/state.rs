@@ -17,6 +17,54 @@ impl Sqlite {
     ) -> Result<Vec<Row>, StoreError> {
         self.read(move |conn| of_space(conn, space, limit)).await
     }
+
+    pub(in crate::store) async fn series(
+        &self,
+        rule: &str,
+        fingerprints: &[Fingerprint],
+        all_from: usize,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let rule = rule.to_owned();
+        let fingerprints: Vec<String> = fingerprints.iter().map(ToString::to_string).collect();
+        self.read(move |conn| series_of(conn, &rule, &fingerprints, all_from, limit)).await
+    }
+}
+
+/// Keys of the series of one rule begin with its name and a line feed.
+fn series_of(
+    conn: &Connection,
+    rule: &str,
+    fingerprints: &[String],
+    all_from: usize,
+    limit: usize,
+) -> Result<Vec<Row>, Failure> {
+    let (first, end) = (format!("{rule}\n"), format!("{rule}\u{b}"));
+    let count: i64 = conn
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM state WHERE space = 'series' AND key > ?1 AND key < ?2 LIMIT ?3)",
+        )?
+        .query_row((&first, &end, rows(all_from)), |row| row.get(0))?;
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok(Row { space: Space::Series, key: row.get(0)?, value: Some(row.get(1)?) })
+    };
+    if count >= rows(all_from) {
+        return Ok(conn
+            .prepare_cached(
+                "SELECT key, value FROM state WHERE space = 'series' AND key > ?1 AND key < ?2 ORDER BY key LIMIT ?3",
+            )?
+            .query_map((&first, &end, rows(limit)), row)?
+            .collect::<Result<_, _>>()?);
+    }
+    let mut found = Vec::new();
+    for fingerprint in fingerprints {
+        let one = conn
+            .prepare_cached("SELECT key, value FROM state WHERE space = 'series' AND key = ?1")?
+            .query_row([format!("{first}{fingerprint}")], row)
+            .optional()?;
+        found.extend(one);
+    }
+    Ok(found)
 }
 
 /// Inserts or replaces a row, or deletes it when it has no value.
@@ -77,10 +125,10 @@ pub(super) fn alert(
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// All rows of all spaces.
-pub(super) fn all(conn: &Connection) -> Result<Vec<Row>, Failure> {
+/// All rows of all spaces but some.
+pub(super) fn all_but(conn: &Connection, without: &[Space]) -> Result<Vec<Row>, Failure> {
     let mut all = Vec::new();
-    for space in Space::ALL {
+    for space in Space::ALL.into_iter().filter(|space| !without.contains(space)) {
         all.extend(of_space(conn, space, usize::MAX)?);
     }
     Ok(all)

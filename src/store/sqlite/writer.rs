@@ -177,7 +177,7 @@ impl Writer {
         if opened.database != now.database {
             return Err(Failure::unavailable("the database file is gone from its path"));
         }
-        tracing::error!("the write-ahead log was taken away; rescuing what it held");
+        tracing::error!("the write-ahead log was removed; rescuing what it held");
         let _paused = self.readers.pause();
         let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
         if busy {

@@ -142,7 +142,7 @@ impl Worker {
             );
         }
         if new > 0 {
-            tracing::info!(account, events = new, "webhooks that were missed are fetched");
+            tracing::info!(account, events = new, "missed webhooks were fetched");
         }
         Ok(())
     }
@@ -258,7 +258,7 @@ impl Worker {
         for (event, _) in new {
             count += 1;
             let (kind, id) = (event.kind.as_str(), event.id.as_str());
-            tracing::info!(account, kind, event.id = id, "missed webhook kept");
+            tracing::info!(account, kind, event.id = id, "missed webhook stored");
         }
         self.deps.metrics.backfilled(account, count);
         Ok(count)
@@ -269,7 +269,7 @@ impl Worker {
         match self.deps.store.feed(feed).await {
             Err(StoreError::Unstorable(error)) => {
                 let (account, id) = (event.account.as_str(), event.id.as_str());
-                tracing::error!(account, event.id = id, %error, "a missed webhook cannot be kept");
+                tracing::error!(account, event.id = id, %error, "a missed webhook cannot be stored");
                 Ok(Recorded::Duplicate)
             }
             recorded => Ok(recorded?.first().copied().unwrap_or(Recorded::Duplicate)),
@@ -281,7 +281,7 @@ impl Worker {
         self.failures = 0;
         if self.said.take().is_some() {
             let account = self.settings.account.as_str();
-            tracing::info!(account, "missed webhooks can be looked for again");
+            tracing::info!(account, "missed webhooks can be searched for again");
         }
     }
 
@@ -294,15 +294,15 @@ impl Worker {
             FetchError::Store(_) => ("store".to_owned(), plan::wait(None, self.failures)),
         };
         if self.said.as_ref() == Some(&reason) {
-            tracing::debug!(account, error = %failure, ?wait, "missed webhooks cannot be looked for");
+            tracing::debug!(account, error = %failure, ?wait, "missed webhooks cannot be searched for");
         } else if matches!(failure, FetchError::Api(error) if plan::is_forbidden(error)) {
             tracing::warn!(
                 account,
                 error = %failure,
-                "this API key may not read Telnyx's log of deliveries: what was missed is not fetched; asked again hourly",
+                "this API key may not read Telnyx's log of deliveries: missed webhooks are not fetched; retried hourly",
             );
         } else {
-            tracing::warn!(account, error = %failure, "missed webhooks cannot be looked for; tried again");
+            tracing::warn!(account, error = %failure, "missed webhooks cannot be searched for; tried again");
         }
         self.said = Some(reason);
         wait

@@ -248,7 +248,7 @@ impl Watch {
         let fed = self.deps.store.feed(Feed { events, ..Feed::default() }).await;
         if let Err(error) = &fed {
             let account = &self.settings.account;
-            tracing::warn!(account, %error, what, "a reading cannot be kept");
+            tracing::warn!(account, %error, what, "a reading cannot be stored");
         }
         fed.is_ok()
     }

@@ -84,7 +84,7 @@ impl Poller {
         let place = match store.place(account, core::CHECKPOINT).await? {
             None => Checkpoint::default(),
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(account, %error, "the balance poller's place cannot be read; beginning anew");
+                tracing::warn!(account, %error, "the balance poller's checkpoint cannot be read; starting afresh");
                 Checkpoint::default()
             }),
         };
@@ -164,10 +164,10 @@ impl Poller {
         loop {
             let Err(error) = self.deps.store.feed(feed.clone()).await else { return true };
             if clock::add(self.now(), wait) >= due {
-                tracing::error!(account, %error, "a reading of the balance could not be kept and is lost; the next one is due");
+                tracing::error!(account, %error, "a reading of the balance could not be stored and is lost; the next one is due");
                 return false;
             }
-            tracing::error!(account, %error, "a reading of the balance cannot be kept; trying again");
+            tracing::error!(account, %error, "a reading of the balance cannot be stored; trying again");
             self.sleep(wait).await;
             wait = (wait * 2).min(STORE_WAIT_MAX);
         }

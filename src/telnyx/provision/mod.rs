@@ -9,6 +9,7 @@
 mod address;
 mod apply;
 mod webhook_settings;
+mod lists;
 mod plan;
 mod state;
 
@@ -19,8 +20,3 @@ pub use state::{Channel, Condition, Profile, ReadError, Setting, State, read_sta
 pub use webhook_settings::{
     Destination, Kind, WebhookSetting, WebhookSettings, WrongId, read_webhook_settings,
 };
-
-/// Items that are asked for at once.
-const PAGE_ITEMS: u32 = 100;
-/// Pages of one list that are read at most.
-const PAGES_MAX: u32 = 50;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{PAGE_ITEMS, PAGES_MAX};
+use super::lists::{PAGE_ITEMS, PAGES_MAX};
 use crate::telnyx::{ApiError, Client, Endpoint, ListEnd, Page};
 
 /// The channel type that we use.

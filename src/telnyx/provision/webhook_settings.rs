@@ -8,8 +8,8 @@ use reqwest::Url;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::state::text;
-use super::{PAGE_ITEMS, PAGES_MAX, ReadError};
+use super::lists::{PAGE_ITEMS, PAGES_MAX};
+use super::state::{ReadError, text};
 use crate::telnyx::{Client, Endpoint, Page};
 
 /// The field that has Telnyx send `call.cost`.

@@ -240,7 +240,7 @@ fn a_case_that_does_not_hold_says_where_when_and_what_is_different() {
                 |   Team              voice
                 |   Event             account.balance
                 | -- 
-                | Told because: first notification, receiver default
+                | Notified because: first notification, receiver default
             + 2026-01-01T00:01:30Z to default by webhook, first notification, firing, {account="acme", alertname="LowBalance", severity="critical", team="voice"}
           suppressed:
             - muted {alertname="LowBalance"}

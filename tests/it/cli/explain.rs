@@ -138,7 +138,7 @@ async fn a_kept_event_is_explained_then_and_today() {
         "  notified    ops by slack: first notification\n",
         "WITH TODAY'S RULES (asked again; nothing is added, ended or sent)\n  ✓ spend/SpendLimitReached  matches\n",
         "ALERT SpendLimitReached: fires since ",
-        "ops/slack/room, as a first notice\n",
+        "ops/slack/room, as a first notification\n",
     ] {
         assert!(said.contains(text), "{text:?} is not in\n{said}");
     }
@@ -158,10 +158,10 @@ async fn a_kept_event_is_explained_then_and_today() {
     run(dir, &with_config(&[&silence[..], &["--author", "ada"]].concat())).ok();
     let said = run(dir, &with_config(&["explain", "hook.json"])).ok();
     for text in [
-        "An event with this id is kept",
+        "An event with this id is stored",
         "on the state in data/tollbell.db.",
         "✓ spend/SpendLimitReached  goes on firing\n",
-        "quiet       ✗ silenced until ",
+        "suppressed  ✗ silenced until ",
         " by ada: known [",
     ] {
         assert!(said.contains(text), "{text:?} is not in\n{said}");

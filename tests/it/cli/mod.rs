@@ -80,28 +80,28 @@ const COMMANDS: &str = "serve check test replay send demo deliveries alerts sile
 fn help_tells_a_new_user_where_to_go() {
     let help = run(root(), &["--help"]).ok();
     insta::assert_snapshot!(help, @r#"
-    Rings the right people before Telnyx service stops: signed webhooks in, rules, mail, Slack, webhooks
-    and Prometheus out
+    Notifies the right people before Telnyx service stops: signed webhooks in, rules, mail, Slack,
+    webhooks and Prometheus out
 
     Usage: tollbell <COMMAND>
 
     Commands:
-      serve        Take webhooks, judge them, ring
+      serve        Receive webhooks, evaluate rules, notify
       check        Check a configuration and its rules: all problems at once
-      test         Run the cases that test rules: events in, alerts and notices out; nothing is sent
-      replay       Judge kept events with candidate rules: who would have been told; nothing is changed
-      send         Sign a sample event, or a file, and post it: for trying out
+      test         Run test cases of rules: events in, alerts and notifications out; nothing is sent
+      replay       Evaluate candidate rules on stored events: who would be notified; changes nothing
+      send         Sign a sample event or a file and post it, to try things out
       demo         Show the whole path on this machine: throw-away key, local sinks, sample events
-      deliveries   Look at deliveries and try dead ones again
-      alerts       Look at the alerts: what fires, what is silenced, and the story of one
-      silence      Keep alerts quiet for a time: make, list, change and end silences
-      events       Look at the events that were kept, and what the rules said of them
-      explain      Say what the rules make of one event and why, and who hears of it
-      spend        Say what was spent, by product, day, kind, connection, country or number
+      deliveries   List and show deliveries; retry dead ones
+      alerts       List alerts: what fires, what is suppressed; show the history of one
+      silence      Silence alerts for a time: add, list, update and expire silences
+      events       List and show stored events, and the judgement of each rule
+      explain      Explain what the rules make of one event, who is notified, and why or why not
+      spend        Show what was spent, by product, day, kind, connection, country or number
       invoices     List the invoices that Telnyx has
       usage        Ask Telnyx for its usage reports
       accounts     List the accounts of the configuration, and those that they manage at Telnyx
-      provision    Have Telnyx bring its notifications here: plan, create, repair, delete
+      provision    Set up Telnyx's notifications: plan, create, repair, delete
       healthcheck  Ask a running tollbell whether it is ready (exit code 0 or 1)
       schema       Print the JSON Schema of the configuration and of rule files
       help         Print this message or the help of the given subcommand(s)

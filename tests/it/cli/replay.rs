@@ -96,7 +96,7 @@ async fn replay_shows_who_would_have_been_told_and_changes_nothing() {
     0       0       0      0      spend/Never
     3       0       1      1      spend/Spend
 
-    5 events from 2026-01-05T09:00:00Z to 2026-01-05T11:00:00Z, 4 notices
+    5 events from 2026-01-05T09:00:00Z to 2026-01-05T11:00:00Z, 4 notifications
     1 event without payload (store.payload: none): rules that look into it could not match
     "#);
     // With the hour before, 08:30, 09:10 and 09:20 do.
@@ -127,7 +127,7 @@ async fn replay_shows_who_would_have_been_told_and_changes_nothing() {
 
     // A day in which nothing came; another database; a time range of which nothing is left.
     let none = replay(&["--from", "2026-01-07T00:00:00Z", "--to", "2026-01-08T00:00:00Z"]).ok();
-    assert!(none.starts_with("nobody would have been told of anything\n"), "{none}");
+    assert!(none.starts_with("nobody would have been notified\n"), "{none}");
     let err = replay(&["--since", "1h", "--store", "sqlite:other.db"]).fails(1);
     assert!(err.contains("there is no database at other.db"), "{err}");
     let err = replay(&["--from", "2026-01-07T00:00:00Z", "--to", "2026-01-07T00:00:00Z"]).fails(1);

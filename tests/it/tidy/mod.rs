@@ -139,7 +139,7 @@ fn lib_lists_every_module_in_code_and_in_words() {
     let modules: BTreeSet<String> = sources().iter().map(|file| module(file).to_owned()).collect();
     for module in modules.iter().filter(|module| !["lib", "main"].contains(&module.as_str())) {
         assert!(lib.contains(&format!("\npub mod {module};\n")), "lib.rs does not have {module}");
-        assert!(lib.contains(&format!("[`{module}`]")), "lib.rs does not tell of {module}");
+        assert!(lib.contains(&format!("[`{module}`]")), "lib.rs does not describe {module}");
     }
     // A test file that main.rs does not name would never run.
     let main = read("tests/it/main.rs");
@@ -192,7 +192,7 @@ fn files_stay_readable() {
 }
 
 #[test]
-fn the_readme_tells_of_every_series_in_the_words_of_its_help() {
+fn the_reference_lists_every_series_with_its_help() {
     let metrics = read("src/metrics/mod.rs");
     let declared =
         Regex::new(r#"(?m)^    /// (.+)\n    \w+: \w+ = "(\w+)"(?: \[([^\]]*)\])?.*;$"#).unwrap();
@@ -213,9 +213,11 @@ fn the_readme_tells_of_every_series_in_the_words_of_its_help() {
         .collect();
     let fields = Regex::new(r#"(?m)^    \w+: (Int|Gauge|Histogram|Total)\w* = ""#).unwrap();
     assert_eq!(rows.len(), fields.find_iter(&metrics).count(), "a declaration looks different");
-    let readme = read("README.md");
-    let table =
-        readme.split("| series | meaning |\n| --- | --- |\n").nth(1).expect("the table of metrics");
+    let reference = read("docs/reference/metrics.md");
+    let table = reference
+        .split("| series | meaning |\n| --- | --- |\n")
+        .nth(1)
+        .expect("the table of metrics");
     let table: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
     assert_eq!(table, rows);
 }
@@ -250,12 +252,12 @@ fn the_shipped_configuration_and_the_schema_have_the_same_words() {
     let shows = |text: &str, word: &str| {
         text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|shown| shown == word)
     };
-    let (sample, rules) = (format!("server: {sample}"), rules + &read("README.md"));
+    let (sample, rules) = (format!("server: {sample}"), rules + &read("docs/rules.md"));
     for word in &config_words {
         assert!(shows(&sample, word), "config/tollbell.yaml does not show {word}");
     }
     for word in &rule_words {
-        assert!(shows(&rules, word), "neither config/rules nor the README shows {word}");
+        assert!(shows(&rules, word), "neither config/rules nor docs/rules.md shows {word}");
     }
 }
 
@@ -267,7 +269,7 @@ fn words_of(shape: &Value) -> BTreeSet<String> {
 fn the_changelog_has_room_for_what_comes() {
     let changelog = read("CHANGELOG.md");
     let unreleased = changelog.split("\n## [Unreleased]\n").nth(1).expect("a section Unreleased");
-    assert!(unreleased.contains("### Added\n\n- "), "nothing is told of what is new");
+    assert!(unreleased.contains("### Added\n\n- "), "nothing is listed as new");
 }
 
 #[test]

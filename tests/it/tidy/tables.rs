@@ -16,7 +16,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks", "template"],
     ),
     ("rules", &["clock", "event", "diagnostic", "template"]),
-    ("alerts", &["clock", "re2", "rules"]),
+    ("alerts", &["clock", "event", "re2", "rules"]),
     ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
     (
         "notify",

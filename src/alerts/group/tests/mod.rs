@@ -34,7 +34,7 @@ fn alert(name: &str, state: AlertState, starts_at: Timestamp) -> Alert {
         missed: false,
         value: None,
         notify_expired: false,
-        event: Value::Null,
+        event: Value::Null.into(),
     }
 }
 

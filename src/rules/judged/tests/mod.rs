@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::event::Event;
+use crate::event::{Event, Snapshot};
 use crate::rules::tests::{Pairs, accounts, at, labels, only, sample};
 use crate::rules::*;
 
@@ -304,14 +304,14 @@ fn annotations_of_a_series_see_its_value_and_its_event() {
     let rule = set.rule("g/A").expect("there");
     let event = sample("call.cost");
     let mut series = Series {
-        rule: "g/A".to_owned(),
-        digest: String::new(),
-        labels: rule.absence_labels("main"),
+        rule: "g/A".into(),
+        digest: "".into(),
+        labels: (&rule.absence_labels("main")).into(),
         phase: Phase::Firing,
         data: Data::Gauge(None),
         value: Some("12.5000".parse().expect("a number")),
         count: 4,
-        event: event.snapshot(),
+        event: event.snapshot().into(),
         seq: 1,
     };
     let (annotations, errors) = rule.annotate(&series);
@@ -319,7 +319,7 @@ fn annotations_of_a_series_see_its_value_and_its_event() {
     assert_eq!(annotations["summary"], "voice 12.5000 USD in 4");
     let at = event.received_at;
     assert_eq!(annotations["exact"], format!("12.5000 call.cost success {at}"));
-    (series.event, series.value) = (Json::Null, None);
+    (series.event, series.value) = (Snapshot::NONE, None);
     let (annotations, _) = rule.annotate(&series);
     assert_eq!(annotations["summary"], "voice unknown in 4");
     assert_eq!(annotations["exact"], "None None None None");

@@ -5,6 +5,7 @@ mod random;
 use proptest::prelude::*;
 
 use super::*;
+use crate::rules::Labels;
 
 const NONE: Hold = Hold { wait: Duration::ZERO, keep: Duration::ZERO };
 const GAUGE: Shape = Shape::Gauge { stale_after: None };
@@ -69,7 +70,7 @@ fn absence(seconds: u64) -> Shape {
 }
 
 fn series(shape: &Shape) -> Series {
-    Series::new("group/alert", "digest", Labels::new(), shape, second(0))
+    Series::new(&"group/alert".into(), &"digest".into(), (&Labels::new()).into(), shape, second(0))
 }
 
 fn seen(value: i64, at: i64) -> Observation {

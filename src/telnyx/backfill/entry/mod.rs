@@ -69,7 +69,7 @@ pub(super) struct Context<'a> {
     pub(super) account: &'a str,
     /// ISO 4217 code, where an event names none.
     pub(super) currency: Option<&'a str>,
-    /// How much of a payload is kept.
+    /// How much of a payload is stored.
     pub(super) policy: PayloadPolicy,
     /// When the entry was read.
     pub(super) now: Timestamp,

@@ -78,7 +78,7 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
 
     tollbell wants webhooks of API version 2: only those are sure to be signed.
 
-    Without call cost nobody tells what calls cost. To have it sent here:
+    Without it no webhook reports what calls cost. To have it sent here:
       tollbell provision --config tollbell.yaml --enable-call-cost 2001
     ");
     assert_eq!(fake.take_changes(), [""; 0]);

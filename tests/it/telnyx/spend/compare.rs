@@ -117,7 +117,7 @@ async fn the_ledger_is_set_against_what_telnyx_charged() {
     2026-01-05  2026-01-08  2026-01-06 Goodwill  adjustment  USD       -         -0.25   -     -
 
     Telnyx's total also holds what no event tells: monthly and one-time fees (mrc, otc), credits, adjustments and
-    taxes. The ledger holds what webhooks told: no call of a connection without call_cost_in_webhooks.
+    taxes. The ledger holds what webhooks reported: no call of a connection without call_cost_in_webhooks.
     "#);
     let asked = api.requests("/charges_summary");
     assert_eq!(asked.len(), 1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Asked;
+use super::asked::Asked;
 use crate::alerts::{
     Alert, Composed, Envelope, Fingerprint, Group, Look, Message, Reason, Route, Scope, Step,
     Suppression, Timing,
@@ -28,7 +28,7 @@ const NO_KEY: &str = "explain";
 
 /// An alert that an event concerns, and who would hear of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AlertSaid {
+pub struct AlertReport {
     /// The alert: as it stands after the event; of an event that was judged before, as today's rules would have begun it.
     #[serde(flatten)]
     pub alert: Alert,
@@ -39,7 +39,7 @@ pub struct AlertSaid {
     /// What each node of the routing tree says to it.
     pub routes: Vec<Step>,
     /// Its groups, one for each route that takes it.
-    pub groups: Vec<GroupSaid>,
+    pub groups: Vec<GroupReport>,
 }
 
 /// Something that keeps an alert quiet.
@@ -56,7 +56,7 @@ pub struct Quiet {
 
 /// A group that holds the alert, or would.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct GroupSaid {
+pub struct GroupReport {
     /// Its key.
     pub key: String,
     /// Identity of its route.
@@ -76,14 +76,14 @@ pub struct GroupSaid {
     /// Which setting says so: `group_wait`, `group_interval` or `repeat_interval`.
     pub next_by: Option<&'static str>,
     /// What each integration knows of the alert before this event.
-    pub told: Vec<ToldSaid>,
-    /// What is told now, or else at `next`; for an event that was judged before, what a first notice would say.
-    pub notices: Vec<NoticeSaid>,
+    pub told: Vec<NotifiedReport>,
+    /// What is told now, or else at `next`; for an event that was judged before, what a first notification would say.
+    pub notices: Vec<NotificationReport>,
 }
 
 /// What an integration knows of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ToldSaid {
+pub struct NotifiedReport {
     /// The integration's id.
     pub integration: String,
     /// The target within it; empty where there is just one place.
@@ -97,7 +97,7 @@ pub struct ToldSaid {
 
 /// A message by one integration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NoticeSaid {
+pub struct NotificationReport {
     /// The integration's id.
     pub integration: String,
     /// `email`, `slack` and so on.
@@ -113,13 +113,13 @@ pub struct NoticeSaid {
 }
 
 /// Says all that is to be said of an alert.
-pub(super) fn alert_said(asked: &Asked<'_>, alert: Alert) -> AlertSaid {
+pub(super) fn alert_report(asked: &Asked<'_>, alert: Alert) -> AlertReport {
     let route = &asked.policy.routing.route;
     let groups =
-        route.take(&alert.labels).into_iter().map(|route| group_said(asked, route, &alert));
+        route.take(&alert.labels).into_iter().map(|route| group_report(asked, route, &alert));
     let groups = groups.collect();
     let before = if asked.question.judged { &asked.after } else { &asked.before };
-    AlertSaid {
+    AlertReport {
         fires_since: before.alerts.get(&alert.fingerprint).map(|alert| alert.starts_at),
         quiet: quiet(asked, &alert),
         routes: route.explain(&alert.labels),
@@ -150,7 +150,7 @@ fn quiet(asked: &Asked<'_>, alert: &Alert) -> Vec<Quiet> {
     source.into_iter().chain(silences).collect()
 }
 
-fn group_said(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupSaid {
+fn group_report(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupReport {
     let (key, labels) = group_key(route, &alert.labels);
     let group = asked.after.groups.get(&key);
     let next = next_notification(&asked.after, asked.policy, &key, asked.at);
@@ -160,7 +160,12 @@ fn group_said(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupSaid {
     let told = known.filter_map(|(id, entry)| {
         let firing = entry.firing.contains_key(&alert.fingerprint);
         let integration = id.integration.clone();
-        Some(ToldSaid { integration, target: id.target.clone(), at: entry.notified_at?, firing })
+        Some(NotifiedReport {
+            integration,
+            target: id.target.clone(),
+            at: entry.notified_at?,
+            firing,
+        })
     });
     let told = told.collect();
     let alerts = group.map_or(0, |group| group.members.len());
@@ -168,7 +173,7 @@ fn group_said(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupSaid {
     let receiver = asked.policy.receivers.get(&route.receiver);
     let integrations = receiver.map(|receiver| receiver.integrations.as_slice());
     let integrations = integrations.unwrap_or_default().iter().map(|one| one.id.clone());
-    GroupSaid {
+    GroupReport {
         route: route.id.clone(),
         receiver: route.receiver.clone(),
         integrations: integrations.collect(),
@@ -192,7 +197,7 @@ fn notices(
     (route, key, labels): (&Route, &str, Labels),
     alert: &Alert,
     next: Option<Timestamp>,
-) -> Vec<NoticeSaid> {
+) -> Vec<NotificationReport> {
     if asked.question.judged {
         let mut group = Group::new(key.to_owned(), route.id.clone(), labels, asked.at);
         group.note(alert, None, false, asked.at);
@@ -251,7 +256,7 @@ fn rendered(
     integration: &Integration,
     message: &Message,
     at: Timestamp,
-) -> NoticeSaid {
+) -> NotificationReport {
     let targets = integration.channel.targets();
     let notification = Notification {
         key: NO_KEY.to_owned(),
@@ -262,7 +267,7 @@ fn rendered(
     };
     let text = notify::preview(&integration.channel, &notification, asked.question.templates)
         .unwrap_or_else(|error| format!("cannot be rendered: {error}"));
-    NoticeSaid {
+    NotificationReport {
         integration: integration.id.clone(),
         channel: integration.channel.kind(),
         targets,

@@ -1,6 +1,6 @@
 //! Brings a database up to date: embedded, append-only, checked by name and checksum at each start.
 
-mod fill_notification_log;
+mod notification_log;
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
@@ -15,13 +15,13 @@ type Fill = fn(&Connection) -> Result<(), Failure>;
 
 /// Every migration in order; a released one never changes.
 const MIGRATIONS: [(&str, &str, Option<Fill>); 4] = [
-    ("0001_begin", include_str!("migrations/0001_begin.sql"), None),
-    ("0002_rules", include_str!("migrations/0002_rules.sql"), None),
-    ("0003_telnyx", include_str!("migrations/0003_telnyx.sql"), None),
+    ("0001_begin", include_str!("0001_begin.sql"), None),
+    ("0002_rules", include_str!("0002_rules.sql"), None),
+    ("0003_telnyx", include_str!("0003_telnyx.sql"), None),
     (
         "0004_notification_log",
-        include_str!("migrations/0004_notification_log.sql"),
-        Some(fill_notification_log::fill),
+        include_str!("0004_notification_log.sql"),
+        Some(notification_log::fill),
     ),
 ];
 
