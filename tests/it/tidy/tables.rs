@@ -23,7 +23,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         &["address", "alerts", "clock", "http", "rules", "secret", "template", "text", "tls"],
     ),
     // The words of its label values, not what these modules do.
-    ("metrics", &["event", "intake", "notify", "rules", "store"]),
+    ("metrics", &["event", "notify", "rules", "store"]),
     ("admin", &["alerts", "clock", "metrics", "diagnostic", "store"]),
     (
         "config",
