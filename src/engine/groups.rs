@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::policy::Policy;
 use super::state::State;
@@ -10,8 +11,8 @@ use super::step::Batch;
 use super::timers::Due;
 use crate::alerts::{
     self, Alert, Composed, DELIVERY_CAUSES_MAX, Envelope, FAILED_INTERVAL_MAX, Fingerprint, Group,
-    INTERVAL_MIN, LogEntry, Look, Owed, PeerKind, Reason, Route, Scope, Suppression, Target,
-    TargetId, Timing, newest,
+    INTERVAL_MIN, LogEntry, Look, MEMBERS_MAX, Owed, PeerKind, Reason, Route, Scope, Suppression,
+    Target, TargetId, Timing, newest,
 };
 use crate::clock;
 use crate::rules::Labels;
@@ -43,11 +44,19 @@ struct Decided {
 
 impl Batch<'_> {
     /// Notes an alert in the groups that it belongs to, each route's that takes it.
-    pub(super) fn note_in_groups(&mut self, alert: &Alert, cause: Option<i64>, at: Timestamp) {
+    /// `untold`: nobody is to hear of its end but who knows that it fires.
+    pub(super) fn note_in_groups(
+        &mut self,
+        alert: &Alert,
+        cause: Option<i64>,
+        untold: bool,
+        at: Timestamp,
+    ) {
         let policy = self.policy;
         // What ends while it is silenced or inhibited is dropped, as in Alertmanager.
-        let dropped = !alert.is_firing()
-            && self.state.suppression(&policy.routing.inhibit_rules, alert, at).is_some();
+        let dropped = untold
+            || !alert.is_firing()
+                && self.state.suppression(&policy.routing.inhibit_rules, alert, at).is_some();
         for route in policy.routing.route.take(&alert.labels) {
             self.note_in_group(route, alert, cause, dropped, at);
         }
@@ -68,6 +77,12 @@ impl Batch<'_> {
             .unwrap_or_else(|| Group::new(key.clone(), route.id.clone(), labels, at));
         let lost = group.note(alert, cause, dropped, at);
         self.judged.report.crowded_out += lost.len();
+        if !lost.is_empty() {
+            let account = alert.labels.get("account").map_or("", String::as_str);
+            let payload =
+                json!({"receiver": route.receiver, "rule": alert.rule, "count": MEMBERS_MAX});
+            self.raise_once("tollbell.group_full", &key, account, payload, at);
+        }
         self.state.touch_member(&key, &alert.fingerprint);
         for fingerprint in &lost {
             self.state.touch_member(&key, fingerprint);

@@ -224,12 +224,7 @@ struct Case {
 }
 
 /// A body that comes now.
-async fn of_body(
-    args: &Args,
-    today: &Today,
-    path: &Path,
-    event: Event,
-) -> anyhow::Result<Case> {
+async fn of_body(args: &Args, today: &Today, path: &Path, event: Event) -> anyhow::Result<Case> {
     let mut notes = Vec::new();
     let age = event.occurred_at.map(|at| clock::until(at, event.received_at));
     if age.is_some_and(|age| age > AGE_MAX) {

@@ -68,7 +68,11 @@ fn failed(seq: i64, minute: i64, n: i64) -> StoredEvent {
 fn ask(state: &State, policy: &Policy, stored: &StoredEvent, judged: bool) -> Explanation {
     let templates = MessageTemplates::default();
     let now = stored.event.received_at;
-    explain(state.clone(), policy, &Question { stored, judged, only: None, templates: &templates, now })
+    explain(
+        state.clone(),
+        policy,
+        &Question { stored, judged, only: None, templates: &templates, now },
+    )
 }
 
 fn outcomes(said: &Explanation) -> Vec<(&str, Outcome)> {

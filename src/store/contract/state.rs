@@ -35,9 +35,8 @@ async fn rows_come_back_and_go(store: &Store) {
 
 async fn series_are_found_by_rule_and_fingerprint(store: &Store) {
     let digits = |n: usize| format!("{n:016x}");
-    let mut rows: Vec<Row> = (0..5)
-        .map(|n| row(Space::Series, &format!("g/A\n{}", digits(n)), Some(b"a")))
-        .collect();
+    let mut rows: Vec<Row> =
+        (0..5).map(|n| row(Space::Series, &format!("g/A\n{}", digits(n)), Some(b"a"))).collect();
     rows.push(row(Space::Series, &format!("g/AB\n{}", digits(1)), Some(b"b")));
     commit(store, Changes { rows: rows.clone(), ..Changes::default() }).await;
     let asked = [1, 3, 9].map(|n| Fingerprint::from(digits(n)));

@@ -11,12 +11,21 @@ use super::ledger::{self, NewCall, NewEntry};
 use super::{deliveries, journal, notification_log, silences, state};
 use crate::event::PayloadPolicy;
 use crate::store::{
-    Changes, Committed, JournalEntry, Judgement, NewDelivery, Recorded, Resumed, Row, Space, StoreError,
+    Changes, Committed, JournalEntry, Judgement, NewDelivery, Recorded, Resumed, Row, Space,
+    StoreError,
 };
 
 impl Sqlite {
     pub(in crate::store) async fn resume(&self) -> Result<Resumed, StoreError> {
         self.resume_but(&[]).await
+    }
+
+    pub(in crate::store) async fn newest_seq(&self) -> Result<i64, StoreError> {
+        self.read(|conn| {
+            let sql = "SELECT max(coalesce((SELECT max(seq) FROM inbox), 0), ?1)";
+            Ok(conn.prepare_cached(sql)?.query_row([cursor(conn)?], |row| row.get(0))?)
+        })
+        .await
     }
 
     /// Without the rows of some kinds.
