@@ -6,6 +6,7 @@ mod feeds;
 mod live;
 mod parts;
 mod reload;
+mod restored;
 mod upkeep;
 mod watch;
 
@@ -25,6 +26,7 @@ use self::live::Live;
 use self::parts::Fixed;
 use self::reload::Reloader;
 pub use self::reload::Source;
+use self::restored::Mark;
 pub use crate::admin::{ReloadError, Reloaded};
 use crate::alerts::Routing;
 use crate::clock::Clock;
@@ -83,12 +85,14 @@ impl App {
             .map_err(|(integration, error)| anyhow::Error::new(error).context(integration))
             .context("cannot set up a receiver")?;
         tidy_up(&store, senders.ids(), &clock).await?;
+        let mark = Mark::beside(&config.store.path);
+        mark.compare(&store, config.store.restored, clock.now()).await;
         let tasks = Tasks::new();
         let stopping = Arc::new(AtomicBool::new(false));
         let (hash, shutdown_timeout) = (config.hash.clone(), config.server.shutdown_timeout);
         let own_host = config.server.external_url.as_deref().and_then(admin::host_of);
         let workers = Workers { store: store.clone(), clock, metrics, tasks: tasks.clone() };
-        let (live, intake) = workers.start(config, senders);
+        let (live, intake) = workers.start(config, senders, mark);
         let (reload, asked) = admin::Reload::channel();
         let reload = source.is_some().then_some(reload);
         let admin = admin::Deps {
@@ -226,12 +230,13 @@ struct Workers {
 
 impl Workers {
     /// Starts all that works without being asked. Gives what a reload swaps, and what the public listener needs.
-    fn start(&self, config: Config, senders: Senders) -> (Live, intake::Deps) {
+    fn start(&self, config: Config, senders: Senders, mark: Mark) -> (Live, intake::Deps) {
         let Self { store, clock, metrics, tasks } = self;
         address::allow(config.server.allowed_targets.clone());
         parts::declare(metrics, &config);
         let fixed = Fixed::of(&config);
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
+        let told_from = config.store.restored.then(|| clock.now());
         let known = senders.ids();
         let ended = Arc::new(Notify::new());
         let routing = Arc::new(ArcSwap::<Routing>::default());
@@ -262,6 +267,7 @@ impl Workers {
             applied: Arc::new(cell::Sender::default()),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
+            told_from,
         };
         let live = Live {
             store: store.clone(),
@@ -285,6 +291,7 @@ impl Workers {
             tasks: tasks.clone(),
         };
         tasks.spawn("sweep", upkeep.clone().sweep());
+        tasks.spawn("mark", upkeep.clone().mark(mark));
         tasks.spawn("clock watch", upkeep.watch_clock());
         let intake = intake::Deps {
             live: accounts,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::restored::Mark;
 use crate::clock::{self, Clock};
 use crate::clock_steps::{self, Horizon, Watch};
 use crate::metrics::Metrics;
@@ -11,6 +12,8 @@ use crate::tasks::Tasks;
 
 /// How often old rows are looked for.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
+/// How often is written down up to where was acknowledged.
+const MARK_PERIOD: Duration = Duration::from_secs(10);
 /// Rows of each kind removed in one transaction at most.
 const SWEEP_ROWS_MAX: usize = 1_000;
 /// Between two transactions of a sweep: nine tenths of the time belong to whoever waits for an answer.
@@ -64,6 +67,20 @@ impl Upkeep {
             return Ok(false);
         }
         Ok(self.store.sweep(known.as_of(&self.clock), SWEEP_ROWS_MAX).await?.more)
+    }
+
+    /// Writes down beside the database up to where was acknowledged, until shutdown and once more then.
+    pub(super) async fn mark(self, mut mark: Mark) {
+        loop {
+            mark.note(&self.store, self.clock.now()).await;
+            if self.tasks.is_stopping() {
+                return;
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(clock::add(self.clock.now(), MARK_PERIOD)) => {}
+                () = self.tasks.stopping() => {}
+            }
+        }
     }
 
     /// Notices when somebody sets the clock, until shutdown.

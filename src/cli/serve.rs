@@ -24,16 +24,21 @@ pub(super) struct Args {
     /// Do not load the configuration again when its files change; SIGHUP and POST /-/reload still do
     #[arg(long)]
     no_watch: bool,
+    /// The database was restored from a backup: what happened before this start is judged and booked, and begins no
+    /// notification
+    #[arg(long)]
+    restored: bool,
     #[command(flatten)]
     log: LogArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let loaded = config::load(&args.config.config, &config::system_env);
-    let Some(config) = loaded.config else {
+    let Some(mut config) = loaded.config else {
         output::problems(&loaded);
         return Ok(Exit::Usage);
     };
+    config.store.restored = args.restored;
     log::start(&args.log)?;
     for warning in &loaded.diagnostics {
         tracing::warn!("{warning}");

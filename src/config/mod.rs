@@ -148,6 +148,9 @@ pub struct StoreSettings {
     pub retention: Duration,
     /// How much of a payload is stored.
     pub payload: PayloadPolicy,
+    /// An older database was restored: what happened before this start begins no notification. Said on the command line,
+    /// for it goes for one start.
+    pub restored: bool,
 }
 
 /// What a load gives.

@@ -57,7 +57,7 @@ pub(super) fn read_store(section: &StoreWords<'_>) -> Option<StoreSettings> {
         }
     };
     let path = path?;
-    Some(StoreSettings { path, retention, payload })
+    Some(StoreSettings { path, retention, payload, restored: false })
 }
 
 fn check_pair(section: &Section<'_>, public: SocketAddr, private: SocketAddr) {

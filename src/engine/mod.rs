@@ -60,6 +60,8 @@ pub struct Deps {
     pub clock: Clock,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// After an older database was restored: what happened before is judged, and begins no notification.
+    pub told_from: Option<Timestamp>,
 }
 
 /// Judges until shutdown.
@@ -116,11 +118,12 @@ impl Engine {
         let state = if let Some(state) = self.state.take() {
             state
         } else {
-            let (state, broken) = State::resume(self.deps.store.resume().await?);
+            let (mut state, broken) = State::resume(self.deps.store.resume().await?);
             for detail in broken {
                 tracing::error!(detail, "a part of the engine's state cannot be read back");
             }
             publish_totals(&state, &self.deps.metrics);
+            state.told_from = self.deps.told_from;
             state
         };
         Ok(self.state.insert(state))
@@ -272,11 +275,20 @@ fn publish(report: &Report, metrics: &Metrics) {
     for row in report.totals.spent.values() {
         metrics.set_spend(row);
     }
+    for (account, count) in &report.unread_amounts {
+        tracing::warn!(
+            account,
+            count,
+            "events report a cost that cannot be kept exactly: it is in no sum"
+        );
+        metrics.amounts_unread(account, *count);
+    }
     if report.crowded_out > 0 {
         tracing::error!(
             count = report.crowded_out,
             "a group is full: alerts in it were not notified"
         );
+        metrics.groups_crowded(report.crowded_out);
     }
 }
 

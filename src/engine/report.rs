@@ -24,6 +24,8 @@ pub struct Report {
     pub(super) totals: Totals,
     /// Series of the user's metrics that are gone.
     pub(super) unmetered: Vec<MeterRow>,
+    /// Events whose cost is there and cannot be read, by account.
+    pub(super) unread_amounts: BTreeMap<String, u64>,
     /// Alerts that found no room in their group.
     pub(super) crowded_out: usize,
 }

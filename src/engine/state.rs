@@ -13,6 +13,7 @@ use crate::alerts::{
     ActiveSilences, Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Member,
     Suppression, TargetId,
 };
+use crate::event::Event;
 use crate::rules::{
     CallContext, CallKey, Entry, LedgerKey, Meter, MeterRow, Series, Spend, SpendRow,
 };
@@ -72,6 +73,10 @@ pub struct State {
     /// Up to when the engine was ready; `None` while no rule needs to know.
     pub(super) ready_until: Option<Timestamp>,
     pub(super) timers: Timers,
+    /// What happened before begins no notification: an older database was restored then.
+    pub(super) told_from: Option<Timestamp>,
+    /// Alerts that fire and began so.
+    pub(super) untold: BTreeSet<Fingerprint>,
     /// Totals that changed since the last batch.
     totals: Totals,
     /// Rows that changed since the last batch.
@@ -190,6 +195,11 @@ impl State {
     /// The last event that was judged.
     pub fn cursor(&self) -> i64 {
         self.cursor
+    }
+
+    /// Whether an event is of the time before an older database was restored.
+    pub(super) fn is_old(&self, event: &Event) -> bool {
+        event.occurred_at.zip(self.told_from).is_some_and(|(at, from)| at < from)
     }
 
     /// Whether the configuration with this hash was applied to it.

@@ -19,7 +19,7 @@ use super::state::State;
 use super::timers::Due;
 use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
-use crate::event::{Event, Snapshot, Source};
+use crate::event::{self, Event, Snapshot, Source};
 use crate::rules::{self, CallContext, Finding, Verdict};
 use crate::store::{Changes, JournalEntry, Judgement, StoredEvent, Unreadable};
 
@@ -98,6 +98,9 @@ pub(super) fn fault(one: &Kept, detail: &str, now: Timestamp) -> Judged {
     };
     Judged { changes, ..Judged::default() }
 }
+
+/// Seconds in which the same trouble is told once.
+const TOLD_EVERY_SECS: i64 = 300;
 
 /// A batch being judged: `state` runs ahead of what is committed.
 pub(super) struct Batch<'a> {
@@ -182,6 +185,7 @@ impl Batch<'_> {
 
     fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
         let (event, call) = self.book(stored);
+        self.tell_unread_amount(&event, at);
         let at = At { seq: stored.seq, event: &event, time: at, snapshot: OnceCell::new() };
         let policy = self.policy;
         for Verdict { rule, finding } in policy.rules.judge(&event, call.as_ref()) {
@@ -237,6 +241,33 @@ impl Batch<'_> {
         (event, call)
     }
 
+    /// Says that an event reports a cost that cannot be kept: of each account once in [`TOLD_EVERY_SECS`].
+    fn tell_unread_amount(&mut self, event: &Event, at: Timestamp) {
+        if event.cost.is_some() || !event::has_unread_amount(&event.kind, &event.payload) {
+            return;
+        }
+        *self.judged.report.unread_amounts.entry(event.account.clone()).or_default() += 1;
+        let payload = json!({"kind": event.kind, "event": event.id});
+        self.raise_once("tollbell.amount_unread", "", &event.account, payload, at);
+    }
+
+    /// Raises an event unless the same was raised within [`TOLD_EVERY_SECS`]: its id is that of the time, which the inbox
+    /// takes once.
+    pub(super) fn raise_once(
+        &mut self,
+        kind: &str,
+        of: &str,
+        account: &str,
+        payload: serde_json::Value,
+        at: Timestamp,
+    ) {
+        let id = format!("{kind}:{of}:{}", at.as_second().div_euclid(TOLD_EVERY_SECS));
+        let events = &mut self.judged.changes.events;
+        if !events.iter().any(|event| event.id == id && event.account == account) {
+            events.push(Event::tollbell(kind, account, id, at, payload));
+        }
+    }
+
     /// A call's charge that was booked before its numbers were known gets them now.
     fn complete(&mut self, key: &rules::CallKey, call: &CallContext) {
         let key =
@@ -276,9 +307,25 @@ impl Batch<'_> {
         cause: Option<&At<'_>>,
         at: Timestamp,
     ) {
+        let seq = cause.map(|at| at.seq);
+        let is_old = cause.is_some_and(|at| self.state.is_old(at.event));
         if transition != Transition::Extended {
             self.note(&alert, transition, cause, at);
-            self.note_in_groups(&alert, cause.map(|at| at.seq), at);
+        }
+        match transition {
+            // It happened before the database that was restored ended: who was to hear of it has.
+            Transition::Fired | Transition::FiredAndEnded if is_old => {
+                self.state.untold.insert(alert.fingerprint.clone());
+            }
+            Transition::Extended => {
+                if !is_old && self.state.untold.remove(&alert.fingerprint) {
+                    self.note_in_groups(&alert, seq, false, at);
+                }
+            }
+            _ => {
+                let untold = self.state.untold.remove(&alert.fingerprint);
+                self.note_in_groups(&alert, seq, !alert.is_firing() && (untold || is_old), at);
+            }
         }
         let rules = &self.policy.routing.inhibit_rules;
         let is_source = match transition {

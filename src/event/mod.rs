@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 pub use identity::small as small_id;
 pub use kind::{Money, is_family, known_kinds, metric_kind, money as money_of, product};
 pub use mask::MASKED;
-pub use money::{amount, iso_code};
+pub use money::{amount, has_unread as has_unread_amount, iso_code};
 pub use sample::{content_type, freshen, sample, samples};
 pub use snapshot::Snapshot;
 pub use time::lenient as time_of;

@@ -9,14 +9,14 @@ use serde_json::Value;
 
 /// Longest text that is tried as an amount, in bytes.
 const AMOUNT_BYTES_MAX: usize = 64;
-/// Amounts beyond this, either way, are taken for a mistake; sums of what is below cannot overflow.
-const AMOUNT_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+/// Amounts beyond this, either way, cannot be kept: 10^18, so that sums of ten billion of them cannot overflow.
+const AMOUNT_MAX: Decimal = Decimal::from_parts(2_808_348_672, 232_830_643, 0, false, 0);
 /// Decimal places that [`Decimal`] can hold.
 const SCALE_MAX: i64 = 28;
 
 /// Reads an amount from decimal text or a JSON number, keeping its scale (`"10.00"` stays `10.00`).
 ///
-/// `None` for null, for other types, and for what does not fit exactly or exceeds a billion.
+/// `None` for null, for other types, and for what does not fit exactly or exceeds 10^18; see [`has_unread`].
 pub fn amount(value: &Value) -> Option<Decimal> {
     match value {
         Value::String(text) => exact(text.trim()),
@@ -67,6 +67,24 @@ fn shift(mut number: Decimal, exponent: i64) -> Option<Decimal> {
     let factor = 10_u64.checked_pow(u32::try_from(-scale).ok()?)?;
     number.set_scale(0).ok()?;
     number.checked_mul(Decimal::from(factor))
+}
+
+/// Whether an event reports a cost that is there and cannot be read exactly, as one beyond [`AMOUNT_MAX`]: its money is
+/// missing from the ledger, which is to be said.
+pub fn has_unread(kind: &str, payload: &Value) -> bool {
+    let unread = |value: &Value| !is_absent(value) && amount(value).is_none();
+    match kind {
+        "call.cost" => payload.get("total_cost").is_some_and(unread),
+        "call.analyzed" => {
+            let lines = payload.get("cost").and_then(|cost| cost.get("breakdown"));
+            let mut lines = lines.and_then(Value::as_array).into_iter().flatten();
+            lines.any(|line| line.get("cost").is_some_and(unread))
+        }
+        _ if kind.starts_with("message.") => {
+            payload.get("cost").and_then(|cost| cost.get("amount")).is_some_and(unread)
+        }
+        _ => false,
+    }
 }
 
 /// The cost that an event reports, and the currency of its amounts.
@@ -178,6 +196,10 @@ mod tests {
             ("1.5e2", "150"),
             ("2E+3", "2000"),
             (r#""1000000000""#, "1000000000"),
+            ("1e10", "10000000000"),
+            ("1000000000.01", "1000000000.01"),
+            (r#""-999999999999999999.9999999999""#, "-999999999999999999.9999999999"),
+            ("1000000000000000000", "1000000000000000000"),
             (r#""0.0000000000000000000000000001""#, "0.0000000000000000000000000001"),
         ] {
             assert_eq!(read(json).as_deref(), Some(expected), "{json}");
@@ -204,14 +226,32 @@ mod tests {
             "1e400",
             "1e-400",
             "-1e400",
-            "1e10",
-            "1000000000.01",
+            "1000000000000000000.01",
+            "1e19",
             r#""99999999999999999999999999999999999999""#,
             "0.00000000000000000000000000001",
             "1e-29",
             "1e99999999999",
         ] {
             assert_eq!(read(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_cost_that_is_there_and_cannot_be_read_is_known() {
+        for (kind, payload, unread) in [
+            ("call.cost", r#"{"total_cost":"1e19"}"#, true),
+            ("call.cost", r#"{"total_cost":"12.50"}"#, false),
+            ("call.cost", r#"{"total_cost":null}"#, false),
+            ("message.finalized", r#"{"cost":{"amount":"1000000000000000001"}}"#, true),
+            ("message.finalized", r#"{"cost":{"amount":""}}"#, false),
+            ("message.finalized", r#"{"cost":null}"#, false),
+            ("call.analyzed", r#"{"cost":{"breakdown":[{"cost":"0.1"},{"cost":"much"}]}}"#, true),
+            ("call.analyzed", r#"{"cost":"No cost data available."}"#, false),
+            ("fax.failed", r#"{"cost":{"amount":"1e19"}}"#, false),
+        ] {
+            let payload: Value = serde_json::from_str(payload).expect("json");
+            assert_eq!(has_unread(kind, &payload), unread, "{kind} {payload}");
         }
     }
 

@@ -101,6 +101,10 @@ declare! {
     events_late: IntCounterVec = "events_late_total" ["rule"];
     /// Events beyond a rule's limit of series, which share one.
     series_overflow: IntCounterVec = "series_overflow_total" ["rule"];
+    /// Events that report a cost which cannot be kept exactly, and is in no sum.
+    amounts_unread: IntCounterVec = "amounts_unread_total" ["account"];
+    /// Alerts that found no room in their group of 10,000 and were not notified in it.
+    groups_crowded: IntCounter = "alerts_crowded_out_total";
     /// Charges above zero so far, each counted once.
     spend: TotalVec = "spend_total" ["account", "product", "currency"];
     /// Charges that were taken back by corrections so far.
@@ -274,6 +278,16 @@ impl Metrics {
     /// Events were beyond the series limit of a rule.
     pub fn series_overflowed(&self, rule: &str, count: u64) {
         self.series_overflow.with_label_values(&[rule]).inc_by(count);
+    }
+
+    /// Events of an account report a cost that cannot be kept exactly.
+    pub fn amounts_unread(&self, account: &str, count: u64) {
+        self.amounts_unread.with_label_values(&[account]).inc_by(count);
+    }
+
+    /// Alerts found no room in their group.
+    pub fn groups_crowded(&self, count: usize) {
+        self.groups_crowded.inc_by(count as u64);
     }
 
     /// What was known of calls was forgotten early.

@@ -159,6 +159,7 @@ impl Metrics {
         remove(&self.webhook_clock_skew, "account", &accounts);
         remove(&self.events_duplicate, "account", &accounts);
         remove(&self.events_faulted, "account", &accounts);
+        remove(&self.amounts_unread, "account", &accounts);
         remove(&self.backfilled, "account", &accounts);
         remove(&self.backfill_cut, "account", &accounts);
         // An account that lost its key only has these no more, either.

@@ -148,6 +148,11 @@ impl Store {
         self.backend().resume().await
     }
 
+    /// The place of the newest event that was ever stored; 0 before the first.
+    pub async fn newest_seq(&self) -> Result<i64, StoreError> {
+        self.backend().newest_seq().await
+    }
+
     /// As [`Store::resume`], without series: there may be a hundred thousand, and who asks about one event needs few.
     pub async fn resume_without_series(&self) -> Result<Resumed, StoreError> {
         self.backend().resume_but(&[Space::Series]).await

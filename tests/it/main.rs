@@ -25,6 +25,7 @@ mod proxies;
 mod durability;
 mod upgrade;
 mod full_disk;
+mod sick;
 mod journey;
 mod refused;
 mod missed;

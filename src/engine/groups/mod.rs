@@ -8,6 +8,7 @@ mod routes;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 pub use asked::compose;
 pub(in crate::engine) use asked::next_notification;
@@ -16,8 +17,8 @@ use decided::Decided;
 use super::step::Batch;
 use super::timers::Due;
 use crate::alerts::{
-    self, Alert, Fingerprint, Group, INTERVAL_MIN, LogEntry, Look, Route, Scope, Suppression,
-    Target, TargetId, Timing,
+    self, Alert, Fingerprint, Group, INTERVAL_MIN, LogEntry, Look, MEMBERS_MAX, Route, Scope,
+    Suppression, Target, TargetId, Timing,
 };
 use crate::clock;
 use crate::rules::Labels;
@@ -30,17 +31,20 @@ pub(in crate::engine) fn group_key(route: &Route, labels: &Labels) -> (String, L
 }
 
 impl Batch<'_> {
-    /// Notes an alert in the groups that it belongs to, each route's that takes it.
+    /// Notes an alert in the groups that it belongs to, each route's that takes it. `untold`: nobody is to hear of its end
+    /// but who knows that it fires.
     pub(in crate::engine) fn note_in_groups(
         &mut self,
         alert: &Alert,
         cause: Option<i64>,
+        untold: bool,
         at: Timestamp,
     ) {
         let policy = self.policy;
         // What ends while it is silenced or inhibited is dropped, as in Alertmanager.
-        let dropped = !alert.is_firing()
-            && self.state.suppression(&policy.routing.inhibit_rules, alert, at).is_some();
+        let dropped = untold
+            || !alert.is_firing()
+                && self.state.suppression(&policy.routing.inhibit_rules, alert, at).is_some();
         for route in policy.routing.route.take(&alert.labels) {
             self.note_in_group(route, alert, cause, dropped, at);
         }
@@ -61,6 +65,12 @@ impl Batch<'_> {
             .unwrap_or_else(|| Group::new(key.clone(), route.id.clone(), labels, at));
         let lost = group.note(alert, cause, dropped, at);
         self.judged.report.crowded_out += lost.len();
+        if !lost.is_empty() {
+            let account = alert.labels.get("account").map_or("", String::as_str);
+            let payload =
+                json!({"receiver": route.receiver, "rule": alert.rule, "count": MEMBERS_MAX});
+            self.raise_once("tollbell.group_full", &key, account, payload, at);
+        }
         self.state.touch_member(&key, &alert.fingerprint);
         for fingerprint in &lost {
             self.state.touch_member(&key, fingerprint);

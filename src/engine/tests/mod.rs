@@ -6,6 +6,7 @@ mod limit;
 mod model;
 mod outbox;
 mod policy;
+mod restored;
 mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};

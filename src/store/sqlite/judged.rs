@@ -20,6 +20,14 @@ impl Sqlite {
         self.resume_but(&[]).await
     }
 
+    pub(in crate::store) async fn newest_seq(&self) -> Result<i64, StoreError> {
+        self.read(|conn| {
+            let sql = "SELECT max(coalesce((SELECT max(seq) FROM inbox), 0), ?1)";
+            Ok(conn.prepare_cached(sql)?.query_row([cursor(conn)?], |row| row.get(0))?)
+        })
+        .await
+    }
+
     /// Without the rows of some kinds.
     pub(in crate::store) async fn resume_but(
         &self,
