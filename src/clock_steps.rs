@@ -50,7 +50,9 @@ pub fn event(step: SignedDuration, now: Timestamp) -> Event {
     Event::tollbell("tollbell.clock_step", "", id, now, json!({"seconds": step.as_secs()}))
 }
 
-/// Up to which time rows may be taken for as old as they look: no further than the last sweep stood, plus the time that has
+/// Up to which time rows may be taken for as old as they look.
+///
+/// No further than the last sweep stood, plus the time that has
 /// really passed and a bound. A clock that is days ahead for a while deletes an hour too much at most.
 #[derive(Debug, Clone, Copy)]
 pub struct Horizon {

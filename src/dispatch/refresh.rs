@@ -45,7 +45,7 @@ impl Lane {
                     );
                 }
                 None if failing => {
-                    tracing::info!(receiver, integration = id, "firing alerts are refreshed again")
+                    tracing::info!(receiver, integration = id, "firing alerts are refreshed again");
                 }
                 Some(_) | None => {}
             }

@@ -8,11 +8,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::currencies::Currencies;
-use super::feed::*;
+use super::feed::{ChargeFilter, Feed, Reading};
 use super::health::{Health, Part};
-use super::model::*;
-use super::open::*;
-use super::query::*;
+use super::model::{
+    Attempt, Batch, Changes, Claim, Committed, Delivery, DueDeliveries, JournalEntry, Known,
+    KnownGroup, NewDelivery, Recorded, Resent, Resumed, Row, Settled, Settlement, Silences, Space,
+    StoreError, StoredEvent, Unreadable,
+};
+use super::open::{Observer, OpenError, Settings};
+use super::query::{
+    AlertFilter, DeliveryFilter, EventFilter, EventRecord, EventSummary, GroupRecord, Retry, Stats,
+    Swept,
+};
 use super::sqlite;
 use crate::alerts::{Alert, Fingerprint, Silence};
 use crate::event::Event;

@@ -218,7 +218,7 @@ fn only_the_series_of_an_event_are_asked_for() {
     step(&mut state, &policy, &[&stored], at(0));
     let kept: Vec<_> = state.series.keys().cloned().collect();
     let named: Vec<_> =
-        asked.iter().map(|one| (one.rule.clone(), one.fingerprints[0].clone())).collect();
+        asked.iter().map(|one| (Arc::clone(&one.rule), one.fingerprints[0].clone())).collect();
     assert_eq!(named, kept);
     assert!(!kept.is_empty());
 }

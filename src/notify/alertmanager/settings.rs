@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::secret::Secret;
 
-/// AlertmanagerSettings of an `alertmanager_configs` entry.
+/// The settings of an `alertmanager_configs` entry.
 #[derive(Debug, Clone)]
 pub struct AlertmanagerSettings {
     /// Where its pages begin; may hold a password, so it is a secret.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::secret::Secret;
 
-/// EmailSettings of an `email_configs` entry.
+/// The settings of an `email_configs` entry.
 #[derive(Debug, Clone)]
 pub struct EmailSettings {
     /// Recipients; each is its own delivery.

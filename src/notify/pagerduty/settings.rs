@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::secret::Secret;
 
-/// PagerDutySettings of a `pagerduty_configs` entry.
+/// The settings of a `pagerduty_configs` entry.
 #[derive(Debug, Clone)]
 pub struct PagerDutySettings {
     /// Where events are posted to.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::secret::Secret;
 
-/// SlackSettings of a `slack_configs` entry.
+/// The settings of a `slack_configs` entry.
 #[derive(Debug, Clone)]
 pub struct SlackSettings {
     /// The incoming webhook; a secret.

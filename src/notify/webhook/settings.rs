@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::secret::Secret;
 
-/// WebhookSettings of a `webhook_configs` entry.
+/// The settings of a `webhook_configs` entry.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
     /// Where to; may hold a token, so it is a secret.

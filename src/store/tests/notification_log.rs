@@ -204,7 +204,7 @@ async fn groups_that_a_target_knows_are_read_in_pages(store: &Store) {
         rows.extend(group_rows(key, &[("f1", 1, false)]));
     }
     let alerts = vec![alert("f1", AlertState::Firing), alert("f2", AlertState::Resolved)];
-    commit(store, Changes { rows, alerts, ..Changes::default() }).await;
+    commit(store, Changes { alerts, rows, ..Changes::default() }).await;
     queue(store, ["a", "b", "c", "d", "e", "f"].map(|id| queued(id, id, 0))).await;
     for id in claim(store, 0).await {
         let firing: &[_] = if id == "b" { &[] } else { &[("f1", 1), ("f2", 1)] };

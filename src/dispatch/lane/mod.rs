@@ -1,5 +1,7 @@
 //! One integration at work: claims what is due, sends it, records what became of it.
 
+mod outcome;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +13,12 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Deps;
 use super::compose::{self, Composed};
 use super::pacer::Pacer;
-use super::{Deps, decide, fallback};
-use crate::alerts::LogEntry;
 use crate::clock::{self, Clock};
-use crate::notify::{Integration, Notifier, Outcome, Reason, Sent};
-use crate::store::{Attempt, Claim, Claimed, Next, Settled, Settlement, StoreError};
+use crate::notify::{Integration, Notifier, Sent};
+use crate::store::{Claim, Claimed, Settlement, StoreError};
 use crate::tasks::Tasks;
 
 /// How long a loop sleeps at most before it looks again; a signal wakes it earlier.
@@ -28,8 +29,6 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 const AHEAD_MAX: Duration = Duration::from_millis(100);
 /// Deliveries that one sender claims at a time.
 const AHEAD_DELIVERIES_MAX: usize = 16;
-/// How often the outcome of a send is offered to a store that refuses, a second apart.
-const SETTLE_TRIES: u32 = 20;
 
 /// How one integration sends, by the configuration in force.
 #[derive(Debug)]
@@ -187,7 +186,9 @@ impl Lane {
             let batch = std::mem::replace(&mut claimed, rest);
             self.paced(|pace| {
                 pace.in_flight += 1;
-                batch.iter().for_each(|_| pace.pacer.begin(steady));
+                for _ in &batch {
+                    pace.pacer.begin(steady);
+                }
             });
             let (lane, sender) = (Arc::clone(self), Arc::clone(&sender));
             self.tasks.spawn_short(async move { lane.work(sender, batch).await });
@@ -296,7 +297,11 @@ impl Lane {
     async fn claim_next(&self, prepared: Option<Prepared>) -> Option<Vec<Composed>> {
         let claimed = self.claim(prepared?).await.ok().flatten()?;
         let steady = steady(&self.deps.clock);
-        self.paced(|pace| claimed.iter().for_each(|_| pace.pacer.begin(steady)));
+        self.paced(|pace| {
+            for _ in &claimed {
+                pace.pacer.begin(steady);
+            }
+        });
         Some(claimed).filter(|claimed| !claimed.is_empty())
     }
 
@@ -318,145 +323,6 @@ impl Lane {
         let settlement = self.settlement(&sender.integration, &composed, &outcome, now);
         self.report(&sender.integration, &composed, &settlement, &outcome);
         settlement
-    }
-
-    /// Notes what an outcome means for the pace, and makes a pause visible: in the log, in a metric, in the store.
-    async fn pause_after(&self, integration: &Integration, outcome: &Outcome, now: Timestamp) {
-        let steady = steady(&self.deps.clock);
-        let (before, after) = self.paced(|pace| {
-            let before = pace.pacer.paused_until(steady);
-            pace.pacer.end(outcome, steady);
-            (before, pace.pacer.paused_until(steady))
-        });
-        let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
-        let (_, reason, _) = decide::describe(outcome);
-        let pause = match after {
-            after if after == before => return,
-            Some(until) => {
-                let until = clock::add(now, clock::until(steady, until));
-                let reason = reason.map(Reason::as_str).unwrap_or_default();
-                if before.is_none() {
-                    tracing::warn!(receiver, integration = kind, reason, %until, "the integration is paused");
-                }
-                Some((until, reason.to_owned()))
-            }
-            None => {
-                tracing::info!(receiver, integration = kind, "the integration is no longer paused");
-                None
-            }
-        };
-        self.deps.metrics.integration_paused(kind, receiver, pause.is_some());
-        if let Err(error) = self.deps.store.set_pause(&integration.id, pause).await {
-            tracing::debug!(%error, "a pause could not be recorded");
-        }
-    }
-
-    fn settlement(
-        &self,
-        integration: &Integration,
-        composed: &Composed,
-        outcome: &Outcome,
-        now: Timestamp,
-    ) -> Settlement {
-        let delivery = &composed.delivery;
-        let next = decide::next(delivery, &integration.retry, outcome, now, fastrand::f64());
-        let (word, reason, detail) = decide::describe(outcome);
-        let triggers = decide::triggers_fallback(next, outcome);
-        Settlement {
-            id: delivery.id.clone(),
-            attempt: Attempt {
-                number: delivery.attempts,
-                finished_at: now,
-                outcome: word.to_owned(),
-                reason: reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
-                detail,
-            },
-            next,
-            maybe_taken: reason == Some(Reason::Timeout),
-            entry: (next == Next::Delivered)
-                .then(|| LogEntry { notified_at: Some(now), ..composed.entry.clone() }),
-            events: decide::dead_letter(
-                delivery,
-                &composed.notification.message,
-                next,
-                reason,
-                now,
-            )
-            .into_iter()
-            .collect(),
-            fallbacks: if triggers {
-                fallback::deliveries(delivery, &self.deps.receivers.load(), now)
-            } else {
-                Vec::new()
-            },
-        }
-    }
-
-    fn report(
-        &self,
-        integration: &Integration,
-        composed: &Composed,
-        settlement: &Settlement,
-        outcome: &Outcome,
-    ) {
-        let delivery = &composed.delivery;
-        let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
-        let now = settlement.attempt.finished_at;
-        let metrics = &self.deps.metrics;
-        let (_, reason, detail) = decide::describe(outcome);
-        metrics.notified(kind, receiver, reason);
-        let (id, attempt) = (&delivery.id, delivery.attempts);
-        match settlement.next {
-            Next::Delivered => {
-                metrics.delivered_after(kind, receiver, clock::until(delivery.created_at, now));
-                tracing::info!(
-                    delivery.id = id,
-                    receiver,
-                    integration = kind,
-                    attempt,
-                    "delivered"
-                );
-            }
-            Next::RetryAt(at) => {
-                let reason = reason.map(Reason::as_str);
-                tracing::warn!(delivery.id = id, receiver, integration = kind, attempt, reason, detail, retry_at = %at, "not delivered, will be retried");
-            }
-            Next::Dead => {
-                metrics.dead_letter(kind, receiver);
-                let reason = reason.map(Reason::as_str);
-                tracing::error!(
-                    delivery.id = id,
-                    receiver,
-                    integration = kind,
-                    attempt,
-                    reason,
-                    detail,
-                    "not delivered, given up"
-                );
-            }
-        }
-    }
-
-    /// Records an outcome. If the store refuses all along, the lease runs out and the delivery is sent again with
-    /// the same key: twice is better than never.
-    async fn settle(&self, receiver: &str, settlement: Settlement) {
-        for _ in 0..SETTLE_TRIES {
-            match self.deps.store.settle(settlement.clone()).await {
-                Ok(Settled::FallbackOpened) => {
-                    self.deps.metrics.fell_back(receiver);
-                    return;
-                }
-                Ok(Settled::Applied | Settled::Stale) => return,
-                Err(error @ StoreError::Closed) => {
-                    tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is lost");
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is not recorded yet");
-                    tokio::time::sleep(POLL).await;
-                }
-            }
-        }
     }
 
     fn paced<T>(&self, act: impl FnOnce(&mut Pace) -> T) -> T {

@@ -1,0 +1,160 @@
+//! What became of a send: the pause it asks for, what is recorded, what is reported.
+
+use jiff::Timestamp;
+
+use super::{Lane, POLL, steady};
+use crate::alerts::LogEntry;
+use crate::clock;
+use crate::dispatch::compose::Composed;
+use crate::dispatch::{decide, fallback};
+use crate::notify::{Integration, Outcome, Reason};
+use crate::store::{Attempt, Next, Settled, Settlement, StoreError};
+
+/// How often the outcome of a send is offered to a store that refuses, a second apart.
+const SETTLE_TRIES: u32 = 20;
+
+impl Lane {
+    /// Notes what an outcome means for the pace, and makes a pause visible: in the log, in a metric, in the store.
+    pub(super) async fn pause_after(
+        &self,
+        integration: &Integration,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) {
+        let steady = steady(&self.deps.clock);
+        let (before, after) = self.paced(|pace| {
+            let before = pace.pacer.paused_until(steady);
+            pace.pacer.end(outcome, steady);
+            (before, pace.pacer.paused_until(steady))
+        });
+        let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
+        let (_, reason, _) = decide::describe(outcome);
+        let pause = match after {
+            after if after == before => return,
+            Some(until) => {
+                let until = clock::add(now, clock::until(steady, until));
+                let reason = reason.map(Reason::as_str).unwrap_or_default();
+                if before.is_none() {
+                    tracing::warn!(receiver, integration = kind, reason, %until, "the integration is paused");
+                }
+                Some((until, reason.to_owned()))
+            }
+            None => {
+                tracing::info!(receiver, integration = kind, "the integration is no longer paused");
+                None
+            }
+        };
+        self.deps.metrics.integration_paused(kind, receiver, pause.is_some());
+        if let Err(error) = self.deps.store.set_pause(&integration.id, pause).await {
+            tracing::debug!(%error, "a pause could not be recorded");
+        }
+    }
+
+    pub(super) fn settlement(
+        &self,
+        integration: &Integration,
+        composed: &Composed,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Settlement {
+        let delivery = &composed.delivery;
+        let next = decide::next(delivery, &integration.retry, outcome, now, fastrand::f64());
+        let (word, reason, detail) = decide::describe(outcome);
+        let triggers = decide::triggers_fallback(next, outcome);
+        Settlement {
+            id: delivery.id.clone(),
+            attempt: Attempt {
+                number: delivery.attempts,
+                finished_at: now,
+                outcome: word.to_owned(),
+                reason: reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+                detail,
+            },
+            next,
+            maybe_taken: reason == Some(Reason::Timeout),
+            entry: (next == Next::Delivered)
+                .then(|| LogEntry { notified_at: Some(now), ..composed.entry.clone() }),
+            events: decide::dead_letter(
+                delivery,
+                &composed.notification.message,
+                next,
+                reason,
+                now,
+            )
+            .into_iter()
+            .collect(),
+            fallbacks: if triggers {
+                fallback::deliveries(delivery, &self.deps.receivers.load(), now)
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    pub(super) fn report(
+        &self,
+        integration: &Integration,
+        composed: &Composed,
+        settlement: &Settlement,
+        outcome: &Outcome,
+    ) {
+        let delivery = &composed.delivery;
+        let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
+        let now = settlement.attempt.finished_at;
+        let metrics = &self.deps.metrics;
+        let (_, reason, detail) = decide::describe(outcome);
+        metrics.notified(kind, receiver, reason);
+        let (id, attempt) = (&delivery.id, delivery.attempts);
+        match settlement.next {
+            Next::Delivered => {
+                metrics.delivered_after(kind, receiver, clock::until(delivery.created_at, now));
+                tracing::info!(
+                    delivery.id = id,
+                    receiver,
+                    integration = kind,
+                    attempt,
+                    "delivered"
+                );
+            }
+            Next::RetryAt(at) => {
+                let reason = reason.map(Reason::as_str);
+                tracing::warn!(delivery.id = id, receiver, integration = kind, attempt, reason, detail, retry_at = %at, "not delivered, will be retried");
+            }
+            Next::Dead => {
+                metrics.dead_letter(kind, receiver);
+                let reason = reason.map(Reason::as_str);
+                tracing::error!(
+                    delivery.id = id,
+                    receiver,
+                    integration = kind,
+                    attempt,
+                    reason,
+                    detail,
+                    "not delivered, given up"
+                );
+            }
+        }
+    }
+
+    /// Records an outcome. If the store refuses all along, the lease runs out and the delivery is sent again with
+    /// the same key: twice is better than never.
+    pub(super) async fn settle(&self, receiver: &str, settlement: Settlement) {
+        for _ in 0..SETTLE_TRIES {
+            match self.deps.store.settle(settlement.clone()).await {
+                Ok(Settled::FallbackOpened) => {
+                    self.deps.metrics.fell_back(receiver);
+                    return;
+                }
+                Ok(Settled::Applied | Settled::Stale) => return,
+                Err(error @ StoreError::Closed) => {
+                    tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is lost");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is not recorded yet");
+                    tokio::time::sleep(POLL).await;
+                }
+            }
+        }
+    }
+}
