@@ -25,6 +25,7 @@ pub(super) fn names(config: &Config) -> Names<'_> {
             .flat_map(|receiver| &receiver.integrations)
             .map(|integration| (integration.channel.kind(), integration.receiver.as_str()))
             .collect(),
+        refusals: intake::REASONS,
         config_hash: &config.hash,
     }
 }

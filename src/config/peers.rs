@@ -42,7 +42,7 @@ pub(super) fn read_pagerduty(
         let message = format!("a routing key of PagerDuty has {ROUTING_KEY_CHARS} characters");
         entry.warning(&found.key, message);
     }
-    let settings = pagerduty::Settings {
+    let settings = pagerduty::PagerDutySettings {
         url: Secret::inline(url),
         routing_key: found.secret,
         severity,
@@ -86,6 +86,6 @@ pub(super) fn read_alertmanager(
         entry.error(&found.key, "the URL must end with its path: no ? and no #");
     }
     let target = target(&found, url)?;
-    let settings = alertmanager::Settings { url: found.secret, headers, ca_file };
+    let settings = alertmanager::AlertmanagerSettings { url: found.secret, headers, ca_file };
     Some((Channel::Alertmanager(settings), vec![target]))
 }

@@ -20,10 +20,6 @@ use crate::secret::Secret;
 
 /// Receivers at most.
 const RECEIVERS_MAX: usize = 1000;
-/// Sends in flight at once for one integration.
-const CONCURRENCY: usize = 4;
-/// The same for Slack, which takes one a second.
-const CONCURRENCY_SLACK: usize = 1;
 /// Bytes of the hash that identifies a target.
 const TARGET_BYTES: usize = 4;
 /// Where legacy-free Slack webhooks live: they are bound to one channel.
@@ -182,13 +178,7 @@ fn integration<'a>(
         retry.error("initial_backoff", "longer than max_backoff");
     }
     let (per_second, burst) = entry.pace();
-    let concurrency = match channel {
-        Channel::Slack(_) => CONCURRENCY_SLACK,
-        Channel::Email(_)
-        | Channel::Webhook(_)
-        | Channel::PagerDuty(_)
-        | Channel::Alertmanager(_) => CONCURRENCY,
-    };
+    let concurrency = channel.concurrency();
     Integration {
         id,
         receiver: receiver.to_owned(),
@@ -222,7 +212,7 @@ fn read_slack(entry: &SlackWords<'_>, context: Context<'_>) -> Option<Identified
         );
     }
     let target = vec![found.place, channel.clone().unwrap_or_default()];
-    Some((Channel::Slack(slack::Settings { api_url: found.secret, channel, ca_file }), target))
+    Some((Channel::Slack(slack::SlackSettings { api_url: found.secret, channel, ca_file }), target))
 }
 
 fn read_webhook(
@@ -246,7 +236,7 @@ fn read_webhook(
     let found = found?;
     let url = check_url(entry, &found, context);
     let target = target(&found, url)?;
-    let settings = webhook::Settings {
+    let settings = webhook::WebhookSettings {
         url: found.secret,
         secret: secret.map(|found| found.secret),
         max_alerts,

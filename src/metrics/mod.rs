@@ -225,7 +225,7 @@ impl Metrics {
         self.webhooks_received.with_label_values(&[account, kind]).inc();
     }
 
-    /// A webhook was refused; `reason` is one of [`crate::intake::REASONS`].
+    /// A webhook was refused; `reason` is one of [`Names::refusals`].
     pub fn webhook_rejected(&self, account: &str, reason: &'static str) {
         self.webhooks_rejected.with_label_values(&[account, reason]).inc();
     }
@@ -385,6 +385,7 @@ mod tests {
             rules: vec!["spend/SpendLimitReached"],
             alerts: vec!["SpendLimitReached"],
             integrations: vec![("slack", "ops")],
+            refusals: &["wrong_path"],
             config_hash: "abc",
         });
         let text = metrics.render().expect("renders");

@@ -21,6 +21,8 @@ pub struct Names<'a> {
     pub alerts: Vec<&'a str>,
     /// Kind and receiver of each integration.
     pub integrations: Vec<(&'static str, &'a str)>,
+    /// Why a webhook may be refused.
+    pub refusals: &'a [&'static str],
     /// Hash of the configuration.
     pub config_hash: &'a str,
 }
@@ -76,7 +78,7 @@ impl Metrics {
             self.forget(&before, &known);
             let new = |name: &&&str| !before.accounts.contains(**name);
             for account in names.accounts.iter().filter(new) {
-                self.account_at_zero(account);
+                self.account_at_zero(account, names.refusals);
             }
         }
         // What comes by a path of no account.
@@ -107,19 +109,19 @@ impl Metrics {
         for state in crate::store::DeliveryState::ALL {
             self.deliveries.with_label_values(&[state.as_str()]);
         }
-        for outcome in super::telnyx::HEARTBEAT_OUTCOMES {
+        for outcome in HEARTBEAT_OUTCOMES {
             self.heartbeats.with_label_values(&[outcome]);
         }
         self.config_info.with_label_values(&[names.config_hash]).set(1);
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 
-    fn account_at_zero(&self, account: &str) {
+    fn account_at_zero(&self, account: &str, refusals: &[&'static str]) {
         for kind in crate::event::known_kinds() {
             self.webhooks_received.with_label_values(&[account, kind]);
         }
         self.webhooks_received.with_label_values(&[account, "other"]);
-        for reason in crate::intake::REASONS {
+        for reason in refusals {
             self.webhooks_rejected.with_label_values(&[account, reason]);
         }
         self.webhooks_misdirected.with_label_values(&[account]);
@@ -214,6 +216,9 @@ pub(super) fn remove_where<T: MetricVecBuilder>(
     }
 }
 
+/// What becomes of a heartbeat; values of the `outcome` label.
+const HEARTBEAT_OUTCOMES: [&str; 3] = ["sent", "failed", "withheld"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +231,7 @@ mod tests {
             rules: vec!["g/kept", "g/gone"],
             alerts: vec!["kept", "gone"],
             integrations: vec![("slack", "kept"), ("webhook", "gone")],
+            refusals: &[],
             config_hash: "old",
         });
         metrics.webhook_received("kept", "call.cost");
@@ -237,6 +243,7 @@ mod tests {
             rules: vec!["g/kept", "g/new"],
             alerts: vec!["kept", "new"],
             integrations: vec![("slack", "kept"), ("email", "new")],
+            refusals: &[],
             config_hash: "fresh",
         });
         let page = metrics.render().expect("renders");

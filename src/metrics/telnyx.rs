@@ -11,9 +11,6 @@ use super::names::remove_where;
 use super::spend::float;
 use crate::store::Reading;
 
-/// What becomes of a heartbeat; values of the `outcome` label.
-pub(super) const HEARTBEAT_OUTCOMES: [&str; 3] = ["sent", "failed", "withheld"];
-
 /// Products that Telnyx may limit. It names one today; the others are those that it bills.
 const LIMITED: [&str; 8] =
     ["inference", "ai", "voice", "messaging", "fax", "verify", "wireless", "storage"];

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::facts::{self, Fact};
-use super::view::{End, NAME_CHARACTERS, ROWS_MAX, is_single, status_of, text_of};
-use super::{Message, Notification};
-use crate::alerts::{MessageAlert, Status};
+use super::notification::Notification;
+use super::status::{End, NAME_CHARACTERS, ROWS_MAX, is_single, status_of, text_of};
+use crate::alerts::{Message, MessageAlert, Status};
 use crate::template::{ago_text, duration_text, truncate};
 use crate::text::one_line;
 

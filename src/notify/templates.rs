@@ -128,7 +128,7 @@ fn context_json(notification: &Notification) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::samples;
+    use crate::notify::tests::samples;
 
     #[test]
     fn the_built_in_texts_render_for_every_sample() {

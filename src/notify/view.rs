@@ -11,20 +11,17 @@ use serde::Serialize;
 
 use super::facts::{self, Fact};
 use super::heading::{alert_headline, headline, notes, shared, subject, why};
-use super::{Message, Notification};
-use crate::alerts::{MessageAlert, Status, severity_rank};
+use super::notification::Notification;
+use super::status::{
+    End, FIRING, NAME_CHARACTERS, ROWS_MAX, ended_at, is_single, status_of, text_of,
+};
+use crate::alerts::{Message, MessageAlert, Status, severity_rank};
 use crate::rules::Labels;
 use crate::template::{ago_text, duration_text};
 use crate::text::{lines, link, one_line};
 
-/// Longest name (account, receiver, severity) within a sentence, in characters.
-pub(super) const NAME_CHARACTERS: usize = 60;
 /// Longest advice, in characters.
 const ADVICE_CHARACTERS: usize = 1_500;
-/// Rows for labels, and rows for event fields, of one alert at most.
-pub(super) const ROWS_MAX: usize = 6;
-/// The word for what is there.
-const FIRING: &str = "FIRING";
 
 /// How a message looks at first sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,47 +70,6 @@ impl Tone {
             Self::Expired => '⚪',
         }
     }
-}
-
-/// How an alert, or all of them, ended; the worst of several counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum End {
-    /// By word.
-    Resolved,
-    /// Its time was over.
-    Expired,
-    /// No reading came.
-    NoData,
-}
-
-impl End {
-    /// How an alert that does not fire ended.
-    pub(super) fn of(alert: &MessageAlert) -> Self {
-        match (alert.no_data, alert.expired) {
-            (true, _) => Self::NoData,
-            (false, true) => Self::Expired,
-            (false, false) => Self::Resolved,
-        }
-    }
-
-    /// The worst end among the alerts of a message that do not fire.
-    pub(super) fn worst(message: &Message) -> Self {
-        let over = message.alerts.iter().filter(|alert| alert.status == Status::Resolved);
-        over.map(Self::of).max().unwrap_or(Self::Resolved)
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Resolved => "RESOLVED",
-            Self::Expired => "EXPIRED",
-            Self::NoData => "NO DATA",
-        }
-    }
-}
-
-/// When an alert that does not fire ended; never before it began. One without a known end ended before it was told.
-pub(super) fn ended_at(alert: &MessageAlert, message: &Message) -> Timestamp {
-    alert.ends_at.unwrap_or(message.created_at).max(alert.starts_at)
 }
 
 /// A place to go.
@@ -294,17 +250,6 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
     }
 }
 
-pub(super) fn is_single(message: &Message) -> bool {
-    message.alerts.len() == 1 && message.truncated_alerts == 0
-}
-
-pub(super) fn status_of(message: &Message) -> &'static str {
-    match message.status {
-        Status::Firing => FIRING,
-        Status::Resolved => End::worst(message).word(),
-    }
-}
-
 fn severity_of(alert: &MessageAlert) -> String {
     one_line(text_of(&alert.labels, "severity"), NAME_CHARACTERS)
 }
@@ -377,14 +322,10 @@ fn runbook(annotations: &Labels) -> Option<String> {
     ["runbook_url", "runbook"].iter().find_map(|name| link(text_of(annotations, name)))
 }
 
-pub(super) fn text_of<'a>(texts: &'a Labels, name: &str) -> &'a str {
-    texts.get(name).map_or("", String::as_str)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::samples;
+    use crate::notify::tests::samples;
 
     #[test]
     fn a_value_over_time_stands_in_the_place_of_the_last_events_cost() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{Reading, Store};
+use super::Reading;
 
 /// In which currency each account is charged, by its last balance reading. Cheap to clone and to ask; all clones know
 /// the same. One entry for each account that has a reading.
@@ -46,21 +46,5 @@ impl Currencies {
             known.insert(reading.account.clone(), currency.into());
             known
         });
-    }
-}
-
-impl Store {
-    /// In which currency each account is charged: by the readings at start, and by those that came since.
-    pub fn currencies(&self) -> &Currencies {
-        &self.currencies
-    }
-
-    /// Takes what is kept. Without it amounts are of an unknown currency until the next reading: no reason not to start.
-    pub(super) async fn learn_currencies(self) -> Self {
-        match self.last_readings().await {
-            Ok(readings) => self.currencies.learn(&readings),
-            Err(error) => tracing::warn!(%error, "the last balance readings cannot be read back"),
-        }
-        self
     }
 }

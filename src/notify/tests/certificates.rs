@@ -26,8 +26,11 @@ async fn a_certificate_is_checked_and_ca_file_adds_an_authority() {
         let ca_file = trusted.then(|| file.path().to_path_buf());
         let (listener, address, _) = listen().await;
         let url = Secret::inline(format!("https://{address}/"));
-        let channel =
-            Channel::Webhook(webhook::Settings { url, ca_file: ca_file.clone(), ..webhook("x") });
+        let channel = Channel::Webhook(webhook::WebhookSettings {
+            url,
+            ca_file: ca_file.clone(),
+            ..webhook("x")
+        });
         let peer = async {
             let (stream, _) = listener.accept().await.expect("a connection");
             let Ok(mut stream) = acceptor.accept(stream).await else { return };
@@ -61,7 +64,7 @@ fn a_ca_file_without_certificates_is_refused() {
     let Channel::Email(settings) = email(25, None) else { unreachable!() };
     let tls = email::Tls::StartTls;
     for channel in [
-        Channel::Webhook(webhook::Settings { ca_file: ca_file.clone(), ..webhook("x") }),
+        Channel::Webhook(webhook::WebhookSettings { ca_file: ca_file.clone(), ..webhook("x") }),
         Channel::Email(email::EmailSettings { tls, ca_file, ..settings }),
     ] {
         let error = Notifier::new(&integration(channel, LONG), &MessageTemplates::default())

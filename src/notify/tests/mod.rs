@@ -1,6 +1,8 @@
 //! Notifiers against peers that misbehave, over real sockets.
 
 mod certificates;
+mod documented;
+pub(super) mod samples;
 
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use tokio::io::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use super::samples::{self, told};
+use self::samples::told;
 use super::*;
 use crate::secret::Secret;
 
@@ -32,11 +34,11 @@ fn integration(channel: Channel, timeout: Duration) -> Integration {
 
 fn slack(address: &str) -> Channel {
     let api_url = Secret::inline(format!("http://{address}/services/T0/B0/planted-token"));
-    Channel::Slack(slack::Settings { api_url, channel: None, ca_file: None })
+    Channel::Slack(slack::SlackSettings { api_url, channel: None, ca_file: None })
 }
 
-fn webhook(address: &str) -> webhook::Settings {
-    webhook::Settings {
+fn webhook(address: &str) -> webhook::WebhookSettings {
+    webhook::WebhookSettings {
         url: Secret::inline(format!("http://{address}/hook/planted-token?key=planted-query")),
         secret: Some(Secret::inline("planted-signing-key")),
         max_alerts: 100,

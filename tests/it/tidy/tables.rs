@@ -23,7 +23,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         &["address", "alerts", "clock", "http", "rules", "secret", "template", "text", "tls"],
     ),
     // The words of its label values, not what these modules do.
-    ("metrics", &["event", "intake", "notify", "rules", "store"]),
+    ("metrics", &["event", "notify", "rules", "store"]),
     ("admin", &["alerts", "clock", "metrics", "diagnostic", "store"]),
     (
         "config",
@@ -176,4 +176,33 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     (r"\benv::vars?(_os)?\b", &["config/env.rs"]),
     (r#"[(\s]env = ""#, &["cli"]),
+];
+
+/// The floors from the ground up: a module knows only those below its own.
+pub(super) const FLOORS: &[&[&str]] = &[
+    &["clock", "diagnostic", "tasks", "template", "re2", "address", "secret", "event", "tls"],
+    &["clock_steps", "text", "rules"],
+    &["http", "alerts", "spend"],
+    &["notify", "store"],
+    &["metrics"],
+    &["intake", "telnyx", "heartbeat", "engine", "dispatch", "admin"],
+    &["simulation"],
+    &["config"],
+    &["policy"],
+    &["app"],
+    &["cli"],
+];
+
+/// Circles of files that are not yet mended, each by its first module and how many files it has. The list may only
+/// shrink.
+pub(super) const CIRCLES: &[(&str, usize)] = &[
+    ("alerts::group::look", 2),
+    ("cli", 26),
+    ("config", 17),
+    ("config::section", 2),
+    ("intake::deps", 2),
+    ("metrics", 3),
+    ("notify::kind", 3),
+    ("rules::call_context", 19),
+    ("rules::series", 2),
 ];

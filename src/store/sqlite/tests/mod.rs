@@ -14,9 +14,7 @@ use tempfile::TempDir;
 use super::writer::{CHECKPOINT_PAGES, LOG_PAGES_MAX};
 use super::*;
 use crate::event::Event;
-use crate::store::contract::{
-    at, claim, claim_due, event, open, queue, queued, settings, settlement,
-};
+use crate::store::tests::{at, claim, claim_due, event, open, queue, queued, settings, settlement};
 use crate::store::{Changes, CommitStats, DeliveryFilter, DeliveryState, Next, Recorded, Store};
 
 /// Holds the writer within a transaction until the returned sender is used or dropped.

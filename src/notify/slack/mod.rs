@@ -7,32 +7,25 @@
 //! Slack answers in plain words (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>): `ok`,
 //! or the name of an error. Names that mean a dead or revoked address count as authError: a person gives a new one.
 
-use std::path::PathBuf;
+mod settings;
+mod answer;
+
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::facts::Fact;
-use super::http::{self, Answer};
-use super::slack_answer::{classify, refuses_form};
-use super::templates::{MessageTemplates, SLACK_TEXT, SLACK_TITLE};
-use super::view::{AlertView, Link, Tone, View};
-use super::{Notification, NotifyError, Outcome, Sent, plain};
-use crate::secret::Secret;
+use self::answer::{classify, refuses_form};
+pub use self::settings::SlackSettings;
+use crate::alerts::PeerKind;
+use crate::notify::facts::Fact;
+use crate::notify::http::{self, Answer};
+use crate::notify::kind::{ChannelKind, Limits, Sending, Transport};
+use crate::notify::templates::{MessageTemplates, SLACK_TEXT, SLACK_TITLE};
+use crate::notify::view::{AlertView, Link, Tone, View};
+use crate::notify::{Notification, NotifyError, Outcome, Sent, plain};
 use crate::template::slack_escape;
 use crate::text::one_line;
-
-/// Settings of a `slack_configs` entry.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The incoming webhook; a secret.
-    pub api_url: Secret,
-    /// Channel; legacy webhooks only.
-    pub channel: Option<String>,
-    /// A PEM file of certificate authorities to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
-}
 
 // Slack's own limits, in characters: <https://docs.slack.dev/reference/block-kit/blocks>. We count UTF-16 units of
 // the escaped text, the strictest reading that leaves all of a script usable.
@@ -74,15 +67,15 @@ const PLAIN_MAX: usize = 3_000;
 
 /// Posts to one incoming webhook.
 #[derive(Debug)]
-pub(super) struct Poster {
-    settings: Settings,
+pub(super) struct SlackPoster {
+    settings: SlackSettings,
     templates: MessageTemplates,
     client: reqwest::Client,
 }
 
-impl Poster {
+impl SlackPoster {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &SlackSettings,
         timeout: Duration,
         connections: usize,
         templates: &MessageTemplates,
@@ -131,7 +124,7 @@ pub struct Rendered {
 
 /// Renders what would be posted. Pure, and never fails: where a template does, the built-in form is built from values.
 pub fn render(
-    settings: &Settings,
+    settings: &SlackSettings,
     notification: &Notification,
     templates: &MessageTemplates,
 ) -> Rendered {
@@ -172,7 +165,7 @@ pub fn render(
 }
 
 /// The message without any form.
-fn plain_payload(settings: &Settings, notification: &Notification) -> String {
+fn plain_payload(settings: &SlackSettings, notification: &Notification) -> String {
     let text = escaped(&plain::render(notification), PLAIN_MAX);
     let mut payload = json!({"text": text, "unfurl_links": false, "unfurl_media": false});
     if let (Some(channel), Some(fields)) = (&settings.channel, payload.as_object_mut()) {
@@ -368,22 +361,60 @@ fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
+impl ChannelKind for SlackSettings {
+    fn kind(&self) -> &'static str {
+        "slack"
+    }
+
+    fn peer_kind(&self) -> PeerKind {
+        PeerKind::People
+    }
+
+    /// Slack takes one a second.
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    fn transport(
+        &self,
+        limits: Limits,
+        templates: &MessageTemplates,
+    ) -> Result<Box<dyn Transport>, NotifyError> {
+        Ok(Box::new(SlackPoster::new(self, limits.timeout, limits.connections, templates)?))
+    }
+
+    fn preview(
+        &self,
+        notification: &Notification,
+        templates: &MessageTemplates,
+    ) -> Result<String, NotifyError> {
+        Ok(format!("{:#}", render(self, notification, templates).payload))
+    }
+}
+
+impl Transport for SlackPoster {
+    fn send<'a>(&'a self, notification: &'a Notification) -> Sending<'a> {
+        Box::pin(SlackPoster::send(self, notification))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::notify::samples;
+    use crate::notify::tests::samples;
+    use crate::secret::Secret;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> SlackSettings {
+        SlackSettings {
             api_url: Secret::inline("https://hooks.slack.com/x"),
             channel: None,
             ca_file: None,
         }
     }
 
-    fn rendered(settings: &Settings, notification: &Notification) -> Value {
+    fn rendered(settings: &SlackSettings, notification: &Notification) -> Value {
         let Rendered { payload, template_failed } =
             render(settings, notification, &MessageTemplates::default());
         assert!(!template_failed);
@@ -649,7 +680,7 @@ mod tests {
     fn a_channel_is_named_only_when_configured() {
         let notification = samples::spend_limit();
         assert_eq!(rendered(&settings(), &notification).get("channel"), None);
-        let named = Settings { channel: Some("#ops".to_owned()), ..settings() };
+        let named = SlackSettings { channel: Some("#ops".to_owned()), ..settings() };
         assert_eq!(rendered(&named, &notification)["channel"], "#ops");
     }
 }

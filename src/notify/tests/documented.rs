@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::{MessageTemplates, Notification, samples, templates, webhook};
+use super::samples;
 use crate::alerts::Status;
+use crate::notify::{MessageTemplates, Notification, templates, webhook};
 
-const WEBHOOKS: &str = include_str!("../../docs/webhooks.md");
-const TEMPLATES: &str = include_str!("../../docs/templates.md");
+const WEBHOOKS: &str = include_str!("../../../docs/webhooks.md");
+const TEMPLATES: &str = include_str!("../../../docs/templates.md");
 
 /// The code blocks of a document that begin with `jinja` and a name.
 fn blocks(document: &'static str) -> Vec<(&'static str, &'static str)> {

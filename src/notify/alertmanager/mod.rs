@@ -8,7 +8,8 @@
 //! A large group goes out in several requests, one after the other. Sending an alert again changes nothing there, so
 //! when one request fails all are repeated.
 
-use std::path::PathBuf;
+mod settings;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,22 +17,15 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::view::{End, ended_at};
-use super::{Notification, NotifyError, Outcome, Sent, http};
+pub use self::settings::AlertmanagerSettings;
+use crate::alerts::PeerKind;
 use crate::alerts::{Message, MessageAlert, Status};
 use crate::clock;
+use crate::notify::MessageTemplates;
+use crate::notify::kind::{ChannelKind, Limits, Sending, Transport};
+use crate::notify::status::{End, ended_at};
+use crate::notify::{Notification, NotifyError, Outcome, Sent, http};
 use crate::secret::Secret;
-
-/// Settings of an `alertmanager_configs` entry.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where its pages begin; may hold a password, so it is a secret.
-    pub url: Secret,
-    /// Further request headers.
-    pub headers: Vec<(String, Secret)>,
-    /// A PEM file of certificate authorities to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
-}
 
 /// How often firing alerts are told again, where the integration does not say.
 pub const RESEND_DEFAULT: Duration = Duration::from_mins(1);
@@ -48,16 +42,16 @@ const END: &str = "tollbell_end";
 
 /// Posts to one Alertmanager.
 #[derive(Debug)]
-pub(super) struct Poster {
-    settings: Settings,
+pub(super) struct AlertmanagerPoster {
+    settings: AlertmanagerSettings,
     headers: Vec<(HeaderName, Secret)>,
     resend: Duration,
     client: reqwest::Client,
 }
 
-impl Poster {
+impl AlertmanagerPoster {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &AlertmanagerSettings,
         timeout: Duration,
         connections: usize,
         resend: Duration,
@@ -170,12 +164,50 @@ fn alert_json(message: &Message, alert: &MessageAlert, vouched: Timestamp) -> Va
     json
 }
 
+impl ChannelKind for AlertmanagerSettings {
+    fn kind(&self) -> &'static str {
+        "alertmanager"
+    }
+
+    fn peer_kind(&self) -> PeerKind {
+        PeerKind::Alerts
+    }
+
+    /// An Alertmanager hears of all, in requests of a bounded size.
+    fn alerts_max(&self) -> usize {
+        usize::MAX
+    }
+
+    fn transport(
+        &self,
+        limits: Limits,
+        _templates: &MessageTemplates,
+    ) -> Result<Box<dyn Transport>, NotifyError> {
+        let resend = limits.resend.unwrap_or(RESEND_DEFAULT);
+        Ok(Box::new(AlertmanagerPoster::new(self, limits.timeout, limits.connections, resend)?))
+    }
+
+    fn preview(
+        &self,
+        notification: &Notification,
+        _templates: &MessageTemplates,
+    ) -> Result<String, NotifyError> {
+        Ok(format!("{:#}", render(notification, RESEND_DEFAULT)))
+    }
+}
+
+impl Transport for AlertmanagerPoster {
+    fn send<'a>(&'a self, notification: &'a Notification) -> Sending<'a> {
+        Box::pin(AlertmanagerPoster::send(self, notification))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::notify::samples;
+    use crate::notify::tests::samples;
 
     fn sent(notification: &Notification) -> Value {
         render(notification, RESEND_DEFAULT)

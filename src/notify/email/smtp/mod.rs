@@ -20,6 +20,8 @@
 //! | deadline                                    | retry, timeout; says whether it may have been taken |
 
 mod connect;
+mod failure;
+mod server;
 mod session;
 mod wire;
 
@@ -29,17 +31,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::connect::Unreached;
+pub(super) use self::failure::Envelope;
+use self::failure::Failure;
+pub(super) use self::server::Server;
+use self::server::{Connection, Phase};
 use self::session::Session;
-use self::wire::{Reply, WireError};
-use super::email::{Auth, EmailSettings, Tls};
-use super::{NotifyError, Outcome, Reason, http};
+use super::settings::{EmailSettings, Tls};
+use crate::notify::{NotifyError, Outcome, Reason, http};
 use crate::text::one_line;
 use crate::tls::{self, TlsError};
 
@@ -56,68 +60,6 @@ const QUIT_PATIENCE: Duration = Duration::from_millis(500);
 const QUOTE_CHARACTERS: usize = 120;
 /// Longest explanation of ours, in characters.
 const DETAIL_CHARACTERS: usize = 400;
-
-/// One SMTP server and the connections to it.
-pub(super) struct Server {
-    host: String,
-    port: u16,
-    tls: Tls,
-    config: Arc<ClientConfig>,
-    name: Option<ServerName<'static>>,
-    hello: String,
-    auth: Option<Auth>,
-    timeout: Duration,
-    connections: usize,
-    parked: Mutex<Vec<Connection>>,
-}
-
-/// A mail with one recipient. The addresses are as they go over the wire.
-#[derive(Debug)]
-pub(super) struct Envelope<'a> {
-    pub(super) from: &'a str,
-    pub(super) to: &'a str,
-    pub(super) bytes: &'a [u8],
-}
-
-/// A connection that is ready for an envelope.
-struct Connection {
-    session: Session,
-    /// Which password it was opened with.
-    password: Option<[u8; 32]>,
-    used: Instant,
-    mails: u32,
-}
-
-/// Where in the exchange an error came up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// TCP, TLS, greeting, EHLO, STARTTLS.
-    Connect,
-    Auth,
-    /// MAIL, RCPT, DATA and the text.
-    Mail,
-}
-
-/// Why one step of a session failed.
-#[derive(Debug)]
-enum Failure {
-    /// There is no reply.
-    Wire(WireError),
-    /// The server says no.
-    Refused(Reply),
-    /// AUTH was answered with this code. What was said may repeat the credentials.
-    Auth(u16),
-    /// AUTH by the mechanism that is set is not offered.
-    NoMechanism(String),
-    /// The address needs SMTPUTF8, and the server has none.
-    NoUtf8,
-}
-
-impl From<WireError> for Failure {
-    fn from(error: WireError) -> Self {
-        Self::Wire(error)
-    }
-}
 
 impl Server {
     pub(super) fn new(
@@ -329,7 +271,7 @@ fn reply(phase: Phase, code: u16, said: &str) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::samples::told;
+    use crate::notify::tests::samples::told;
 
     #[test]
     fn a_reply_means_one_thing() {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::http::{self, Answer};
-use super::{Outcome, Reason};
+use crate::notify::http::{self, Answer};
+use crate::notify::{Outcome, Reason};
 
 /// What an answer of Slack's, or of one that speaks like it, means.
 pub(super) fn classify(answer: &Answer) -> Outcome {
@@ -95,8 +95,8 @@ fn unknown_page(body: &str) -> bool {
 mod tests {
     use reqwest::StatusCode;
 
-    use super::super::samples;
     use super::*;
+    use crate::notify::tests::samples;
 
     #[test]
     fn an_answer_means_one_thing() {

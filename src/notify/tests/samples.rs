@@ -4,16 +4,16 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Notification, Outcome};
 use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
+use crate::notify::{Notification, Outcome};
 use crate::rules::Labels;
 
-pub(super) fn at(text: &str) -> Timestamp {
+pub(in crate::notify) fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
 /// An outcome in two words.
-pub(super) fn told(outcome: &Outcome) -> String {
+pub(in crate::notify) fn told(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Delivered => "delivered".to_owned(),
         Outcome::Retry { reason, .. } => format!("retry {}", reason.as_str()),
@@ -21,11 +21,11 @@ pub(super) fn told(outcome: &Outcome) -> String {
     }
 }
 
-pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
+pub(in crate::notify) fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> MessageAlert {
+pub(in crate::notify) fn alert(labels: Labels, annotations: Labels, event: Value) -> MessageAlert {
     MessageAlert {
         unheard: false,
         fingerprint: Fingerprint::of(&labels),
@@ -42,7 +42,7 @@ pub(super) fn alert(labels: Labels, annotations: Labels, event: Value) -> Messag
     }
 }
 
-pub(super) fn notification(alerts: Vec<MessageAlert>) -> Notification {
+pub(in crate::notify) fn notification(alerts: Vec<MessageAlert>) -> Notification {
     let firing = alerts.iter().any(|alert| alert.status == Status::Firing);
     let common = |of: fn(&MessageAlert) -> &Labels| {
         let mut common = alerts.first().map(of).cloned().unwrap_or_default();
@@ -73,7 +73,7 @@ pub(super) fn notification(alerts: Vec<MessageAlert>) -> Notification {
 }
 
 /// The commonest message: one alert that fires.
-pub(super) fn spend_limit() -> Notification {
+pub(in crate::notify) fn spend_limit() -> Notification {
     notification(vec![alert(
         labels(&[
             ("account", "default"),
@@ -107,7 +107,7 @@ pub(super) fn spend_limit() -> Notification {
 }
 
 /// The same, over.
-pub(super) fn resolved() -> Notification {
+pub(in crate::notify) fn resolved() -> Notification {
     let mut notification = spend_limit();
     notification.now = at("2026-08-20T21:22:20Z");
     notification.message.status = Status::Resolved;
@@ -121,21 +121,21 @@ pub(super) fn resolved() -> Notification {
 }
 
 /// Over, because no reading came.
-pub(super) fn no_data() -> Notification {
+pub(in crate::notify) fn no_data() -> Notification {
     let mut notification = resolved();
     notification.message.alerts[0].no_data = true;
     notification
 }
 
 /// Over, because its time was.
-pub(super) fn expired() -> Notification {
+pub(in crate::notify) fn expired() -> Notification {
     let mut notification = resolved();
     notification.message.alerts[0].expired = true;
     notification
 }
 
 /// Fires, and began hours ago: its webhook was missed.
-pub(super) fn missed() -> Notification {
+pub(in crate::notify) fn missed() -> Notification {
     let mut notification = spend_limit();
     notification.now = at("2026-08-20T22:22:13Z");
     notification.message.created_at = at("2026-08-20T22:22:12Z");
@@ -148,7 +148,7 @@ pub(super) fn missed() -> Notification {
 }
 
 /// Alerts of several rules and accounts, some over, each in another way.
-pub(super) fn mixed() -> Notification {
+pub(in crate::notify) fn mixed() -> Notification {
     let mut alerts = spend_limit().message.alerts;
     let balance = labels(&[
         ("account", "reseller-north"),
@@ -169,7 +169,7 @@ pub(super) fn mixed() -> Notification {
 }
 
 /// A copy for someone else, who was not reached.
-pub(super) fn fallback() -> Notification {
+pub(in crate::notify) fn fallback() -> Notification {
     let mut notification = spend_limit();
     notification.message.receiver = "ops".to_owned();
     notification.message.fallback_for = Some("oncall".to_owned());
@@ -179,7 +179,7 @@ pub(super) fn fallback() -> Notification {
 }
 
 /// More alerts than anyone wants to read, one of them over.
-pub(super) fn many() -> Notification {
+pub(in crate::notify) fn many() -> Notification {
     let mut alerts: Vec<MessageAlert> = (1..=34)
         .map(|n| {
             alert(
@@ -204,7 +204,7 @@ pub(super) fn many() -> Notification {
 }
 
 /// Several alerts of one rule, which share what to do and where to read on.
-pub(super) fn advised() -> Notification {
+pub(in crate::notify) fn advised() -> Notification {
     let alerts = ["p1", "p2", "p3"].map(|profile| {
         let mut alert = spend_limit().message.alerts.remove(0);
         alert.labels.insert("profile".to_owned(), profile.to_owned());
@@ -215,7 +215,7 @@ pub(super) fn advised() -> Notification {
 }
 
 /// Everything as long and as odd as can be.
-pub(super) fn hostile() -> Notification {
+pub(in crate::notify) fn hostile() -> Notification {
     let long = "very-long-value-without-any-space-".repeat(20);
     let mut notification = notification(vec![alert(
         labels(&[
@@ -248,13 +248,13 @@ pub(super) fn hostile() -> Notification {
 }
 
 /// As little as a message can hold.
-pub(super) fn bare() -> Notification {
+pub(in crate::notify) fn bare() -> Notification {
     let mut notification = notification(vec![alert(Labels::new(), Labels::new(), Value::Null)]);
     notification.message.external_url = String::new();
     notification
 }
 
-pub(super) fn all() -> Vec<(&'static str, Notification)> {
+pub(in crate::notify) fn all() -> Vec<(&'static str, Notification)> {
     vec![
         ("critical", spend_limit()),
         ("resolved", resolved()),
@@ -271,7 +271,7 @@ pub(super) fn all() -> Vec<(&'static str, Notification)> {
 }
 
 /// Text as strangers write it.
-pub(super) fn any_text() -> BoxedStrategy<String> {
+pub(in crate::notify) fn any_text() -> BoxedStrategy<String> {
     prop_oneof![
         "\\PC{0,60}",
         "[&<>@!|a-z\r\n\u{0}\u{202e}🔴 ]{0,400}",
@@ -283,7 +283,7 @@ pub(super) fn any_text() -> BoxedStrategy<String> {
 }
 
 /// A message of any content, of one or many alerts.
-pub(super) fn any_parcel() -> impl Strategy<Value = Notification> {
+pub(in crate::notify) fn any_parcel() -> impl Strategy<Value = Notification> {
     let name = prop_oneof![
         Just("summary"),
         Just("description"),

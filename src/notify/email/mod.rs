@@ -4,8 +4,10 @@
 //! text. One notification is one recipient's copy; all copies show all recipients. Mails of one group of alerts make one
 //! thread: they refer to an identifier that is derived from the group and that no mail has.
 
+mod settings;
+mod smtp;
+
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
@@ -13,70 +15,14 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail, MultiPart, SinglePart};
 use sha2::{Digest, Sha256};
 
-use super::smtp::{Envelope, Server};
-use super::templates::{MAIL_HTML, MAIL_SUBJECT, MAIL_TEXT, MessageTemplates};
-use super::view::{Tone, View};
-use super::{Notification, NotifyError, Outcome, Reason, Sent, plain};
-use crate::secret::Secret;
+pub use self::settings::{Auth, EmailSettings, Mechanism, Tls};
+use self::smtp::{Envelope, Server};
+use crate::alerts::PeerKind;
+use crate::notify::kind::{ChannelKind, Limits, Sending, Transport};
+use crate::notify::templates::{MAIL_HTML, MAIL_SUBJECT, MAIL_TEXT, MessageTemplates};
+use crate::notify::view::{Tone, View};
+use crate::notify::{Notification, NotifyError, Outcome, Reason, Sent, plain};
 use crate::text::one_line;
-
-/// Settings of an `email_configs` entry.
-#[derive(Debug, Clone)]
-pub struct EmailSettings {
-    /// Recipients; each is its own delivery.
-    pub to: Vec<String>,
-    /// Sender.
-    pub from: String,
-    /// Server host.
-    pub host: String,
-    /// Server port.
-    pub port: u16,
-    /// Transport security.
-    pub tls: Tls,
-    /// A PEM file of certificate authorities to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Credentials.
-    pub auth: Option<Auth>,
-    /// Further headers, such as `Reply-To`.
-    pub headers: Vec<(String, String)>,
-    /// The name in EHLO; the machine's host name when absent.
-    pub hello: Option<String>,
-}
-
-/// Transport security of SMTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tls {
-    /// STARTTLS (RFC 3207), required.
-    #[default]
-    StartTls,
-    /// TLS from the first byte (RFC 8314).
-    Implicit,
-    /// Plain text.
-    None,
-}
-
-/// SMTP credentials.
-#[derive(Debug, Clone)]
-pub struct Auth {
-    /// SASL mechanism.
-    pub mechanism: Mechanism,
-    /// User name.
-    pub username: String,
-    /// Password, or the bearer token of XOAUTH2.
-    pub password: Secret,
-}
-
-/// SASL mechanisms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mechanism {
-    /// RFC 4616.
-    #[default]
-    Plain,
-    /// The obsolete LOGIN that some servers still want.
-    Login,
-    /// OAuth 2 bearer token.
-    XOauth2,
-}
 
 /// Longest subject, in characters; a template of the user's may be longer.
 const SUBJECT_CHARACTERS: usize = 250;
@@ -328,13 +274,50 @@ fn digest(text: &str) -> String {
     })
 }
 
+impl ChannelKind for EmailSettings {
+    fn kind(&self) -> &'static str {
+        "email"
+    }
+
+    fn peer_kind(&self) -> PeerKind {
+        PeerKind::People
+    }
+
+    fn targets(&self) -> Vec<String> {
+        self.to.clone()
+    }
+
+    fn transport(
+        &self,
+        limits: Limits,
+        templates: &MessageTemplates,
+    ) -> Result<Box<dyn Transport>, NotifyError> {
+        Ok(Box::new(Mailer::new(self, limits.timeout, limits.connections, templates)?))
+    }
+
+    fn preview(
+        &self,
+        notification: &Notification,
+        templates: &MessageTemplates,
+    ) -> Result<String, NotifyError> {
+        let rendered = render(self, notification, templates)?;
+        Ok(format!("Subject: {}\n\n{}", rendered.subject, rendered.text))
+    }
+}
+
+impl Transport for Mailer {
+    fn send<'a>(&'a self, notification: &'a Notification) -> Sending<'a> {
+        Box::pin(Mailer::send(self, notification))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use mail_parser::MessageParser;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::notify::samples;
+    use crate::notify::tests::samples;
 
     fn settings() -> EmailSettings {
         EmailSettings {

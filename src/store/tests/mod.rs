@@ -4,7 +4,7 @@
 macro_rules! on_sqlite {
     ($($name:ident)*) => {
         mod sqlite {
-            use crate::store::contract;
+            use crate::store::tests as contract;
 
             $(#[tokio::test]
             async fn $name() {
@@ -26,18 +26,18 @@ mod upkeep;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::alerts::{
-    Alert, AlertState, Fingerprint, Group, LogEntry, Matcher, Message, Reason, Status, TargetId,
-    message_alert,
+    Alert, AlertState, Fingerprint, Group, LogEntry, Matcher, Message, Reason, Silence, Status,
+    TargetId, message_alert,
 };
-use crate::event::{PayloadPolicy, Source};
-use crate::rules::{CallContext, Entry, Labels};
+use crate::event::{Event, PayloadPolicy, Source};
+use crate::rules::{CallContext, CallKey, Entry, Labels, LedgerKey};
 
 /// Minutes after some moment.
 pub(super) fn at(minutes: i64) -> Timestamp {

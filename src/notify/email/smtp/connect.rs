@@ -8,9 +8,10 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::failure::Failure;
+use super::server::Server;
 use super::session::{self, Session};
 use super::wire::{Wire, WireError};
-use super::{Failure, Server};
 use crate::address;
 use crate::notify::email::Tls;
 use crate::tls;

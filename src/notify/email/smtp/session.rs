@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
 use secrecy::SecretString;
 
+use super::failure::{Envelope, Failure};
 use super::wire::{Reply, Wire, WireError};
-use super::{Envelope, Failure};
 use crate::notify::email::Mechanism;
 
 /// Challenges of one AUTH that are answered at most.

@@ -9,9 +9,9 @@
 //! Limits kept before sending (<https://developer.pagerduty.com/docs/events-api-v2/overview/>): summary 1,024
 //! characters, `dedup_key` 255, the whole event 512 KiB. 202 is delivered, 400 rejected, 429 and 5xx tried again.
 
-use std::collections::BTreeMap;
+mod settings;
+
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -19,64 +19,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::templates::{MessageTemplates, PAGERDUTY_SUMMARY};
-use super::view::{AlertView, View};
-use super::{Notification, NotifyError, Outcome, Sent, http};
+pub use self::settings::{PagerDutySettings, Severity};
+use crate::alerts::PeerKind;
 use crate::alerts::{self, Message, Status};
-use crate::secret::Secret;
+use crate::notify::kind::{ChannelKind, Limits, Sending, Transport};
+use crate::notify::templates::{MessageTemplates, PAGERDUTY_SUMMARY};
+use crate::notify::view::{AlertView, View};
+use crate::notify::{Notification, NotifyError, Outcome, Sent, http};
 use crate::text::one_line;
-
-/// Settings of a `pagerduty_configs` entry.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where events are posted to.
-    pub url: Secret,
-    /// Integration key; a secret.
-    pub routing_key: Secret,
-    /// What the values of the label `severity` mean, besides the usual words.
-    pub severity: BTreeMap<String, Severity>,
-    /// Who sends, as PagerDuty shows it.
-    pub client: String,
-    /// Where that leads; `server.external_url` when absent.
-    pub client_url: Option<String>,
-    /// A PEM file of certificate authorities to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// PagerDuty's severities, the least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Nobody is woken.
-    Info,
-    /// Also what has no known severity.
-    Warning,
-    /// High urgency.
-    Error,
-    /// High urgency.
-    Critical,
-}
-
-impl Severity {
-    /// Their words, the least first.
-    pub const WORDS: [(&'static str, Self); 4] = [
-        ("info", Self::Info),
-        ("warning", Self::Warning),
-        ("error", Self::Error),
-        ("critical", Self::Critical),
-    ];
-
-    /// The severity that PagerDuty calls so.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::WORDS.into_iter().find(|(known, _)| *known == word).map(|(_, severity)| severity)
-    }
-
-    fn word(self) -> &'static str {
-        Self::WORDS
-            .iter()
-            .find(|(_, severity)| *severity == self)
-            .map_or("warning", |(word, _)| *word)
-    }
-}
 
 /// Longest `dedup_key`, in bytes, which are never fewer than its characters.
 const DEDUP_KEY_BYTES: usize = 255;
@@ -104,15 +54,15 @@ pub struct Rendered {
 
 /// Posts to one PagerDuty service.
 #[derive(Debug)]
-pub(super) struct Poster {
-    settings: Settings,
+pub(super) struct PagerDutyPoster {
+    settings: PagerDutySettings,
     templates: MessageTemplates,
     client: reqwest::Client,
 }
 
-impl Poster {
+impl PagerDutyPoster {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &PagerDutySettings,
         timeout: Duration,
         connections: usize,
         templates: &MessageTemplates,
@@ -159,7 +109,7 @@ impl Poster {
 
 /// Renders the event. Pure, and never fails: where a template does, the built-in summary stands in.
 pub fn render(
-    settings: &Settings,
+    settings: &PagerDutySettings,
     notification: &Notification,
     templates: &MessageTemplates,
 ) -> Rendered {
@@ -227,7 +177,12 @@ fn summary_text(text: &str) -> String {
         .collect()
 }
 
-fn payload(settings: &Settings, message: &Message, view: &View, summary: Option<&str>) -> Value {
+fn payload(
+    settings: &PagerDutySettings,
+    message: &Message,
+    view: &View,
+    summary: Option<&str>,
+) -> Value {
     let account = view.account.as_str();
     let source = if account.is_empty() { "telnyx".to_owned() } else { format!("telnyx:{account}") };
     let mut payload = json!({
@@ -262,7 +217,7 @@ fn same<'t>(mut values: impl Iterator<Item = Option<&'t str>>) -> Option<&'t str
 }
 
 /// The worst severity among the alerts that give the message its status.
-fn severity(settings: &Settings, message: &Message) -> Severity {
+fn severity(settings: &PagerDutySettings, message: &Message) -> Severity {
     let decisive = message.alerts.iter().filter(|alert| alert.status == message.status);
     let of_label = |label: &str| {
         settings.severity.get(label).copied().unwrap_or_else(|| {
@@ -337,15 +292,50 @@ fn links(view: &View) -> Vec<Value> {
     of_all.chain(of_alerts).take(LINKS_MAX).collect()
 }
 
+impl ChannelKind for PagerDutySettings {
+    fn kind(&self) -> &'static str {
+        "pagerduty"
+    }
+
+    fn peer_kind(&self) -> PeerKind {
+        PeerKind::Incident
+    }
+
+    fn transport(
+        &self,
+        limits: Limits,
+        templates: &MessageTemplates,
+    ) -> Result<Box<dyn Transport>, NotifyError> {
+        Ok(Box::new(PagerDutyPoster::new(self, limits.timeout, limits.connections, templates)?))
+    }
+
+    fn preview(
+        &self,
+        notification: &Notification,
+        templates: &MessageTemplates,
+    ) -> Result<String, NotifyError> {
+        Ok(format!("{:#}", render(self, notification, templates).event))
+    }
+}
+
+impl Transport for PagerDutyPoster {
+    fn send<'a>(&'a self, notification: &'a Notification) -> Sending<'a> {
+        Box::pin(PagerDutyPoster::send(self, notification))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
-    use crate::notify::samples;
+    use std::collections::BTreeMap;
 
-    fn settings() -> Settings {
-        Settings {
+    use super::*;
+    use crate::notify::tests::samples;
+    use crate::secret::Secret;
+
+    fn settings() -> PagerDutySettings {
+        PagerDutySettings {
             url: Secret::inline("https://events.example.com/v2/enqueue"),
             routing_key: Secret::inline("0123456789abcdef0123456789abcdef"),
             severity: BTreeMap::from([("sev1".to_owned(), Severity::Critical)]),

@@ -4,7 +4,8 @@
 //! alert is the zero time `0001-01-01T00:00:00Z`, as nobody knows when it will end. Each request carries
 //! `Idempotency-Key`, the same on every attempt, and, with a `secret`, the headers of Standard Webhooks.
 
-use std::path::PathBuf;
+mod settings;
+
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,28 +16,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::view::ended_at;
-use super::{Notification, NotifyError, Outcome, Sent, http, plain};
+pub use self::settings::WebhookSettings;
+use crate::alerts::PeerKind;
 use crate::alerts::{Message, MessageAlert, Status};
+use crate::notify::MessageTemplates;
+use crate::notify::kind::{ChannelKind, Limits, Sending, Transport};
+use crate::notify::status::ended_at;
+use crate::notify::{Notification, NotifyError, Outcome, Sent, http, plain};
 use crate::secret::Secret;
 use crate::template::{self, TemplateError, Templates};
-
-/// Settings of a `webhook_configs` entry.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where to; may hold a token, so it is a secret.
-    pub url: Secret,
-    /// Key of the Standard Webhooks signature: `whsec_` and base64, or any text.
-    pub secret: Option<Secret>,
-    /// Alerts in one body at most.
-    pub max_alerts: usize,
-    /// Template source of the body, in the place of Alertmanager's JSON.
-    pub body: Option<String>,
-    /// Further request headers.
-    pub headers: Vec<(String, Secret)>,
-    /// A PEM file of certificate authorities to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
-}
 
 /// Name of the one template.
 const BODY: &str = "body";
@@ -55,16 +43,16 @@ pub struct Rendered {
 
 /// Posts to one endpoint.
 #[derive(Debug)]
-pub(super) struct Poster {
-    settings: Settings,
+pub(super) struct WebhookPoster {
+    settings: WebhookSettings,
     body: Option<Templates>,
     headers: Vec<(HeaderName, Secret)>,
     client: reqwest::Client,
 }
 
-impl Poster {
+impl WebhookPoster {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &WebhookSettings,
         timeout: Duration,
         connections: usize,
     ) -> Result<Self, NotifyError> {
@@ -125,7 +113,10 @@ fn compile(source: Option<&str>) -> Result<Option<Templates>, TemplateError> {
 }
 
 /// Renders what would be posted. Pure; an error is one of the template's syntax.
-pub fn render(settings: &Settings, notification: &Notification) -> Result<Rendered, TemplateError> {
+pub fn render(
+    settings: &WebhookSettings,
+    notification: &Notification,
+) -> Result<Rendered, TemplateError> {
     Ok(fill(compile(settings.body.as_deref())?.as_ref(), settings.max_alerts, notification))
 }
 
@@ -234,13 +225,49 @@ fn sign(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Option<St
     Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
+impl ChannelKind for WebhookSettings {
+    fn kind(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn peer_kind(&self) -> PeerKind {
+        PeerKind::People
+    }
+
+    fn alerts_max(&self) -> usize {
+        self.max_alerts
+    }
+
+    fn transport(
+        &self,
+        limits: Limits,
+        _templates: &MessageTemplates,
+    ) -> Result<Box<dyn Transport>, NotifyError> {
+        Ok(Box::new(WebhookPoster::new(self, limits.timeout, limits.connections)?))
+    }
+
+    fn preview(
+        &self,
+        notification: &Notification,
+        _templates: &MessageTemplates,
+    ) -> Result<String, NotifyError> {
+        Ok(render(self, notification).map_err(NotifyError::Template)?.body)
+    }
+}
+
+impl Transport for WebhookPoster {
+    fn send<'a>(&'a self, notification: &'a Notification) -> Sending<'a> {
+        Box::pin(WebhookPoster::send(self, notification))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::samples;
+    use crate::notify::tests::samples;
 
-    fn settings(body: Option<&str>) -> Settings {
-        Settings {
+    fn settings(body: Option<&str>) -> WebhookSettings {
+        WebhookSettings {
             url: Secret::inline("https://example.com/"),
             secret: None,
             max_alerts: 2,
@@ -325,7 +352,7 @@ mod tests {
         assert_eq!(rendered.content_type, TEXT);
         assert!(rendered.body.contains("10.02 of 10.00 USD"), "{}", rendered.body);
         assert!(
-            render(&Settings { body: Some("{{".to_owned()), ..settings }, &samples::bare())
+            render(&WebhookSettings { body: Some("{{".to_owned()), ..settings }, &samples::bare())
                 .is_err()
         );
     }

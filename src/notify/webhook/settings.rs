@@ -1,0 +1,22 @@
+//! What the configuration says of it.
+
+use std::path::PathBuf;
+
+use crate::secret::Secret;
+
+/// WebhookSettings of a `webhook_configs` entry.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// Where to; may hold a token, so it is a secret.
+    pub url: Secret,
+    /// Key of the Standard Webhooks signature: `whsec_` and base64, or any text.
+    pub secret: Option<Secret>,
+    /// Alerts in one body at most.
+    pub max_alerts: usize,
+    /// Template source of the body, in the place of Alertmanager's JSON.
+    pub body: Option<String>,
+    /// Further request headers.
+    pub headers: Vec<(String, Secret)>,
+    /// A PEM file of certificate authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
