@@ -11,6 +11,7 @@ mod open;
 mod operations;
 mod query;
 mod sqlite;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! What a reviewer would have to look for again and again: who knows whom, sizes, and texts that must agree with code.
 
+mod arrows;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use arrows::{Crate, circles};
 use regex::Regex;
 use serde_json::Value;
-use tables::{KNOWS, ONLY_IN};
+use tables::{CIRCLES, FLOORS, KNOWS, ONLY_IN};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -108,6 +110,35 @@ fn every_module_knows_whom_it_may_know_and_nobody_else() {
         );
     }
     assert_eq!(knows.len(), allowed.len(), "a module of KNOWS is gone");
+}
+
+/// The files as the modules they are, with whom each uses.
+fn arrows() -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let files = sources().into_iter().filter(|file| !is_tests(file) && file != "src/main.rs");
+    let files = files.map(|file| (file["src/".len()..].to_owned(), code(&file)));
+    Crate::new(files).arrows()
+}
+
+#[test]
+fn no_module_knows_one_of_a_higher_floor() {
+    let floor = |module: &str| FLOORS.iter().position(|floor| floor.contains(&module));
+    let mut upward = Vec::new();
+    for (from, known) in arrows().iter().filter(|(from, _)| !from.is_empty()) {
+        let here = floor(&from[0]).unwrap_or_else(|| panic!("{} has no floor", from[0]));
+        let other = |to: &&Vec<String>| to.first().is_some_and(|to| *to != from[0]);
+        let up = known.iter().filter(other).filter(|to| floor(&to[0]).is_none_or(|to| to >= here));
+        upward.extend(up.map(|to| format!("{} -> {}", from.join("::"), to.join("::"))));
+    }
+    assert_eq!(upward, Vec::<String>::new());
+}
+
+#[test]
+fn no_files_know_each_other_in_a_circle_but_those_that_are_listed() {
+    let found = circles(&arrows());
+    let found: BTreeSet<(String, usize)> =
+        found.iter().map(|circle| (circle.first().unwrap().join("::"), circle.len())).collect();
+    let listed = CIRCLES.iter().map(|(first, count)| ((*first).to_owned(), *count)).collect();
+    assert_eq!(found, listed, "what there is, and what CIRCLES has: it may only shrink");
 }
 
 #[test]

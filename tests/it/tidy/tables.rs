@@ -48,7 +48,9 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         &[
             "address",
             "admin",
+            "alerts",
             "clock",
+            "clock_steps",
             "config",
             "diagnostic",
             "dispatch",
@@ -91,6 +93,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         &["alerts", "clock", "engine", "event", "notify", "diagnostic", "rules", "store"],
     ),
     ("clock", &[]),
+    ("clock_steps", &["clock", "event"]),
     ("http", &["address", "clock", "text", "tls"]),
     ("tls", &[]),
     ("text", &["template"]),
@@ -127,6 +130,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
         r"\bClock\b",
         &[
             "clock.rs",
+            "clock_steps.rs",
             "intake",
             "engine/mod.rs",
             "dispatch",
@@ -176,4 +180,33 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     (r"\benv::vars?(_os)?\b", &["config/env.rs"]),
     (r#"[(\s]env = ""#, &["cli"]),
+];
+
+/// The floors from the ground up: a module knows only those below its own.
+pub(super) const FLOORS: &[&[&str]] = &[
+    &["clock", "diagnostic", "tasks", "template", "re2", "address", "secret", "event", "tls"],
+    &["clock_steps", "text", "rules"],
+    &["http", "alerts", "spend"],
+    &["notify", "store"],
+    &["metrics"],
+    &["intake", "telnyx", "heartbeat", "engine", "dispatch", "admin"],
+    &["simulation"],
+    &["config"],
+    &["policy"],
+    &["app"],
+    &["cli"],
+];
+
+/// Circles of files that are not yet mended, each by its first module and how many files it has. The list may only
+/// shrink.
+pub(super) const CIRCLES: &[(&str, usize)] = &[
+    ("alerts::group::look", 2),
+    ("cli", 26),
+    ("config", 17),
+    ("config::section", 2),
+    ("intake::deps", 2),
+    ("metrics", 3),
+    ("notify::kind", 3),
+    ("rules::call_context", 19),
+    ("rules::series", 2),
 ];
