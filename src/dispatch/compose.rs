@@ -39,15 +39,18 @@ pub(crate) fn compose(
         Ok(composed) => {
             let alerts::Composed { mut message, delivered, unanswered } = composed;
             // When it was opened is no news: whoever tries it again by hand opens it anew.
+            let mut is_last = false;
             if let Some(last) = due.delivery.message.as_ref() {
                 let opened_at = std::mem::replace(&mut message.created_at, last.created_at);
-                if message != *last {
+                is_last = message == *last;
+                if !is_last {
                     message.created_at = opened_at;
                 }
             }
             let json = serde_json::to_vec(&message).unwrap_or_default();
             let digest = Sha256::digest(&json).to_vec();
-            let is_same = due.digest.as_ref().is_none_or(|last| *last == digest);
+            // An older version may have written the same with other bytes.
+            let is_same = is_last || due.digest.as_ref().is_none_or(|last| *last == digest);
             let revision = due.revision + u32::from(!is_same);
             let key = match revision {
                 0 => due.delivery.id.clone(),

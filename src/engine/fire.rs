@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::step::{At, Batch, describe};
+use super::record::describe;
+use super::step::{At, Batch};
 use crate::alerts::{self, Alert, Fingerprint, Transition};
 use crate::event::{Event, Source};
 use crate::rules::{Firing, Labels};

@@ -6,6 +6,7 @@
 mod explain;
 mod fire;
 mod policy;
+mod record;
 mod report;
 mod series;
 mod groups;

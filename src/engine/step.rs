@@ -7,21 +7,20 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::policy::Policy;
-use super::report::{Changed, Report};
+use super::report::Report;
 use super::state::State;
 use super::timers::Due;
-use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
+use crate::alerts::{self, Alert, Fingerprint, Transition};
 use crate::clock;
 use crate::event::{self, Event, Snapshot, Source};
 use crate::rules::{self, CallContext, Finding, Verdict};
-use crate::store::{Changes, JournalEntry, Judgement, StoredEvent, Unreadable};
+use crate::store::{Changes, StoredEvent, Unreadable};
 
 /// Longest `detail` of a judgement or a line of the journal, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
@@ -98,9 +97,6 @@ pub(super) fn fault(one: &Kept, detail: &str, now: Timestamp) -> Judged {
     };
     Judged { changes, ..Judged::default() }
 }
-
-/// Seconds in which the same trouble is told once.
-const TOLD_EVERY_SECS: i64 = 300;
 
 /// A batch being judged: `state` runs ahead of what is committed.
 pub(super) struct Batch<'a> {
@@ -251,23 +247,6 @@ impl Batch<'_> {
         self.raise_once("tollbell.amount_unread", "", &event.account, payload, at);
     }
 
-    /// Raises an event unless the same was raised within [`TOLD_EVERY_SECS`]: its id is that of the time, which the inbox
-    /// takes once.
-    pub(super) fn raise_once(
-        &mut self,
-        kind: &str,
-        of: &str,
-        account: &str,
-        payload: serde_json::Value,
-        at: Timestamp,
-    ) {
-        let id = format!("{kind}:{of}:{}", at.as_second().div_euclid(TOLD_EVERY_SECS));
-        let events = &mut self.judged.changes.events;
-        if !events.iter().any(|event| event.id == id && event.account == account) {
-            events.push(Event::tollbell(kind, account, id, at, payload));
-        }
-    }
-
     /// A call's charge that was booked before its numbers were known gets them now.
     fn complete(&mut self, key: &rules::CallKey, call: &CallContext) {
         let key =
@@ -277,26 +256,6 @@ impl Batch<'_> {
             self.judged.changes.ledger.push(entry.clone());
             self.state.ledger.insert(key, entry);
         }
-    }
-
-    /// Counts what a rule said, and keeps it so that it can be asked afterwards.
-    pub(super) fn record(
-        &mut self,
-        at: &At<'_>,
-        rule: &Arc<str>,
-        outcome: &'static str,
-        fingerprint: Option<&Fingerprint>,
-        detail: &str,
-    ) {
-        self.judged.report.count(rule, outcome);
-        self.judged.changes.judgements.push(Judgement {
-            seq: at.seq,
-            rule: rule.to_string(),
-            outcome: outcome.to_owned(),
-            fingerprint: fingerprint.map(ToString::to_string),
-            detail: clip(detail),
-            config: self.policy.config_hash.clone(),
-        });
     }
 
     /// Takes a changed alert over, and notes it in the groups that it concerns.
@@ -342,48 +301,6 @@ impl Batch<'_> {
         self.changed.insert(alert.fingerprint.clone(), alert);
     }
 
-    /// Writes the journal of an alert and the log's line.
-    fn note(
-        &mut self,
-        alert: &Alert,
-        transition: Transition,
-        cause: Option<&At<'_>>,
-        at: Timestamp,
-    ) {
-        let outcome = match transition {
-            Transition::Fired | Transition::FiredAndEnded => "fired",
-            _ => alert.state.as_str(),
-        };
-        let (kind, event) =
-            cause.map_or_else(Default::default, |at| (at.event.kind.clone(), at.event.id.clone()));
-        self.journal(&alert.fingerprint, "", outcome, &describe(alert), at);
-        self.judged.report.changed.push(Changed {
-            account: alert.labels.get("account").cloned().unwrap_or_default(),
-            kind,
-            event,
-            rule: alert.rule.clone(),
-            outcome,
-        });
-    }
-
-    /// Keeps a line of an alert's story.
-    pub(super) fn journal(
-        &mut self,
-        fingerprint: &Fingerprint,
-        group_key: &str,
-        what: &str,
-        detail: &str,
-        at: Timestamp,
-    ) {
-        self.judged.changes.journal.push(JournalEntry {
-            at,
-            fingerprint: fingerprint.to_string(),
-            group_key: group_key.to_owned(),
-            what: what.to_owned(),
-            detail: clip(detail),
-        });
-    }
-
     fn finish(self) -> Judged {
         let mut judged = self.judged;
         judged.changes.cursor = self.state.cursor;
@@ -393,18 +310,7 @@ impl Batch<'_> {
     }
 }
 
-pub(super) fn describe(alert: &Alert) -> String {
-    let labels: Vec<String> =
-        alert.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    let value = alert.value.map_or_else(String::new, |value| format!(" value {value}"));
-    let until = alert
-        .ends_at
-        .filter(|_| alert.state == AlertState::Firing)
-        .map_or_else(String::new, |at| format!(" until {at}"));
-    format!("{{{}}}{value}{until}", labels.join(", "))
-}
-
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(DETAIL_CHARS_MAX).collect()
 }
 

@@ -18,6 +18,9 @@ const WEIGHT: f64 = 0.1;
 /// How long a refused event counts.
 const REFUSED_FOR: Duration = Duration::from_secs(2);
 
+/// Failures in succession of the engine's operations, from which on events are refused.
+const REFUSING_FAILURES: u32 = 2;
+
 /// A kind of operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
@@ -60,6 +63,8 @@ struct State {
 #[derive(Debug)]
 struct Sickness {
     reason: String,
+    /// How often it failed in succession.
+    failures: u32,
     /// The database itself is broken: nothing that is written can be relied on.
     corrupt: bool,
 }
@@ -72,10 +77,12 @@ impl Health {
             Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_))) => {
                 let reason = format!("{}: {error}", part.words());
                 let corrupt = matches!(error, StoreError::Corrupt(_));
-                let before = state.sick.insert(part, Sickness { reason: reason.clone(), corrupt });
-                if before.is_none() {
+                let failures =
+                    state.sick.get(&part).map_or(0, |sick| sick.failures).saturating_add(1);
+                if failures == 1 {
                     tracing::error!(reason, "the store is unhealthy");
                 }
+                state.sick.insert(part, Sickness { reason, failures, corrupt });
             }
             Ok(_) if state.sick.remove(&part).is_some() => {
                 tracing::info!("the store has recovered: {} no more", part.words());
@@ -98,11 +105,15 @@ impl Health {
         state.refused += (refused - state.refused) * WEIGHT;
     }
 
-    /// Why an event is not to be acknowledged although it could be written: nobody would judge it.
+    /// Why an event is not to be acknowledged although it could be written: nobody would judge it. A single failed commit is
+    /// no reason: it is tried again within a second, and what was written meanwhile is judged then.
     pub(super) fn refusal(&self) -> Option<String> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sick = state.sick.iter();
-        sick.find(|(part, sick)| sick.corrupt || matches!(part, Part::Reading | Part::Judging))
+        let lasts = |part: &Part, sick: &Sickness| {
+            matches!(part, Part::Reading | Part::Judging) && sick.failures >= REFUSING_FAILURES
+        };
+        sick.find(|(part, sick)| sick.corrupt || lasts(part, sick))
             .map(|(_, sick)| sick.reason.clone())
     }
 
@@ -133,6 +144,8 @@ mod tests {
         health.note(Part::Claiming, &Ok(()));
         assert!(health.sickness(now).is_some_and(|why| why.contains("deliveries cannot be read")));
         assert_eq!(health.refusal(), None, "events are judged all the same");
+        health.note::<()>(Part::Judging, &full());
+        assert_eq!(health.refusal(), None, "it is tried again soon");
         health.note::<()>(Part::Judging, &full());
         assert!(health.refusal().is_some_and(|why| why.contains("disk full")));
         health.note(Part::Judging, &Ok(()));

@@ -10,11 +10,13 @@ use super::currencies::Currencies;
 use super::feed::{ChargeFilter, Feed, Reading};
 use super::health::{Health, Part};
 use super::model::{
-    Attempt, Batch, Changes, Claim, Committed, Delivery, DueDeliveries, JournalEntry, Known,
-    KnownGroup, NewDelivery, Recorded, Resent, Resumed, Row, Settled, Settlement, Silences, Space,
+    Batch, Changes, Committed, JournalEntry, Known, Recorded, Resumed, Row, Silences, Space,
     StoreError, StoredEvent, Unreadable,
 };
 use super::open::{Observer, OpenError, Settings};
+use super::outbox::{
+    Attempt, Claim, Delivery, DueDeliveries, KnownGroup, NewDelivery, Resent, Settled, Settlement,
+};
 use super::query::{
     AlertFilter, DeliveryFilter, EventFilter, EventRecord, EventSummary, GroupRecord, Retry,
 };

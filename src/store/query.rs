@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::model::{DeliveryState, Judgement, StoredEvent};
+use super::model::{Judgement, StoredEvent};
+use super::outbox::DeliveryState;
 use crate::alerts::{Group, LogEntry, TargetId};
 use crate::event::Source;
 

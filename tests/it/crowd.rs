@@ -116,13 +116,13 @@ async fn what_goes_wrong_a_thousand_times_is_a_few_lines_and_a_count() {
     eventually_async(Duration::from_secs(30), async || {
         number.set(number.get() + 1);
         assert_eq!(site.post(to, &format!("good-{}", number.get()), "p").await.status, 200);
-        running.log().contains("left out").then_some(())
+        running.log().contains("were suppressed").then_some(())
     })
     .await;
     let log = running.log();
     let written = log.lines().filter(|line| line.contains("the clocks differ")).count();
     assert!((10..=200).contains(&written), "{written}");
-    let summary = log.lines().find(|line| line.contains("left out")).unwrap();
+    let summary = log.lines().find(|line| line.contains("were suppressed")).unwrap();
     assert!(summary.contains("tollbell::intake") && summary.contains("count="), "{summary}");
     assert!(running.terminate(SOON).await.success());
 }

@@ -200,7 +200,7 @@ async fn no_log_names_the_address_and_one_line_tells_of_each_change() {
     let running = site.service().env("TOLLBELL_LOG", "debug").start().await;
     sink.wait_for("/PlantedPath", 5).await;
     let log = running.log();
-    assert_eq!(log.matches("was not taken").count(), 2, "{log}");
+    assert_eq!(log.matches("a heartbeat failed and will be retried").count(), 2, "{log}");
     sink.always("/PlantedPath", Reply::ok());
     eventually(SOON, || running.log().contains("heartbeats are sent again")).await;
     let log = running.log();

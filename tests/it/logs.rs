@@ -388,7 +388,7 @@ async fn a_delivery_that_arrives_has_one_line_in_text_too() {
             1,
         ),
         ("INFO tollbell::engine: alert fired account=\"default\"", 1),
-        ("INFO tollbell::dispatch::lane: delivered delivery.id=", 1),
+        ("INFO tollbell::dispatch::lane::outcome: delivered delivery.id=", 1),
         ("ERROR", 0),
         ("actix", 0),
         ("\u{1b}[", 0),

@@ -53,7 +53,7 @@ async fn is_found_sick(site: &Site, running: &Running) {
             running.log()
         );
     }
-    assert!(running.log().contains("the store is sick"), "{}", running.log());
+    assert!(running.log().contains("the store is unhealthy"), "{}", running.log());
     assert_eq!(load::probe(addresses.private, "/livez").await, 200);
 }
 

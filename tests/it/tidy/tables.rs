@@ -15,7 +15,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         "engine",
         &["alerts", "clock", "event", "metrics", "notify", "rules", "store", "tasks", "template"],
     ),
-    ("rules", &["clock", "event", "diagnostic", "template"]),
+    ("rules", &["clock", "event", "diagnostic", "re2", "template"]),
     ("alerts", &["clock", "event", "re2", "rules"]),
     ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
     (
@@ -42,7 +42,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
-    ("policy", &["config", "engine"]),
+    ("policy", &["alerts", "config", "engine"]),
     (
         "app",
         &[
@@ -75,6 +75,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "config",
             "engine",
             "event",
+            "notify",
             "policy",
             "diagnostic",
             "rules",

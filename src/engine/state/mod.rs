@@ -1,30 +1,24 @@
 //! What the engine remembers between batches; every part of it is also a row in the store.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::timers::{Due, SeriesKey, Timers};
 use crate::alerts::{
-    ActiveSilences, Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Member,
-    Suppression, TargetId,
+    ActiveSilences, Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Suppression,
+    TargetId,
 };
 use crate::event::Event;
 use crate::rules::{
     CallContext, CallKey, Entry, LedgerKey, Meter, MeterRow, Series, Spend, SpendRow,
 };
-use crate::store::{
-    Batch, EndedDelivery, Known, Resumed, Row, Silences, Space, StoredEvent, Unreadable, member_key,
-};
+use crate::store::{Batch, EndedDelivery, Known, Silences, StoredEvent, Unreadable};
 
-/// Row of the time up to which the engine was ready.
-const READY: &str = "ready";
-/// Before the fingerprint in the key of a row that says when an alert was ended.
-const ENDED: &str = "ended/";
 /// Ends that are remembered at most.
 const ENDED_MAX: usize = 10_000;
 /// How many make room at once, those that happened longest ago first.
@@ -103,95 +97,6 @@ pub(super) enum Touched {
 }
 
 impl State {
-    /// The state as it was kept, and what could not be read back: one line each.
-    pub fn resume(resumed: Resumed) -> (Self, Vec<String>) {
-        let silences = Arc::new(compiled(resumed.silences));
-        let mut state = Self { cursor: resumed.cursor, silences, ..Self::default() };
-        let mut broken = Vec::new();
-        let mut texts = Texts::default();
-        let (mut metered, mut spent) = (Vec::new(), Vec::new());
-        for alert in resumed.alerts {
-            state.put_alert(alert);
-        }
-        let mut ended: HashMap<Fingerprint, Arc<Alert>> = HashMap::new();
-        for alert in resumed.ended {
-            ended.insert(alert.fingerprint.clone(), Arc::new(alert));
-        }
-        let mut members = Vec::new();
-        for row in resumed.rows {
-            let taken = match row.space {
-                Space::Member => read(&row).map(|one| members.push((row.key.clone(), one))),
-                Space::Metric => read(&row).map(|one| metered.push(one)),
-                Space::Spend => read(&row).map(|one| spent.push(one)),
-                Space::Series | Space::Group | Space::Engine => state.take(&row, &mut texts),
-            };
-            if let Err(error) = taken {
-                broken.push(format!("{} row {:?}: {error}", row.space.as_str(), row.key));
-            }
-        }
-        for (group, target, entry) in resumed.log {
-            state.log.entry(group).or_default().insert(target, entry);
-        }
-        for (group, target, id) in resumed.open {
-            state.open.entry(group).or_default().insert(target, id);
-        }
-        for (key, member) in members {
-            state.resume_member(&key, member, &ended);
-        }
-        state.meter = Meter::resume(metered);
-        state.spent = Spend::resume(spent);
-        state.touched.clear();
-        (state, broken)
-    }
-
-    /// Takes series that were not among what was resumed; says what could not be read back.
-    pub fn take_rows(&mut self, rows: &[Row]) -> Vec<String> {
-        let mut texts = Texts::default();
-        let said = |row: &Row, error| format!("{} row {:?}: {error}", row.space.as_str(), row.key);
-        let broken = rows
-            .iter()
-            .filter_map(|row| self.take(row, &mut texts).err().map(|error| said(row, error)));
-        broken.collect()
-    }
-
-    fn resume_member(
-        &mut self,
-        key: &str,
-        mut member: Member,
-        ended: &HashMap<Fingerprint, Arc<Alert>>,
-    ) {
-        let Some((group, fingerprint)) = key.rsplit_once('\n') else { return };
-        let fingerprint = Fingerprint::from(fingerprint.to_owned());
-        if member.over {
-            member.ended = ended.get(&fingerprint).cloned();
-        }
-        if let Some(group) = self.groups.get_mut(group) {
-            group.members.insert(fingerprint, member);
-        }
-    }
-
-    fn take(&mut self, row: &Row, texts: &mut Texts) -> Result<(), serde_json::Error> {
-        match row.space {
-            Space::Series => {
-                let mut series: Series = read(row)?;
-                series.rule = texts.shared(&series.rule);
-                series.digest = texts.shared(&series.digest);
-                let key = (Arc::clone(&series.rule), Fingerprint::of(&series.labels.unpack()));
-                self.put_series(key, Some(series));
-            }
-            Space::Group => {
-                let group: Group = read(row)?;
-                self.put_group(group);
-            }
-            Space::Engine if row.key == READY => self.ready_until = Some(read(row)?),
-            Space::Engine if let Some(digits) = row.key.strip_prefix(ENDED) => {
-                self.ended.insert(Fingerprint::from(digits.to_owned()), read(row)?);
-            }
-            Space::Engine | Space::Member | Space::Metric | Space::Spend => {}
-        }
-        Ok(())
-    }
-
     /// The last event that was judged.
     pub fn cursor(&self) -> i64 {
         self.cursor
@@ -451,58 +356,6 @@ impl State {
             self.touched.insert(Touched::Ready);
         }
     }
-
-    /// The rows that changed, as they are now, and the totals among them.
-    pub(super) fn changed_rows(&mut self) -> (Vec<Row>, Totals) {
-        let rows = std::mem::take(&mut self.touched).into_iter().map(|touched| match touched {
-            Touched::Series(key) => Row {
-                space: Space::Series,
-                value: self.series.get(&key).map(json),
-                key: series_row(&key),
-            },
-            Touched::Group(key) => {
-                Row { space: Space::Group, value: self.groups.get(&key).map(json), key }
-            }
-            Touched::Member(key, fingerprint) => {
-                let member =
-                    self.groups.get(&key).and_then(|group| group.members.get(&fingerprint));
-                let (key, value) = (member_key(&key, &fingerprint), member.map(json));
-                Row { space: Space::Member, key, value }
-            }
-            Touched::Metric(key) => {
-                Row { space: Space::Metric, value: self.totals.metered.get(&key).map(json), key }
-            }
-            Touched::Spend(key) => {
-                Row { space: Space::Spend, value: self.totals.spent.get(&key).map(json), key }
-            }
-            Touched::Ended(fingerprint) => Row {
-                space: Space::Engine,
-                key: format!("{ENDED}{fingerprint}"),
-                value: self.ended.get(&fingerprint).map(json),
-            },
-            Touched::Ready => Row {
-                space: Space::Engine,
-                key: READY.to_owned(),
-                value: self.ready_until.as_ref().map(json),
-            },
-        });
-        let rows = rows.collect();
-        (rows, std::mem::take(&mut self.totals))
-    }
-}
-
-/// Texts that many series share, each once: names of rules and their digests.
-#[derive(Debug, Default)]
-struct Texts(BTreeSet<Arc<str>>);
-
-impl Texts {
-    fn shared(&mut self, text: &Arc<str>) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
-            return Arc::clone(known);
-        }
-        self.0.insert(Arc::clone(text));
-        Arc::clone(text)
-    }
 }
 
 fn less<K: std::hash::Hash + Eq + std::borrow::Borrow<Q>, Q: std::hash::Hash + Eq + ?Sized>(
@@ -519,17 +372,4 @@ fn less<K: std::hash::Hash + Eq + std::borrow::Borrow<Q>, Q: std::hash::Hash + E
 
 fn compiled(silences: Silences) -> ActiveSilences {
     ActiveSilences::new(silences.version, silences.silences)
-}
-
-fn series_row((rule, fingerprint): &SeriesKey) -> String {
-    format!("{rule}\n{fingerprint}")
-}
-
-fn read<T: DeserializeOwned>(row: &Row) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(row.value.as_deref().unwrap_or_default())
-}
-
-fn json<T: Serialize>(value: &T) -> Vec<u8> {
-    // Plain data with text keys: there is nothing that cannot be written.
-    serde_json::to_vec(value).unwrap_or_default()
 }
