@@ -1,6 +1,7 @@
 //! What a delivery that is due says now, and under which key. Pure.
 
 use jiff::Timestamp;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::alerts::{
@@ -42,14 +43,14 @@ pub(crate) fn compose(
             let mut is_last = false;
             if let Some(last) = due.delivery.message.as_ref() {
                 let opened_at = std::mem::replace(&mut message.created_at, last.created_at);
-                is_last = message == *last;
+                is_last = without_nulls(&message) == without_nulls(last);
                 if !is_last {
                     message.created_at = opened_at;
                 }
             }
             let json = serde_json::to_vec(&message).unwrap_or_default();
             let digest = Sha256::digest(&json).to_vec();
-            // An older version may have written the same with other bytes.
+            // An older version may have written the same with other bytes, and known fewer fields of events.
             let is_same = is_last || due.digest.as_ref().is_none_or(|last| *last == digest);
             let revision = due.revision + u32::from(!is_same);
             let key = match revision {
@@ -72,6 +73,22 @@ pub(crate) fn compose(
         }
         Err(Unsent::Superseded(why)) => (n, Claimed::Superseded(why), None),
         Err(Unsent::Dead(why)) => (n, Claimed::Dead(why), None),
+    }
+}
+
+/// A message whose events name only what they have.
+fn without_nulls(message: &Message) -> Message {
+    let mut message = message.clone();
+    for alert in &mut message.alerts {
+        strip(&mut alert.event);
+    }
+    message
+}
+
+fn strip(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.values_mut().for_each(strip);
+        fields.retain(|_, value| !value.is_null());
     }
 }
 

@@ -190,7 +190,9 @@ async fn a_domain_beyond_ascii_goes_out_in_the_form_that_every_server_takes() {
             assert!(head.contains("info@xn--mnchen-3ya.example"), "{head}");
         }
         let dead = deliveries(&app, DeliveryState::Dead).await;
-        assert_eq!(dead.len(), 3 - taken, "{dead:?}");
+        // What a target does not know is owed again after a while, so there may be more than one.
+        assert_eq!(dead.is_empty(), taken == 3, "{dead:?}");
+        assert!(dead.iter().all(|it| it.target == "jürgen@example.com"), "{dead:?}");
         assert!(dead.iter().all(|it| it.detail.contains("SMTPUTF8")), "{dead:?}");
         app.stop().await;
     }
