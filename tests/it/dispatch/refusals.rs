@@ -128,6 +128,7 @@ async fn what_dies_for_one_receiver_is_told_to_another_once() {
     let app = setup.start().await;
     ring(&app, "e-1", "p").await;
     until(&app, DeliveryState::Dead, 1).await;
+    until(&app, DeliveryState::Delivered, 1).await;
     for _ in 0..3 {
         app.pass(Duration::from_mins(5)).await;
     }
