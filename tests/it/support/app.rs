@@ -277,7 +277,8 @@ impl TestApp {
             .unwrap_or_default()
     }
 
-    /// Waits until all that is due is done: nothing unjudged, nothing sending, nothing pending that is due.
+    /// Waits until all that is due is done: nothing unjudged, nothing sending, nothing pending that is due, unless its
+    /// integration is paused.
     pub async fn settle(&self) {
         let store = &self.app().store;
         let listed = async |state| {
@@ -287,7 +288,8 @@ impl TestApp {
         eventually_async(SOON, async || {
             let unjudged = store.stats().await.expect("stats").inbox_lag_events;
             let pending = listed(DeliveryState::Pending).await;
-            let due = pending.iter().any(|delivery| delivery.not_before <= self.clock.now());
+            let now = self.clock.now();
+            let due = pending.iter().any(|one| one.next_try(now).is_some_and(|at| at <= now));
             let sending = !listed(DeliveryState::Sending).await.is_empty();
             (unjudged == 0 && !due && !sending).then_some(())
         })
