@@ -80,7 +80,13 @@ async fn a_refused_event_is_dead_and_a_slow_down_is_obeyed() {
         [Reply::status(400).body(invalid), Reply::too_many("60"), Reply::status(503)],
     );
     sink.always("/v2/enqueue", accepted());
-    let app = app(&sink, ", retry: {initial_backoff: 10ms, max_backoff: 10ms}").await;
+    let url = sink.url("/v2/enqueue");
+    let retry = "retry: {initial_backoff: 10ms, max_backoff: 10ms}";
+    let line = format!("pagerduty_configs: [{{url: \"{url}\", routing_key: \"{KEY}\", {retry}}}]");
+    // What is refused is owed again a quarter of an hour later.
+    let routing = routing(&[receiver("ops", &[&line])]);
+    let routing = routing.replace("group_interval: 1s", "group_interval: 1h");
+    let app = Setup::new(routing).start().await;
     ring(&app, "e-1", "p").await;
     let dead = until(&app, DeliveryState::Dead, 1).await.remove(0);
     assert_eq!(dead.reason, "clientError");
@@ -94,13 +100,10 @@ async fn a_refused_event_is_dead_and_a_slow_down_is_obeyed() {
     let waiting = until_tried(&app, 2).await;
     assert_eq!(waiting.reason, "serverError");
     app.clock.advance(Duration::from_mins(1));
-    // What was refused is owed again meanwhile.
-    until(&app, DeliveryState::Delivered, 2).await;
+    until(&app, DeliveryState::Delivered, 1).await;
     let keys: Vec<_> =
-        sink.requests("/v2/enqueue").iter().map(|r| r.json()["dedup_key"].clone()).collect();
-    for (key, tries) in [(&keys[0], 2), (&keys[1], 3)] {
-        assert_eq!(keys.iter().filter(|one| *one == key).count(), tries, "{keys:?}");
-    }
+        sink.requests("/v2/enqueue")[1..].iter().map(|r| r.json()["dedup_key"].clone()).collect();
+    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     app.stop().await;
 }
 
