@@ -1,5 +1,6 @@
 //! The whole way from a file's text to the list of problems, or to the checked configuration.
 
+mod addresses;
 mod api;
 mod diagnostics;
 mod loading;
