@@ -220,6 +220,17 @@ fn files_stay_readable() {
 }
 
 #[test]
+fn each_kept_seed_belongs_to_a_file_that_is_there() {
+    // A seed whose file has moved is never tried again.
+    let seeds = files("proptest-regressions");
+    assert!(!seeds.is_empty());
+    for seed in seeds {
+        let source = seed.replacen("proptest-regressions", "src", 1).replace(".txt", ".rs");
+        assert!(root().join(&source).exists(), "{seed}: {source} is not there");
+    }
+}
+
+#[test]
 fn the_reference_lists_every_series_with_its_help() {
     let metrics = read("src/metrics/mod.rs");
     let declared =
