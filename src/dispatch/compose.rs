@@ -145,7 +145,7 @@ impl Composing<'_> {
         match composed {
             Some(composed) => Ok(composed),
             None if look.listed().iter().any(|listed| listed.quiet.is_some()) => {
-                self.last("what it would have said is quiet now")
+                self.last("what it would have said is suppressed now")
             }
             None => self.last("what it would have said is over"),
         }

@@ -136,7 +136,7 @@ fn one_operand_was_false_and_a_window_is_below_its_line() {
       cost        0.04 USD, of which 0.04 USD is new to the ledger
 
     RULES
-      · spend/SpendSpike  takes it, and stays quiet
+      · spend/SpendSpike  takes it; the alert does not change
           value       event.charge  0.04
           series      sum over 15m = 0.04, 1 event
           fire        value > 100.0 && count >= 3  false

@@ -17,7 +17,7 @@ pub(super) fn outcome_text(said: &RuleReport) -> (char, &'static str) {
         Outcome::Matches => ('✓', "matches"),
         Outcome::NothingToEnd => ('·', "would end an alert, and none fires"),
         Outcome::Observed if phase == Some("pending") => ('·', "takes it; the alert is pending"),
-        Outcome::Observed => ('·', "takes it, and stays quiet"),
+        Outcome::Observed => ('·', "takes it; the alert does not change"),
         Outcome::Late => ('·', "leaves it: it comes too late to count"),
         Outcome::NoMatch => ('✗', "does not match"),
         Outcome::Failed => ('!', "does not match"),

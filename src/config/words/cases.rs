@@ -23,7 +23,7 @@ words! {
 
     StepWords "step" {
         at: duration("0s", "0s", "366d") required, "When, from the start.";
-        silence: map(SilenceWords), "Alerts that are kept quiet from now on.";
+        silence: map(SilenceWords), "Alerts that are silenced from now on.";
         event: map(EventWords), "An event, in parts.";
         event_file: text, "An event, as a whole webhook body in a file.";
         repeat: map(RepeatWords), "The event comes more than once.";
@@ -57,7 +57,7 @@ words! {
     ExpectWords "expect" {
         alerts: any, "Exactly these fire; a list of labels.";
         notified: maps(NotificationWords), "Exactly these notifications since the last expect.";
-        suppressed: any, "Exactly these are kept quiet since then; labels, and by.";
+        suppressed: any, "Exactly these are suppressed since then: their labels, and by what.";
         nothing: flag(true), "No notification since the last expect.";
     }, hints {
         "notices" => "use notified";

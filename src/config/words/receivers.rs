@@ -144,7 +144,7 @@ integration! {
         url: text, "Where its pages begin; treated as a secret.";
         url_file: text, "File that holds it.";
         resend_interval: duration("1m", "10s", "1h"),
-            "Firing alerts are sent again so often, and end there after four times that in silence.";
+            "How often firing alerts are sent again. Alertmanager ends one that was not sent for four times as long.";
         headers: pairs, "Further request headers; their values are secrets.";
         header_files: pairs, "Further request headers, each value in a file.";
     }, hints {

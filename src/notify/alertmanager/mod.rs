@@ -141,7 +141,9 @@ fn alert_json(message: &Message, alert: &MessageAlert, vouched: Timestamp) -> Va
         (Status::Firing, _) => None,
         (Status::Resolved, End::NoData) => Some("no data: nothing said that the problem is over"),
         (Status::Resolved, End::Expired) => Some("expired: nothing said that the problem is over"),
-        (Status::Resolved, End::Resolved) => late.then_some("it was over before it could be told"),
+        (Status::Resolved, End::Resolved) => {
+            late.then_some("it was over before it could be notified")
+        }
     };
     // Alertmanager drops empty labels and refuses annotations without a value in some versions.
     let filled = |texts: &crate::rules::Labels| {

@@ -183,6 +183,7 @@ async fn each_recipient_of_a_mail_has_its_own_fate() {
     }
     // Each refusal is the end of a delivery; the alert fires on, so that it is owed again.
     let dead = deliveries(&app, DeliveryState::Dead).await;
+    assert!(!dead.is_empty(), "the refused recipient has a dead delivery");
     assert_eq!(dead.len(), smtp.attempts_for("gone@example.com"));
     for dead in dead {
         let ended = (dead.target.as_str(), dead.reason.as_str());

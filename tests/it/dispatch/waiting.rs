@@ -94,7 +94,7 @@ async fn a_silence_stops_what_waits_and_what_still_fires_is_told_when_it_ends() 
     let silence = silence(&app, Duration::from_hours(1));
     app.app().store.put_silence(silence).await.unwrap();
     assert_eq!(back(&sink, &app).await, Vec::<[String; 3]>::new());
-    assert_eq!(superseded(&app).await, "settled: what it would have said is quiet now");
+    assert_eq!(superseded(&app).await, "settled: what it would have said is suppressed now");
     quiet(&app).await;
     app.pass(Duration::from_mins(59)).await;
     assert_eq!(sink.requests("/hook").len(), 1);
