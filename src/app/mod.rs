@@ -236,7 +236,7 @@ impl Workers {
         parts::declare(metrics, &config);
         let fixed = Fixed::of(&config);
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
-        let told_from = config.store.restored.then(|| clock.now());
+        let restored_at = config.store.restored.then(|| clock.now());
         let known = senders.ids();
         let ended = Arc::new(Notify::new());
         let routing = Arc::new(ArcSwap::<Routing>::default());
@@ -267,7 +267,7 @@ impl Workers {
             applied: Arc::new(cell::Sender::default()),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
-            told_from,
+            restored_at,
         };
         let live = Live {
             store: store.clone(),

@@ -12,7 +12,7 @@ use crate::event::{Event, Source};
 use crate::rules::{Firing, Labels};
 
 impl Batch<'_> {
-    /// A match of an event rule. One that is older than what ended its alert is of a story that is over.
+    /// A match of an event rule. One that is older than what ended its alert begins nothing.
     pub(super) fn fire(&mut self, at: &At<'_>, rule: &Arc<str>, mut firing: Firing) {
         self.judged.report.template_errors += firing.template_errors.len();
         let fingerprint = Fingerprint::of(&firing.labels);

@@ -62,7 +62,7 @@ pub struct Deps {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// After an older database was restored: what happened before is judged, and begins no notification.
-    pub told_from: Option<Timestamp>,
+    pub restored_at: Option<Timestamp>,
 }
 
 /// Judges until shutdown.
@@ -124,7 +124,7 @@ impl Engine {
                 tracing::error!(detail, "a part of the engine's state cannot be read back");
             }
             publish_totals(&state, &self.deps.metrics);
-            state.told_from = self.deps.told_from;
+            state.restored_at = self.deps.restored_at;
             state
         };
         Ok(self.state.insert(state))

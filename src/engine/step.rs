@@ -274,16 +274,16 @@ impl Batch<'_> {
         match transition {
             // It happened before the database that was restored ended: who was to hear of it has.
             Transition::Fired | Transition::FiredAndEnded if is_old => {
-                self.state.untold.insert(alert.fingerprint.clone());
+                self.state.keep_unnotified(&alert.fingerprint);
             }
             Transition::Extended => {
-                if !is_old && self.state.untold.remove(&alert.fingerprint) {
+                if !is_old && self.state.notify_again(&alert.fingerprint) {
                     self.note_in_groups(&alert, seq, false, at);
                 }
             }
             _ => {
-                let untold = self.state.untold.remove(&alert.fingerprint);
-                self.note_in_groups(&alert, seq, !alert.is_firing() && (untold || is_old), at);
+                let unnotified = self.state.notify_again(&alert.fingerprint);
+                self.note_in_groups(&alert, seq, !alert.is_firing() && (unnotified || is_old), at);
             }
         }
         let rules = &self.policy.routing.inhibit_rules;

@@ -172,18 +172,18 @@ impl Group {
         };
         member.causes.extend(cause);
         newest(&mut member.causes, MEMBER_CAUSES_MAX);
-        match (&member.ended, &ended) {
+        match (member.over, &ended) {
             // Merely goes on; what is owed of it is owed already.
-            (None, None) => return lost,
-            (None, Some(_)) => {}
-            (Some(_), Some(_)) => {
-                // It fired and ended once more: nobody was told of this life.
+            (false, None) => return lost,
+            (false, Some(_)) => {}
+            (true, Some(_)) => {
+                // It fired and ended once more: nobody was notified of this life.
                 (member.life, member.first_life) = (next_life, next_life);
                 self.lives = next_life;
             }
-            (Some(before), None) => {
+            (true, None) => {
                 member.life = next_life;
-                if ends_silently(before) {
+                if member.ended.as_deref().is_some_and(ends_silently) {
                     member.first_life = next_life;
                 }
                 self.lives = next_life;

@@ -31,18 +31,18 @@ pub(in crate::engine) fn group_key(route: &Route, labels: &Labels) -> (String, L
 }
 
 impl Batch<'_> {
-    /// Notes an alert in the groups that it belongs to, each route's that takes it. `untold`: nobody is to hear of its end
+    /// Notes an alert in the groups that it belongs to, each route's that takes it. `unnotified`: nobody is to hear of its end
     /// but who knows that it fires.
     pub(in crate::engine) fn note_in_groups(
         &mut self,
         alert: &Alert,
         cause: Option<i64>,
-        untold: bool,
+        unnotified: bool,
         at: Timestamp,
     ) {
         let policy = self.policy;
         // What ends while it is silenced or inhibited is dropped, as in Alertmanager.
-        let dropped = untold
+        let dropped = unnotified
             || !alert.is_firing()
                 && self.state.suppression(&policy.routing.inhibit_rules, alert, at).is_some();
         for route in policy.routing.route.take(&alert.labels) {

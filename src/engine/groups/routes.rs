@@ -53,7 +53,9 @@ impl Batch<'_> {
             let due = due.map_or(self.now, |(due, _)| due.min(self.now));
             self.state.look_soon(&key, due);
         }
-        let firing: Vec<Alert> = self.state.alerts.values().cloned().collect();
+        let state = &self.state;
+        let firing = state.alerts.values().filter(|one| !state.is_unnotified(&one.fingerprint));
+        let firing: Vec<Alert> = firing.cloned().collect();
         for alert in firing.into_iter().chain(astray) {
             for route in policy.routing.route.take(&alert.labels) {
                 let (key, _) = group_key(route, &alert.labels);

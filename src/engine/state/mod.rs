@@ -34,7 +34,7 @@ pub struct State {
     pub(super) alerts: BTreeMap<Fingerprint, Alert>,
     /// How many of them each rule has.
     pub(super) firing_by_rule: HashMap<String, usize>,
-    /// When the event happened that last ended an alert by `resolve_on`: what happened before is of a story that is over.
+    /// When the event happened that last ended an alert by `resolve_on`: what happened before it begins nothing.
     ended: BTreeMap<Fingerprint, Timestamp>,
     pub(super) series: BTreeMap<SeriesKey, Series>,
     /// How many series each rule has.
@@ -67,10 +67,10 @@ pub struct State {
     /// Up to when the engine was ready; `None` while no rule needs to know.
     pub(super) ready_until: Option<Timestamp>,
     pub(super) timers: Timers,
-    /// What happened before begins no notification: an older database was restored then.
-    pub(super) told_from: Option<Timestamp>,
-    /// Alerts that fire and began so.
-    pub(super) untold: BTreeSet<Fingerprint>,
+    /// What happened before begins no notification: an older database was restored then. By the command line, not a row.
+    pub(super) restored_at: Option<Timestamp>,
+    /// Alerts that fire and began before: nobody is notified of them until something extends them.
+    unnotified: BTreeSet<Fingerprint>,
     /// Totals that changed since the last batch.
     totals: Totals,
     /// Rows that changed since the last batch.
@@ -93,6 +93,7 @@ pub(super) enum Touched {
     Metric(String),
     Spend(String),
     Ended(Fingerprint),
+    Unnotified(Fingerprint),
     Ready,
 }
 
@@ -104,7 +105,28 @@ impl State {
 
     /// Whether an event is of the time before an older database was restored.
     pub(super) fn is_old(&self, event: &Event) -> bool {
-        event.occurred_at.zip(self.told_from).is_some_and(|(at, from)| at < from)
+        event.occurred_at.zip(self.restored_at).is_some_and(|(at, from)| at < from)
+    }
+
+    /// Lets an alert fire without a notification, until [`State::notify_again`].
+    pub(super) fn keep_unnotified(&mut self, fingerprint: &Fingerprint) {
+        if self.unnotified.insert(fingerprint.clone()) {
+            self.touched.insert(Touched::Unnotified(fingerprint.clone()));
+        }
+    }
+
+    /// Ends that; whether it was so.
+    pub(super) fn notify_again(&mut self, fingerprint: &Fingerprint) -> bool {
+        let was = self.unnotified.remove(fingerprint);
+        if was {
+            self.touched.insert(Touched::Unnotified(fingerprint.clone()));
+        }
+        was
+    }
+
+    /// Whether nobody is to be notified of an alert for now.
+    pub(super) fn is_unnotified(&self, fingerprint: &Fingerprint) -> bool {
+        self.unnotified.contains(fingerprint)
     }
 
     /// Whether the configuration with this hash was applied to it.

@@ -16,6 +16,8 @@ use crate::store::{Resumed, Row, Space, member_key};
 const READY: &str = "ready";
 /// Before the fingerprint in the key of a row that says when an alert was ended.
 const ENDED: &str = "ended/";
+/// Before the fingerprint in the key of a row that says of an alert that nobody is notified of it.
+const UNNOTIFIED: &str = "unnotified/";
 
 impl State {
     /// The state as it was kept, and what could not be read back: one line each.
@@ -102,6 +104,9 @@ impl State {
             Space::Engine if let Some(digits) = row.key.strip_prefix(ENDED) => {
                 self.ended.insert(Fingerprint::from(digits.to_owned()), read(row)?);
             }
+            Space::Engine if let Some(digits) = row.key.strip_prefix(UNNOTIFIED) => {
+                self.unnotified.insert(Fingerprint::from(digits.to_owned()));
+            }
             Space::Engine | Space::Member | Space::Metric | Space::Spend => {}
         }
         Ok(())
@@ -134,6 +139,11 @@ impl State {
                 space: Space::Engine,
                 key: format!("{ENDED}{fingerprint}"),
                 value: self.ended.get(&fingerprint).map(json),
+            },
+            Touched::Unnotified(fingerprint) => Row {
+                space: Space::Engine,
+                key: format!("{UNNOTIFIED}{fingerprint}"),
+                value: self.unnotified.contains(&fingerprint).then(|| json(&true)),
             },
             Touched::Ready => Row {
                 space: Space::Engine,

@@ -94,7 +94,7 @@ fn what_overtook_each_other_is_judged_in_the_order_in_which_it_happened() {
     let policy = rules(RULE);
     let minute = 60_000;
     for make in [come, fetched] {
-        // The match is older than the end: a story that is over.
+        // The match is older than the end, so it begins nothing.
         let events = [
             come(1, "call.hangup", 0, 0),
             come(2, "call.answered", 5 * minute, 5 * minute),

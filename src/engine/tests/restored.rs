@@ -26,7 +26,7 @@ fn opens(state: &mut State, policy: &Policy, stored: &StoredEvent) -> usize {
 fn what_happened_before_a_restored_database_ended_is_judged_and_not_notified() {
     let policy = policy(RULE, PLAIN);
     let mut state = State::default();
-    state.told_from = Some(at(10_000));
+    state.restored_at = Some(at(10_000));
     let old = happened(1, "call.hangup", at(9_000), at(11_000));
     assert_eq!(opens(&mut state, &policy, &old), 0);
     assert_eq!(state.alerts().count(), 1, "it fires");
@@ -36,7 +36,7 @@ fn what_happened_before_a_restored_database_ended_is_judged_and_not_notified() {
     assert_eq!(state.alerts().count(), 0);
     // One that goes on is notified.
     let old = happened(3, "call.hangup", at(12_500), at(13_000));
-    state.told_from = Some(at(12_600));
+    state.restored_at = Some(at(12_600));
     assert_eq!(opens(&mut state, &policy, &old), 0);
     let news = happened(4, "call.hangup", at(14_000), at(14_000));
     assert_eq!(opens(&mut state, &policy, &news), 1);
@@ -44,6 +44,24 @@ fn what_happened_before_a_restored_database_ended_is_judged_and_not_notified() {
     let mut state = State::default();
     let old = happened(1, "call.hangup", at(9_000), at(11_000));
     assert_eq!(opens(&mut state, &policy, &old), 1);
+}
+
+#[test]
+fn what_is_not_notified_stays_so_over_reloads_and_restarts() {
+    let first = policy(RULE, PLAIN);
+    let reloaded = policy(RULE, &PLAIN.replace("/ops'", "/other'"));
+    let mut world = World::new(&first);
+    world.state.restored_at = Some(at(10_000));
+    let old = happened(1, "call.hangup", at(9_000), at(11_000));
+    world.judge(&first, &[&old], at(11_000));
+    world.pass(&reloaded, at(12_000));
+    world.crash();
+    world.pass(&reloaded, at(13_000));
+    assert_eq!(world.state.alerts().count(), 1, "it fires");
+    assert_eq!(world.arrived.len(), 0, "and nobody is notified");
+    let news = happened(2, "call.hangup", at(14_000), at(14_000));
+    world.judge(&reloaded, &[&news], at(14_000));
+    assert_eq!(world.arrived.len(), 1, "until something extends it");
 }
 
 #[test]

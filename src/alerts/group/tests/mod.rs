@@ -152,3 +152,17 @@ fn a_clock_that_is_set_back_postpones_nothing() {
     let due = look.due(&target(PeerKind::People), Some(&entry), &forever).expect("owed");
     assert_eq!(due.at, Timestamp::MAX);
 }
+
+#[test]
+fn what_fires_again_is_new_though_its_end_could_not_be_read_back() {
+    let mut group = group();
+    group.note(&alert("a", AlertState::Firing, at(0)), None, false, at(0));
+    group.note(&alert("a", AlertState::Resolved, at(0)), None, false, at(60));
+    let fingerprint = alert("a", AlertState::Firing, at(0)).fingerprint;
+    let life = group.members[&fingerprint].life;
+    group.members.get_mut(&fingerprint).expect("a member").ended = None;
+    group.note(&alert("a", AlertState::Firing, at(120)), None, false, at(120));
+    let member = &group.members[&fingerprint];
+    assert!(!member.over, "it fires");
+    assert_eq!(member.life, life + 1);
+}
