@@ -20,6 +20,17 @@ const CATCH_UP: u32 = 2;
 /// How far a sweep may go at a start beyond where the last one stood.
 const HORIZON_BOUND: Duration = Duration::from_hours(1);
 
+/// A clock that was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// How far.
+    pub by: SignedDuration,
+    /// From when on the clock may have shown the new time, by the new time.
+    pub from: Timestamp,
+    /// When it was noticed, by the new time.
+    pub now: Timestamp,
+}
+
 /// The wall clock beside the time that passes.
 #[derive(Debug, Clone, Copy)]
 pub struct Watch {
@@ -34,20 +45,23 @@ impl Watch {
     }
 
     /// How far the clock was set since the last look; `None` when it was not.
-    pub fn look(&mut self, clock: &Clock) -> Option<SignedDuration> {
+    pub fn look(&mut self, clock: &Clock) -> Option<Step> {
         let now = Self::new(clock);
         let passed = SignedDuration::try_from(now.elapsed.saturating_sub(self.elapsed))
             .unwrap_or(SignedDuration::MAX);
         let step = now.wall.duration_since(self.wall).checked_sub(passed)?;
         *self = now;
-        (step.abs() >= STEP_MIN).then_some(step)
+        // Between two looks it may have been set at any time.
+        let from = clock::sub(now.wall, Duration::try_from(passed).unwrap_or_default());
+        (step.abs() >= STEP_MIN).then_some(Step { by: step, from, now: now.wall })
     }
 }
 
-/// The event that tells of a step.
-pub fn event(step: SignedDuration, now: Timestamp) -> Event {
-    let id = format!("tollbell.clock_step:{}:{}", now.as_second(), step.as_secs());
-    Event::tollbell("tollbell.clock_step", "", id, now, json!({"seconds": step.as_secs()}))
+/// The event about a step.
+pub fn event(step: &Step) -> Event {
+    let seconds = step.by.as_secs();
+    let id = format!("tollbell.clock_step:{}:{seconds}", step.now.as_second());
+    Event::tollbell("tollbell.clock_step", "", id, step.now, json!({"seconds": seconds}))
 }
 
 /// Up to which time rows may be taken for as old as they look.
@@ -86,15 +100,20 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_told_from_time_that_passes() {
+    fn a_step_is_no_time_that_passes() {
         let clock = Clock::manual(at(0));
         let mut watch = Watch::new(&clock);
         clock.advance(DAY);
         assert_eq!(watch.look(&clock), None);
-        for (to, seconds) in [(24 - 72, -72 * 3_600), (24, 72 * 3_600)] {
+        for (to, seconds) in [(24 - 72, -72 * 3_600), (24, 72 * 3_600 - 60)] {
             clock.step_to(at(to));
-            assert_eq!(watch.look(&clock), Some(SignedDuration::from_secs(seconds)));
-            assert_eq!(watch.look(&clock), None, "told once");
+            let by = SignedDuration::from_secs(seconds);
+            let passed = if seconds < 0 { Duration::from_mins(1) } else { Duration::ZERO };
+            clock.advance(passed);
+            let now = clock.now();
+            let from = clock::sub(now, passed);
+            assert_eq!(watch.look(&clock), Some(Step { by, from, now }));
+            assert_eq!(watch.look(&clock), None, "noticed once");
         }
         clock.step_to(clock::add(clock.now(), Duration::from_secs(1)));
         assert_eq!(watch.look(&clock), None, "slewed");

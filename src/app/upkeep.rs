@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::restored::Mark;
 use crate::clock::{self, Clock};
-use crate::clock_steps::{self, Horizon, Watch};
+use crate::clock_steps::{self, Horizon, Step, Watch};
 use crate::metrics::Metrics;
-use crate::store::{Feed, Store};
+use crate::store::{Feed, Store, StoreError};
 use crate::tasks::Tasks;
 
 /// How often old rows are looked for.
@@ -55,10 +55,7 @@ impl Upkeep {
         }
     }
 
-    async fn sweep_once(
-        &self,
-        horizon: &mut Option<Horizon>,
-    ) -> Result<bool, crate::store::StoreError> {
+    async fn sweep_once(&self, horizon: &mut Option<Horizon>) -> Result<bool, StoreError> {
         let known = match horizon {
             Some(known) => *known,
             None => *horizon.insert(Horizon::new(self.store.swept_as_of().await?, &self.clock)),
@@ -92,17 +89,34 @@ impl Upkeep {
                 () = self.tasks.stopping() => return,
             }
             let Some(step) = watch.look(&self.clock) else { continue };
-            let seconds = step.as_secs();
+            let seconds = step.by.as_secs();
             tracing::warn!(seconds, "the clock was set; what waits for a time moves along");
             self.metrics.clock_stepped();
-            if let Err(error) = self.store.shift_deliveries(step).await {
-                tracing::error!(%error, "deliveries that wait could not be moved along with the clock");
+            self.write_step(&step).await;
+        }
+    }
+
+    /// Moves what waits along and raises the event, until the store has taken both: deliveries and the engine's timers would
+    /// wait for the old time else.
+    async fn write_step(&self, step: &Step) {
+        let (mut moved, mut failing) = (false, false);
+        while let Err(error) = self.try_step(step, &mut moved).await {
+            if !std::mem::replace(&mut failing, true) {
+                tracing::error!(%error, "that the clock was set could not be stored yet");
             }
-            let event = clock_steps::event(step, self.clock.now());
-            let feed = Feed { events: vec![event], ..Feed::default() };
-            if let Err(error) = self.store.feed(feed).await {
-                tracing::error!(%error, "the event about the clock being set could not be stored");
+            tokio::select! {
+                () = self.clock.sleep_until(clock::add(self.clock.now(), clock_steps::PERIOD)) => {}
+                () = self.tasks.stopping() => return,
             }
         }
+    }
+
+    async fn try_step(&self, step: &Step, moved: &mut bool) -> Result<(), StoreError> {
+        if !*moved {
+            self.store.shift_deliveries(step.by, step.from, step.now).await?;
+            *moved = true;
+        }
+        let events = vec![clock_steps::event(step)];
+        self.store.feed(Feed { events, ..Feed::default() }).await.map(drop)
     }
 }

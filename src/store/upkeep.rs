@@ -29,9 +29,15 @@ impl Store {
         self.backend().pragma(text).await
     }
 
-    /// Moves what is stored as "not before" along with a clock that was set: tries, leases and fallbacks of open deliveries.
-    pub async fn shift_deliveries(&self, step: SignedDuration) -> Result<(), StoreError> {
-        self.backend().shift_deliveries(step).await
+    /// Moves what is stored as "not before" along with a clock that was set by `step`: tries, leases and fallbacks of open
+    /// deliveries. What was opened between `from` and `now` the new clock has written, and it stays.
+    pub async fn shift_deliveries(
+        &self,
+        step: SignedDuration,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.backend().shift_deliveries(step, from, now).await
     }
 
     /// As of when [`Store::sweep`] last deleted; `None` before the first time.

@@ -17,6 +17,7 @@ use super::Deps;
 use super::compose::{self, Composed};
 use super::pacer::Pacer;
 use crate::clock::{self, Clock};
+use crate::clock_steps::Watch;
 use crate::notify::{Integration, Notifier, Sent};
 use crate::store::{Claim, Claimed, Settlement, StoreError};
 use crate::tasks::Tasks;
@@ -312,7 +313,13 @@ impl Lane {
             self.deps.metrics.resent(kind, &sender.integration.receiver);
         }
         composed.notification.now = self.deps.clock.now();
+        let mut watch = Watch::new(&self.deps.clock);
         let sent = sender.notifier.send(&composed.notification).await;
+        if let Some(step) = watch.look(&self.deps.clock) {
+            // How old a delivery is does not change with the clock.
+            let opened_at = composed.delivery.created_at.saturating_add(step.by);
+            composed.delivery.created_at = opened_at.unwrap_or(composed.delivery.created_at);
+        }
         let Sent { outcome, template_failed } = sent;
         let now = self.deps.clock.now();
         if template_failed {

@@ -70,14 +70,19 @@ impl Sqlite {
     pub(in crate::store) async fn shift_deliveries(
         &self,
         step: SignedDuration,
+        from: Timestamp,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX);
+        let (from, now) = (micros(from), micros(now));
         self.write(move |tx, effects| {
             tx.prepare_cached(
-                "UPDATE deliveries SET created_at = created_at + ?1, due_at = due_at + ?1, \
-                 fallback_at = fallback_at + ?1 WHERE finished_at IS NULL",
+                // Forwards, a try that is due after now may be the new clock's; unmoved it is at most early.
+                "UPDATE deliveries SET created_at = created_at + ?1, fallback_at = fallback_at + ?1, \
+                 due_at = CASE WHEN ?1 > 0 AND due_at > ?3 THEN due_at ELSE due_at + ?1 END \
+                 WHERE finished_at IS NULL AND created_at NOT BETWEEN ?2 AND ?3",
             )?
-            .execute([step])?;
+            .execute((step, from, now))?;
             effects.queued = true;
             Ok(())
         })

@@ -282,13 +282,40 @@ async fn what_is_open_moves_along_with_a_clock_that_is_set(store: &Store) {
     settle(store, "a", 1, Next::RetryAt(at(2))).await;
     settle(store, "b", 1, Next::Delivered).await;
     let back = SignedDuration::from_hours(-1);
-    store.shift_deliveries(back).await.expect("shifts");
+    store.shift_deliveries(back, at(-60), at(-58)).await.expect("shifts");
     let (a, b) = (kept(store, "a").await, kept(store, "b").await);
     assert_eq!((a.created_at, a.not_before), (at(-60), at(-58)));
     assert_eq!((b.created_at, b.finished_at), (at(0), Some(at(0))), "what has ended stays");
     assert_eq!(claim(store, -60).await, ["c"]);
     let due = store.fallback_due(at(-55), 9).await.expect("reads");
     assert_eq!(ids(&due), ["a", "c"]);
+}
+
+async fn what_the_clock_that_was_set_has_written_itself_stays(store: &Store) {
+    let with = |id: &str, from: i64| NewDelivery {
+        fallback_at: Some(at(from + 5)),
+        ..queued(id, id, from)
+    };
+    queue(store, [with("old", 0), with("tried", 0)]).await;
+    for (by, now) in [(60, 60), (-120, -60)] {
+        // Within the second in which nobody had noticed.
+        let new = format!("new{now}");
+        queue(store, [with(&new, now)]).await;
+        let mut claimed = claim(store, now).await;
+        claimed.retain(|id| id != "tried");
+        store.release(claimed).await.expect("releases");
+        let attempt = kept(store, "tried").await.attempts;
+        settle(store, "tried", attempt, Next::RetryAt(at(now + 3))).await;
+        let step = SignedDuration::from_mins(by);
+        store.shift_deliveries(step, at(now - 1), at(now)).await.expect("shifts");
+        let old = kept(store, "old").await;
+        assert_eq!((old.created_at, old.not_before), (at(now), at(now)));
+        let new = kept(store, &new).await;
+        assert_eq!((new.created_at, new.not_before), (at(now), at(now)), "{by}");
+        let tried = kept(store, "tried").await;
+        assert_eq!(tried.created_at, at(now));
+        assert!(tried.not_before <= at(now + 3), "no later than was said: {}", tried.not_before);
+    }
 }
 
 on_sqlite! {
@@ -303,4 +330,5 @@ on_sqlite! {
     the_groups_of_an_alert_are_found_by_members_and_by_what_was_told
     a_pause_is_seen_on_the_deliveries_of_its_integration
     what_is_open_moves_along_with_a_clock_that_is_set
+    what_the_clock_that_was_set_has_written_itself_stays
 }

@@ -17,7 +17,10 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ),
     ("rules", &["clock", "event", "diagnostic", "re2", "template"]),
     ("alerts", &["clock", "event", "re2", "rules"]),
-    ("dispatch", &["alerts", "clock", "event", "metrics", "notify", "store", "tasks"]),
+    (
+        "dispatch",
+        &["alerts", "clock", "clock_steps", "event", "metrics", "notify", "store", "tasks"],
+    ),
     (
         "notify",
         &["address", "alerts", "clock", "http", "rules", "secret", "template", "text", "tls"],
