@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tollbell::clock;
 
 use crate::support::app::{SPEND_LIMIT_RULE, Setup, TestApp, route};
-use crate::support::http::HttpSink;
+use crate::support::http::{HttpSink, Reply};
 use crate::support::load::{self, Site};
 use crate::support::process::Running;
 use crate::support::raw;
@@ -127,6 +127,29 @@ async fn alerts_that_fire_after_the_clock_was_set_back_are_notified_soon() {
         eventually_async(SOON, seen).await;
         assert_eq!(app.metric("tollbell_clock_steps_total").await, f64::from(steps), "{name}");
     }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_while_the_store_refuses_moves_what_waits_all_the_same() {
+    let hook = HttpSink::start().await;
+    hook.always("/hook", Reply::status(503));
+    let app = setup(&hook).start().await;
+    let body = telnyx::spend_limit("waits", app.clock.now(), "waits", "1.00", "2.00");
+    assert_eq!(app.deliver(body).await, 200);
+    hook.wait_for("/hook", 1).await;
+    app.settle().await;
+    app.app().store.pragma("query_only = 1").await.unwrap();
+    app.clock.step_to(clock::sub(app.clock.now(), 3 * DAY));
+    hook.always("/hook", Reply::ok());
+    let tried = hook.requests("/hook").len();
+    for _second in 0..120 {
+        if hook.requests("/hook").len() > tried {
+            break;
+        }
+        app.advance(Duration::from_secs(1)).await;
+    }
+    assert!(hook.requests("/hook").len() > tried, "the retry waits for three days");
     app.stop().await;
 }
 
