@@ -12,7 +12,6 @@ mod operations;
 mod outbox;
 mod query;
 mod sqlite;
-mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +20,9 @@ pub use currencies::Currencies;
 pub use feed::*;
 pub use model::*;
 pub use open::*;
-pub use operations::Store;
+pub use operations::{
+    Alerts, Backend, Claims, Deliveries, Events, Feeds, Figures, Inbox, Journal, Judging, Ledger,
+    NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
+};
 pub use outbox::*;
 pub use query::*;

@@ -22,7 +22,7 @@ use crate::event::{self, Event, Incoming, Source};
 use crate::notify::MessageTemplates;
 use crate::policy::policy;
 use crate::rules;
-use crate::store::{EventRecord, EventState, Store, StoredEvent};
+use crate::store::{EventRecord, EventState, Space, Store, StoredEvent};
 
 /// How many series of a rule beyond its limit are looked at: those that came when the limit was higher.
 const SERIES_BEYOND_MAX: usize = 10_000;
@@ -295,7 +295,7 @@ async fn state(
     notes: &mut Vec<String>,
 ) -> anyhow::Result<State> {
     let Some(store) = store else { return Ok(State::default()) };
-    let (mut state, mut broken) = State::resume(store.resume_without_series().await?);
+    let (mut state, mut broken) = State::resume(store.resume_but(&[Space::Series]).await?);
     let charges = rules::ledger_key(&stored.event).into_iter().collect();
     state.load_known(store.known(charges, rules::call_keys(&stored.event)).await?);
     let Today { policy, templates, now } = today;

@@ -1,21 +1,21 @@
 //! Alerts, as JSON beside the columns that are searched.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, ToSql};
 
 use super::failure::Failure;
 use super::{Sqlite, json, micros, rows};
 use crate::alerts::Alert;
+use crate::store::operations;
 use crate::store::{AlertFilter, StoreError};
 
 /// The alerts that fire, as many as asked.
 const FIRING: &str =
     "SELECT fingerprint, alert FROM alerts WHERE state = 'firing' ORDER BY fingerprint LIMIT ?1";
 
-impl Sqlite {
-    pub(in crate::store) async fn alerts(
-        &self,
-        filter: AlertFilter,
-    ) -> Result<Vec<Alert>, StoreError> {
+#[async_trait]
+impl operations::Alerts for Sqlite {
+    async fn alerts(&self, filter: AlertFilter) -> Result<Vec<Alert>, StoreError> {
         self.read(move |conn| list(conn, &filter)).await
     }
 }

@@ -3,6 +3,7 @@
 //! A look reads what is due with all that its message is composed of; the claim writes what was composed. Nothing is
 //! parsed or rendered while the write lock is held.
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -13,12 +14,14 @@ use super::failure::Failure;
 use super::{Sqlite, json, micros, notification_log, rows, silences, state, time};
 use crate::alerts::{Alert, Fingerprint, Group, TargetId};
 use crate::clock;
+use crate::store::operations;
 use crate::store::{
     Claim, Claimed, Content, DeliveryState, DueDeliveries, DueDelivery, StoreError,
 };
 
-impl Sqlite {
-    pub(in crate::store) async fn due(
+#[async_trait]
+impl operations::Claims for Sqlite {
+    async fn due(
         &self,
         integration: &str,
         now: Timestamp,
@@ -34,7 +37,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn claim(&self, claim: Claim) -> Result<Vec<i64>, StoreError> {
+    async fn claim(&self, claim: Claim) -> Result<Vec<i64>, StoreError> {
         let now = micros(claim.now);
         let lease_until = micros(clock::add(claim.now, claim.lease));
         let prepared = claim.deliveries.into_iter().map(|(n, claimed)| match claimed {
@@ -61,10 +64,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn next_due(
-        &self,
-        integration: &str,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         let integration = integration.to_owned();
         self.read(move |conn| {
             let due_at: Option<i64> = conn

@@ -1,11 +1,13 @@
 //! Deliveries as rows: queued, listed, tried again by hand.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::types::Null;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
 use super::failure::Failure;
 use super::{Sqlite, micros, rows, time};
+use crate::store::operations;
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, DeliveryState, NewDelivery, Retry, StoreError,
 };
@@ -26,27 +28,18 @@ pub(super) const COLUMNS: &str = "id, integration, receiver, target, group_key, 
 /// The first column behind [`COLUMNS`].
 pub(super) const BEHIND: usize = 17;
 
-impl Sqlite {
-    pub(in crate::store) async fn deliveries(
-        &self,
-        filter: DeliveryFilter,
-    ) -> Result<Vec<Delivery>, StoreError> {
+#[async_trait]
+impl operations::Deliveries for Sqlite {
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
         self.read(move |conn| list(conn, &filter)).await
     }
 
-    pub(in crate::store) async fn delivery(
-        &self,
-        id: &str,
-    ) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
+    async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
         let id = id.to_owned();
         self.read(move |conn| find(conn, &id)).await
     }
 
-    pub(in crate::store) async fn retry(
-        &self,
-        selection: Retry,
-        now: Timestamp,
-    ) -> Result<usize, StoreError> {
+    async fn retry(&self, selection: Retry, now: Timestamp) -> Result<usize, StoreError> {
         let mut total = 0;
         loop {
             let selection = selection.clone();

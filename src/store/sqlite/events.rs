@@ -1,9 +1,11 @@
 //! Events for people: lists, and all that is known of one.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::failure::Failure;
 use super::{Sqlite, deliveries, inbox, judged, rows, time};
+use crate::store::operations;
 use crate::store::{
     CausedDelivery, EventFilter, EventRecord, EventState, EventSummary, Judgement, StoreError,
 };
@@ -11,15 +13,13 @@ use crate::store::{
 /// Events that a list looks at, from the newest back: it must end even when the filter matches nothing.
 const LOOK_BACK: i64 = 1_000_000;
 
-impl Sqlite {
-    pub(in crate::store) async fn events(
-        &self,
-        filter: EventFilter,
-    ) -> Result<Vec<EventSummary>, StoreError> {
+#[async_trait]
+impl operations::Events for Sqlite {
+    async fn events(&self, filter: EventFilter) -> Result<Vec<EventSummary>, StoreError> {
         self.read(move |conn| list(conn, &filter)).await
     }
 
-    pub(in crate::store) async fn event(
+    async fn event(
         &self,
         id: &str,
         account: Option<&str>,

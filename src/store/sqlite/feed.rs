@@ -1,5 +1,6 @@
 //! What comes from beside the webhooks: events, readings of balances, and where each source goes on from.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::types::Value as Column;
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -8,14 +9,16 @@ use rust_decimal::Decimal;
 use super::failure::Failure;
 use super::inbox::{self, NewRow};
 use super::{Sqlite, micros, rows, time};
+use crate::store::operations;
 use crate::store::{Checkpoint, Feed, Reading, Recorded, StoreError};
 
 /// The columns that [`reading`] reads, in its order.
 const COLUMNS: &str = "account, at, currency, balance, available_credit, credit_limit, pending, \
      burn_per_hour, hours_left";
 
-impl Sqlite {
-    pub(in crate::store) async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError> {
+#[async_trait]
+impl operations::Feeds for Sqlite {
+    async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError> {
         let Feed { events, reading, checkpoint } = feed;
         let retention = self.retention;
         let events: Vec<NewRow> = events
@@ -37,7 +40,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn place(
+    async fn place(
         &self,
         account: &str,
         source: &'static str,
@@ -52,7 +55,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn readings(
+    async fn readings(
         &self,
         account: &str,
         since: Timestamp,
@@ -72,7 +75,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn last_readings(&self) -> Result<Vec<Reading>, StoreError> {
+    async fn last_readings(&self) -> Result<Vec<Reading>, StoreError> {
         self.read(|conn| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM readings JOIN \

@@ -1,5 +1,6 @@
 //! Events: kept once, read in order.
 
+use async_trait::async_trait;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use super::{Sqlite, json, ledger, micros, notification_log, rows, silences, time
 use crate::clock;
 use crate::event::{Event, Source};
 use crate::rules;
+use crate::store::operations;
 use crate::store::{Batch, Recorded, StoreError, StoredEvent, Unreadable};
 
 /// So long a hash of the content counts as the same event.
@@ -28,8 +30,9 @@ pub(super) const COLUMNS: &str = "seq, id, account, kind, type, occurred_at, rec
 /// Whenever an event was received, in microseconds.
 const ANY_TIME: (i64, i64) = (i64::MIN, i64::MAX);
 
-impl Sqlite {
-    pub(in crate::store) async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
+#[async_trait]
+impl operations::Inbox for Sqlite {
+    async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
         let row = NewRow::new(event, self.retention)?;
         // A failed insert is undone by SQLite itself, and nothing of its own fault can follow the first one.
         self.write_at_once(row.payload.len(), move |tx, effects| {
@@ -40,7 +43,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn inbox_after(
+    async fn inbox_after(
         &self,
         cursor: i64,
         limit: usize,
@@ -48,7 +51,7 @@ impl Sqlite {
         self.read(move |conn| after(conn, cursor, ANY_TIME, limit)).await
     }
 
-    pub(in crate::store) async fn events_between(
+    async fn events_between(
         &self,
         from: Timestamp,
         to: Timestamp,
@@ -60,7 +63,7 @@ impl Sqlite {
         self.read(move |conn| after(conn, cursor, received, limit)).await
     }
 
-    pub(in crate::store) async fn batch_after(
+    async fn batch_after(
         &self,
         cursor: i64,
         limit: usize,

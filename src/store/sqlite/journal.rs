@@ -1,13 +1,16 @@
 //! The story of each alert.
 
+use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::{Sqlite, micros, rows, time};
+use crate::store::operations;
 use crate::store::{JournalEntry, StoreError};
 
-impl Sqlite {
-    pub(in crate::store) async fn journal(
+#[async_trait]
+impl operations::Journal for Sqlite {
+    async fn journal(
         &self,
         fingerprint: String,
         limit: usize,

@@ -1,5 +1,6 @@
 //! What the engine commits: one batch, one transaction, guarded by the cursor.
 
+use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::Sqlite;
@@ -10,17 +11,15 @@ use super::job::Effects;
 use super::ledger::{self, NewCall, NewEntry};
 use super::{deliveries, journal, notification_log, silences, state};
 use crate::event::PayloadPolicy;
+use crate::store::operations;
 use crate::store::{
     Changes, Committed, JournalEntry, Judgement, NewDelivery, Recorded, Resumed, Row, Space,
     StoreError,
 };
 
-impl Sqlite {
-    pub(in crate::store) async fn resume(&self) -> Result<Resumed, StoreError> {
-        self.resume_but(&[]).await
-    }
-
-    pub(in crate::store) async fn newest_seq(&self) -> Result<i64, StoreError> {
+#[async_trait]
+impl operations::Judging for Sqlite {
+    async fn newest_seq(&self) -> Result<i64, StoreError> {
         self.read(|conn| {
             let sql = "SELECT max(coalesce((SELECT max(seq) FROM inbox), 0), ?1)";
             Ok(conn.prepare_cached(sql)?.query_row([cursor(conn)?], |row| row.get(0))?)
@@ -28,11 +27,7 @@ impl Sqlite {
         .await
     }
 
-    /// Without the rows of some kinds.
-    pub(in crate::store) async fn resume_but(
-        &self,
-        without: &'static [Space],
-    ) -> Result<Resumed, StoreError> {
+    async fn resume_but(&self, without: &'static [Space]) -> Result<Resumed, StoreError> {
         self.read(|conn| {
             // One snapshot: a silence may be made meanwhile, by another process too.
             let tx = conn.unchecked_transaction()?;
@@ -49,7 +44,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
+    async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
         let retention = self.retention;
         let prepared = Prepared {
             cursor: changes.cursor,

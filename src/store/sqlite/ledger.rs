@@ -1,5 +1,6 @@
 //! The charge ledger and the call context: found by their keys, within bounds.
 
+use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::failure::Failure;
 use super::{Sqlite, json, micros, rows, time};
 use crate::rules::{CallContext, CallKey, Entry, LedgerKey};
+use crate::store::operations;
 use crate::store::{ChargeFilter, Known, StoreError};
 
 /// Calls that are kept; beyond it, the ones learned of longest ago go.
@@ -24,8 +26,9 @@ pub(super) const ENTRY_KEPT_MIN: Duration = Duration::from_hours(30 * 24);
 const COLUMNS: &str = "amount, currency, product, kind, at, updated_at, from_number, to_number, \
      direction, connection_id, country, started_at, ended_at, reported_at";
 
-impl Sqlite {
-    pub(in crate::store) async fn known(
+#[async_trait]
+impl operations::Ledger for Sqlite {
+    async fn known(
         &self,
         ledger: Vec<LedgerKey>,
         calls: Vec<CallKey>,
@@ -33,13 +36,8 @@ impl Sqlite {
         // One snapshot, so that a call and its charge agree.
         self.read(move |conn| find(&*conn.unchecked_transaction()?, ledger, calls)).await
     }
-}
 
-impl Sqlite {
-    pub(in crate::store) async fn charges(
-        &self,
-        filter: ChargeFilter,
-    ) -> Result<Vec<Entry>, StoreError> {
+    async fn charges(&self, filter: ChargeFilter) -> Result<Vec<Entry>, StoreError> {
         self.read(move |conn| {
             let (at, account, key) = match filter.after {
                 Some((at, LedgerKey { account, key })) => (micros(at), account, key),

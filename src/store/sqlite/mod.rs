@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -46,8 +47,8 @@ use self::job::{Call, Effects, Room};
 use self::migrations::Mismatch;
 use self::readers::Readers;
 use self::values::{json, micros, rows, time};
-use self::writer::{Order, Signals, Writer};
-use super::{Observer, OpenError, Settings, StoreError};
+use self::writer::{Order, Writer};
+use super::{Backend, Observer, OpenError, Settings, Signals, StoreError};
 use crate::event::PayloadPolicy;
 
 /// Operations that may wait for the writer.
@@ -133,16 +134,6 @@ impl Sqlite {
         })
     }
 
-    pub(super) fn signals(&self) -> &Signals {
-        &self.signals
-    }
-
-    pub(super) async fn close(&self) -> Result<(), StoreError> {
-        let (done, closed) = oneshot::channel();
-        self.orders.send(Order::Close(done)).await.map_err(|_closed| StoreError::Closed)?;
-        closed.await.map_err(|_gone| StoreError::Closed)
-    }
-
     /// Queues work that must not wait for room; nothing it wrote may stay when it fails by its own fault.
     async fn write_at_once<T: Send + 'static>(
         &self,
@@ -175,6 +166,20 @@ impl Sqlite {
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.readers.read(work).await
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// Also checkpoints, and gives the lock back.
+    async fn close(&self) -> Result<(), StoreError> {
+        let (done, closed) = oneshot::channel();
+        self.orders.send(Order::Close(done)).await.map_err(|_closed| StoreError::Closed)?;
+        closed.await.map_err(|_gone| StoreError::Closed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The notification log, and the ended deliveries that the engine is to take note of.
 
+use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -8,13 +9,15 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::failure::Failure;
 use super::{Sqlite, deliveries, micros, rows, state, time};
 use crate::alerts::{Alert, Fingerprint, LogEntry, TargetId};
+use crate::store::operations;
 use crate::store::{EndedDelivery, GroupRecord, KnownGroup, StoreError};
 
 /// Ended deliveries that the engine takes note of at a time.
 const ENDED_ROWS: usize = 256;
 
-impl Sqlite {
-    pub(in crate::store) async fn known_groups(
+#[async_trait]
+impl operations::NotificationLog for Sqlite {
+    async fn known_groups(
         &self,
         integration: &str,
         after: &str,
@@ -29,10 +32,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn groups_of(
-        &self,
-        fingerprint: &Fingerprint,
-    ) -> Result<Vec<GroupRecord>, StoreError> {
+    async fn groups_of(&self, fingerprint: &Fingerprint) -> Result<Vec<GroupRecord>, StoreError> {
         let fingerprint = fingerprint.clone();
         self.read(move |conn| {
             let tx = conn.unchecked_transaction()?;
@@ -60,7 +60,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn set_pause(
+    async fn set_pause(
         &self,
         integration: &str,
         pause: Option<(Timestamp, String)>,

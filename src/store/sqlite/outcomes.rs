@@ -1,5 +1,6 @@
 //! What becomes of deliveries: settled, given back, passed to the fallback, dead for want of a receiver.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -7,6 +8,7 @@ use super::deliveries::{self, COLUMNS};
 use super::failure::Failure;
 use super::{Sqlite, inbox, json, micros, notification_log, rows};
 use crate::alerts::TargetId;
+use crate::store::operations;
 use crate::store::{
     Attempt, Delivery, DeliveryState, NewDelivery, Next, Recorded, Resent, Settled, Settlement,
     StoreError,
@@ -18,11 +20,9 @@ const ATTEMPTS_KEPT: i64 = 50;
 /// Why a delivery to an integration that is no longer configured is dead.
 const REMOVED: &str = "receiver removed";
 
-impl Sqlite {
-    pub(in crate::store) async fn settle(
-        &self,
-        settlement: Settlement,
-    ) -> Result<Settled, StoreError> {
+#[async_trait]
+impl operations::Outcomes for Sqlite {
+    async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
         let Settlement { id, attempt, next, maybe_taken, entry, fallbacks, events } = settlement;
         let entry = entry.map(|entry| json(&entry)).transpose()?;
         let raised = events
@@ -57,7 +57,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn release(&self, ids: Vec<String>) -> Result<(), StoreError> {
+    async fn release(&self, ids: Vec<String>) -> Result<(), StoreError> {
         self.write(move |tx, effects| {
             for id in &ids {
                 let released = tx
@@ -73,7 +73,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn release_all(&self) -> Result<Vec<Resent>, StoreError> {
+    async fn release_all(&self) -> Result<Vec<Resent>, StoreError> {
         self.write(|tx, effects| {
             let resent = tx
                 .prepare_cached(
@@ -101,7 +101,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn fallback_due(
+    async fn fallback_due(
         &self,
         now: Timestamp,
         limit: usize,
@@ -116,7 +116,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn trigger_fallback(
+    async fn trigger_fallback(
         &self,
         id: String,
         fallbacks: Vec<NewDelivery>,
@@ -131,7 +131,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn dead_letter_orphans(
+    async fn dead_letter_orphans(
         &self,
         known: Vec<String>,
         now: Timestamp,

@@ -1,26 +1,29 @@
 //! Silences, as JSON beside the columns that are searched, and their version.
 
+use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::{Sqlite, json, micros, rows};
 use crate::alerts::Silence;
+use crate::store::operations;
 use crate::store::{Silences, StoreError};
 
 /// Silences that are kept, expired ones too: the engine asks each of them.
 pub(super) const SILENCES_MAX: usize = 10_000;
 
-impl Sqlite {
-    pub(in crate::store) async fn silences_version(&self) -> Result<u64, StoreError> {
+#[async_trait]
+impl operations::SilenceList for Sqlite {
+    async fn silences_version(&self) -> Result<u64, StoreError> {
         self.read(version).await
     }
 
-    pub(in crate::store) async fn silences(&self) -> Result<Silences, StoreError> {
+    async fn silences(&self) -> Result<Silences, StoreError> {
         // One snapshot, so that the version is that of the list.
         self.read(|conn| all(&*conn.unchecked_transaction()?)).await
     }
 
-    pub(in crate::store) async fn put_silence(&self, silence: Silence) -> Result<(), StoreError> {
+    async fn put_silence(&self, silence: Silence) -> Result<(), StoreError> {
         let text = json(&silence)?;
         self.write(move |tx, _| put(tx, &silence, &text)).await
     }

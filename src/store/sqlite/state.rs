@@ -1,5 +1,6 @@
 //! The engine's rows: bytes that the store does not look into.
 
+use async_trait::async_trait;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -7,18 +8,16 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::failure::Failure;
 use super::{Sqlite, rows};
 use crate::alerts::{Alert, Fingerprint, Group, Member};
+use crate::store::operations;
 use crate::store::{Row, Space, StoreError};
 
-impl Sqlite {
-    pub(in crate::store) async fn rows(
-        &self,
-        space: Space,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+#[async_trait]
+impl operations::Rows for Sqlite {
+    async fn rows(&self, space: Space, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.read(move |conn| of_space(conn, space, limit)).await
     }
 
-    pub(in crate::store) async fn series(
+    async fn series(
         &self,
         rule: &str,
         fingerprints: &[Fingerprint],

@@ -1,17 +1,20 @@
 //! Figures about the store, each read from an index or a counter, and the write probe.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure::Failure;
 use super::{Sqlite, deliveries, judged, time};
+use crate::store::operations;
 use crate::store::{AlertCount, DeliveryCount, Stats, StoreError};
 
-impl Sqlite {
-    pub(in crate::store) async fn stats(&self) -> Result<Stats, StoreError> {
+#[async_trait]
+impl operations::Figures for Sqlite {
+    async fn stats(&self) -> Result<Stats, StoreError> {
         self.read(stats).await
     }
 
-    pub(in crate::store) async fn probe(&self) -> Result<(), StoreError> {
+    async fn probe(&self) -> Result<(), StoreError> {
         self.write_at_once(0, |tx, _| {
             tx.prepare_cached("UPDATE meta SET value = value + 1 WHERE key = 'probe'")?
                 .execute(())?;
@@ -19,7 +22,10 @@ impl Sqlite {
         })
         .await
     }
+}
 
+impl Sqlite {
+    /// Sets something on the writing connection.
     pub(in crate::store) async fn pragma(&self, text: &'static str) -> Result<(), StoreError> {
         self.write_at_once(0, move |tx, _| Ok(tx.execute_batch(&format!("PRAGMA {text}"))?)).await
     }

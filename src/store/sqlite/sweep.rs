@@ -1,5 +1,6 @@
 //! Retention: what is older goes, in bounded batches. Never what still waits, is open, or fires.
 
+use async_trait::async_trait;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,14 +11,12 @@ use super::failure::Failure;
 use super::ledger::{CALL_KEPT, ENTRY_KEPT_MIN};
 use super::{Sqlite, judged, micros, rows, time};
 use crate::clock;
+use crate::store::operations;
 use crate::store::{StoreError, Swept};
 
-impl Sqlite {
-    pub(in crate::store) async fn sweep(
-        &self,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Swept, StoreError> {
+#[async_trait]
+impl operations::Retention for Sqlite {
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept, StoreError> {
         let until = micros(clock::sub(now, self.retention));
         let ledger_until = micros(clock::sub(now, self.retention.max(ENTRY_KEPT_MIN)));
         let calls_until = micros(clock::sub(now, CALL_KEPT));
@@ -56,7 +55,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|conn| {
             let swept: Option<i64> = conn
                 .prepare_cached("SELECT value FROM meta WHERE key = 'swept'")?
@@ -67,7 +66,7 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn shift_deliveries(
+    async fn shift_deliveries(
         &self,
         step: SignedDuration,
         from: Timestamp,

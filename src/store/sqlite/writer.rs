@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::connection::{self, Identity, Purpose};
 use super::failure::Failure;
 use super::job::{Done, Effects, Job};
 use super::readers::Readers;
-use crate::store::{CommitStats, Observer, StoreError};
+use crate::store::{CommitStats, Observer, Signals, StoreError};
 
 /// Jobs in one transaction at most.
 const BATCH_JOBS_MAX: usize = 256;
@@ -39,13 +39,6 @@ pub(super) const LOG_PAGES_MAX: i64 = 16 * CHECKPOINT_PAGES;
 pub(super) enum Order {
     Job(Box<dyn Job>),
     Close(oneshot::Sender<()>),
-}
-
-/// What the writer tells about its commits.
-#[derive(Debug, Default)]
-pub(in crate::store) struct Signals {
-    pub(in crate::store) recorded: watch::Sender<u64>,
-    pub(in crate::store) queued: watch::Sender<u64>,
 }
 
 /// The writer's state; lives on its thread.

@@ -45,7 +45,7 @@ async fn series_are_found_by_rule_and_fingerprint(store: &Store) {
     assert_eq!(store.series("g/A", &asked, 5, 99).await.expect("reads"), rows[..5]);
     assert_eq!(store.series("g/A", &asked, 5, 2).await.expect("reads"), rows[..2]);
     assert_eq!(store.series("g", &asked, 1, 99).await.expect("reads"), []);
-    assert_eq!(store.resume_without_series().await.expect("reads").rows, []);
+    assert_eq!(store.resume_but(&[Space::Series]).await.expect("reads").rows, []);
     assert_eq!(store.resume().await.expect("reads").rows.len(), 6);
 }
 

@@ -21,9 +21,9 @@ use crate::store::{Changes, CommitStats, DeliveryFilter, DeliveryState, Next, Re
 async fn hold(store: &Store) -> (std_mpsc::Sender<()>, impl Future<Output = ()>) {
     let (release, released) = std_mpsc::channel();
     let (entered, held) = oneshot::channel();
-    let sqlite = store.clone();
+    let held_by = store.clone();
     let mut held_job = Box::pin(async move {
-        let held = sqlite.backend().write(move |_, _| {
+        let held = sqlite(&held_by).write(move |_, _| {
             entered.send(()).expect("the test waits");
             // Both ways mean: go on.
             released.recv().unwrap_or_default();
@@ -34,6 +34,10 @@ async fn hold(store: &Store) -> (std_mpsc::Sender<()>, impl Future<Output = ()>)
     assert!(futures_util::poll!(&mut held_job).is_pending());
     held.await.expect("the writer runs");
     (release, held_job)
+}
+
+fn sqlite(store: &Store) -> &Sqlite {
+    store.sqlite().expect("is SQLite")
 }
 
 fn watched() -> (Observer, Arc<Mutex<Vec<usize>>>) {
@@ -52,7 +56,7 @@ async fn concurrent_records_share_a_commit_and_a_poisoned_one_harms_no_other() {
     let (release, held) = hold(&store).await;
 
     let records = join_all((0..100).map(|n| store.record(event(&n.to_string()))));
-    let poisoned = store.backend().write(|tx, _| {
+    let poisoned = sqlite(&store).write(|tx, _| {
         tx.execute("DELETE FROM inbox", ())?;
         tx.execute("INSERT INTO meta (key, value) VALUES ('cursor', 1)", ())?;
         Ok(())
@@ -115,9 +119,9 @@ async fn the_queue_is_bounded_in_bytes_too() {
 async fn a_bug_in_one_operation_ends_neither_the_writer_nor_a_reader() {
     let directory = tempfile::tempdir().expect("temp dir");
     let store = open(&settings(&directory)).await;
-    let bug = store.backend().write(|_, _| -> Result<(), Failure> { panic!("a bug") });
+    let bug = sqlite(&store).write(|_, _| -> Result<(), Failure> { panic!("a bug") });
     assert!(matches!(bug.await, Err(StoreError::Unavailable(_))));
-    let bug = store.backend().read(|_| -> Result<(), Failure> { panic!("a bug") });
+    let bug = sqlite(&store).read(|_| -> Result<(), Failure> { panic!("a bug") });
     assert!(matches!(bug.await, Err(StoreError::Unavailable(_))));
     assert_eq!(store.record(event("a")).await.expect("records"), Recorded::New);
     assert_eq!(store.inbox_after(0, 1).await.expect("reads").len(), 1);
