@@ -1,7 +1,7 @@
 //! What makes two deliveries the same event.
 //!
 //! Receives an envelope before anything is masked, so that the identity does not depend on what is kept. Promises
-//! an id that is never empty, at most [`ID_BYTES_MAX`] long, and without control characters.
+//! an id that [`is_id`].
 
 use std::fmt::Write as _;
 
@@ -50,16 +50,17 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex
 }
 
-/// The sender's id, or its hash where it could not be stored, logged or sent in a header. A UUID is in small letters:
-/// Telnyx's log of deliveries writes in capitals what a webhook writes in small ones.
+/// The sender's id, or its hash where it is none that could be stored, logged or sent in a header. A UUID is in small
+/// letters: Telnyx's log of deliveries writes in capitals what a webhook writes in small ones.
 fn bounded(id: &str) -> String {
-    if is_uuid(id) {
-        return small(id);
-    }
-    if id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control) {
-        return id.to_owned();
-    }
-    format!("sha256:{}", sha256_hex(id.as_bytes()))
+    if is_id(id) { small(id) } else { format!("sha256:{}", sha256_hex(id.as_bytes())) }
+}
+
+/// Whether a text can be an id: no white space, so that no sentence passes for one, no control characters, and at most
+/// [`ID_BYTES_MAX`] long.
+pub fn is_id(text: &str) -> bool {
+    let is_odd = |letter: char| letter.is_whitespace() || letter.is_control();
+    !text.is_empty() && text.len() <= ID_BYTES_MAX && !text.contains(is_odd)
 }
 
 /// An id as it is, save that a UUID is in small letters.

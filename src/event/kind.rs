@@ -129,6 +129,11 @@ pub fn money(kind: &str) -> Option<Money> {
     known(kind).map(|kind| kind.money)
 }
 
+/// Whether Telnyx, or tollbell itself, has published a kind.
+pub(super) fn is_known(kind: &str) -> bool {
+    known(kind).is_some()
+}
+
 fn known(kind: &str) -> Option<&'static Kind> {
     KINDS.names.binary_search(&kind).ok().and_then(|at| KINDS.rows.get(at))
 }
@@ -163,9 +168,10 @@ fn is_spelled_alike(kind: &str, name: &str) -> bool {
     kind.len() == name.len() && kind.bytes().map(underscored).eq(name.bytes().map(underscored))
 }
 
-/// Cut to the bound, with `_` for whatever is not visible ASCII; a name of nothing is [`UNNAMED`].
+/// Cut to the bound, with `_` for whatever is not visible ASCII; a name of nothing, and words that are no name, are
+/// [`UNNAMED`]: kinds are in logs and tables.
 fn printable(name: &str) -> String {
-    if name.is_empty() {
+    if name.is_empty() || name.contains(char::is_whitespace) {
         return UNNAMED.to_owned();
     }
     let visible = |letter: char| if letter.is_ascii_graphic() { letter } else { '_' };
@@ -235,7 +241,8 @@ mod tests {
     #[test]
     fn odd_names_are_made_presentable() {
         assert_eq!(from_name(" call.cost\n"), "call.cost");
-        assert_eq!(from_name("a b\u{0}c\u{e9}\u{1f514}.d"), "a_b_c__.d");
+        assert_eq!(from_name("ab\u{0}c\u{e9}\u{1f514}.d"), "ab_c__.d");
+        assert_eq!(from_name("Mrs Meier asked for a refund"), UNNAMED);
         assert_eq!(from_name("  "), UNNAMED);
         assert_eq!(from_name(&"\u{1f514}".repeat(500)).len(), KIND_BYTES_MAX);
     }

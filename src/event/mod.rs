@@ -24,7 +24,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use identity::small as small_id;
+pub use identity::{is_id, small as small_id};
 pub use kind::{Money, is_family, known_kinds, metric_kind, money as money_of, product};
 pub use mask::MASKED;
 pub use money::{amount, has_unread as has_unread_amount, iso_code};

@@ -75,11 +75,11 @@ pub fn has_unread(kind: &str, payload: &Value) -> bool {
     let unread = |value: &Value| !is_absent(value) && amount(value).is_none();
     match kind {
         "call.cost" => payload.get("total_cost").is_some_and(unread),
-        "call.analyzed" => {
-            let lines = payload.get("cost").and_then(|cost| cost.get("breakdown"));
-            let mut lines = lines.and_then(Value::as_array).into_iter().flatten();
-            lines.any(|line| line.get("cost").is_some_and(unread))
-        }
+        // No breakdown and an empty one name no cost; one that is there is read whole or not at all.
+        "call.analyzed" => payload
+            .get("cost")
+            .filter(|cost| cost.get("breakdown").is_some_and(|lines| !is_empty(lines)))
+            .is_some_and(|cost| ai_cost(cost).is_none()),
         _ if kind.starts_with("message.") => {
             payload.get("cost").and_then(|cost| cost.get("amount")).is_some_and(unread)
         }
@@ -159,6 +159,10 @@ fn currency(beside: Option<&Value>, default: Option<&str>) -> Option<String> {
         Some(value) => value.as_str().and_then(iso_code),
         None => default.and_then(iso_code),
     }
+}
+
+fn is_empty(value: &Value) -> bool {
+    is_absent(value) || value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn is_absent(value: &Value) -> bool {
@@ -247,6 +251,9 @@ mod tests {
             ("message.finalized", r#"{"cost":{"amount":""}}"#, false),
             ("message.finalized", r#"{"cost":null}"#, false),
             ("call.analyzed", r#"{"cost":{"breakdown":[{"cost":"0.1"},{"cost":"much"}]}}"#, true),
+            ("call.analyzed", r#"{"cost":{"breakdown":[{"cost":"0.1"}]}}"#, true),
+            ("call.analyzed", r#"{"cost":{"breakdown":"0.1"}}"#, true),
+            ("call.analyzed", r#"{"cost":{"breakdown":[],"total":"0"}}"#, false),
             ("call.analyzed", r#"{"cost":"No cost data available."}"#, false),
             ("fax.failed", r#"{"cost":{"amount":"1e19"}}"#, false),
         ] {

@@ -10,8 +10,6 @@ use serde_json::Value as Json;
 use super::judge::happened_at;
 use crate::event::{self, Event};
 
-/// Longest id that is taken for one, in bytes.
-const ID_BYTES_MAX: usize = 255;
 /// Names of one call at most.
 const NAMES_MAX: usize = 2;
 /// Longest number or address that is kept, in characters; more is cut.
@@ -80,11 +78,9 @@ pub fn call_keys(event: &Event) -> Vec<CallKey> {
     keys
 }
 
-/// An id of a payload: text that is not empty, not absurdly long and without control characters.
+/// An id of a payload.
 pub(super) fn id<'a>(payload: &'a Json, name: &str) -> Option<&'a str> {
-    let id = payload.get(name)?.as_str()?.trim();
-    let is_id = !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control);
-    is_id.then_some(id)
+    Some(payload.get(name)?.as_str()?.trim()).filter(|id| event::is_id(id))
 }
 
 /// ISO 3166 code of the far end's number: the called one of an outbound call, the calling one of an inbound.
