@@ -132,8 +132,17 @@ install_servers() {
   unpack_server apache usr/sbin/apache2 apache2 apache2-bin apache2-data
   unpack_server caddy usr/bin/caddy caddy
   unpack_server varnish usr/sbin/varnishd varnish
+  unpack_server pgbouncer usr/sbin/pgbouncer pgbouncer
   as_root unshare --mount --pid --fork true ||
     fail "the tests cannot start servers in a file system of their own: unshare is forbidden here"
+}
+
+# The packages bring programs; the cluster that Debian makes along with them is neither needed nor touched.
+install_postgres() {
+  if ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then return; fi
+  as_root mkdir -p /etc/postgresql-common/createcluster.d
+  echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/tollbell.conf >/dev/null
+  apt_install postgresql-15
 }
 
 install_python_packages() {
@@ -187,6 +196,7 @@ strace -f --seccomp-bpf -e trace=none -o /dev/null true || fail "strace cannot t
 install_prometheus
 install_alertmanager
 install_servers
+install_postgres
 install_python_packages
 install_helm
 if [ "${1:-}" = load ]; then need wrk wrk; fi

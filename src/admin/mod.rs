@@ -17,7 +17,7 @@ pub use self::origin::host_of;
 pub use self::reload::{Asked, Reload, ReloadError, Reloaded, Waiting};
 use crate::alerts::SilenceState;
 use crate::clock;
-use crate::store::{DeliveryState, StoreError};
+use crate::store::{DeliveryState, Role, StoreError};
 
 /// How long the store may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -56,11 +56,13 @@ fn looked_at(path: &str, answer: impl Fn() -> Route) -> Resource {
 }
 
 async fn metrics(deps: web::Data<Deps>) -> HttpResponse {
-    if let Err(error) = refresh(&deps).await {
+    // What the store knows is shown by one replica, so that a sum over all is right.
+    let judges = deps.store.holds(&Role::Judge);
+    if judges && let Err(error) = refresh(&deps).await {
         // The counters of this process are still true and worth having.
         tracing::warn!(%error, "a scrape could not read the store");
     }
-    match deps.metrics.render() {
+    match if judges { deps.metrics.render() } else { deps.metrics.render_own() } {
         Ok(text) => {
             HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
         }

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::feeds::Feeds;
 use super::parts::{self, Fixed};
+use super::replicas;
 use crate::address;
 use crate::admin::Reloaded;
 use crate::alerts::Routing;
@@ -20,7 +21,7 @@ use crate::engine::Policy;
 use crate::intake;
 use crate::metrics::Metrics;
 use crate::policy::policy;
-use crate::store::{Store, StoreError};
+use crate::store::{Role, Store, StoreError};
 
 /// How long a reload waits for the engine to judge by the new rules; it goes on to do so afterwards.
 const APPLY_WAIT: Duration = Duration::from_secs(5);
@@ -68,6 +69,7 @@ impl Live {
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());
         self.known = senders.ids();
+        self.store.offer(replicas::offer(&config));
         self.lanes.take(senders);
         let accounts = parts::intake(&config, self.fixed.payload());
         self.feeds.take(&config);
@@ -75,12 +77,15 @@ impl Live {
         self.routing.store(Arc::clone(&policy.routing));
         self.policy.send_replace(Arc::new(policy));
         self.intake.store(Arc::new(accounts));
-        let fits = self.applied.wait_for(|applied| *applied == hash);
-        if tokio::time::timeout(APPLY_WAIT, fits).await.is_err() {
-            tracing::warn!(
-                config = hash,
-                "the rules wait for a commit of the store to take effect"
-            );
+        // Where another replica judges, its rules stay in force.
+        if self.store.holds(&Role::Judge) {
+            let fits = self.applied.wait_for(|applied| *applied == hash);
+            if tokio::time::timeout(APPLY_WAIT, fits).await.is_err() {
+                tracing::warn!(
+                    config = hash,
+                    "the rules wait for a commit of the store to take effect"
+                );
+            }
         }
         self.tidy().await;
         Reloaded { config: hash, warnings }
@@ -98,10 +103,11 @@ impl Live {
     /// Ends the lanes of integrations that are gone, and dead-letters what is queued to them. Does so in several steps, as the
     /// engine and the lanes come along; each call does what can be done by now.
     pub(super) async fn tidy(&self) {
-        if *self.applied.borrow() != self.policy.borrow().config_hash {
+        let judges = self.store.holds(&Role::Judge);
+        if judges && *self.applied.borrow() != self.policy.borrow().config_hash {
             return;
         }
-        if !self.lanes.retire(&self.known) {
+        if !self.lanes.retire(&self.known) || !judges {
             return;
         }
         if let Err(error) = dead_letter_orphans(&self.store, self.known.clone(), &self.clock).await

@@ -6,6 +6,7 @@ mod feeds;
 mod live;
 mod parts;
 mod reload;
+mod replicas;
 mod restored;
 mod upkeep;
 mod watch;
@@ -34,7 +35,7 @@ use crate::config::Config;
 use crate::dispatch::{Lanes, Senders};
 use crate::metrics::Metrics;
 use crate::policy::policy;
-use crate::store::{self, Store};
+use crate::store::{self, Place, Role, Store};
 use crate::tasks::Tasks;
 use crate::{address, admin, dispatch, engine, intake, telnyx};
 
@@ -85,7 +86,7 @@ impl App {
             .map_err(|(integration, error)| anyhow::Error::new(error).context(integration))
             .context("cannot set up a receiver")?;
         tidy_up(&store, senders.ids(), &clock).await?;
-        let mark = Mark::beside(&config.store.path);
+        let mark = Mark::beside(&config.store.place);
         mark.compare(&store, config.store.restored, clock.now()).await;
         let tasks = Tasks::new();
         let stopping = Arc::new(AtomicBool::new(false));
@@ -195,15 +196,23 @@ fn log_end(ended: std::io::Result<()>) {
 }
 
 async fn open_store(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Store> {
-    let settings = store::Settings {
-        path: config.store.path.clone(),
-        retention: config.store.retention,
-        payload: config.store.payload,
-    };
+    let (retention, payload) = (config.store.retention, config.store.payload);
     let metrics = Arc::clone(metrics);
-    Store::open(&settings, Box::new(move |stats| metrics.store_committed(stats.jobs, stats.took)))
-        .await
-        .with_context(|| format!("cannot open the store {}", settings.path.display()))
+    let observer: store::Observer =
+        Box::new(move |stats| metrics.store_committed(stats.jobs, stats.took));
+    let opened = match &config.store.place {
+        Place::Sqlite(path) => {
+            let settings = store::Settings { path: path.clone(), retention, payload };
+            Store::open(&settings, observer).await
+        }
+        Place::Postgres(address) => {
+            let offer = replicas::offer(config);
+            let address = (**address).clone();
+            let settings = store::PostgresSettings { address, retention, payload, offer };
+            Store::open_postgres(&settings, observer).await
+        }
+    };
+    opened.with_context(|| format!("cannot open the store {}", config.store.place))
 }
 
 /// Hands back what a former process was sending, and dead-letters what nobody is configured to send.
@@ -216,7 +225,9 @@ async fn tidy_up(store: &Store, known: BTreeSet<String>, clock: &Clock) -> anyho
             "sends that a crash cut off will be repeated with the same key"
         );
     }
-    live::dead_letter_orphans(store, known, clock).await?;
+    if store.holds(&Role::Judge) {
+        live::dead_letter_orphans(store, known, clock).await?;
+    }
     Ok(())
 }
 
@@ -284,6 +295,8 @@ impl Workers {
             fixed,
         };
         tasks.spawn("engine", engine::run(deps, tasks.clone()));
+        let replicas = replicas::Replicas::new(store.clone(), clock.clone(), Arc::clone(metrics));
+        tasks.spawn("replicas", replicas.watch(tasks.clone()));
         let upkeep = upkeep::Upkeep {
             store: store.clone(),
             clock: clock.clone(),

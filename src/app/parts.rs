@@ -86,7 +86,7 @@ impl Fixed {
             ("server.listen", server.listen != self.server.listen),
             ("server.private_listen", server.private_listen != self.server.private_listen),
             ("server.shutdown_timeout", server.shutdown_timeout != self.server.shutdown_timeout),
-            ("store.url", store.path != self.store.path),
+            ("store.url", store.place != self.store.place),
             ("store.retention", store.retention != self.store.retention),
             ("store.payload", store.payload != self.store.payload),
         ];

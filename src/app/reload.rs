@@ -78,6 +78,7 @@ impl Reloader {
 
     /// Reloads until shutdown.
     pub(super) async fn run(mut self, tasks: Tasks) {
+        let mut duties = self.live.store.duties();
         while !tasks.is_stopping() {
             let clock = self.live.clock.clone();
             let next_look = self.watch.as_ref().map(Watch::next);
@@ -93,6 +94,8 @@ impl Reloader {
                     }
                 }
                 () = self.live.untidy() => self.live.tidy().await,
+                // Only the replica that judges asks Telnyx and sends heartbeats. With SQLite it never changes.
+                Ok(()) = duties.changed() => self.live.feeds.apply(),
                 () = clock.sleep_until(self.next_tidy) => {
                     self.next_tidy = clock::add(clock.now(), TIDY_PERIOD);
                     self.live.tidy().await;

@@ -5,14 +5,14 @@
 //! would be notified again.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::event::Event;
-use crate::store::{Feed, Store};
+use crate::store::{Feed, Place, Store};
 
 /// What is added to the database's name.
 const SUFFIX: &str = "-seen";
@@ -29,21 +29,25 @@ struct Seen {
 /// The file beside the database.
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
-    path: PathBuf,
+    path: Option<PathBuf>,
     written: Option<i64>,
 }
 
 impl Mark {
-    pub(super) fn beside(database: &Path) -> Self {
-        let mut path = database.as_os_str().to_owned();
-        path.push(SUFFIX);
-        Self { path: path.into(), written: None }
+    /// A database on a server has no place beside it.
+    pub(super) fn beside(place: &Place) -> Self {
+        let path = place.path().map(|database| {
+            let mut path = database.as_os_str().to_owned();
+            path.push(SUFFIX);
+            path.into()
+        });
+        Self { path, written: None }
     }
 
     /// Says in the log and in an event that the database is older than what was acknowledged, or that somebody said so.
     pub(super) async fn compare(&self, store: &Store, told: bool, now: Timestamp) {
         let Ok(newest) = store.newest_seq().await else { return };
-        let seen = std::fs::read(&self.path).ok();
+        let seen = self.path.as_ref().and_then(|path| std::fs::read(path).ok());
         let seen: Option<Seen> = seen.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let seen = seen.filter(|seen| seen.seq > newest);
         let missing = seen.map(|seen| seen.seq.saturating_sub(newest));
@@ -84,9 +88,10 @@ impl Mark {
 
     /// Whole or not at all: a file that was cut would say nothing.
     fn write(&self, seen: Seen) -> io::Result<()> {
-        let mut draft = self.path.clone().into_os_string();
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut draft = path.clone().into_os_string();
         draft.push(".new");
         std::fs::write(&draft, serde_json::to_vec(&seen)?)?;
-        std::fs::rename(&draft, &self.path)
+        std::fs::rename(&draft, path)
     }
 }

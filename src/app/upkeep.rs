@@ -7,7 +7,7 @@ use super::restored::Mark;
 use crate::clock::{self, Clock};
 use crate::clock_steps::{self, Horizon, Step, Watch};
 use crate::metrics::Metrics;
-use crate::store::{Feed, Store, StoreError};
+use crate::store::{Feed, Role, Store, StoreError};
 use crate::tasks::Tasks;
 
 /// How often old rows are looked for.
@@ -56,6 +56,10 @@ impl Upkeep {
     }
 
     async fn sweep_once(&self, horizon: &mut Option<Horizon>) -> Result<bool, StoreError> {
+        if !self.store.holds(&Role::Judge) {
+            *horizon = None;
+            return Ok(false);
+        }
         let known = match horizon {
             Some(known) => *known,
             None => *horizon.insert(Horizon::new(self.store.swept_as_of().await?, &self.clock)),
@@ -112,6 +116,10 @@ impl Upkeep {
     }
 
     async fn try_step(&self, step: &Step, moved: &mut bool) -> Result<(), StoreError> {
+        // Of several replicas the one that judges writes the times; the clock of another is its own affair.
+        if !self.store.holds(&Role::Judge) {
+            return Ok(());
+        }
         if !*moved {
             self.store.shift_deliveries(step.by, step.from, step.now).await?;
             *moved = true;

@@ -136,17 +136,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 
 /// What `serve` has read; nothing where it never ran.
 async fn readings(config: &Config) -> Vec<Reading> {
-    let path = &config.store.path;
-    if !path.exists() {
+    let place = &config.store.place;
+    if place.path().is_some_and(|path| !path.exists()) {
         return Vec::new();
     }
-    let readings = match Store::attach(path).await {
+    let readings = match Store::attach(place).await {
         Ok(store) => store.last_readings().await.map_err(anyhow::Error::from),
         Err(error) => Err(error.into()),
     };
     readings.unwrap_or_else(|error| {
-        let path = path.display();
-        output::progress(&format!("no readings: the store {path} cannot be read: {error:#}"));
+        output::progress(&format!("no readings: the store {place} cannot be read: {error:#}"));
         Vec::new()
     })
 }

@@ -113,9 +113,9 @@ pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> 
         output::problems(&loaded);
         return Ok(None);
     };
-    let path = &config.store.path;
-    let store = Store::attach(path).await;
-    Ok(Some(store.with_context(|| format!("cannot open the store {}", path.display()))?))
+    let place = &config.store.place;
+    let store = Store::attach(place).await;
+    Ok(Some(store.with_context(|| format!("cannot open the store {place}"))?))
 }
 
 async fn list(args: List) -> anyhow::Result<Exit> {

@@ -17,7 +17,7 @@ use crate::event::Source;
 use crate::policy::policy;
 use crate::rules::Labels;
 use crate::simulation::{Happened, SimulatedNotification, Tally, World};
-use crate::store::{Store, StoredEvent};
+use crate::store::{self, Place, Store, StoredEvent};
 
 /// Events read at a time.
 const PAGE_EVENTS: usize = 1_000;
@@ -142,15 +142,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         output::all_problems(&loaded.diagnostics.iter().collect::<Vec<_>>());
         return Ok(Exit::Usage);
     };
-    let path = match &args.store {
-        Some(url) => PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url)),
-        None => config.store.path.clone(),
+    let place = match &args.store {
+        Some(url) if url.starts_with("postgres") => match store::Address::parse(url) {
+            Ok(address) => Place::Postgres(Box::new(address)),
+            Err(why) => {
+                output::error(&format!("--store: {why}"));
+                return Ok(Exit::Usage);
+            }
+        },
+        Some(url) => Place::Sqlite(PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url))),
+        None => config.store.place.clone(),
     };
     let range = args.range(Clock::system().now())?;
     let policy = policy(config);
     runtime()?.block_on(async {
-        let store = Store::attach(&path).await;
-        let store = store.with_context(|| format!("cannot open the store {}", path.display()))?;
+        let store = Store::attach(&place).await;
+        let store = store.with_context(|| format!("cannot open the store {place}"))?;
         let mut world = World::new(&policy, range.warm_from);
         let mut found = Found::new(range, policy.rules.names());
         found.judge(&store, &mut world, range).await?;

@@ -36,7 +36,7 @@ mod cases;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,7 @@ use crate::heartbeat::Heartbeat;
 use crate::intake::signature::PublicKey;
 use crate::notify::{MessageTemplates, Receiver};
 use crate::rules::{Labels, RuleSet};
+use crate::store::Place;
 use crate::telnyx;
 use diagnostics::Diagnostics;
 use folder::Folder;
@@ -142,8 +143,8 @@ pub struct Account {
 /// The `store` section.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// The database file, relative to the working directory.
-    pub path: PathBuf,
+    /// Where it is kept; a file's path is relative to the working directory.
+    pub place: Place,
     /// How long ended things are kept; at least 7 days.
     pub retention: Duration,
     /// How much of a payload is stored.
@@ -286,7 +287,7 @@ impl Parts {
         let intervals = &all_intervals;
         let context = Context { base, rules_base, trial, diagnostics, allowed_targets, intervals };
         let accounts = accounts::read(root, context, server.as_ref());
-        let store = server::read_store(&root.store());
+        let store = server::read_store(&root.store(), context);
         let templates = templates::read(root, context, sources);
         let receivers::Read { sections, receivers, bodies } =
             receivers::read(root, context, &templates.templates);

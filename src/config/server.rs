@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use reqwest::Url;
 
+use super::files;
 use super::section::Section;
 use super::words::{ServerWords, StoreWords};
 use super::{Context, Server, StoreSettings};
 use crate::address;
 use crate::diagnostic::{At, Diagnostic};
 use crate::event::PayloadPolicy;
+use crate::store::{self, Place};
 
 /// Reads `server`; `None` after an error.
 pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
@@ -37,7 +39,7 @@ pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
 }
 
 /// Reads `store`; `None` after an error.
-pub(super) fn read_store(section: &StoreWords<'_>) -> Option<StoreSettings> {
+pub(super) fn read_store(section: &StoreWords<'_>, context: Context<'_>) -> Option<StoreSettings> {
     let retention = section.retention();
     let payload = match section.payload() {
         "full" => PayloadPolicy::Full,
@@ -45,19 +47,71 @@ pub(super) fn read_store(section: &StoreWords<'_>) -> Option<StoreSettings> {
         _ => PayloadPolicy::Redacted,
     };
     let url = section.url().value;
-    let path = match url.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() && !path.starts_with("//") => Some(PathBuf::from(path)),
-        None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
-            section.error("url", "PostgreSQL is not in this version of tollbell: use sqlite:");
-            None
+    let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let place = match url.strip_prefix("sqlite:") {
+        _ if is_postgres => Some(Place::Postgres(Box::new(postgres(section, &url, context)?))),
+        Some(path) if !path.is_empty() && !path.starts_with("//") => {
+            Some(Place::Sqlite(PathBuf::from(path)))
         }
         _ => {
-            section.error("url", "expected sqlite: and a path, such as sqlite:data/tollbell.db");
+            let message = "expected sqlite: and a path, such as sqlite:data/tollbell.db, or a URL such as \
+                           postgres://tollbell@db.example.com/tollbell";
+            section.error("url", message);
             None
         }
     };
-    let path = path?;
-    Some(StoreSettings { path, retention, payload, restored: false })
+    if !is_postgres {
+        for key in ONLY_POSTGRES.into_iter().filter(|key| section.has(key)) {
+            section.warning(key, "has no effect with sqlite:");
+        }
+    }
+    Some(StoreSettings { place: place?, retention, payload, restored: false })
+}
+
+/// Keys that mean something to PostgreSQL only.
+const ONLY_POSTGRES: [&str; 7] = [
+    "password",
+    "password_file",
+    "ca_file",
+    "schema",
+    "connections",
+    "statement_timeout",
+    "lock_timeout",
+];
+
+/// Reads where the PostgreSQL database is; `None` after an error.
+fn postgres(section: &StoreWords<'_>, url: &str, context: Context<'_>) -> Option<store::Address> {
+    let mut address = match store::Address::parse(url) {
+        Ok(address) => address,
+        Err(why) => {
+            section.error("url", why);
+            return None;
+        }
+    };
+    let given = [section.password(), section.password_file()];
+    if address.has_password() && given.iter().any(Option::is_some) {
+        section.error("url", "give the password in the URL or beside it, not both");
+    }
+    address.password = files::secret(section, "password", given, context).map(|found| found.secret);
+    if let Some(file) = section.ca_file() {
+        address.ca_file = Some(context.base.join(&file.value));
+    }
+    if let Some(path) = &address.ca_file
+        && !context.trial
+        && let Err(error) = crate::tls::client_config(Some(path))
+    {
+        section.error(if section.has("ca_file") { "ca_file" } else { "url" }, error.to_string());
+    }
+    let schema = section.schema().value;
+    if !store::Address::is_schema(&schema) {
+        let message = "expected small letters, digits and _, no digit first, 63 at most";
+        section.error("schema", message);
+    }
+    address.schema = schema;
+    address.connections = usize::try_from(section.connections()).unwrap_or(usize::MAX);
+    address.statement_timeout = section.statement_timeout();
+    address.lock_timeout = section.lock_timeout();
+    Some(address)
 }
 
 fn check_pair(section: &Section<'_>, public: SocketAddr, private: SocketAddr) {

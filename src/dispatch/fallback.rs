@@ -9,7 +9,7 @@ use super::deps::Deps;
 use crate::alerts::TargetId;
 use crate::clock;
 use crate::notify::Receiver;
-use crate::store::{Delivery, NewDelivery, StoreError, delivery_id};
+use crate::store::{Delivery, NewDelivery, Role, StoreError, delivery_id};
 use crate::tasks::Tasks;
 
 /// How often undelivered notifications are looked at.
@@ -31,6 +31,10 @@ pub(super) async fn run(deps: Deps, tasks: Tasks) {
 }
 
 async fn trigger_due(deps: &Deps) -> Result<(), StoreError> {
+    if !deps.store.holds(&Role::Judge) {
+        // Another replica looks; which fallback there is, is in its configuration.
+        return Ok(());
+    }
     let now = deps.clock.now();
     for delivery in deps.store.fallback_due(now, BATCH_MAX).await? {
         let fallbacks = deliveries(&delivery, &deps.receivers.load(), now);

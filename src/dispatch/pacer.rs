@@ -50,6 +50,12 @@ impl Pacer {
         self.refill(now);
     }
 
+    /// Nothing may be sent in a burst: somebody else may just have done so.
+    pub(super) fn empty(&mut self, now: Timestamp) {
+        self.refill(now);
+        self.tokens = 0.0;
+    }
+
     /// How many sends may begin now.
     pub(super) fn allowance(&mut self, now: Timestamp) -> usize {
         self.refill(now);

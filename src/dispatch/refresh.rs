@@ -27,7 +27,7 @@ impl Lane {
                 () = self.deps().clock.sleep_until(next) => {}
                 () = self.tasks().stopping() => return,
             }
-            if self.is_paused() {
+            if self.is_paused() || !self.is_ours() {
                 continue;
             }
             let failed = match self.refresh_once(&sender.integration).await {

@@ -35,7 +35,7 @@ pub use step::{Judged, step};
 
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError, StoredEvent, Unreadable};
+use crate::store::{Role, Store, StoreError, StoredEvent, Unreadable};
 use crate::tasks::Tasks;
 
 /// Events judged in one transaction at most.
@@ -70,7 +70,21 @@ pub async fn run(deps: Deps, tasks: Tasks) {
     let mut engine = Engine { deps: deps.clone(), state: None, batch_events: 1 };
     let mut recorded = deps.store.recorded();
     let mut policy = deps.policy.subscribe();
+    let mut duties = deps.store.duties();
     while !tasks.is_stopping() {
+        duties.borrow_and_update();
+        if !deps.store.holds(&Role::Judge) {
+            // Another replica judges; what is known here is out of date by the time that it does not.
+            deps.store.leaves(&Role::Judge);
+            engine.state = None;
+            engine.batch_events = 1;
+            tokio::select! {
+                changed = duties.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(POLL) => {}
+                () = tasks.stopping() => {}
+            }
+            continue;
+        }
         // Registered before the look, so that nothing slips in between.
         recorded.borrow_and_update();
         policy.borrow_and_update();

@@ -167,6 +167,12 @@ declare! {
     backfill_cut: IntCounterVec = "backfill_slices_cut_total" ["account"];
     /// Heartbeats, by outcome: sent, failed, or withheld because something does not work.
     heartbeats: IntCounterVec = "heartbeats_total" ["outcome"];
+    /// 1 while this process judges events; with a shared store one of the replicas does, else 0.
+    judges: IntGauge = "judges";
+    /// Replicas that serve from the same store, this one among them.
+    replica_count: IntGauge = "replicas";
+    /// 1 while replicas have different configurations, else 0.
+    config_differs: IntGauge = "config_differs";
     /// 1 while the configuration on disk is the one in force, else 0.
     config_reload_ok: IntGauge = "config_last_reload_successful";
     /// When the configuration in force was loaded, in Unix seconds.
@@ -175,6 +181,32 @@ declare! {
     config_info: IntGaugeVec = "config_info" ["hash"];
     /// The running build; the value is always 1.
     build_info: IntGaugeVec = "build_info" ["version"];
+}
+
+/// Families that show what the store knows, the same whoever is asked.
+const OF_THE_STORE: [&str; 16] = [
+    "tollbell_inbox_lag_events",
+    "tollbell_inbox_lag_seconds",
+    "tollbell_spend_total",
+    "tollbell_spend_corrections_total",
+    "tollbell_alerts",
+    "tollbell_silences",
+    "tollbell_deliveries",
+    "tollbell_balance",
+    "tollbell_available_credit",
+    "tollbell_burn_per_hour",
+    "tollbell_hours_left",
+    "tollbell_spend_limit_usd",
+    "tollbell_spend_limit_spend_usd",
+    "tollbell_spend_limit_blocked",
+    "tollbell_balance_last_read_timestamp_seconds",
+    "tollbell_backfill_covered_timestamp_seconds",
+];
+
+fn encode(families: &[prometheus::proto::MetricFamily]) -> prometheus::Result<String> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(families, &mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 impl Metrics {
@@ -192,11 +224,23 @@ impl Metrics {
 
     /// The exposition text of a scrape (Prometheus text format 0.0.4).
     pub fn render(&self) -> prometheus::Result<String> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        let mut text = String::from_utf8_lossy(&text).into_owned();
+        let mut text = encode(&self.registry.gather())?;
         self.user.render(&mut text);
         Ok(text)
+    }
+
+    /// As [`Metrics::render`], without what the store knows: where another replica judges, that one shows it.
+    pub fn render_own(&self) -> prometheus::Result<String> {
+        let mut families = self.registry.gather();
+        families.retain(|family| !OF_THE_STORE.contains(&family.name()));
+        encode(&families)
+    }
+
+    /// Who serves: whether this process judges, how many there are, and whether their configurations differ.
+    pub fn replicas(&self, judges: bool, count: usize, differ: bool) {
+        self.judges.set(i64::from(judges));
+        self.replica_count.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.config_differs.set(i64::from(differ));
     }
 
     /// Declares the user's own families, at the start and at each reload: name, kind and HELP. Those that stay the same

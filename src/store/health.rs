@@ -105,6 +105,12 @@ impl Health {
         state.refused += (refused - state.refused) * WEIGHT;
     }
 
+    /// Forgets what failed of operations that this process does no more: another does them now.
+    pub(super) fn forget(&self, parts: &[Part]) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sick.retain(|part, _| !parts.contains(part));
+    }
+
     /// Why an event is not to be acknowledged although it could be written: nobody would judge it. A single failed commit is
     /// no reason: it is tried again within a second, and what was written meanwhile is judged then.
     pub(super) fn refusal(&self) -> Option<String> {
@@ -155,6 +161,17 @@ mod tests {
         assert_eq!((health.refusal(), health.sickness(now)), (None, None));
         health.note::<()>(Part::Judging, &Err(StoreError::Stale(1)));
         assert_eq!(health.sickness(now), None, "nothing is wrong with the store");
+    }
+
+    #[test]
+    fn what_another_process_does_now_is_no_sickness_of_ours() {
+        let (health, now) = (Health::default(), Instant::now());
+        health.note::<()>(Part::Judging, &full());
+        health.note::<()>(Part::Due, &full());
+        health.forget(&[Part::Reading, Part::Judging]);
+        assert!(health.sickness(now).is_some_and(|why| why.contains("deliveries cannot be read")));
+        health.forget(&[Part::Due]);
+        assert_eq!(health.sickness(now), None);
     }
 
     #[test]

@@ -4,25 +4,33 @@
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
 mod currencies;
+mod duties;
 mod feed;
 mod health;
+mod limits;
 mod model;
 mod open;
 mod operations;
 mod outbox;
+mod postgres;
 mod query;
+mod room;
 mod sqlite;
+mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use currencies::Currencies;
+pub use duties::*;
 pub use feed::*;
+use limits::*;
 pub use model::*;
 pub use open::*;
 pub use operations::{
-    Alerts, Backend, Claims, Deliveries, Events, Feeds, Figures, Inbox, Journal, Judging, Ledger,
-    NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
+    Alerts, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal, Judging,
+    Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
 };
 pub use outbox::*;
+pub use postgres::{Address, PostgresSettings};
 pub use query::*;

@@ -1,8 +1,10 @@
 //! Opening a store: what it is told, whom it tells, and why it cannot be opened.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::postgres::Address;
 use crate::event::PayloadPolicy;
 
 /// What the store is told by the configuration.
@@ -16,6 +18,52 @@ pub struct Settings {
     pub payload: PayloadPolicy,
 }
 
+/// Where a store is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    /// In a file of SQLite's.
+    Sqlite(PathBuf),
+    /// In a PostgreSQL database.
+    Postgres(Box<Address>),
+}
+
+impl Place {
+    /// The file, where it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(address) => address.fmt(f),
+        }
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        Self::Sqlite(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Place {
+    fn from(path: &PathBuf) -> Self {
+        Self::Sqlite(path.clone())
+    }
+}
+
+impl From<&Place> for Place {
+    fn from(place: &Place) -> Self {
+        place.clone()
+    }
+}
+
 /// One commit, as told to the [`Observer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommitStats {
@@ -25,8 +73,8 @@ pub struct CommitStats {
     pub took: Duration,
 }
 
-/// Told of each commit, on the writer's thread; must return at once.
-pub type Observer = Box<dyn Fn(CommitStats) + Send>;
+/// Told of each commit; must return at once.
+pub type Observer = Box<dyn Fn(CommitStats) + Send + Sync>;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +109,14 @@ pub enum OpenError {
     /// It holds tables that are not ours.
     #[error("{0} is not a tollbell database")]
     Foreign(PathBuf),
+    /// The server cannot be reached, refuses, or would lose what it commits.
+    #[error("cannot open the database {database}: {reason}")]
+    Unreachable {
+        /// The database.
+        database: String,
+        /// What was refused.
+        reason: String,
+    },
     /// The file system or SQLite refused.
     #[error("cannot open the database {path}: {reason}")]
     Failed {

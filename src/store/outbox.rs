@@ -198,6 +198,8 @@ pub struct KnownGroup {
 /// What becomes of deliveries that are due.
 #[derive(Debug, Clone)]
 pub struct Claim {
+    /// The integration: where several processes send, only the one whose turn it is may claim.
+    pub integration: String,
     /// The version of the silences by which they were composed: when they have changed since, nothing is claimed
     /// ([`StoreError::Stale`]). Once a silence is answered, nothing more is composed of what it matches.
     pub silences: u64,
@@ -281,6 +283,19 @@ pub enum Next {
     RetryAt(Timestamp),
     /// Given up.
     Dead,
+}
+
+impl Next {
+    /// Whether an outcome still counts of a delivery that stands so. A peer that took it took it; any other word counts only
+    /// from the attempt that is under way.
+    pub(super) fn is_heeded(self, state: DeliveryState, attempts: u32, attempt: &Attempt) -> bool {
+        match self {
+            Self::Delivered => state != DeliveryState::Delivered,
+            Self::RetryAt(_) | Self::Dead => {
+                state == DeliveryState::Sending && attempts == attempt.number
+            }
+        }
+    }
 }
 
 /// What became of a [`Settlement`].

@@ -29,7 +29,7 @@ const MAIL_EVERY: usize = 10;
 const DRAIN: Duration = Duration::from_mins(2);
 
 /// Events to a webhook, those of the profile `mailed` to mail; nothing holds them back.
-fn routing(hook: &HttpSink, mail: &SmtpSink) -> String {
+pub(super) fn routing(hook: &HttpSink, mail: &SmtpSink) -> String {
     let fast = "rate_limit: {per_second: 1000, burst: 1000}, \
                 retry: {initial_backoff: 50ms, max_backoff: 100ms}";
     format!(
@@ -169,15 +169,15 @@ async fn nothing_acknowledged_is_lost_or_doubled_across_kill_9() {
 }
 
 /// What came to the receivers.
-struct Arrived {
+pub(super) struct Arrived {
     /// The keys by event: the webhook's `Idempotency-Key` or the mail's Message-ID.
     keys: BTreeMap<String, BTreeSet<String>>,
     /// How often each key came.
-    times: BTreeMap<String, usize>,
+    pub(super) times: BTreeMap<String, usize>,
 }
 
 impl Arrived {
-    fn new(hook: &HttpSink, mail: &SmtpSink) -> Self {
+    pub(super) fn new(hook: &HttpSink, mail: &SmtpSink) -> Self {
         let mut arrived = Self { keys: BTreeMap::new(), times: BTreeMap::new() };
         for request in hook.requests("/hook") {
             let event =
@@ -198,7 +198,7 @@ impl Arrived {
     }
 }
 
-async fn check(site: &Site, tally: &Tally, arrived: &Arrived) {
+pub(super) async fn check(site: &Site, tally: &Tally, arrived: &Arrived) {
     let stored: BTreeSet<String> = site.stored().await.into_iter().collect();
     for id in &tally.acknowledged {
         assert!(stored.contains(id), "{id} was acknowledged and is not in the store");

@@ -23,6 +23,7 @@ mod limits;
 mod crowd;
 mod proxies;
 mod durability;
+mod replicas;
 mod upgrade;
 mod full_disk;
 mod sick;

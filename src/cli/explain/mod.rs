@@ -22,7 +22,7 @@ use crate::event::{self, Event, Incoming, Source};
 use crate::notify::MessageTemplates;
 use crate::policy::policy;
 use crate::rules;
-use crate::store::{EventRecord, EventState, Space, Store, StoredEvent};
+use crate::store::{EventRecord, EventState, Place, Space, Store, StoredEvent};
 
 /// How many series of a rule beyond its limit are looked at: those that came when the limit was higher.
 const SERIES_BEYOND_MAX: usize = 10_000;
@@ -135,13 +135,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Ok(event) => event,
         Err(mistake) => return Ok(wrong(&mistake)),
     };
-    let path = config.store.path.clone();
+    let place = config.store.place.clone();
     let templates = config.templates.clone();
     let today = Today { policy: policy(config), templates, now };
     let case = runtime()?.block_on(async {
         match event {
-            Some(event) => of_body(args, &today, &path, event).await,
-            None => of_store(args, &today, &path).await,
+            Some(event) => of_body(args, &today, &place, event).await,
+            None => of_store(args, &today, &place).await,
         }
     })?;
     let report = report(args, today, case);
@@ -224,7 +224,7 @@ struct Case {
 }
 
 /// A body that comes now.
-async fn of_body(args: &Args, today: &Today, path: &Path, event: Event) -> anyhow::Result<Case> {
+async fn of_body(args: &Args, today: &Today, place: &Place, event: Event) -> anyhow::Result<Case> {
     let mut notes = Vec::new();
     let age = event.occurred_at.map(|at| clock::until(at, event.received_at));
     if age.is_some_and(|age| age > AGE_MAX) {
@@ -236,7 +236,7 @@ async fn of_body(args: &Args, today: &Today, path: &Path, event: Event) -> anyho
         notes.push("Judged as if it came now, on an empty state.".to_owned());
         None
     } else {
-        match Store::attach(path).await {
+        match Store::attach(place).await {
             Ok(store) => Some(store),
             Err(error) => {
                 notes.push(format!("Judged as if it came now, on an empty state: {error}."));
@@ -245,8 +245,7 @@ async fn of_body(args: &Args, today: &Today, path: &Path, event: Event) -> anyho
         }
     };
     if let Some(store) = &store {
-        let path = path.display();
-        notes.push(format!("Judged as if it came now, on the state in {path}."));
+        notes.push(format!("Judged as if it came now, on the state in {place}."));
         if store.event(&event.id, Some(&event.account)).await?.is_some() {
             notes.push(format!(
                 "An event with this id is stored: the service would take this one for a repeat and not judge it. \
@@ -262,9 +261,9 @@ async fn of_body(args: &Args, today: &Today, path: &Path, event: Event) -> anyho
 }
 
 /// An event that was kept.
-async fn of_store(args: &Args, today: &Today, path: &Path) -> anyhow::Result<Case> {
-    let store = Store::attach(path).await;
-    let store = store.with_context(|| format!("cannot open the store {}", path.display()))?;
+async fn of_store(args: &Args, today: &Today, place: &Place) -> anyhow::Result<Case> {
+    let store = Store::attach(place).await;
+    let store = store.with_context(|| format!("cannot open the store {place}"))?;
     let Some(record) = store.event(&args.what, args.account.as_deref()).await? else {
         bail!("no event has the id {}, and there is no such file", args.what);
     };

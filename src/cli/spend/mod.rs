@@ -117,9 +117,9 @@ async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> an
         Some(Ok((settings, _))) => Some(settings.account.clone()),
         _ => args.account.clone(),
     };
-    let path = &config.store.path;
-    let store = Store::attach(path).await;
-    let store = store.with_context(|| format!("cannot open the store {}", path.display()))?;
+    let place = &config.store.place;
+    let store = Store::attach(place).await;
+    let store = store.with_context(|| format!("cannot open the store {place}"))?;
     let oldest = oldest(&store, account.as_deref()).await?;
     if let (Some(name), None) = (&account, oldest)
         && !config.accounts.iter().any(|known| known.name == *name)

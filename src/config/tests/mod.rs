@@ -91,7 +91,7 @@ fn the_kitchen_sink_is_read_to_the_last_key() {
     assert_eq!(account.public_keys.len(), 2);
     assert_eq!(account.tolerance, Duration::from_mins(2));
     assert_eq!(account.labels["team"], "voice");
-    assert_eq!(config.store.path, Path::new("elsewhere/t.db"));
+    assert_eq!(config.store.place.path(), Some(Path::new("elsewhere/t.db")));
     assert_eq!(config.store.payload, PayloadPolicy::None);
     assert_eq!(config.route.walk().len(), 4);
     assert_eq!(config.route.routes[0].routes[0].receiver, "oncall", "inherited");

@@ -271,7 +271,15 @@ words! {
     }
 
     StoreWords "store" {
-        url: text("sqlite:data/tollbell.db"), "sqlite: and a path, relative to the working directory.";
+        url: text("sqlite:data/tollbell.db"),
+            "sqlite: and a path, relative to the working directory; or postgres://user@host/database, for several replicas.";
+        password: text, "PostgreSQL: the user's password.";
+        password_file: text, "A file with the password, read at each connection.";
+        ca_file: text, "PostgreSQL: certificate authorities to trust besides the system's.";
+        schema: text("tollbell"), "PostgreSQL: the schema that holds the tables; made when it is missing.";
+        connections: integer("10", "2", "200"), "PostgreSQL: connections of one replica at most, besides two of its own.";
+        statement_timeout: duration("5s", "100ms", "5m"), "PostgreSQL: how long a statement may run.";
+        lock_timeout: duration("2s", "10ms", "1m"), "PostgreSQL: how long it may wait for a lock.";
         retention: duration("30d", "7d", "3650d"), "How long events, ended alerts and finished deliveries are stored.";
         payload: choice("redacted"; "full", "redacted", "none"), "How much of a payload is stored.";
     }

@@ -19,7 +19,7 @@ use super::pacer::Pacer;
 use crate::clock::{self, Clock};
 use crate::clock_steps::Watch;
 use crate::notify::{Integration, Notifier, Sent};
-use crate::store::{Claim, Claimed, Settlement, StoreError};
+use crate::store::{Claim, Claimed, Role, Settlement, StoreError};
 use crate::tasks::Tasks;
 
 /// How long a loop sleeps at most before it looks again; a signal wakes it earlier.
@@ -44,6 +44,7 @@ pub(super) struct Lane {
     deps: Deps,
     /// A reload changes it; a send sees one state of it from its claim to its outcome.
     sender: ArcSwap<Sender>,
+    role: Role,
     pace: Mutex<Pace>,
     /// A send ended, or the way has changed.
     nudged: Notify,
@@ -64,6 +65,8 @@ struct Prepared {
 struct Pace {
     pacer: Pacer,
     in_flight: usize,
+    /// Whether this process sent for the integration at the last look.
+    is_ours: bool,
     /// How long sends take, smoothed.
     send_time: Duration,
 }
@@ -91,8 +94,11 @@ fn steady(clock: &Clock) -> Timestamp {
 impl Lane {
     pub(super) fn new(deps: Deps, sender: Sender, tasks: Tasks) -> Self {
         let pacer = Pacer::new(sender.integration.rate_limit, steady(&deps.clock));
+        let role = Role::Send(sender.integration.id.clone());
+        let is_ours = deps.store.holds(&role);
         Self {
-            pace: Mutex::new(Pace { pacer, in_flight: 0, send_time: AHEAD_MAX }),
+            pace: Mutex::new(Pace { pacer, in_flight: 0, is_ours, send_time: AHEAD_MAX }),
+            role,
             nudged: Notify::new(),
             sender: ArcSwap::from_pointee(sender),
             ended: AtomicBool::new(false),
@@ -117,6 +123,20 @@ impl Lane {
     pub(super) fn is_paused(&self) -> bool {
         let steady = steady(&self.deps.clock);
         self.paced(|pace| pace.pacer.paused_until(steady).is_some())
+    }
+
+    /// Whether this process sends for the integration now. When it begins to, it has used up its burst: another may have sent
+    /// a moment ago.
+    pub(super) fn is_ours(&self) -> bool {
+        let is_ours = self.deps.store.holds(&self.role);
+        let steady = steady(&self.deps.clock);
+        self.paced(|pace| {
+            if is_ours && !std::mem::replace(&mut pace.is_ours, is_ours) {
+                pace.pacer.empty(steady);
+            }
+            pace.is_ours = is_ours;
+        });
+        is_ours
     }
 
     /// Whether [`Lane::run`] is over, and with it all sends.
@@ -163,6 +183,10 @@ impl Lane {
 
     /// Begins what may begin now; says when to look again.
     async fn turn(self: &Arc<Self>) -> Result<Option<Timestamp>, StoreError> {
+        if !self.is_ours() {
+            self.deps.store.leaves(&self.role);
+            return Ok(None);
+        }
         let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
         let sender = self.sender.load_full();
         let integration = &sender.integration;
@@ -223,7 +247,13 @@ impl Lane {
             composed.extend(sent);
         }
         let lease = integration.timeout.saturating_add(LEASE_MARGIN);
-        let claim = Claim { silences: silences.version(), now, lease, deliveries };
+        let claim = Claim {
+            integration: integration.id.clone(),
+            silences: silences.version(),
+            now,
+            lease,
+            deliveries,
+        };
         Ok(Some(Prepared { found, claim, composed }))
     }
 
@@ -289,7 +319,7 @@ impl Lane {
             let within = pace.in_flight <= sender.integration.concurrency;
             if within { pace.pacer.allowance(steady).min(pace.ahead()) } else { 0 }
         });
-        if limit == 0 || self.tasks.is_stopping() {
+        if limit == 0 || self.tasks.is_stopping() || !self.is_ours() {
             return None;
         }
         self.prepare(&sender.integration, limit, now).await.ok().flatten()

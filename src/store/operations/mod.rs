@@ -3,6 +3,7 @@
 //! Each trait holds the operations of one subject with what they promise; a [`Backend`] carries out all of them. Each
 //! operation is atomic, and what it acknowledged is on disk. A [`Store`] adds only what is the same for every backend.
 
+mod duties;
 mod events;
 mod judging;
 mod outbox;
@@ -11,23 +12,25 @@ mod upkeep;
 use std::any::Any;
 use std::fmt::Debug;
 use std::ops::Deref;
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use self::duties::Duties;
 pub use self::events::{Events, Feeds, Inbox};
 pub use self::judging::{Alerts, Journal, Judging, Ledger, Rows, SilenceList};
 pub use self::outbox::{Claims, Deliveries, NotificationLog, Outcomes};
 pub use self::upkeep::{Figures, Retention};
 use super::currencies::Currencies;
+use super::duties::Role;
 use super::feed::Feed;
 use super::health::{Health, Part};
 use super::model::{Batch, Changes, Committed, Recorded, StoreError};
-use super::open::{Observer, OpenError, Settings};
+use super::open::{Observer, OpenError, Place, Settings};
 use super::outbox::{Claim, DueDeliveries, Settled, Settlement};
+use super::postgres::{Postgres, PostgresSettings};
 use super::sqlite::Sqlite;
 use crate::event::Event;
 
@@ -47,6 +50,7 @@ pub trait Backend:
     + Outcomes
     + Deliveries
     + NotificationLog
+    + Duties
     + Figures
     + Retention
     + Any
@@ -95,9 +99,21 @@ impl Store {
         Ok(Self::new(sqlite).learn_currencies().await)
     }
 
-    /// Opens an existing database beside the process that serves from it, to list, to retry and to silence.
-    pub async fn attach(path: &Path) -> Result<Self, OpenError> {
-        Sqlite::attach(path).await.map(Self::new)
+    /// Opens a PostgreSQL database as one of the processes that serve from it, and brings it up to date.
+    pub async fn open_postgres(
+        settings: &PostgresSettings,
+        observer: Observer,
+    ) -> Result<Self, OpenError> {
+        let postgres = Postgres::open(settings, observer).await?;
+        Ok(Self::new(postgres).learn_currencies().await)
+    }
+
+    /// Opens an existing database beside the processes that serve from it, to list, to retry and to silence.
+    pub async fn attach(place: impl Into<Place>) -> Result<Self, OpenError> {
+        match place.into() {
+            Place::Sqlite(path) => Sqlite::attach(&path).await.map(Self::new),
+            Place::Postgres(address) => Postgres::attach(&address).await.map(Self::new),
+        }
     }
 
     fn new(backend: impl Backend) -> Self {
@@ -185,6 +201,14 @@ impl Store {
         result
     }
 
+    /// Takes note that another process has the role now: what failed of it here says nothing of the store any more.
+    pub fn leaves(&self, role: &Role) {
+        self.health.forget(match role {
+            Role::Judge => &[Part::Reading, Part::Judging],
+            Role::Send(_) => &[Part::Due, Part::Claiming, Part::Settling],
+        });
+    }
+
     /// Whether the store works: by what its operations met lately, then by [`Figures::probe`].
     pub async fn probe(&self) -> Result<(), StoreError> {
         if let Some(reason) = self.health.sickness(Instant::now()) {
@@ -213,6 +237,13 @@ impl Store {
             Some(sqlite) => sqlite.pragma(text).await,
             None => Err(StoreError::Unavailable("there are no pragmas here".to_owned())),
         }
+    }
+
+    /// The backend, where it is PostgreSQL's.
+    #[cfg(test)]
+    pub(super) fn postgres(&self) -> Option<&Postgres> {
+        let backend: &dyn Any = &*self.backend;
+        backend.downcast_ref()
     }
 
     /// The backend, where it is SQLite's.

@@ -9,14 +9,9 @@ use super::failure::Failure;
 use super::{Sqlite, micros, rows, time};
 use crate::store::operations;
 use crate::store::{
-    Attempt, Delivery, DeliveryFilter, DeliveryState, NewDelivery, Retry, StoreError,
+    Attempt, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery, RETRY_ROWS,
+    Retry, StoreError,
 };
-
-/// Dead deliveries tried again in one transaction.
-const RETRY_ROWS: usize = 500;
-
-/// The shortest beginning of an id that stands for it, in bytes.
-const ID_PREFIX_MIN: usize = 8;
 
 /// The columns that [`delivery`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, integration, receiver, target, group_key, state, attempts, \

@@ -7,11 +7,9 @@ use super::failure::Failure;
 use super::{Sqlite, deliveries, inbox, judged, rows, time};
 use crate::store::operations;
 use crate::store::{
-    CausedDelivery, EventFilter, EventRecord, EventState, EventSummary, Judgement, StoreError,
+    CausedDelivery, EventFilter, EventRecord, EventState, EventSummary, Judgement, LOOK_BACK,
+    StoreError,
 };
-
-/// Events that a list looks at, from the newest back: it must end even when the filter matches nothing.
-const LOOK_BACK: i64 = 1_000_000;
 
 #[async_trait]
 impl operations::Events for Sqlite {

@@ -1,13 +1,11 @@
 //! One operation on its way through the writer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use crate::store::StoreError;
+use crate::store::room::Room;
 
 /// What a commit changed that somebody waits for.
 #[derive(Debug, Default)]
@@ -67,7 +65,7 @@ where
     F: FnOnce(&Connection, &mut Effects) -> Result<T, Failure> + Send,
 {
     fn bytes(&self) -> usize {
-        self.room.bytes
+        self.room.bytes()
     }
 
     fn needs_savepoint(&self) -> bool {
@@ -101,32 +99,5 @@ where
         };
         // A caller that went away does not want to know.
         drop(reply.send(answer));
-    }
-}
-
-/// Bytes taken from the queue's bound, given back when dropped.
-#[derive(Debug)]
-pub(super) struct Room {
-    bytes: usize,
-    total: Arc<AtomicUsize>,
-}
-
-impl Room {
-    /// Takes nothing.
-    pub(super) fn none() -> Self {
-        Self { bytes: 0, total: Arc::default() }
-    }
-
-    /// Takes `bytes` unless more than `max` would then be taken. One job alone always fits.
-    pub(super) fn take(total: &Arc<AtomicUsize>, bytes: usize, max: usize) -> Option<Self> {
-        let before = total.fetch_add(bytes, Ordering::Relaxed);
-        let room = Self { bytes, total: Arc::clone(total) };
-        (before == 0 || before + bytes <= max).then_some(room)
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

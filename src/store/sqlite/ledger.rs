@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -11,16 +10,7 @@ use super::failure::Failure;
 use super::{Sqlite, json, micros, rows, time};
 use crate::rules::{CallContext, CallKey, Entry, LedgerKey};
 use crate::store::operations;
-use crate::store::{ChargeFilter, Known, StoreError};
-
-/// Calls that are kept; beyond it, the ones learned of longest ago go.
-pub(super) const CALLS_MAX: usize = 200_000;
-
-/// How long a call is kept after something was last learned of it.
-pub(super) const CALL_KEPT: Duration = Duration::from_hours(7 * 24);
-
-/// How long a charge is kept at least after an event last touched it, so that a repeat is known as one.
-pub(super) const ENTRY_KEPT_MIN: Duration = Duration::from_hours(30 * 24);
+use crate::store::{CALLS_MAX, ChargeFilter, Known, StoreError};
 
 /// The columns that [`entry`] reads, in its order, after the key.
 const COLUMNS: &str = "amount, currency, product, kind, at, updated_at, from_number, to_number, \

@@ -25,7 +25,6 @@ mod silences;
 mod state;
 mod stats;
 mod sweep;
-mod values;
 mod writer;
 
 #[cfg(test)]
@@ -39,16 +38,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::connection::{Identity, Purpose, sibling};
 use self::failure::Failure;
-use self::job::{Call, Effects, Room};
+use self::job::{Call, Effects};
 use self::migrations::Mismatch;
 use self::readers::Readers;
-use self::values::{json, micros, rows, time};
 use self::writer::{Order, Writer};
-use super::{Backend, Observer, OpenError, Settings, Signals, StoreError};
+use super::room::Room;
+use super::values::{json, micros, rows, time};
+use super::{
+    Backend, Observer, Offer, OpenError, RETENTION_MIN, Replica, Role, Settings, Signals,
+    StoreError, operations,
+};
 use crate::event::PayloadPolicy;
 
 /// Operations that may wait for the writer.
@@ -56,9 +59,6 @@ const QUEUE_JOBS_MAX: usize = 4096;
 
 /// Bytes of payload that may wait for the writer.
 const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// The shortest retention: so long is an event's id unique at least.
-const RETENTION_MIN: Duration = Duration::from_hours(7 * 24);
 
 /// A database and its writer.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ pub(super) struct Sqlite {
     signals: Arc<Signals>,
     retention: Duration,
     payload: PayloadPolicy,
+    /// Never changes.
+    duties: watch::Sender<u64>,
 }
 
 impl Sqlite {
@@ -131,6 +133,7 @@ impl Sqlite {
             signals,
             retention: retention.max(RETENTION_MIN),
             payload,
+            duties: watch::Sender::default(),
         })
     }
 
@@ -166,6 +169,23 @@ impl Sqlite {
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.readers.read(work).await
+    }
+}
+
+/// One process serves from a file, and does everything.
+impl operations::Duties for Sqlite {
+    fn offer(&self, _offer: Offer) {}
+
+    fn holds(&self, _role: &Role) -> bool {
+        true
+    }
+
+    fn duties(&self) -> watch::Receiver<u64> {
+        self.duties.subscribe()
+    }
+
+    fn replicas(&self) -> Vec<Replica> {
+        Vec::new()
     }
 }
 

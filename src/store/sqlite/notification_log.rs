@@ -10,10 +10,7 @@ use super::failure::Failure;
 use super::{Sqlite, deliveries, micros, rows, state, time};
 use crate::alerts::{Alert, Fingerprint, LogEntry, TargetId};
 use crate::store::operations;
-use crate::store::{EndedDelivery, GroupRecord, KnownGroup, StoreError};
-
-/// Ended deliveries that the engine takes note of at a time.
-const ENDED_ROWS: usize = 256;
+use crate::store::{ENDED_ROWS, EndedDelivery, GroupRecord, KnownGroup, StoreError};
 
 #[async_trait]
 impl operations::NotificationLog for Sqlite {

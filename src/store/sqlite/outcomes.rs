@@ -10,15 +10,9 @@ use super::{Sqlite, inbox, json, micros, notification_log, rows};
 use crate::alerts::TargetId;
 use crate::store::operations;
 use crate::store::{
-    Attempt, Delivery, DeliveryState, NewDelivery, Next, Recorded, Resent, Settled, Settlement,
-    StoreError,
+    ATTEMPTS_KEPT, Attempt, Delivery, DeliveryState, NewDelivery, Next, RECEIVER_REMOVED, Recorded,
+    Resent, Settled, Settlement, StoreError,
 };
-
-/// Attempts kept for each delivery; the oldest go first.
-const ATTEMPTS_KEPT: i64 = 50;
-
-/// Why a delivery to an integration that is no longer configured is dead.
-const REMOVED: &str = "receiver removed";
 
 #[async_trait]
 impl operations::Outcomes for Sqlite {
@@ -38,7 +32,7 @@ impl operations::Outcomes for Sqlite {
                 let key = (found.n, attempt.number);
                 notification_log::put(tx, &found.group_key, &found.target, key, entry)?;
             }
-            if !found.heeds(&attempt, next) {
+            if !next.is_heeded(found.state, found.attempts, &attempt) {
                 return Ok(Settled::Stale);
             }
             found.end_attempt(tx, &attempt, next)?;
@@ -150,7 +144,7 @@ impl operations::Outcomes for Sqlite {
                         "UPDATE deliveries SET state = 'dead', finished_at = ?2, reason = ?3 \
                          WHERE integration = ?1 AND finished_at IS NULL",
                     )?
-                    .execute((orphan, micros(now), REMOVED))?;
+                    .execute((orphan, micros(now), RECEIVER_REMOVED))?;
             }
             Ok(dead)
         })
@@ -190,17 +184,6 @@ impl Found {
         let Some((found, state)) = found else { return Ok(None) };
         let state = deliveries::state(&state).map_err(Failure::unstorable)?;
         Ok(Some(Self { state, ..found }))
-    }
-
-    /// Whether an outcome still counts. A peer that took it took it; any other word counts only from the attempt
-    /// that is under way.
-    fn heeds(&self, attempt: &Attempt, next: Next) -> bool {
-        match next {
-            Next::Delivered => self.state != DeliveryState::Delivered,
-            Next::RetryAt(_) | Next::Dead => {
-                self.state == DeliveryState::Sending && self.attempts == attempt.number
-            }
-        }
     }
 
     fn end_attempt(&self, tx: &Connection, attempt: &Attempt, next: Next) -> Result<(), Failure> {
@@ -267,10 +250,9 @@ fn note(tx: &Connection, delivery: i64, attempt: &Attempt) -> Result<(), Failure
         &attempt.reason,
         &attempt.detail,
     ))?;
-    let number = i64::from(attempt.number);
-    if number > ATTEMPTS_KEPT {
+    if attempt.number > ATTEMPTS_KEPT {
         tx.prepare_cached("DELETE FROM attempts WHERE delivery = ?1 AND n <= ?2")?
-            .execute((delivery, number - ATTEMPTS_KEPT))?;
+            .execute((delivery, attempt.number - ATTEMPTS_KEPT))?;
     }
     Ok(())
 }

@@ -7,10 +7,7 @@ use super::failure::Failure;
 use super::{Sqlite, json, micros, rows};
 use crate::alerts::Silence;
 use crate::store::operations;
-use crate::store::{Silences, StoreError};
-
-/// Silences that are kept, expired ones too: the engine asks each of them.
-pub(super) const SILENCES_MAX: usize = 10_000;
+use crate::store::{SILENCES_MAX, Silences, StoreError};
 
 #[async_trait]
 impl operations::SilenceList for Sqlite {

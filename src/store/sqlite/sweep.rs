@@ -8,11 +8,10 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::ledger::{CALL_KEPT, ENTRY_KEPT_MIN};
 use super::{Sqlite, judged, micros, rows, time};
 use crate::clock;
 use crate::store::operations;
-use crate::store::{StoreError, Swept};
+use crate::store::{CALL_KEPT, ENTRY_KEPT_MIN, StoreError, Swept};
 
 #[async_trait]
 impl operations::Retention for Sqlite {

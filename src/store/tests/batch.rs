@@ -107,7 +107,7 @@ async fn further_events_cause_a_delivery_that_is_open(store: &Store) {
     }
 }
 
-on_sqlite! {
+on_backends! {
     a_batch_is_committed_whole_and_once
     what_an_event_charged_is_kept_on_it
     an_event_is_found_by_its_account_too

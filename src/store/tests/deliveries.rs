@@ -334,7 +334,7 @@ async fn deliveries_of_orphans_are_dead(store: &Store) {
     assert_eq!(store.resume().await.expect("reads").log, [("a".to_owned(), slack(), entry)]);
 }
 
-on_sqlite! {
+on_backends! {
     one_delivery_is_open_for_a_group_and_target
     two_that_look_at_once_claim_each_delivery_once
     nothing_is_claimed_that_was_composed_under_other_silences

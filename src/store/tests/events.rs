@@ -101,7 +101,7 @@ async fn events_are_read_by_the_time_at_which_they_came(store: &Store) {
     }
 }
 
-on_sqlite! {
+on_backends! {
     an_event_comes_back_as_it_went_in
     an_event_is_kept_once_within_its_window
     events_are_listed_by_kind_account_and_state

@@ -3,7 +3,7 @@
 use super::*;
 use crate::rules::LedgerKey;
 
-on_sqlite! {
+on_backends! {
     a_feed_is_kept_as_one
     readings_come_oldest_first_and_the_last_of_each_account_is_known
     the_currency_of_the_last_reading_is_known

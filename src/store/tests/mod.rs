@@ -1,8 +1,17 @@
 //! What every backend must do: functions over a [`Store`], run for each backend.
 
 /// Runs contract functions, each on a store of its own.
-macro_rules! on_sqlite {
+macro_rules! on_backends {
     ($($name:ident)*) => {
+        mod postgres {
+            use crate::store::tests as contract;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&contract::open_postgres().await).await;
+            })*
+        }
+
         mod sqlite {
             use crate::store::tests as contract;
 
@@ -17,6 +26,8 @@ macro_rules! on_sqlite {
 }
 
 mod batch;
+#[path = "../../../tests/it/support/cluster.rs"]
+pub(super) mod cluster;
 mod deliveries;
 mod events;
 mod feed;
@@ -75,6 +86,30 @@ pub(super) fn settings(directory: &tempfile::TempDir) -> Settings {
 
 pub(super) async fn open(settings: &Settings) -> Store {
     Store::open(settings, Box::new(|_| ())).await.expect("opens")
+}
+
+/// A PostgreSQL store of its own, in a schema of the cluster that the tests share.
+pub(super) async fn open_postgres() -> Store {
+    let settings = postgres_settings();
+    Store::open_postgres(&settings, Box::new(|_| ())).await.expect("opens")
+}
+
+pub(super) fn postgres_settings() -> PostgresSettings {
+    let mut address = Address::parse(&cluster::shared().url()).expect("parses");
+    address.schema = cluster::schema();
+    address.connections = 3;
+    let integrations = ["slack", "mail"].map(str::to_owned);
+    PostgresSettings {
+        address,
+        retention: Duration::from_hours(30 * 24),
+        payload: PayloadPolicy::Redacted,
+        offer: Offer {
+            name: "test".to_owned(),
+            config: "abc".to_owned(),
+            judges: true,
+            integrations: integrations.into(),
+        },
+    }
 }
 
 pub(super) async fn inbox(store: &Store) -> Vec<(i64, String)> {
@@ -276,6 +311,7 @@ pub(super) fn request(minutes: i64, due: &DueDeliveries) -> Claim {
     let composed = due.deliveries.iter().map(|due| (due.n, sent(due)));
     let unreadable = due.unreadable.iter().map(|(n, why)| (*n, Claimed::Dead(why.clone())));
     Claim {
+        integration: "slack".to_owned(),
         silences: due.silences,
         now: at(minutes),
         lease: Duration::from_mins(5),

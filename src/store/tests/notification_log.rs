@@ -318,7 +318,7 @@ async fn what_the_clock_that_was_set_has_written_itself_stays(store: &Store) {
     }
 }
 
-on_sqlite! {
+on_backends! {
     a_success_is_logged_and_a_failure_is_not
     an_older_attempt_that_is_answered_late_does_not_write_over_a_newer_one
     an_attempt_without_an_answer_is_logged_at_the_claim

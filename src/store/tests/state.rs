@@ -173,7 +173,7 @@ async fn alerts_are_listed_firing_ones_first(store: &Store) {
     assert_eq!(store.alerts(filter).await.expect("reads"), [endless]);
 }
 
-on_sqlite! {
+on_backends! {
     rows_come_back_and_go
     series_are_found_by_rule_and_fingerprint
     charges_and_calls_are_known_by_their_keys

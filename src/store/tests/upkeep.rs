@@ -146,7 +146,7 @@ async fn a_closed_store_says_so(store: &Store) {
     assert!(matches!(store.close().await, Err(StoreError::Closed)));
 }
 
-on_sqlite! {
+on_backends! {
     figures_are_told
     the_old_is_swept_and_the_open_is_not
     each_kind_of_row_is_swept_in_its_own_time

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use tollbell::clock::Clock;
 use tollbell::event::Source;
-use tollbell::store::{Delivery, DeliveryFilter, EventFilter, Store};
+use tollbell::store::{Address, Delivery, DeliveryFilter, EventFilter, Place, Store};
 
 use super::process::{Running, Service};
 use super::raw::{self, RawClient, Response};
@@ -54,6 +54,8 @@ pub struct Site {
     routing: String,
     server: String,
     store: PathBuf,
+    /// Where the store is instead of a file here: a URL of PostgreSQL, and a schema.
+    postgres: Option<(String, String)>,
 }
 
 impl Site {
@@ -63,7 +65,20 @@ impl Site {
         std::fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
         let store = dir.path().join("tollbell.db");
         let (routing, server) = (routing.into(), String::new());
-        Self { signer: Signer::new(), dir, routing, server, store }
+        Self { signer: Signer::new(), dir, routing, server, store, postgres: None }
+    }
+
+    /// With its store in a schema of this database of PostgreSQL's.
+    pub fn postgres(mut self, url: &str, schema: &str) -> Self {
+        self.postgres = Some((url.to_owned(), schema.to_owned()));
+        self
+    }
+
+    /// Another replica on the same store, in a folder of its own.
+    pub fn replica(&self) -> Self {
+        let site = Self::new(self.routing.clone()).server(&self.server);
+        let (url, schema) = self.postgres.as_ref().expect("a store that can be shared");
+        site.postgres(url, schema)
     }
 
     /// With further keys under `server:`, indented by two.
@@ -89,13 +104,17 @@ impl Site {
 
     /// The real binary with this configuration.
     pub fn service(&self) -> Service {
-        let (key, store) = (self.signer.public_key_base64(), self.store.display().to_string());
+        let key = self.signer.public_key_base64();
+        let store = match &self.postgres {
+            Some((url, schema)) => format!("  url: \"{url}\"\n  schema: {schema}"),
+            None => format!("  url: \"sqlite:{}\"", self.store.display()),
+        };
         let (server, routing) = (self.server.clone(), self.routing.clone());
         Service::new(self.dir(), move |addresses| {
             format!(
                 "server:\n  listen: {}\n  private_listen: {}\n{server}\n\
                  accounts:\n  - name: default\n    public_keys: [\"{key}\"]\n    currency: USD\n\
-                 store:\n  url: \"sqlite:{store}\"\n\
+                 store:\n{store}\n\
                  rule_files: [rules.yaml]\n{routing}\n",
                 addresses.public, addresses.private,
             )
@@ -140,7 +159,15 @@ impl Site {
     }
 
     async fn attach(&self) -> Store {
-        Store::attach(&self.store).await.unwrap()
+        let place = match &self.postgres {
+            Some((url, schema)) => {
+                let mut address = Address::parse(url).unwrap();
+                schema.clone_into(&mut address.schema);
+                Place::Postgres(Box::new(address))
+            }
+            None => Place::from(&self.store),
+        };
+        Store::attach(place).await.unwrap()
     }
 }
 
@@ -215,11 +242,22 @@ impl Load {
         pause: Duration,
         mail_every: usize,
     ) -> Self {
+        Self::spread(&[to], signer, clients, pause, mail_every)
+    }
+
+    /// As [`Load::start`], the clients spread over several addresses.
+    pub fn spread(
+        to: &[SocketAddr],
+        signer: &Signer,
+        clients: usize,
+        pause: Duration,
+        mail_every: usize,
+    ) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let clients = (0..clients).map(|number| {
             let client = Client {
-                to,
+                to: to[number % to.len()],
                 signer: signer.clone(),
                 number,
                 pause,

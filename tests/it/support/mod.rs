@@ -5,6 +5,7 @@
 pub mod wait;
 pub mod peer;
 pub mod certs;
+pub mod cluster;
 pub mod smtp;
 pub mod http;
 pub mod telnyx;

@@ -5,7 +5,7 @@
 pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("intake", &["clock", "event", "metrics", "store", "tasks"]),
     ("event", &[]),
-    ("store", &["alerts", "clock", "event", "rules"]),
+    ("store", &["alerts", "clock", "event", "rules", "secret", "tls"]),
     (
         "telnyx",
         &["clock", "event", "http", "metrics", "rules", "secret", "store", "tasks", "text", "tls"],
@@ -112,7 +112,11 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
 /// Words that only some files may have in their code: a pattern, and where it may stand.
 pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
     (r"\brusqlite\b", &["store/sqlite"]),
-    (r"\b(SELECT|INSERT (OR \w+ )?INTO|DELETE FROM|UPDATE \w+ SET|PRAGMA)\b", &["store/sqlite"]),
+    (r"\b(tokio_postgres|deadpool_postgres)\b", &["store/postgres"]),
+    (
+        r"\b(SELECT|INSERT (OR \w+ )?INTO|DELETE FROM|UPDATE \w+ SET|PRAGMA)\b",
+        &["store/sqlite", "store/postgres"],
+    ),
     (r"\bactix_(web|http|service)::", &["intake", "admin", "app"]),
     (r"\blettre\b", &["notify", "config/email.rs"]),
     // `config` only parses URLs with it.

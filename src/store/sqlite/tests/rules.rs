@@ -2,12 +2,11 @@
 
 use super::*;
 use crate::alerts::AlertState;
-use crate::store::sqlite::ledger::CALLS_MAX;
-use crate::store::sqlite::silences::SILENCES_MAX;
 use crate::store::tests::{
     claim_due, context, entry, full_batch, known, leg, line, request, row, silence, states,
 };
 use crate::store::{AlertFilter, Claim, EventState, Known, Space};
+use crate::store::{CALLS_MAX, SILENCES_MAX};
 
 /// A database as the first release left it.
 const OLD: &str = r#"

@@ -1,4 +1,4 @@
-//! Values as the database has them.
+//! Values as databases have them.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,0 +1,263 @@
+//! Deliveries as rows: queued, listed, tried again by hand.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::Postgres;
+use super::failure::Failure;
+use super::link::Lent;
+use super::sql::{params, some_text, text};
+use super::values::{column, moment, some_moment, unsigned};
+use crate::store::operations;
+use crate::store::values::{micros, rows};
+use crate::store::{
+    Attempt, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery, RETRY_ROWS,
+    Retry, StoreError,
+};
+
+/// The columns that [`delivery`] reads, in its order; they need [`JOINS`].
+pub(super) const COLUMNS: &str = "deliveries.id, deliveries.integration, deliveries.receiver, \
+     deliveries.target, deliveries.group_key, deliveries.state, deliveries.attempts, \
+     deliveries.created_at, deliveries.due_at, deliveries.finished_at, deliveries.reason, \
+     deliveries.detail, deliveries.fallback_of, deliveries.maybe_repeated, contents.message, \
+     paused.paused_until, paused.reason";
+
+/// What [`COLUMNS`] are read from, behind the deliveries.
+pub(super) const JOINS: &str = "LEFT JOIN ~contents AS contents ON contents.delivery = deliveries.n \
+     LEFT JOIN ~integrations AS paused ON paused.id = deliveries.integration";
+
+/// The first column behind [`COLUMNS`].
+pub(super) const BEHIND: usize = 17;
+
+#[async_trait]
+impl operations::Deliveries for Postgres {
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+        let state = match filter.state {
+            Some(DeliveryState::Dead) => "AND deliveries.state = 'dead'",
+            Some(DeliveryState::Pending) => {
+                "AND deliveries.finished_at IS NULL AND deliveries.state = 'pending'"
+            }
+            Some(DeliveryState::Sending) => {
+                "AND deliveries.finished_at IS NULL AND deliveries.state = 'sending'"
+            }
+            Some(DeliveryState::Delivered) => "AND deliveries.state = 'delivered'",
+            Some(DeliveryState::Superseded) => "AND deliveries.state = 'superseded'",
+            None => "",
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ~deliveries AS deliveries {JOINS} \
+             WHERE ($1::text IS NULL OR deliveries.receiver = $1) {state} \
+             ORDER BY deliveries.n DESC LIMIT $2"
+        );
+        let receiver = some_text(filter.receiver.as_ref());
+        let found = self.link.query(&sql, params![receiver, rows(filter.limit)]).await?;
+        Ok(readable(&found)?)
+    }
+
+    async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
+        let tx = self.link.begin_reading().await?;
+        let Some(n) = by_id(&tx, id).await? else {
+            tx.commit().await?;
+            return Ok(None);
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ~deliveries AS deliveries {JOINS} WHERE deliveries.n = $1"
+        );
+        let found = tx.first(&sql, params![n]).await?;
+        let attempts = attempts(&tx, n).await?;
+        tx.commit().await?;
+        let found = found.map(|row| delivery(&row)).transpose().map_err(Failure::unstorable)?;
+        Ok(found.map(|delivery| (delivery, attempts)))
+    }
+
+    async fn retry(&self, selection: Retry, now: Timestamp) -> Result<usize, StoreError> {
+        let mut total = 0;
+        loop {
+            let tx = self.link.begin().await?;
+            let revived = revive(&tx, &selection, now).await?;
+            tx.commit().await?;
+            self.tell_queued(revived > 0);
+            total += revived;
+            if revived < RETRY_ROWS {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+/// Opens deliveries and notes which events caused them; tells how many. Not those whose id is known, or that have one open
+/// for the same group and target: that one will say what is owed.
+pub(super) async fn open(tx: &Lent<'_>, new: &[NewDelivery]) -> Result<usize, Failure> {
+    if new.is_empty() {
+        return Ok(0);
+    }
+    let each = |read: fn(&NewDelivery) -> &String| -> Vec<_> {
+        new.iter().map(|one| text(read(one))).collect()
+    };
+    let opened_at: Vec<i64> = new.iter().map(|one| micros(one.opened_at)).collect();
+    let fallback_at: Vec<Option<i64>> = new.iter().map(|one| one.fallback_at.map(micros)).collect();
+    let fallback_of: Vec<_> = new.iter().map(|one| some_text(one.fallback_of.as_ref())).collect();
+    let added = tx
+        .execute(
+            "INSERT INTO ~deliveries (id, integration, receiver, target, group_key, created_at, \
+             due_at, fallback_at, fallback_of) \
+             SELECT id, integration, receiver, target, group_key, at, at, fallback_at, fallback_of \
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) WITH ORDINALITY \
+             AS new (id, integration, receiver, target, group_key, at, fallback_at, fallback_of, place) \
+             ORDER BY place ON CONFLICT DO NOTHING",
+            params![
+                each(|one| &one.id),
+                each(|one| &one.target.integration),
+                each(|one| &one.receiver),
+                each(|one| &one.target.target),
+                each(|one| &one.group_key),
+                opened_at,
+                fallback_at,
+                fallback_of,
+            ],
+        )
+        .await?;
+    caused(tx, new.iter().map(|one| (one.id.as_str(), one.caused_by.as_slice()))).await?;
+    Ok(usize::try_from(added).unwrap_or(usize::MAX))
+}
+
+/// Notes which events caused deliveries. An event that the retention took has nothing left to hang a link on.
+pub(super) async fn caused<'c>(
+    tx: &Lent<'_>,
+    causes: impl Iterator<Item = (&'c str, &'c [i64])>,
+) -> Result<(), Failure> {
+    let (mut ids, mut seqs) = (Vec::new(), Vec::new());
+    for (id, by) in causes {
+        for seq in by {
+            ids.push(text(id));
+            seqs.push(*seq);
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    tx.execute(
+        "INSERT INTO ~caused (seq, delivery) SELECT new.seq, new.delivery \
+         FROM unnest($1, $2) AS new (seq, delivery) JOIN ~inbox AS inbox USING (seq) \
+         ON CONFLICT DO NOTHING",
+        params![seqs, ids],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Reads a row of [`COLUMNS`]; the error is one line for people.
+pub(super) fn delivery(row: &Row) -> Result<Delivery, String> {
+    let message: Option<&[u8]> = column(row, 14)?;
+    let repeated: i32 = column(row, 13)?;
+    Ok(Delivery {
+        id: column(row, 0)?,
+        integration: column(row, 1)?,
+        receiver: column(row, 2)?,
+        target: column(row, 3)?,
+        group_key: column(row, 4)?,
+        state: state(column(row, 5)?)?,
+        attempts: unsigned(row, 6)?,
+        created_at: moment(row, 7)?,
+        not_before: moment(row, 8)?,
+        finished_at: some_moment(row, 9)?,
+        reason: column(row, 10)?,
+        detail: column(row, 11)?,
+        fallback_of: column(row, 12)?,
+        maybe_repeated: repeated != 0,
+        message: message
+            .map(serde_json::from_slice)
+            .transpose()
+            .map_err(|error| format!("message: {error}"))?,
+        paused_until: some_moment(row, 15)?,
+        paused_reason: column(row, 16)?,
+    })
+}
+
+/// Reads the word of a state.
+pub(super) fn state(word: &str) -> Result<DeliveryState, String> {
+    DeliveryState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| format!("unknown state {word}"))
+}
+
+/// Reads many; one that cannot be read back is told in the log and left out.
+pub(super) fn readable(found: &[Row]) -> Result<Vec<Delivery>, Failure> {
+    let mut deliveries = Vec::new();
+    for row in found {
+        match delivery(row) {
+            Ok(delivery) => deliveries.push(delivery),
+            Err(detail) => {
+                let id: String = column(row, 0).map_err(Failure::unstorable)?;
+                tracing::error!(id, detail, "a delivery cannot be read back");
+            }
+        }
+    }
+    Ok(deliveries)
+}
+
+/// A delivery's row, by its id or the beginning of it, when no other begins so.
+async fn by_id(tx: &Lent<'_>, id: &str) -> Result<Option<i64>, Failure> {
+    let exact = tx.first("SELECT n FROM ~deliveries WHERE id = $1", params![text(id)]).await?;
+    if let Some(row) = exact {
+        return Ok(Some(column(&row, 0).map_err(Failure::unstorable)?));
+    }
+    if id.len() < ID_PREFIX_MIN {
+        return Ok(None);
+    }
+    let end = format!("{id}{}", char::MAX);
+    let sql = "SELECT n FROM ~deliveries WHERE id > $1 AND id < $2 LIMIT 2";
+    let found = tx.query(sql, params![text(id), text(&end)]).await?;
+    let [row] = found.as_slice() else { return Ok(None) };
+    Ok(Some(column(row, 0).map_err(Failure::unstorable)?))
+}
+
+async fn attempts(tx: &Lent<'_>, delivery: i64) -> Result<Vec<Attempt>, Failure> {
+    let sql = "SELECT number, finished_at, outcome, reason, detail FROM ~attempts \
+         WHERE delivery = $1 ORDER BY number";
+    let one = |row: &Row| -> Result<_, String> {
+        Ok(Attempt {
+            number: unsigned(row, 0)?,
+            finished_at: moment(row, 1)?,
+            outcome: column(row, 2)?,
+            reason: column(row, 3)?,
+            detail: column(row, 4)?,
+        })
+    };
+    let found = tx.query(sql, params![delivery]).await?;
+    found.iter().map(|row| one(row).map_err(Failure::unstorable)).collect()
+}
+
+/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most; not those whose target was notified of the group later, or has
+/// a delivery open for it.
+async fn revive(tx: &Lent<'_>, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
+    let (one, receiver) = match selection {
+        Retry::One(id) => match by_id(tx, id).await? {
+            Some(n) => (Some(n), None),
+            None => return Ok(0),
+        },
+        Retry::Receiver(receiver) => (None, Some(text(receiver))),
+        Retry::All => (None, None),
+    };
+    let revived = tx
+        .execute(
+            "WITH chosen AS MATERIALIZED (SELECT max(dead.n) AS n FROM ~deliveries AS dead \
+               WHERE dead.state = 'dead' AND ($1::bigint IS NULL OR dead.n = $1) \
+               AND ($2::text IS NULL OR dead.receiver = $2) \
+               AND NOT EXISTS (SELECT 1 FROM ~deliveries AS later WHERE later.state = 'delivered' \
+                 AND later.integration = dead.integration AND later.target = dead.target \
+                 AND later.group_key = dead.group_key AND later.n > dead.n) \
+               AND NOT EXISTS (SELECT 1 FROM ~deliveries AS open WHERE open.finished_at IS NULL \
+                 AND open.integration = dead.integration AND open.target = dead.target \
+                 AND open.group_key = dead.group_key) \
+               GROUP BY dead.integration, dead.target, dead.group_key LIMIT $4) \
+             UPDATE ~deliveries AS revived SET state = 'pending', created_at = $3, due_at = $3, \
+             finished_at = NULL, by_hand = true, noted = false \
+             FROM chosen WHERE revived.n = chosen.n AND revived.state = 'dead'",
+            params![one, receiver, micros(now), rows(RETRY_ROWS)],
+        )
+        .await?;
+    Ok(usize::try_from(revived).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,56 @@
+//! The story of each alert.
+
+use async_trait::async_trait;
+
+use super::Postgres;
+use super::failure::Failure;
+use super::link::Lent;
+use super::sql::{params, text};
+use super::values::{column, moment};
+use crate::store::operations;
+use crate::store::values::{micros, rows};
+use crate::store::{JournalEntry, StoreError};
+
+#[async_trait]
+impl operations::Journal for Postgres {
+    async fn journal(
+        &self,
+        fingerprint: String,
+        limit: usize,
+    ) -> Result<Vec<JournalEntry>, StoreError> {
+        let sql = "SELECT at, group_key, what, detail FROM ~journal WHERE fingerprint = $1 \
+             ORDER BY n DESC LIMIT $2";
+        let found = self.link.query(sql, params![text(&fingerprint), rows(limit)]).await?;
+        let entries = found.iter().map(|row| {
+            Ok(JournalEntry {
+                at: moment(row, 0)?,
+                fingerprint: fingerprint.clone(),
+                group_key: column(row, 1)?,
+                what: column(row, 2)?,
+                detail: column(row, 3)?,
+            })
+        });
+        Ok(entries.collect::<Result<_, String>>().map_err(Failure::unstorable)?)
+    }
+}
+
+pub(super) async fn insert(tx: &Lent<'_>, lines: &[JournalEntry]) -> Result<(), Failure> {
+    let each = |read: fn(&JournalEntry) -> &String| -> Vec<_> {
+        lines.iter().map(|line| text(read(line))).collect()
+    };
+    let at: Vec<i64> = lines.iter().map(|line| micros(line.at)).collect();
+    tx.execute(
+        "INSERT INTO ~journal (at, fingerprint, group_key, what, detail) \
+         SELECT at, fingerprint, group_key, what, detail FROM unnest($1, $2, $3, $4, $5) \
+         WITH ORDINALITY AS new (at, fingerprint, group_key, what, detail, place) ORDER BY place",
+        params![
+            at,
+            each(|line| &line.fingerprint),
+            each(|line| &line.group_key),
+            each(|line| &line.what),
+            each(|line| &line.detail),
+        ],
+    )
+    .await?;
+    Ok(())
+}
