@@ -11,6 +11,7 @@ use super::section::Section;
 use super::words::{ServerWords, StoreWords};
 use super::{Context, Server, StoreSettings};
 use crate::address;
+use crate::api::Tokens;
 use crate::diagnostic::{At, Diagnostic};
 use crate::event::PayloadPolicy;
 use crate::store::{self, Place};
@@ -19,9 +20,6 @@ use crate::store::{self, Place};
 pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
     let listen = address(section, "listen", section.listen());
     let private_listen = address(section, "private_listen", section.private_listen());
-    if let Some(private) = private_listen {
-        warn_if_open(section, private);
-    }
     if let (Some(public), Some(private)) = (listen, private_listen) {
         check_pair(section, public, private);
     }
@@ -35,6 +33,7 @@ pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
         allowed_targets: networks(section, "allowed_targets", section.allowed_targets()),
         listen: listen?,
         private_listen: private_listen?,
+        tokens: Tokens::default(),
     })
 }
 
@@ -120,21 +119,6 @@ fn check_pair(section: &Section<'_>, public: SocketAddr, private: SocketAddr) {
         || private.ip().is_unspecified();
     if public.port() == private.port() && public.port() != 0 && same_host {
         section.error("private_listen", "the two listeners have the same address");
-    }
-}
-
-/// Everything behind the private listener can be read by whoever reaches it.
-fn warn_if_open(section: &Section<'_>, private: SocketAddr) {
-    if !private.ip().is_loopback() {
-        let message = "not a loopback address: whoever reaches it can read alerts and events";
-        section.push(
-            Diagnostic::warning(
-                section.place("private_listen"),
-                section.at("private_listen"),
-                message,
-            )
-            .hint("this version has no authentication there; keep the network closed"),
-        );
     }
 }
 
