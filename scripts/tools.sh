@@ -192,6 +192,7 @@ flock 9
 need cc gcc libc6-dev
 need python3 python3 python3-venv
 need strace strace
+need chromium chromium fonts-dejavu-core
 strace -f --seccomp-bpf -e trace=none -o /dev/null true || fail "strace cannot trace here (ptrace is forbidden)"
 install_prometheus
 install_alertmanager

@@ -13,9 +13,10 @@
 //!
 //! Beside the journey: [`telnyx`] (what is read from Telnyx's API, into the same inbox), [`heartbeat`] (dead man's
 //! switches), [`simulation`] (the engine in memory, for `test` and `replay`), [`spend`] (spending, grouped), [`metrics`],
-//! [`api`] (who may ask for what, and the API), [`admin`] (the private listener), [`config`], [`policy`] (what the engine needs of a configuration), [`app`] (puts it
+//! [`api`] (who may ask for what, and the API), [`console`] (pages for people), [`admin`] (the private listener), [`config`], [`policy`] (what the engine needs of a configuration), [`app`] (puts it
 //! all together) and [`cli`]. Leaves that everyone may use: [`clock`], [`clock_steps`], [`diagnostic`], [`secret`],
-//! [`template`], [`tasks`], [`http`] and [`tls`] (as a client), [`text`], [`re2`] (patterns), [`address`].
+//! [`template`], [`tasks`], [`http`] and [`tls`] (as a client), [`text`], [`re2`] (patterns), [`address`],
+//! [`chart`] (pictures as SVG).
 
 pub mod intake;
 pub mod event;
@@ -32,6 +33,7 @@ pub mod simulation;
 pub mod spend;
 pub mod metrics;
 pub mod api;
+pub mod console;
 pub mod admin;
 pub mod config;
 pub mod policy;
@@ -49,3 +51,4 @@ pub mod tls;
 pub mod text;
 pub mod re2;
 pub mod address;
+pub mod chart;

@@ -26,8 +26,11 @@ const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Serves until stopped by its handle.
-pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Server> {
+/// Serves until stopped by its handle. `pages` adds what people look at.
+pub fn serve<P>(listener: std::net::TcpListener, deps: Deps, pages: P) -> std::io::Result<Server>
+where
+    P: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+{
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(deps.clone()))
@@ -47,6 +50,7 @@ pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Ser
             }))
             .service(looked_at("/-/ready", || web::to(ready)))
             .service(api::service())
+            .configure(pages.clone())
     })
     .workers(1)
     .max_connections(CONNECTIONS_MAX)

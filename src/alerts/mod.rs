@@ -8,6 +8,7 @@ mod group;
 mod inhibit;
 mod interval;
 mod lifecycle;
+mod links;
 mod matcher;
 mod message;
 mod notification_log;
@@ -35,6 +36,7 @@ pub use interval::{
     YearRange,
 };
 pub use lifecycle::{Transition, end, expire, fire, raise, resolve};
+pub use links::{alert_path, alerts_path, silence_path};
 pub(crate) use matcher::is_label_name;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use message::{Message, MessageAlert, Reason, Status, severity_rank};

@@ -49,6 +49,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// A key that is made of the token, for whoever proves to have shown it.
+    pub fn key(&self) -> [u8; 32] {
+        Sha256::new_with_prefix(b"tollbell key\n").chain_update(self.digest).finalize().into()
+    }
+
     /// A token by its text.
     pub fn new(name: &'static str, scope: Scope, text: &SecretString) -> Self {
         Self { name, scope, digest: Sha256::digest(text.expose_secret().as_bytes()).into() }
@@ -124,6 +129,11 @@ impl Access {
     /// Whether tokens are configured: without one that fits nobody may ask for anything.
     pub fn has_tokens(&self) -> bool {
         !self.configured.load().tokens.0.is_empty()
+    }
+
+    /// The tokens that are configured.
+    pub fn tokens(&self) -> Vec<Token> {
+        self.configured.load().tokens.0.clone()
     }
 
     /// What a token allows. Takes the same time for any text of the same length: all tokens are compared, by digest.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::audit::Audit;
 use crate::clock::Clock;
 use crate::engine::Policy;
+use crate::notify::MessageTemplates;
 use crate::store::Store;
 
 /// What the API and the console need.
@@ -30,6 +31,8 @@ pub struct Deps {
 pub struct InForce {
     /// What is judged by.
     pub policy: Arc<Policy>,
+    /// The texts of messages.
+    pub templates: MessageTemplates,
     /// The receivers' names, in the order of the file.
     pub receivers: Vec<String>,
     /// The accounts' names, in the order of the file.

@@ -37,7 +37,7 @@ use crate::dispatch::{Lanes, Senders};
 use crate::metrics::Metrics;
 use crate::store::{self, Place, Role, Store};
 use crate::tasks::Tasks;
-use crate::{address, admin, api, dispatch, engine, intake, telnyx};
+use crate::{address, admin, api, console, dispatch, engine, intake, telnyx};
 
 /// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
@@ -107,26 +107,28 @@ impl App {
             tasks: tasks.clone(),
         };
         let (live, intake) = workers.start(config, senders, mark);
+        let api = api::Deps {
+            store: store.clone(),
+            clock: workers.clock.clone(),
+            audit: api::Audit { store: store.clone(), clock: workers.clock.clone() },
+            in_force: Arc::clone(&live.in_force),
+            started_at: workers.clock.now(),
+        };
+        let pages = console::configure(console::Deps::new(api.clone(), Arc::clone(&access)));
         let (reload, asked) = admin::Reload::channel();
         let reload = source.is_some().then_some(reload);
         let admin = admin::Deps {
             store: store.clone(),
             metrics: Arc::clone(&workers.metrics),
             clock: workers.clock.clone(),
-            api: api::Deps {
-                store: store.clone(),
-                clock: workers.clock.clone(),
-                audit: api::Audit { store: store.clone(), clock: workers.clock.clone() },
-                in_force: Arc::clone(&live.in_force),
-                started_at: workers.clock.now(),
-            },
+            api,
             stopping: Arc::clone(&stopping),
             reload: reload.clone(),
             access,
         };
         tasks.spawn("reload", Reloader::new(live, source, asked).run(tasks.clone()));
 
-        let private = admin::serve(listeners.private, admin)?;
+        let private = admin::serve(listeners.private, admin, pages)?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let grace = REQUEST_GRACE.min(shutdown_timeout / 2);
         let public = intake::serve(listeners.public, intake, threads, grace)?;

@@ -5,6 +5,7 @@
 mod accounts;
 mod alerts;
 mod api;
+mod balance;
 mod check;
 mod demo;
 mod deliveries;
@@ -13,6 +14,7 @@ mod explain;
 mod healthcheck;
 mod invoices;
 mod log;
+mod man;
 mod output;
 mod provision;
 mod repeats;
@@ -21,6 +23,7 @@ mod send;
 mod serve;
 mod silence;
 mod spend;
+mod terminal;
 mod test;
 mod usage;
 
@@ -63,6 +66,8 @@ enum Command {
     Explain(explain::Args),
     /// Show what was spent, by product, day, kind, connection, country or number
     Spend(spend::Args),
+    /// Show what is left on each account, and how long it lasts
+    Balance(balance::Args),
     /// List the invoices that Telnyx has
     Invoices(invoices::Args),
     /// Ask Telnyx for its usage reports
@@ -73,6 +78,10 @@ enum Command {
     Provision(provision::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),
+    /// Print a script by which a shell completes commands and flags
+    Completions(man::CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(man::ManArgs),
     /// Print the JSON Schema of the configuration and of rule files
     Schema {
         /// The reference of all keys instead, as Markdown
@@ -141,11 +150,14 @@ pub fn run() -> ExitCode {
         Command::Events(args) => events::run(args),
         Command::Explain(args) => explain::run(&args),
         Command::Spend(args) => spend::run(&args),
+        Command::Balance(args) => balance::run(&args),
         Command::Invoices(args) => invoices::run(&args),
         Command::Usage(args) => usage::run(&args),
         Command::Accounts(args) => accounts::run(&args),
         Command::Provision(args) => provision::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
+        Command::Completions(args) => man::completions(&args),
+        Command::Man(args) => man::man(&args),
         Command::Schema { markdown } => check::schema(markdown),
     };
     match outcome {

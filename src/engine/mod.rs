@@ -5,6 +5,7 @@
 
 mod explain;
 mod fire;
+mod history;
 mod policy;
 mod record;
 mod report;
@@ -23,9 +24,10 @@ use tokio::sync::watch;
 
 pub use explain::{
     AlertReport, Explanation, GroupReport, NotificationReport, NotifiedReport, Outcome, Question,
-    Quiet, RuleReport, SeriesAsked, SeriesReport, explain, series_asked,
+    Quiet, RuleReport, SeriesAsked, SeriesReport, explain, series_asked, shape_text,
 };
 pub use groups::compose;
+pub use history::{Sample, history, reach};
 pub use policy::Policy;
 use report::Changed;
 pub use report::Report;

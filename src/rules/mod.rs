@@ -70,7 +70,7 @@ pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, 
 pub use metric::Metric;
 pub use observed::{Hold, Labels, Observation, Observed};
 pub use packed::PackedLabels;
-pub use rule_ref::RuleRef;
+pub use rule_ref::{RuleRef, Written};
 pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
 pub use trace::Traced;
 pub use window::{Added, Aggregate, Over, Period, Window};

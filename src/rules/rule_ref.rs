@@ -9,13 +9,28 @@ use serde_json::Value as Json;
 
 use super::rule::{Rule, RuleKind, Watch};
 use super::{
-    Added, CallContext, Expression, Failure, FailureReason, Hold, Inputs, Labels, Level,
+    Added, CallContext, Expression, Failure, FailureReason, Finding, Hold, Inputs, Labels, Level,
     Observation, PackedLabels, RuleSet, Series, Shape, Terms, Traced, Turn, judge, trace,
 };
 use crate::event::Event;
 
 /// Value of the labels in which series beyond the limit come together.
 const OVERFLOW: &str = "__overflow__";
+
+/// The expressions of a rule, as they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written<'r> {
+    /// Which events it looks at.
+    pub when: Option<&'r str>,
+    /// The labels that tell its alerts apart.
+    pub by: Vec<(&'r str, &'r str)>,
+    /// What it looks at of an event.
+    pub value: Option<&'r str>,
+    /// When its alert fires.
+    pub fire: Option<&'r str>,
+    /// When it ends; otherwise when `fire` holds no more.
+    pub clear: Option<&'r str>,
+}
 
 /// A rule of a set, as far as the engine must know it.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +78,29 @@ impl<'r> RuleRef<'r> {
         self.watch().map_or(&[], |watch| &watch.active_time_intervals)
     }
 
+    /// Its expressions as they are written.
+    pub fn written(&self) -> Written<'r> {
+        let watch = self.watch();
+        let source = |expression: &'r Expression| expression.source().trim();
+        Written {
+            when: self.rule.when.as_ref().map(source),
+            by: self.rule.by.iter().map(|(name, by)| (name.as_str(), source(by))).collect(),
+            value: self.rule.judged.value().map(source),
+            fire: watch.and_then(|watch| watch.fire.as_ref()).map(source),
+            clear: watch.and_then(|watch| watch.clear.as_ref()).map(source),
+        }
+    }
+
+    /// Whether amounts of different currencies are different alerts of it.
+    pub fn is_about_money(&self) -> bool {
+        self.rule.by_currency
+    }
+
+    /// The labels that it gives its alerts, beside those of the account.
+    pub fn labels(&self) -> &'r [(String, String)] {
+        &self.rule.labels
+    }
+
     /// The annotations of an alert of an event rule under other labels than the event's own; see [`RuleRef::overflow`].
     pub fn annotate_event(
         &self,
@@ -105,6 +143,11 @@ impl<'r> RuleRef<'r> {
         labels.insert("alertname".to_owned(), self.rule.alert.clone());
         labels.insert("account".to_owned(), account.to_owned());
         labels
+    }
+
+    /// What it says of an event; `None` where it does not name its kind.
+    pub fn find(&self, event: &Event, call: Option<&CallContext>) -> Option<Finding> {
+        self.set.find(self.rule, event, call)
     }
 
     /// Takes an observation; see [`Series::observe`]. What `fire` or `clear` failed with is told beside.

@@ -18,6 +18,7 @@ mod query;
 mod room;
 mod sqlite;
 mod values;
+mod views;
 
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,9 @@ pub use model::*;
 pub use open::*;
 pub use operations::{
     Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal, Judging,
-    Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
+    Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store, Views,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};
 pub use query::*;
+pub use views::*;

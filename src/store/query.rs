@@ -47,10 +47,14 @@ pub enum EventState {
 pub struct EventFilter {
     /// Only kinds that match, with `*` globs.
     pub kind: Option<String>,
+    /// Not this kind.
+    pub without_kind: Option<String>,
     /// Only of this account.
     pub account: Option<String>,
     /// Only those that stand so.
     pub state: Option<EventState>,
+    /// Only those before this place.
+    pub before: Option<i64>,
     /// How many at most.
     pub limit: usize,
 }

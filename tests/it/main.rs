@@ -49,5 +49,6 @@ mod reload;
 mod cli;
 mod logs;
 mod chart;
+mod console;
 mod starter_pack;
 mod tidy;

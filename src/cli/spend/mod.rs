@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use self::compare::Compared;
 use self::range::{Range, When};
 use self::show::Shown;
+use super::terminal::{Look, LookArgs};
 use super::{ConfigArg, Exit, Sheet, api, output, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -52,6 +53,8 @@ pub(super) struct Args {
     compare: bool,
     #[command(flatten)]
     config: ConfigArg,
+    #[command(flatten)]
+    look: LookArgs,
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Sheet,
@@ -152,6 +155,7 @@ async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> an
         oldest,
         report,
         compared,
+        look: Look::of(args.look),
     };
     shown.print(args.format)?;
     let Some(failed) = failed else { return Ok(Exit::Ok) };

@@ -347,8 +347,8 @@ fn why_no_match(of: RuleRef<'_>, expressions: &[Traced]) -> Option<String> {
     takes_value.then(|| "the value is null".to_owned())
 }
 
-/// What a series is about, in words.
-fn shape_text(shape: &Shape) -> String {
+/// What a series is about, in words: `latest value`, `sum over 15m`.
+pub fn shape_text(shape: &Shape) -> String {
     let span = |span: std::time::Duration| {
         crate::template::duration_text(i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
     };

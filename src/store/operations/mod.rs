@@ -9,6 +9,7 @@ mod events;
 mod judging;
 mod outbox;
 mod upkeep;
+mod views;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -25,6 +26,7 @@ pub use self::events::{Events, Feeds, Inbox};
 pub use self::judging::{Alerts, Journal, Judging, Ledger, Rows, SilenceList};
 pub use self::outbox::{Claims, Deliveries, NotificationLog, Outcomes};
 pub use self::upkeep::{Figures, Retention};
+pub use self::views::Views;
 use super::currencies::Currencies;
 use super::duties::Role;
 use super::feed::Feed;
@@ -54,6 +56,7 @@ pub trait Backend:
     + NotificationLog
     + Duties
     + Figures
+    + Views
     + Retention
     + AuditLog
     + Any

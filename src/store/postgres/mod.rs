@@ -31,6 +31,7 @@ mod state;
 mod stats;
 mod sweep;
 mod values;
+mod views;
 
 #[cfg(test)]
 mod tests;

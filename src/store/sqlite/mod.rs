@@ -26,6 +26,7 @@ mod silences;
 mod state;
 mod stats;
 mod sweep;
+mod views;
 mod writer;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("intake", &["clock", "event", "metrics", "store", "tasks"]),
     ("event", &[]),
-    ("store", &["alerts", "clock", "event", "rules", "secret", "tls"]),
+    ("store", &["alerts", "clock", "event", "rules", "secret", "spend", "tls"]),
     (
         "telnyx",
         &["clock", "event", "http", "metrics", "rules", "secret", "store", "tasks", "text", "tls"],
@@ -27,7 +27,14 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ),
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "notify", "rules", "store"]),
-    ("api", &["alerts", "clock", "engine", "re2", "rules", "store"]),
+    ("api", &["alerts", "clock", "engine", "notify", "re2", "rules", "store"]),
+    (
+        "console",
+        &[
+            "alerts", "api", "chart", "clock", "engine", "event", "notify", "rules", "spend",
+            "store", "telnyx", "template",
+        ],
+    ),
     ("admin", &["alerts", "api", "clock", "metrics", "diagnostic", "store"]),
     (
         "config",
@@ -58,6 +65,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "clock",
             "clock_steps",
             "config",
+            "console",
             "diagnostic",
             "dispatch",
             "engine",
@@ -65,6 +73,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "heartbeat",
             "intake",
             "metrics",
+            "notify",
             "policy",
             "rules",
             "store",
@@ -109,6 +118,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("template", &[]),
     ("re2", &[]),
     ("address", &[]),
+    ("chart", &[]),
     ("tasks", &[]),
 ];
 
@@ -120,7 +130,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
         r"\b(SELECT|INSERT (OR \w+ )?INTO|DELETE FROM|UPDATE \w+ SET|PRAGMA)\b",
         &["store/sqlite", "store/postgres"],
     ),
-    (r"\bactix_(web|http|service)::", &["intake", "api", "admin", "app"]),
+    (r"\bactix_(web|http|service)::", &["intake", "api", "admin", "console", "app"]),
     (r"\blettre\b", &["notify", "config/email.rs"]),
     // `config` only parses URLs with it.
     (r"\breqwest\b", &["notify", "telnyx", "heartbeat.rs", "http.rs", "text.rs", "config", "cli"]),
@@ -148,6 +158,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
             "telnyx",
             "heartbeat.rs",
             "api",
+            "console",
             "admin",
             "app",
             "cli",
@@ -165,6 +176,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
             "heartbeat.rs",
             "http.rs",
             "api",
+            "console",
             "admin",
             "app",
             "cli",
@@ -185,6 +197,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
             "heartbeat.rs",
             "http.rs",
             "api",
+            "console",
             "admin",
             "app",
             "cli",
@@ -198,13 +211,25 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
 
 /// The floors from the ground up: a module knows only those below its own.
 pub(super) const FLOORS: &[&[&str]] = &[
-    &["clock", "diagnostic", "tasks", "template", "re2", "address", "secret", "event", "tls"],
+    &[
+        "clock",
+        "diagnostic",
+        "tasks",
+        "template",
+        "re2",
+        "address",
+        "secret",
+        "event",
+        "tls",
+        "chart",
+    ],
     &["clock_steps", "text", "rules"],
     &["http", "alerts", "spend"],
     &["notify", "store"],
     &["metrics"],
     &["intake", "telnyx", "heartbeat", "engine", "dispatch"],
     &["api"],
+    &["console"],
     &["admin"],
     &["simulation"],
     &["config"],

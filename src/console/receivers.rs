@@ -1,0 +1,230 @@
+//! The receivers: whether they are reached, what waits for them, and the form that sends a test.
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+
+use super::form::Form;
+use super::page::State;
+use super::visit::{Trouble, Visit, show};
+use super::words::{Stamp, duration_text, encoded, number_text, target_name};
+use crate::notify::{self, Integration, Outcome, Receiver};
+use crate::store::{Delivery, DeliveryFilter, DeliveryState, Pause, Stats};
+
+/// The last deliveries of a receiver that are looked at.
+const LOOK_MAX: usize = 50;
+
+#[derive(Debug, Serialize)]
+struct View {
+    answer: String,
+    beside: String,
+    receivers: Vec<ReceiverView>,
+    tested: Option<Tested>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReceiverView {
+    name: String,
+    id: String,
+    state: State,
+    fallback: String,
+    counts: Vec<(&'static str, String, String)>,
+    integrations: Vec<IntegrationView>,
+}
+
+#[derive(Debug, Serialize)]
+struct IntegrationView {
+    id: String,
+    kind: &'static str,
+    targets: Vec<String>,
+    state: State,
+    detail: String,
+    last: Option<Stamp>,
+    settings: String,
+}
+
+/// How a test went.
+#[derive(Debug, Serialize)]
+struct Tested {
+    receiver: String,
+    rows: Vec<TestedRow>,
+    well: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct TestedRow {
+    to: String,
+    state: State,
+    detail: String,
+}
+
+/// `GET /receivers`
+pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
+    shown(&visit, None).await
+}
+
+async fn shown(visit: &Visit, tested: Option<Tested>) -> Result<HttpResponse, Trouble> {
+    let store = visit.store();
+    let policy = visit.policy();
+    let stats = store.stats().await?;
+    let pauses = store.pauses(visit.now()).await?;
+    let mut receivers = Vec::new();
+    for receiver in policy.receivers.values() {
+        let filter =
+            DeliveryFilter { state: None, receiver: Some(receiver.name.clone()), limit: LOOK_MAX };
+        let last = store.deliveries(filter).await?;
+        receivers.push(view(visit, receiver, &stats, &pauses, &last));
+    }
+    let ill: Vec<&str> = receivers
+        .iter()
+        .filter(|receiver| matches!(receiver.state.tone, "critical" | "warning"))
+        .map(|receiver| receiver.name.as_str())
+        .collect();
+    let answer = match (receivers.len(), ill.as_slice()) {
+        (0, _) => "There is no receiver".to_owned(),
+        (1, []) => "The one receiver is reached".to_owned(),
+        (all, []) => format!("All {all} receivers are reached"),
+        (_, [one]) => format!("{one} is not well"),
+        (all, many) => format!("{} of {all} receivers are not well", many.len()),
+    };
+    let view = View {
+        answer,
+        beside: "A test notification goes past the queue, to every target of a receiver."
+            .to_owned(),
+        receivers,
+        tested,
+    };
+    let page = visit.page("/receivers", view.answer.clone()).await?;
+    // The result of a test is shown once.
+    let page = if view.tested.is_none() { page.live() } else { page };
+    show("receivers.html", page, view)
+}
+
+fn view(
+    visit: &Visit,
+    receiver: &Receiver,
+    stats: &Stats,
+    pauses: &[Pause],
+    last: &[Delivery],
+) -> ReceiverView {
+    let of = |state: DeliveryState| -> u64 {
+        let found = stats.deliveries.iter();
+        found
+            .filter(|it| it.receiver == receiver.name && it.state == state)
+            .map(|it| it.count)
+            .sum()
+    };
+    let (dead, waiting) = (of(DeliveryState::Dead), of(DeliveryState::Pending));
+    let integrations: Vec<IntegrationView> = receiver
+        .integrations
+        .iter()
+        .map(|integration| integration_view(visit, integration, pauses, last))
+        .collect();
+    let ill = integrations.iter().any(|one| one.state.tone == "warning");
+    let state = match (ill, dead) {
+        (true, _) => State::new("warning", "warning", "not reached"),
+        (false, 0) => State::good("reached"),
+        (false, dead) => State::new("critical", "dead", format!("{dead} dead")),
+    };
+    let path =
+        |state: &str| format!("/deliveries?state={state}&receiver={}", encoded(&receiver.name));
+    let count = |name, state: DeliveryState| (name, number_text(of(state)), path(state.as_str()));
+    let waiting = ("waiting", number_text(waiting), path("pending"));
+    ReceiverView {
+        id: super::balances::id_of(&receiver.name),
+        name: receiver.name.clone(),
+        state,
+        fallback: receiver.fallback.as_ref().map_or_else(String::new, |fallback| {
+            format!("{fallback}, after {}", duration_text(receiver.fallback_after))
+        }),
+        counts: vec![
+            count("delivered", DeliveryState::Delivered),
+            waiting,
+            count("dead", DeliveryState::Dead),
+        ],
+        integrations,
+    }
+}
+
+fn integration_view(
+    visit: &Visit,
+    integration: &Integration,
+    pauses: &[Pause],
+    last: &[Delivery],
+) -> IntegrationView {
+    let now = visit.now();
+    let own = || last.iter().filter(|delivery| delivery.integration == integration.id);
+    let delivered = own().filter(|one| one.state == DeliveryState::Delivered);
+    let last_delivered = delivered.filter_map(|one| one.finished_at).max();
+    let failing = own().find(|one| one.state == DeliveryState::Pending && !one.reason.is_empty());
+    let pause = pauses.iter().find(|pause| pause.integration == integration.id);
+    let (state, detail) = match (pause, failing, last_delivered) {
+        (Some(pause), ..) => (
+            State::new("warning", "warning", "paused"),
+            format!("{}; tried again {}", pause.reason, Stamp::from_now(pause.until, now).text()),
+        ),
+        (None, Some(failing), _) => (
+            State::new("warning", "warning", "failing"),
+            format!("{}: {}", failing.reason, failing.detail),
+        ),
+        (None, None, Some(_)) => (State::good("reached"), String::new()),
+        (None, None, None) => (State::quiet("dot", "nothing sent yet"), String::new()),
+    };
+    let targets = integration.channel.targets();
+    IntegrationView {
+        id: integration.id.clone(),
+        kind: notify::channel_name(&integration.channel),
+        targets: targets.into_iter().filter(|target| !target.is_empty()).collect(),
+        state,
+        detail,
+        last: last_delivered.map(|at| Stamp::at(at, now)),
+        settings: format!(
+            "{} at once, {} a second at most, given up after {}{}",
+            integration.concurrency,
+            integration.rate_limit.per_second,
+            duration_text(integration.retry.max_age),
+            if integration.send_resolved { "" } else { "; ends are not sent" }
+        ),
+    }
+}
+
+/// `POST /receivers/{name}/test`
+pub(super) async fn test(visit: Visit, _form: Form) -> Result<HttpResponse, Trouble> {
+    let name = visit.part("name");
+    let policy = visit.policy();
+    let Some(receiver) = policy.receivers.get(&name) else {
+        return Err(Trouble::Missing(format!("There is no receiver {name}.")));
+    };
+    visit.audit("receiver.test", &name, "").await?;
+    let templates = visit.templates();
+    let asked_by = visit.user().unwrap_or("somebody").to_owned();
+    let mut rows = Vec::new();
+    for integration in &receiver.integrations {
+        let url = &policy.routing.external_url;
+        match notify::send_test(integration, &templates, url, &asked_by, visit.now()).await {
+            Ok(outcomes) => rows.extend(outcomes.into_iter().map(|(target, outcome)| {
+                let (state, detail) = outcome_state(outcome);
+                TestedRow { to: target_name(&integration.id, &target), state, detail }
+            })),
+            Err(error) => rows.push(TestedRow {
+                to: integration.id.clone(),
+                state: State::new("critical", "dead", "cannot be used"),
+                detail: error.to_string(),
+            }),
+        }
+    }
+    let well = rows.iter().all(|row| row.state.tone == "good");
+    shown(&visit, Some(Tested { receiver: name, rows, well })).await
+}
+
+fn outcome_state(outcome: Outcome) -> (State, String) {
+    match outcome {
+        Outcome::Delivered => (State::good("delivered"), String::new()),
+        Outcome::Retry { reason, detail, .. } => (
+            State::new("warning", "warning", "not taken now"),
+            format!("{}: {detail}", reason.as_str()),
+        ),
+        Outcome::Rejected { reason, detail } => {
+            (State::new("critical", "dead", "refused"), format!("{}: {detail}", reason.as_str()))
+        }
+    }
+}

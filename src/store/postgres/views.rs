@@ -1,0 +1,135 @@
+//! Sums and samples: only what is shown leaves the database.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::failure::Failure;
+use super::sql::{params, text};
+use super::values::{column, count, moment};
+use super::{Postgres, deliveries, feed, inbox};
+use crate::spend::{By, Sum};
+use crate::store::operations;
+use crate::store::values::{micros, rows};
+use crate::store::{Delivery, Pause, Reading, Spent, StoreError, StoredEvent};
+
+/// Deliveries that are looked at, from the newest back.
+const LOOK_BACK: i64 = 20_000;
+/// Events that are looked at, from the newest back.
+const EVENTS_LOOK_BACK: i64 = 200_000;
+
+#[async_trait]
+impl operations::Views for Postgres {
+    async fn balances(
+        &self,
+        account: &str,
+        since: Timestamp,
+        step: Duration,
+    ) -> Result<Vec<Reading>, StoreError> {
+        let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
+        let sql = format!(
+            "SELECT {} FROM ~readings WHERE account = $1 AND at IN \
+             (SELECT max(at) FROM ~readings WHERE account = $1 AND at >= $2 GROUP BY at / $3) \
+             ORDER BY at",
+            feed::COLUMNS
+        );
+        let found = self.link.query(&sql, params![text(account), micros(since), step]).await?;
+        Ok(feed::read(&found)?)
+    }
+
+    async fn spent(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        by: By,
+    ) -> Result<Vec<Spent>, StoreError> {
+        let group = match by {
+            By::Account | By::Day => "NULL::text",
+            By::Product => "product",
+            By::Kind => "kind",
+            By::Connection => "connection_id",
+            By::Country => "country",
+            By::Number => {
+                "CASE direction WHEN 'outbound' THEN to_number WHEN 'inbound' THEN from_number END"
+            }
+        };
+        // `numeric` adds decimals exactly.
+        let sql = format!(
+            "SELECT account, currency, {group} AS its, count(*), sum(amount::numeric)::text \
+             FROM ~ledger WHERE at >= $1 AND at < $2 GROUP BY account, currency, its"
+        );
+        let found = self.link.query(&sql, params![micros(from), micros(to)]).await?;
+        let spent: Result<Vec<_>, String> = found.iter().map(spent).collect();
+        Ok(spent.map_err(Failure::unstorable)?)
+    }
+
+    async fn deliveries_of(
+        &self,
+        receiver: &str,
+        group_key: &str,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM ~deliveries AS deliveries {} \
+             WHERE deliveries.receiver = $1 AND deliveries.group_key = $2 \
+             AND deliveries.n > (SELECT coalesce(max(n), 0) FROM ~deliveries) - $3 \
+             ORDER BY deliveries.n DESC LIMIT $4",
+            deliveries::COLUMNS,
+            deliveries::JOINS
+        );
+        let params = params![text(receiver), text(group_key), LOOK_BACK, rows(limit)];
+        let found = self.link.query(&sql, params).await?;
+        let read: Result<Vec<_>, String> = found.iter().map(deliveries::delivery).collect();
+        Ok(read.map_err(Failure::unstorable)?)
+    }
+
+    async fn events_of(
+        &self,
+        account: &str,
+        kinds: Vec<String>,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM ~inbox \
+             WHERE seq > (SELECT coalesce(max(seq), 0) FROM ~inbox) - $1 \
+             AND account = $2 AND kind = ANY ($3) AND received_at >= $4 ORDER BY seq DESC LIMIT $5",
+            inbox::COLUMNS
+        );
+        let kinds: Vec<_> = kinds.iter().map(|kind| text(kind)).collect();
+        let since = micros(since);
+        let params = params![EVENTS_LOOK_BACK, text(account), kinds, since, rows(limit)];
+        let found = self.link.query(&sql, params).await?;
+        // What cannot be read back the engine has reported already.
+        let mut events: Vec<_> = found.iter().filter_map(|row| inbox::stored(row).ok()).collect();
+        events.reverse();
+        Ok(events)
+    }
+
+    async fn pauses(&self, now: Timestamp) -> Result<Vec<Pause>, StoreError> {
+        let sql = "SELECT id, paused_until, reason FROM ~integrations \
+             WHERE paused_until > $1 ORDER BY id";
+        let found = self.link.query(sql, params![micros(now)]).await?;
+        let pauses: Result<Vec<_>, String> = found.iter().map(pause).collect();
+        Ok(pauses.map_err(Failure::unstorable)?)
+    }
+}
+
+fn spent(row: &Row) -> Result<Spent, String> {
+    let amount: &str = column(row, 4)?;
+    Ok(Spent {
+        account: column(row, 0)?,
+        currency: column(row, 1)?,
+        group: column(row, 2)?,
+        sum: Sum {
+            charges: count(column(row, 3)?),
+            amount: amount.parse().map_err(|error| format!("amount {amount}: {error}"))?,
+        },
+    })
+}
+
+fn pause(row: &Row) -> Result<Pause, String> {
+    Ok(Pause { integration: column(row, 0)?, until: moment(row, 1)?, reason: column(row, 2)? })
+}
