@@ -93,9 +93,10 @@ impl operations::Views for Postgres {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let sql = format!(
-            "SELECT {} FROM ~inbox \
-             WHERE seq > (SELECT coalesce(max(seq), 0) FROM ~inbox) - $1 \
-             AND account = $2 AND kind = ANY ($3) AND received_at >= $4 ORDER BY seq DESC LIMIT $5",
+            "SELECT {} FROM ~inbox AS inbox \
+             WHERE inbox.seq > (SELECT coalesce(max(seq), 0) FROM ~inbox) - $1 \
+             AND inbox.account = $2 AND inbox.kind = ANY ($3) AND inbox.received_at >= $4 \
+             ORDER BY inbox.seq DESC LIMIT $5",
             inbox::COLUMNS
         );
         let kinds: Vec<_> = kinds.iter().map(|kind| text(kind)).collect();
