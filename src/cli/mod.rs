@@ -5,16 +5,20 @@
 mod accounts;
 mod alerts;
 mod api;
+mod args;
 mod balance;
 mod check;
 mod demo;
 mod deliveries;
 mod events;
+mod excerpt;
 mod explain;
 mod healthcheck;
 mod invoices;
+mod init;
 mod log;
 mod man;
+mod notify;
 mod output;
 mod provision;
 mod repeats;
@@ -23,14 +27,16 @@ mod send;
 mod serve;
 mod silence;
 mod spend;
+mod status;
 mod terminal;
 mod test;
 mod usage;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+
+use self::args::{CONFIG_FILE, ConfigArg, Exit, Format, Sheet, runtime};
 
 /// Notifies the right people before Telnyx service stops.
 #[derive(Debug, Parser)]
@@ -42,6 +48,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a small working configuration, with rules and their tests, from a few questions or options
+    Init(init::Args),
     /// Receive webhooks, evaluate rules, notify
     Serve(serve::Args),
     /// Check a configuration and its rules: all problems at once
@@ -54,6 +62,10 @@ enum Command {
     Send(send::Args),
     /// Show the whole path on this machine: throw-away key, local sinks, sample events
     Demo(demo::Args),
+    /// Show on one screen whether all is well
+    Status(status::Args),
+    /// Send a test notification to a receiver, and show what each peer answers
+    Notify(notify::Args),
     /// List and show deliveries; retry dead ones
     Deliveries(deliveries::Args),
     /// List alerts: what fires, what is suppressed; show the history of one
@@ -90,60 +102,19 @@ enum Command {
     },
 }
 
-/// Where the configuration is when nobody says.
-const CONFIG_FILE: &str = "config/tollbell.yaml";
-
-/// The configuration file, for the commands that need one.
-#[derive(Debug, clap::Args)]
-struct ConfigArg {
-    /// The configuration file
-    #[arg(
-        short,
-        long,
-        env = "TOLLBELL_CONFIG",
-        default_value = CONFIG_FILE,
-        value_name = "FILE"
-    )]
-    config: PathBuf,
-}
-
-/// How data is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-}
-
-/// How rows are printed, by commands whose data belongs into a spreadsheet, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Sheet {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// For spreadsheets
-    Csv,
-}
-
-/// What a command ended with.
-enum Exit {
-    Ok,
-    Failed,
-    Usage,
-}
-
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Init(args) => init::run(args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Demo(args) => demo::run(args),
+        Command::Status(args) => status::run(&args),
+        Command::Notify(args) => notify::run(args),
         Command::Deliveries(args) => deliveries::run(args),
         Command::Alerts(args) => alerts::run(args),
         Command::Silence(args) => silence::run(args),
@@ -170,9 +141,4 @@ pub fn run() -> ExitCode {
             ExitCode::from(1)
         }
     }
-}
-
-/// The runtime of the commands that need one.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -83,6 +83,8 @@ fn run_against(root: &CasesWords<'_>, base: &Path, instead: Option<&Path>) -> Ca
     if account.is_some() && config.is_some() {
         root.error("account", "the accounts are those of config");
     }
+    // Cases that name rules and no configuration are about those rules alone: they expect no routes of anybody's.
+    let instead = instead.filter(|_| config.is_some() || rules.is_none());
     let candidate = Candidate::of_cases(config, rules, account, base, root.position.clone());
     match instead {
         Some(config) => candidate.within(config),

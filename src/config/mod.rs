@@ -4,8 +4,8 @@
 //! when nothing is wrong with it, that each problem carries file, line and column, and that no problem shows a
 //! secret. Two layers: a tree of values with places, then the checked types; only this module crosses over.
 //!
-//! Paths: `rule_files` and all `*_file` keys are relative to the directory of the main file, the store's path to
-//! the working directory. `${ENV}` is expanded in the main file only.
+//! Paths: `rule_files`, all `*_file` keys and the store's path are relative to the directory of the main file.
+//! `${ENV}` is expanded in the main file only.
 
 mod words;
 mod yaml;
@@ -17,6 +17,7 @@ mod files;
 mod folder;
 mod server;
 mod auth;
+mod database;
 mod accounts;
 mod heartbeats;
 mod receivers;
@@ -147,7 +148,7 @@ pub struct Account {
 /// The `store` section.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// Where it is kept; a file's path is relative to the working directory.
+    /// Where it is kept.
     pub place: Place,
     /// How long ended things are kept; at least 7 days.
     pub retention: Duration,

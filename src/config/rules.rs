@@ -118,16 +118,16 @@ fn read_file(
             group.error("name", "expected a name without /");
         }
         groups.entry(name.value.clone()).or_insert(name.position);
-        specs
-            .extend(group.rules().iter().filter_map(|section| rule(section, &name.value, context)));
+        specs.extend(group.rules().iter().map(|section| rule(section, &name.value, context)));
     }
 }
 
-/// Makes a rule of its keys, which say of which kind it is; none where a key that the kind needs is missing.
-fn rule(section: &RuleWords<'_>, group: &str, context: Context<'_>) -> Option<RuleSpec> {
+/// Makes a rule of its keys, which say of which kind it is. For a key that is missing or wrong, which is reported, something
+/// stands in: what else is wrong with the rule is found, too.
+fn rule(section: &RuleWords<'_>, group: &str, context: Context<'_>) -> RuleSpec {
     let kind = Kind::of(section);
     kind.check_keys(section);
-    Some(RuleSpec {
+    RuleSpec {
         group: group.to_owned(),
         on: section.on(),
         when: section.when(),
@@ -135,9 +135,11 @@ fn rule(section: &RuleWords<'_>, group: &str, context: Context<'_>) -> Option<Ru
         max_series: section.max_series(),
         labels: section.labels(),
         annotations: section.annotations(),
-        kind: kind.read(section, context)?,
-        alert: section.alert()?,
-    })
+        kind: kind.read(section, context),
+        alert: section.alert().unwrap_or_else(|| {
+            At::new(format!("unnamed_{}", section.position.line), section.position.clone())
+        }),
+    }
 }
 
 /// The kinds of rules.
@@ -208,7 +210,7 @@ impl Kind {
         }
     }
 
-    fn read(self, section: &RuleWords<'_>, context: Context<'_>) -> Option<KindSpec> {
+    fn read(self, section: &RuleWords<'_>, context: Context<'_>) -> KindSpec {
         let hold = Hold { wait: section.r#for(), keep: section.keep_firing_for() };
         match self {
             Self::Event => {
@@ -218,61 +220,59 @@ impl Kind {
                 });
                 let active_for = section.active_for();
                 let notify_expired = section.notify_expired();
-                Some(KindSpec::Event { active_for, notify_expired, resolve_on })
+                KindSpec::Event { active_for, notify_expired, resolve_on }
             }
             Self::Gauge => {
                 let stale_after = section
                     .stale_after()
                     .and_then(|text| span(section, "stale_after", &text, SPAN));
-                let (value, line) =
-                    (needed(section, "value", section.value(), self), line(section, self, hold));
-                Some(KindSpec::Gauge { value: value?, line: line?, stale_after })
+                let value = needed(section, "value", section.value(), self);
+                KindSpec::Gauge { value, line: line(section, self, hold), stale_after }
             }
             Self::Window => {
-                let (value, line) =
-                    (needed(section, "value", section.value(), self), line(section, self, hold));
-                let over = over(section);
-                Some(KindSpec::Window { over: over?, value: value?, line: line? })
+                let value = needed(section, "value", section.value(), self);
+                let over = over(section).unwrap_or(Over::Sliding(Duration::from_hours(1)));
+                KindSpec::Window { over, value, line: line(section, self, hold) }
             }
-            Self::Absence => Some(KindSpec::Absence {
-                absent_for: span(section, "absent_for", &section.absent_for()?, ABSENCE)?,
+            Self::Absence => KindSpec::Absence {
+                absent_for: section
+                    .absent_for()
+                    .and_then(|text| span(section, "absent_for", &text, ABSENCE))
+                    .unwrap_or(Duration::from_hours(1)),
                 active_time_intervals: context.intervals.named(
                     section,
                     "active_time_intervals",
                     section.active_time_intervals(),
                 ),
                 hold,
-            }),
+            },
         }
     }
 }
 
-fn line(section: &RuleWords<'_>, kind: Kind, hold: Hold) -> Option<LineSpec> {
-    Some(LineSpec {
-        fire: needed(section, "fire", section.fire(), kind)?,
-        clear: section.clear(),
-        hold,
-    })
+fn line(section: &RuleWords<'_>, kind: Kind, hold: Hold) -> LineSpec {
+    let fire = needed(section, "fire", section.fire(), kind);
+    LineSpec { fire, clear: section.clear(), hold }
 }
 
-/// A key that this kind of rule cannot do without.
+/// A key that this kind of rule cannot do without; one that is missing is reported, and the example stands in.
 fn needed(
     section: &RuleWords<'_>,
     name: &str,
     given: Option<At<String>>,
     kind: Kind,
-) -> Option<At<String>> {
+) -> At<String> {
+    let (example, stand_in) = match (name, kind) {
+        ("fire", _) => ("fire: value > 100.0", "value > 100.0"),
+        (_, Kind::Window) => ("value: sum(event.charge), or count()", "count()"),
+        _ => ("value: payload.available_credit", "payload.available_credit"),
+    };
     if !section.has(name) {
         let message = format!("missing key {name:?}");
-        let example = match (name, kind) {
-            ("fire", _) => "fire: value > 100.0",
-            (_, Kind::Window) => "value: sum(event.charge), or count()",
-            _ => "value: payload.available_credit",
-        };
         let diagnostic = Diagnostic::error(section.position.clone(), &*section.path, message);
         section.push(diagnostic.hint(example));
     }
-    given
+    given.unwrap_or_else(|| At::new(stand_in.to_owned(), section.place(name)))
 }
 
 /// A duration that has no default, within bounds.

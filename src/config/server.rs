@@ -1,7 +1,7 @@
 //! The `server` and `store` sections.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::Path;
 
 use ipnet::IpNet;
 use reqwest::Url;
@@ -9,7 +9,7 @@ use reqwest::Url;
 use super::files;
 use super::section::Section;
 use super::words::{ServerWords, StoreWords};
-use super::{Context, Server, StoreSettings};
+use super::{Context, Server, StoreSettings, database};
 use crate::address;
 use crate::api::Tokens;
 use crate::diagnostic::{At, Diagnostic};
@@ -50,7 +50,7 @@ pub(super) fn read_store(section: &StoreWords<'_>, context: Context<'_>) -> Opti
     let place = match url.strip_prefix("sqlite:") {
         _ if is_postgres => Some(Place::Postgres(Box::new(postgres(section, &url, context)?))),
         Some(path) if !path.is_empty() && !path.starts_with("//") => {
-            Some(Place::Sqlite(PathBuf::from(path)))
+            Some(Place::Sqlite(database::place(section, path, context.base)))
         }
         _ => {
             let message = "expected sqlite: and a path, such as sqlite:data/tollbell.db, or a URL such as \

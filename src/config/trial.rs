@@ -38,6 +38,8 @@ pub(super) fn stand_in(key: &str) -> Option<&'static str> {
 /// A configuration to try: a main file, rule files, or a main file with other rule files.
 #[derive(Debug, Clone)]
 pub struct Candidate {
+    /// Whether the store will be opened: then nothing stands in for its place.
+    store: bool,
     main: Main,
     rules: Option<Rules>,
 }
@@ -65,7 +67,13 @@ impl Candidate {
         let files = rules.iter().map(|path| scalar(&path.to_string_lossy(), place())).collect();
         let files = Node::new(place(), Data::List(files));
         let rules = (!rules.is_empty()).then(|| Rules { files, base: PathBuf::new() });
-        Self { main: Main::File(config.to_owned()), rules }
+        Self { store: false, main: Main::File(config.to_owned()), rules }
+    }
+
+    /// The same, whose store will be opened: a place of it that cannot be told is an error.
+    #[must_use]
+    pub fn with_store(self) -> Self {
+        Self { store: true, ..self }
     }
 
     /// What a file of cases asks for; `rules` is the value of its `rule_files`, whose paths start from `base`.
@@ -77,7 +85,8 @@ impl Candidate {
         position: Position,
     ) -> Self {
         let main = config.map_or(Main::None { account, position }, Main::File);
-        Self { main, rules: rules.map(|files| Rules { files, base: base.to_owned() }) }
+        let rules = rules.map(|files| Rules { files, base: base.to_owned() });
+        Self { store: false, main, rules }
     }
 
     /// The same rules within another main file.
@@ -95,7 +104,7 @@ impl Candidate {
                     let name: Arc<str> = Arc::from(path.to_string_lossy());
                     let mut tree = yaml::parse(&name, &text, &diagnostics);
                     if let Some(tree) = &mut tree {
-                        fill(tree, "", true, env);
+                        fill(tree, "", true, self.store, env);
                         env::expand_all(tree, env, &diagnostics);
                     }
                     (tree, path.parent().unwrap_or(Path::new("")), vec![Source { name, text }])
@@ -134,8 +143,8 @@ fn unreadable(path: &Path, message: &str) -> Loaded {
     }
 }
 
-/// Puts stand-ins where a variable is not set; `outside` of [`OWN_DEFAULTS`].
-fn fill(node: &mut Node, key: &str, outside: bool, env: Env<'_>) {
+/// Puts stand-ins where a variable is not set; `outside` of [`OWN_DEFAULTS`]. With `store`, that section is left as it is.
+fn fill(node: &mut Node, key: &str, outside: bool, store: bool, env: Env<'_>) {
     match &mut node.data {
         Data::Scalar(text) if text.contains('$') => {
             // Unset, and not malformed: with any value it could be expanded.
@@ -147,10 +156,13 @@ fn fill(node: &mut Node, key: &str, outside: bool, env: Env<'_>) {
                 _ => {}
             }
         }
-        Data::List(nodes) => nodes.iter_mut().for_each(|node| fill(node, key, outside, env)),
+        Data::List(nodes) => nodes.iter_mut().for_each(|node| fill(node, key, outside, store, env)),
         Data::Map(entries) => {
-            for (key, node) in entries {
-                fill(node, &key.value, outside && !OWN_DEFAULTS.contains(&&*key.value), env);
+            for (key, node) in
+                entries.iter_mut().filter(|(key, _)| !(store && key.value == "store"))
+            {
+                let outside = outside && !OWN_DEFAULTS.contains(&&*key.value);
+                fill(node, &key.value, outside, store, env);
             }
         }
         Data::Null | Data::Scalar(_) | Data::Broken => {}

@@ -13,6 +13,7 @@ mod time;
 mod money;
 mod mask;
 mod snapshot;
+mod edit;
 mod sample;
 
 use std::fmt;
@@ -24,11 +25,12 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use edit::{EditError, renew, set, vary};
 pub use identity::{is_id, small as small_id};
 pub use kind::{Money, is_family, known_kinds, metric_kind, money as money_of, product};
 pub use mask::MASKED;
 pub use money::{amount, has_unread as has_unread_amount, iso_code};
-pub use sample::{content_type, freshen, sample, samples};
+pub use sample::{content_type, described_samples, freshen, sample, samples};
 pub use snapshot::Snapshot;
 pub use time::lenient as time_of;
 

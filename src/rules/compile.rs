@@ -77,13 +77,13 @@ impl Compiler {
         let mut seen = HashMap::<String, Position>::new();
         for spec in specs {
             let name = format!("{}/{}", spec.group, spec.alert.value);
+            let problems_before = self.problems.len();
             if let Some(first) = seen.get(&name) {
                 let problem = names::twice("rule", &name, &spec.alert.position, &name, first);
                 self.problems.push(problem);
-                continue;
+            } else {
+                seen.insert(name.clone(), spec.alert.position.clone());
             }
-            seen.insert(name.clone(), spec.alert.position.clone());
-            let problems_before = self.problems.len();
             let fires = self.kinds(&spec.on, &format!("{name}.on"), &spec.alert.position);
             let resolves = self.resolve_kinds(&spec, &name);
             let rule = self.rule(&name, &spec);

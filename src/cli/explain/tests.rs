@@ -2,6 +2,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config;
 use crate::engine::step;
 use crate::engine::tests::deliver;
 

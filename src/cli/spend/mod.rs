@@ -99,7 +99,8 @@ fn parse_zone(name: &str) -> Result<TimeZone, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
+    let config = if args.compare { api::load(&args.config) } else { args.config.without_secrets() };
+    let Some(config) = config else { return Ok(Exit::Usage) };
     let now = Clock::system().now();
     let range = Range::new(args.since, args.until, now, &args.time_zone);
     let range = range.and_then(|range| if args.compare { range.whole_days() } else { Ok(range) });

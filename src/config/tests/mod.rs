@@ -5,6 +5,7 @@ mod api;
 mod diagnostics;
 mod loading;
 mod routing;
+mod traps;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

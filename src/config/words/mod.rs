@@ -218,6 +218,16 @@ words! {
         "global" => "say at each integration what it sets: smarthost, from, auth, api_url; a YAML anchor can be shared";
         "mute_time_intervals" => "use time_intervals";
         "tracing" => "not in tollbell";
+        "smtp_smarthost" => "use smarthost in each of email_configs";
+        "smtp_from" => "use from in each of email_configs";
+        "slack_api_url" => "use api_url in each of slack_configs";
+        "slack_api_url_file" => "use api_url_file in each of slack_configs";
+        "resolve_timeout" => "alerts end by their rules: active_for, clear, stale_after";
+        "rules" => "they stand in files of their own: rule_files";
+        "groups" => "they stand in files of their own: rule_files";
+        "alerting" => "use alertmanager_configs of a receiver";
+        "receiver" => "did you mean receivers? it is a list";
+        "routes" => "they stand in route";
     }
 
     ServerWords "server" {
@@ -278,7 +288,7 @@ words! {
 
     StoreWords "store" {
         url: text("sqlite:data/tollbell.db"),
-            "sqlite: and a path, relative to the working directory; or postgres://user@host/database, for several replicas.";
+            "sqlite: and a path, relative to this file; or postgres://user@host/database, for several replicas.";
         password: text, "PostgreSQL: the user's password.";
         password_file: text, "A file with the password, read at each connection.";
         ca_file: text, "PostgreSQL: certificate authorities to trust besides the system's.";
