@@ -242,7 +242,7 @@ pub(super) const FLOORS: &[&[&str]] = &[
 /// shrink.
 pub(super) const CIRCLES: &[(&str, usize)] = &[
     ("alerts::group::look", 2),
-    ("cli", 26),
+    ("cli", 27),
     ("config", 17),
     ("config::section", 2),
     ("intake::deps", 2),
