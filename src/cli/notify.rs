@@ -3,24 +3,16 @@
 //! Nothing is stored and nobody counts as notified. It goes out from here, with the configuration as this command reads it: a
 //! running tollbell is not asked.
 
-use std::collections::BTreeMap;
-
 use clap::Subcommand;
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::args::{ConfigArg, Exit, Format, runtime};
 use super::output;
-use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
+use crate::alerts::Status;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::event::Event;
-use crate::notify::{Integration, Notification, Notifier, Outcome, Receiver};
-use crate::rules::Labels;
-
-/// Name of the alert that is sent.
-const ALERT: &str = "TollbellTest";
+use crate::notify::{Integration, Notification, Notifier, Outcome, Receiver, test_message};
 
 /// Arguments of `notify`.
 #[derive(Debug, clap::Args)]
@@ -111,7 +103,7 @@ async fn test(config: &Config, receiver: &Receiver, resolve: bool) -> anyhow::Re
             let mut statuses = vec![Status::Firing];
             statuses.extend(resolve.then_some(Status::Resolved));
             for status in statuses {
-                let notification = notification(config, receiver, &target, status);
+                let notification = notification(receiver, &target, status);
                 let sent = notifier.send(&notification).await;
                 let mut answer = answer(integration, &target, status, sent.outcome);
                 if sent.template_failed {
@@ -143,57 +135,11 @@ fn answer(integration: &Integration, target: &str, status: Status, outcome: Outc
 }
 
 /// The notification; the same group for firing and its end, so that peers see one incident.
-fn notification(
-    config: &Config,
-    receiver: &Receiver,
-    target: &str,
-    status: Status,
-) -> Notification {
+fn notification(receiver: &Receiver, target: &str, status: Status) -> Notification {
     let now = Clock::system().now();
-    let account = config.accounts.first().map(|account| account.name.clone()).unwrap_or_default();
-    let labels = Labels::from(
-        [("alertname", ALERT), ("account", &account), ("severity", "info")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-    );
-    let annotations = Labels::from(
-        [
-            ("summary", format!("This is a test of the receiver {}", receiver.name)),
-            ("description", "Somebody ran `tollbell notify test`. Nothing is wrong.".to_owned()),
-            ("action", "Nothing is to be done: it works.".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    );
-    let firing = status == Status::Firing;
-    let alert = MessageAlert {
-        fingerprint: Fingerprint::of(&labels),
-        status,
-        expired: false,
-        no_data: false,
-        missed: false,
-        unheard: false,
-        value: None,
-        labels: labels.clone(),
-        annotations: annotations.clone(),
-        starts_at: now,
-        ends_at: (!firing).then_some(now),
-        event: Event::tollbell("tollbell.test", &account, String::new(), now, json!({})).snapshot(),
-    };
-    let message = Message {
-        receiver: receiver.name.clone(),
-        status,
-        reason: if firing { Reason::First } else { Reason::AllResolved },
-        reopens: false,
-        group_key: format!("test/{}", receiver.name),
-        group_labels: BTreeMap::new(),
-        common_labels: labels,
-        common_annotations: annotations,
-        alerts: vec![alert],
-        truncated_alerts: 0,
-        // No link: there is no page of an alert that is stored nowhere.
-        external_url: String::new(),
-        created_at: now,
-        fallback_for: None,
-    };
+    // No link: there is no page of an alert that is stored nowhere.
+    let message =
+        test_message(&receiver.name, "", "Whoever ran `tollbell notify test`", status, now);
     Notification {
         key: Uuid::now_v7().to_string(),
         target: target.to_owned(),

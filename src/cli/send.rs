@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// To this account: its name is put at the end of the URL
     #[arg(long)]
     account: Option<String>,
-    /// Another value in a field, such as payload.total_cost=12.50; may be given more than once
+    /// Another value in a field, such as `payload.total_cost=12.50`; may be given more than once
     #[arg(long, value_name = "PATH=VALUE", value_parser = assignment)]
     set: Vec<(String, String)>,
     /// Give each event its own value of a field, such as payload.from; may be given more than once. By default each of

@@ -1,7 +1,6 @@
 //! The `server` and `store` sections.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 
 use ipnet::IpNet;
 use reqwest::Url;
@@ -50,7 +49,7 @@ pub(super) fn read_store(section: &StoreWords<'_>, context: Context<'_>) -> Opti
     let place = match url.strip_prefix("sqlite:") {
         _ if is_postgres => Some(Place::Postgres(Box::new(postgres(section, &url, context)?))),
         Some(path) if !path.is_empty() && !path.starts_with("//") => {
-            Some(Place::Sqlite(database::place(section, path, context.base)))
+            Some(Place::Sqlite(database::place(section, path, &context.base.join(""))))
         }
         _ => {
             let message = "expected sqlite: and a path, such as sqlite:data/tollbell.db, or a URL such as \

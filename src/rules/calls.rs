@@ -262,7 +262,7 @@ fn literal_duration(expression: &Expr) -> Option<SignedDuration> {
     let [Expr { kind: ExprKind::String(text), .. }] = args.as_slice() else { return None };
     let whole = |unit: char, hours: i64| {
         let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
-        count.checked_mul(hours).and_then(|hours| SignedDuration::try_from_hours(hours))
+        count.checked_mul(hours).and_then(SignedDuration::try_from_hours)
     };
     let days = whole('d', 24).or_else(|| whole('w', 168));
     (name == "duration").then(|| days.or_else(|| time::duration(text)))?

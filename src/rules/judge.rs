@@ -62,21 +62,6 @@ impl RuleSet {
             .collect()
     }
 
-    /// What one rule says of an event; see [`RuleSet::judge`].
-    pub(super) fn find(
-        &self,
-        rule: &Rule,
-        event: &Event,
-        call: Option<&CallContext>,
-    ) -> Option<Finding> {
-        let hits = self.index.hits(&event.kind);
-        let is_it = |hit: &&Hit| self.rules.get(hit.rule).is_some_and(|it| it.name == rule.name);
-        let hit = hits.iter().find(is_it)?;
-        let inputs = Inputs::Event { event, call };
-        let judgement = EventJudgement { set: self, event, inputs, snapshot: OnceCell::new() };
-        Some(judgement.finding(rule, *hit).unwrap_or_else(Finding::Failed))
-    }
-
     /// The rules that name a kind, in order, and where: in `on`, in `resolve_on`. Of these [`RuleSet::judge`] tells.
     pub fn naming(&self, kind: &str) -> Vec<(RuleRef<'_>, bool, bool)> {
         let hits = self.index.hits(kind);

@@ -13,7 +13,7 @@ use super::news;
 use super::rule::{Rule, RuleKind, Watch};
 use super::usual::{self, Past, Usual};
 use super::{
-    Added, CallContext, Expression, Failure, FailureReason, Finding, Hold, Inputs, Labels, Level,
+    Added, CallContext, Expression, Failure, FailureReason, Hold, Inputs, Labels, Level,
     Observation, PackedLabels, Phase, RuleSet, Series, Shape, Terms, Traced, Turn, judge, trace,
 };
 use crate::diagnostic::Position;
@@ -178,11 +178,6 @@ impl<'r> RuleRef<'r> {
         labels.insert("alertname".to_owned(), self.rule.alert.clone());
         labels.insert("account".to_owned(), account.to_owned());
         labels
-    }
-
-    /// What it says of an event; `None` where it does not name its kind.
-    pub fn find(&self, event: &Event, call: Option<&CallContext>) -> Option<Finding> {
-        self.set.find(self.rule, event, call)
     }
 
     /// Takes an observation; see [`Series::observe`]. What `fire` or `clear` failed with is told beside. `past` is that of

@@ -27,12 +27,16 @@ pub use audit::*;
 pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
-use limits::*;
+use limits::{
+    ATTEMPTS_KEPT, CALL_KEPT, CALLS_MAX, ENDED_ROWS, ENTRY_KEPT_MIN, ID_PREFIX_MIN, LOOK_BACK,
+    RECEIVER_REMOVED, RETENTION_MIN, RETRY_ROWS, SILENCES_MAX,
+};
 pub use model::*;
 pub use open::*;
 pub use operations::{
-    Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal, Judging,
-    Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store, Views,
+    Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
+    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
+    Views,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};

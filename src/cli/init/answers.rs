@@ -196,11 +196,11 @@ impl Answers {
             self.accounts.push("default".to_owned());
         }
         // The file takes them from where it stands, and whoever answers from here.
-        for file in [&mut self.api_key_file, &mut self.mail_password_file, &mut self.slack_url_file]
+        for path in [&mut self.api_key_file, &mut self.mail_password_file, &mut self.slack_url_file]
+            .into_iter()
+            .flatten()
         {
-            if let Some(path) = file {
-                *path = std::path::absolute(&*path).map_err(|error| error.to_string())?;
-            }
+            *path = std::path::absolute(&*path).map_err(|error| error.to_string())?;
         }
         if self.public_key.is_some() && self.accounts.len() > 1 {
             return Err(

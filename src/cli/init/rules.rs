@@ -200,10 +200,10 @@ pub(super) fn keep_what_holds(
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
         match without(&text, &failing) {
             Some(text) => {
-                std::fs::write(&path, text).with_context(|| format!("cannot write {shown}"))?
+                std::fs::write(&path, text).with_context(|| format!("cannot write {shown}"))?;
             }
             None => {
-                std::fs::remove_file(&path).with_context(|| format!("cannot remove {shown}"))?
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove {shown}"))?;
             }
         }
     }

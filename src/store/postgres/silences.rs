@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::{Postgres, audit};
 use super::failure::Failure;
 use super::link::Lent;
 use super::sql::{params, text};
 use super::values::column;
+use super::{Postgres, audit};
 use crate::alerts::Silence;
 use crate::store::operations;
 use crate::store::values::{json, micros, rows};
@@ -45,7 +45,7 @@ impl operations::SilenceList for Postgres {
             }
             put(&tx, silence, value).await?;
         }
-        for entry in &change.audit {
+        if let Some(entry) = &change.audit {
             audit::insert(&tx, entry).await?;
         }
         tx.commit().await?;

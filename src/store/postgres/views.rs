@@ -79,7 +79,8 @@ impl operations::Views for Postgres {
             deliveries::COLUMNS,
             deliveries::JOINS
         );
-        let params = params![text(receiver), text(group_key), LOOK_BACK, rows(limit)];
+        let (receiver, group_key, limit) = (text(receiver), text(group_key), rows(limit));
+        let params = params![receiver, group_key, LOOK_BACK, limit];
         let found = self.link.query(&sql, params).await?;
         let read: Result<Vec<_>, String> = found.iter().map(deliveries::delivery).collect();
         Ok(read.map_err(Failure::unstorable)?)
@@ -100,8 +101,8 @@ impl operations::Views for Postgres {
             inbox::COLUMNS
         );
         let kinds: Vec<_> = kinds.iter().map(|kind| text(kind)).collect();
-        let since = micros(since);
-        let params = params![EVENTS_LOOK_BACK, text(account), kinds, since, rows(limit)];
+        let (account, since, limit) = (text(account), micros(since), rows(limit));
+        let params = params![EVENTS_LOOK_BACK, account, kinds, since, limit];
         let found = self.link.query(&sql, params).await?;
         // What cannot be read back the engine has reported already.
         let mut events: Vec<_> = found.iter().filter_map(|row| inbox::stored(row).ok()).collect();

@@ -47,7 +47,7 @@ async fn the_audit_log_is_swept_by_the_retention(store: &Store) {
     assert_eq!(left.expect("reads").len(), 1);
 }
 
-on_sqlite! {
+on_backends! {
     what_was_changed_is_listed_newest_first
     the_audit_log_is_swept_by_the_retention
 }

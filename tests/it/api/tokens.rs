@@ -39,7 +39,7 @@ async fn tokens_open_the_api_and_nothing_else_does() {
         match expected {
             401 | 403 if path.starts_with("/api/v2") => assert_eq!(answer.json["code"], expected),
             401 | 403 => {
-                assert!(problem && answer.json["status"] == expected, "{path}: {answer:?}")
+                assert!(problem && answer.json["status"] == expected, "{path}: {answer:?}");
             }
             _ => {}
         }
