@@ -7,6 +7,7 @@ mod audit;
 mod currencies;
 mod duties;
 mod feed;
+mod handle;
 mod health;
 mod limits;
 mod model;
@@ -27,6 +28,7 @@ pub use audit::*;
 pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
+pub use handle::Store;
 use limits::{
     ATTEMPTS_KEPT, CALL_KEPT, CALLS_MAX, ENDED_ROWS, ENTRY_KEPT_MIN, ID_PREFIX_MIN, LOOK_BACK,
     RECEIVER_REMOVED, RETENTION_MIN, RETRY_ROWS, SILENCES_MAX,
@@ -35,8 +37,7 @@ pub use model::*;
 pub use open::*;
 pub use operations::{
     Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
-    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
-    Views,
+    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Views,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};
