@@ -169,7 +169,7 @@ impl Args {
     }
 
     /// What may be the matter when the answer is this status.
-    fn hint(&self, status: u16, key: &SigningKey) -> Option<String> {
+    fn hint(status: u16, key: &SigningKey) -> Option<String> {
         Some(match status {
             401 => format!(
                 "no account there has the key that signed this; put {} into its public_keys (or allowed_sources keeps this \
@@ -217,7 +217,7 @@ async fn send(
             signed.post(&client, &url).await.map_err(reqwest::Error::without_url).with_context(
                 || format!("cannot post to {url}: does `tollbell serve` run there?"),
             )?;
-        if all_taken && let Some(hint) = args.hint(status, key) {
+        if all_taken && let Some(hint) = Args::hint(status, key) {
             output::error(&hint);
         }
         all_taken &= status == 200;

@@ -154,7 +154,7 @@ async fn stored(config: &Config, now: Timestamp) -> anyhow::Result<Vec<Line>> {
     let mut size =
         format!("{} in {place}", output::count(usize::try_from(events)?, "event", "events"));
     if let Some(found) = place.path().and_then(|path| path.metadata().ok()) {
-        size += &format!(" ({} MiB)", found.len() >> 20);
+        size = format!("{size} ({} MiB)", found.len() >> 20);
     }
     let mut lines = vec![line(true, "store", size), lag(&stats, now)];
     let readings = store.last_readings().await?;

@@ -42,8 +42,10 @@ const RULES: [(&str, &str); 4] = [
     ("fax.yaml", include_str!("../../../config/rules/fax.yaml")),
     ("fraud.yaml", include_str!("../../../config/rules/fraud.yaml")),
 ];
+/// Fields of a sample and what they become.
+type Changes = &'static [(&'static str, &'static str)];
 /// What is sent, in this order: the sample, what is changed in it, and what it shows.
-const SAMPLES: [(&str, &[(&str, &str)], &str); 6] = [
+const SAMPLES: [(&str, Changes, &str); 6] = [
     ("call.initiated", &[("payload.to", "+37120000000")], "a call to Latvia begins"),
     ("call.cost", &[("payload.total_cost", "25.00")], "and costs 25 USD: toll fraud?"),
     ("message.finalized", &[("payload.cost.amount", "60.00")], "85 USD today, of a budget of 100"),

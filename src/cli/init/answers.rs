@@ -160,7 +160,7 @@ const QUESTIONS: &[Question] = &[
 ];
 
 fn amount(text: &str) -> Result<Decimal, String> {
-    text.parse().map_err(|_| "expected an amount such as 50 or 49.90".to_owned())
+    text.parse().map_err(|error| format!("expected an amount such as 50 or 49.90: {error}"))
 }
 
 impl Answers {

@@ -1,5 +1,6 @@
 //! The shipped rules and their tests, with the thresholds that were asked for.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -149,12 +150,12 @@ fn own_tests(answers: &Answers) -> Option<String> {
                 "{{kind: account.balance, source: poller, payload: {{available_credit: \"{amount}\", currency: USD}}}}"
             )
         };
-        text.push_str(&format!(
-            "{CASE}LowBalance fires below {low} only\n    steps:\n      - at: 0s\n        event: {}\n        expect: {{alerts: []}}\n      \
+        write!(text, "{CASE}LowBalance fires below {low} only\n    steps:\n      - at: 0s\n        event: {}\n        expect: {{alerts: []}}\n      \
              - at: 1m\n        event: {}\n        expect: {{alerts: [{{alertname: LowBalance}}]}}\n",
             reading(low),
             reading(below),
-        ));
+        )
+        .expect("writing to text");
     }
     if let Some(budget) = answers.daily_budget {
         let charge = |n: u32, amount: Decimal| {
@@ -163,13 +164,13 @@ fn own_tests(answers: &Answers) -> Option<String> {
             )
         };
         let (first, rest) = (budget * Decimal::new(60, 2), budget * Decimal::new(40, 2));
-        text.push_str(&format!(
-            "{CASE}the daily budget of {budget} is notified at its half and when it is used up\n    steps:\n      \
+        write!(text, "{CASE}the daily budget of {budget} is notified at its half and when it is used up\n    steps:\n      \
              - at: 0s\n        event: {}\n      - at: 1m\n        expect: {{notified: [{{alerts: [{{alertname: DailyBudget50}}]}}]}}\n      \
              - at: 2m\n        event: {}\n        expect: {{alerts: [{{alertname: DailyBudget50}}, {{alertname: DailyBudget80}}, {{alertname: DailyBudget100}}]}}\n",
             charge(1, first),
             charge(2, rest),
-        ));
+        )
+        .expect("writing to text");
     }
     (text.len() > begin).then_some(text)
 }

@@ -11,7 +11,7 @@ fn every_file_of_the_starter_pack_is_shipped() {
             let names =
                 entries.map(|entry| entry.expect("entry").file_name().into_string().expect("name"));
             names
-                .filter(|name| name.ends_with(".yaml"))
+                .filter(|name| Path::new(name).extension().is_some_and(|it| it == "yaml"))
                 .map(|name| format!("{folder}{name}"))
                 .collect::<Vec<_>>()
         })

@@ -16,7 +16,7 @@ const MIGRATIONS: [(&str, &str); 2] = [
 ];
 
 /// Held by whoever migrates, until its transaction ends.
-const LOCK: &[u8; 4] = b"migr";
+const LOCK: [u8; 4] = *b"migr";
 
 /// How long a migration may take, with the wait for another's.
 const MIGRATING_MAX: Duration = Duration::from_mins(30);
