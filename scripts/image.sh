@@ -74,7 +74,7 @@ buildah config \
   --entrypoint '["/usr/local/bin/tollbell"]' --cmd serve \
   --label org.opencontainers.image.title=tollbell --label "org.opencontainers.image.version=$version" \
   --label org.opencontainers.image.licenses=Apache-2.0 \
-  --healthcheck 'CMD ["/usr/local/bin/tollbell", "healthcheck"]' \
+  --healthcheck 'CMD /usr/local/bin/tollbell healthcheck' \
   --healthcheck-interval 10s --healthcheck-timeout 3s --healthcheck-start-period 60s \
   "$container"
 said=$(buildah run --isolation chroot "$container" -- /usr/local/bin/tollbell --version) ||

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::diagnostics::Diagnostics;
 use super::env::{self, Env};
 use super::files::Source;
-use super::folder::{self, Folder, Sources};
+use super::folder::{Folder, Sources};
 use super::yaml::{self, Data, Node};
 use super::{Folders, Loaded, read_tree};
 use crate::diagnostic::{At, Diagnostic, Position, Severity};
@@ -98,8 +98,14 @@ impl Candidate {
     /// Reads and checks it.
     pub fn load(&self, env: Env<'_>) -> Loaded {
         let diagnostics = Diagnostics::default();
-        let (tree, base, sources) = match &self.main {
-            Main::File(path) => match folder::read(path) {
+        let base = match &self.main {
+            Main::File(path) => path.parent().unwrap_or(Path::new("")),
+            Main::None { .. } => Path::new(""),
+        };
+        let folder = Folder::new(base);
+        let (tree, sources) = match &self.main {
+            // By the folder, so that the hash is that of a configuration that is served.
+            Main::File(path) => match folder.read(path) {
                 Ok(text) => {
                     let name: Arc<str> = Arc::from(path.to_string_lossy());
                     let mut tree = yaml::parse(&name, &text, &diagnostics);
@@ -107,7 +113,7 @@ impl Candidate {
                         fill(tree, "", true, self.store, env);
                         env::expand_all(tree, env, &diagnostics);
                     }
-                    (tree, path.parent().unwrap_or(Path::new("")), vec![Source { name, text }])
+                    (tree, vec![Source { name, text }])
                 }
                 Err(message) => return unreadable(path, &message),
             },
@@ -115,7 +121,7 @@ impl Candidate {
                 let name = Arc::clone(&position.file);
                 // The account is a part of what is judged by, and of the hash that tells configurations apart.
                 let text = format!("{:?}", account.as_ref().map(|account| &account.data));
-                (Some(alone(account.clone(), position)), Path::new(""), vec![Source { name, text }])
+                (Some(alone(account.clone(), position)), vec![Source { name, text }])
             }
         };
         let mut tree = tree;
@@ -126,8 +132,9 @@ impl Candidate {
             entries.push((At::new("rule_files".to_owned(), position.clone()), rules.files.clone()));
         }
         let rules = self.rules.as_ref().map_or(base, |rules| &rules.base);
-        let (base, rules) = (Folder::new(base), Folder::new(rules));
-        read_tree(tree.as_ref(), Folders { base: &base, rules: &rules }, true, diagnostics, sources)
+        let rules = Folder::new(rules);
+        let folders = Folders { base: &folder, rules: &rules };
+        read_tree(tree.as_ref(), folders, true, diagnostics, sources)
     }
 }
 

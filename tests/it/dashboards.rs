@@ -70,11 +70,7 @@ async fn each_series_that_is_named_is_in_a_live_scrape() {
     let page = eventually_async(SOON, async || {
         app.clock.advance(std::time::Duration::from_secs(5));
         let page = app.private_get("/metrics").await.1;
-        let all = [
-            "tollbell_spend_limit_usd{",
-            "tollbell_hours_left{",
-            "tollbell_backfill_covered_timestamp_seconds{",
-        ];
+        let all = ["tollbell_spend_limit_usd{", "tollbell_balance{"];
         all.iter().all(|it| page.contains(it)).then_some(page)
     })
     .await;
@@ -92,6 +88,11 @@ async fn each_series_that_is_named_is_in_a_live_scrape() {
             "heartbeats_total",
             "integration_paused",
             "telnyx_api_requests_total",
+            "hours_left",
+            "burn_per_hour",
+            "backfilled_events_total",
+            "backfill_covered_timestamp_seconds",
+            "backfill_slices_cut_total",
         ];
         help.contains(name)
             || help.contains(family)

@@ -202,7 +202,7 @@ fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
     let bare = format!(
         "{ACCOUNT}route: {{receiver: ops}}\nreceivers: [{{name: ops}}, {{name: oncall, fallback: ops}}]\n"
     );
-    let bare = parse("bare", &bare, Path::new(""), &env).config.expect("config");
+    let bare = parse("bare", &bare, &root, &env).config.expect("config");
     assert_eq!(format!("{:?}", shipped.server), format!("{:?}", bare.server));
     assert_eq!(format!("{:?}", shipped.store), format!("{:?}", bare.store));
     assert_eq!(format!("{:?}", shipped.accounts), format!("{:?}", bare.accounts));

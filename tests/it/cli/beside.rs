@@ -120,7 +120,7 @@ async fn each_of_several_call_costs_is_a_charge_of_its_own() {
     // Twenty legs, one that came three times, and three.
     let spend = run(dir.path(), &with_config(&["spend", "--format", "json"])).json();
     assert_eq!(spend["totals"][0]["charges"], 24, "{spend}");
-    assert_eq!(spend["totals"][0]["spend"], "6.00", "{spend}");
+    assert_eq!(spend["totals"][0]["amount"], "6.00", "{spend}");
     let wrong = ["send", "call.cost", "--set", "payload.totl_cost=1", "--key-file", "key.txt"];
     assert!(run(dir.path(), &wrong).fails(1).contains("the body has no field payload.totl_cost"));
 }

@@ -244,7 +244,10 @@ pub(super) const FLOORS: &[&[&str]] = &[
 /// shrink.
 pub(super) const CIRCLES: &[(&str, usize)] = &[
     ("alerts::group::look", 2),
-    ("cli", 27),
+    ("cli::alerts", 2),
+    ("cli::explain", 2),
+    ("cli::invoices", 2),
+    ("cli::test", 2),
     ("config", 17),
     ("config::section", 2),
     ("intake::deps", 2),
