@@ -244,15 +244,18 @@ pub(super) const FLOORS: &[&[&str]] = &[
 /// shrink.
 pub(super) const CIRCLES: &[(&str, usize)] = &[
     ("alerts::group::look", 2),
+    ("api::v2", 5),
+    ("cli", 2),
     ("cli::alerts", 2),
     ("cli::explain", 2),
     ("cli::invoices", 2),
     ("cli::test", 2),
-    ("config", 17),
+    ("config", 18),
     ("config::section", 2),
     ("intake::deps", 2),
     ("metrics", 3),
+    ("notify", 2),
     ("notify::kind", 3),
-    ("rules::call_context", 19),
+    ("rules::call_context", 20),
     ("rules::series", 2),
 ];
