@@ -119,7 +119,7 @@ pub(super) struct At<'e> {
 impl At<'_> {
     /// What is kept of it for templates.
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.snapshot.get_or_init(|| self.event.snapshot().into()).clone()
+        self.snapshot.get_or_init(|| self.event.into()).clone()
     }
 }
 

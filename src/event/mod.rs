@@ -9,6 +9,7 @@
 mod envelope;
 mod identity;
 mod kind;
+mod size;
 mod time;
 mod money;
 mod mask;
@@ -134,8 +135,8 @@ pub struct Incoming<'a> {
 
 /// Turns a body into an event; total, so that whatever a genuine sender says can be kept.
 ///
-/// Bytes that are neither JSON nor a form, or nest deeper than 100 levels, become kind `unparsed` with their size and
-/// SHA-256, and themselves in base64 only under [`PayloadPolicy::Full`]. JSON of no known shape becomes `unnamed`.
+/// Bytes that are neither JSON nor a form, nest deeper than 100 levels, or would take more than 3 MiB once they are parsed
+/// (tens of thousands of tiny values), become kind `unparsed` with their size and SHA-256, and themselves in base64 only under [`PayloadPolicy::Full`]. JSON of no known shape becomes `unnamed`.
 /// In TeXML forms all values are text, save `CallQualityStats`, which is opened where it is a JSON object.
 /// Id, kind and cost do not depend on the policy.
 pub fn parse(incoming: &Incoming<'_>) -> Event {
