@@ -367,7 +367,7 @@ mod tests {
         let one = Silence::new(earlier.clone(), at(0)).unwrap();
         let two = Silence::new(earlier, at(0)).unwrap();
         assert_eq!((one.starts_at, one.created_at, one.updated_at), (at(0), at(0), at(0)));
-        assert_eq!(one.comment, "why");
+        assert_eq!(one.comment, " why ", "as it was given");
         assert_ne!(one.id.get(..8), two.id.get(..8));
         let kept: Silence =
             serde_json::from_str(&serde_json::to_string(&one).unwrap()).expect("reads back");

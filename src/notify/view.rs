@@ -529,7 +529,7 @@ mod tests {
         let view = View::of(&notification, 9);
         assert_eq!(view.advice, "Raise the daily limit in Mission Control, Messaging, Profiles.");
         let links: Vec<_> = view.links.iter().map(|link| link.label).collect();
-        assert_eq!(links, ["Runbook"]);
+        assert_eq!(links, ["Alerts", "Runbook", "Silence"]);
         assert!(view.alerts.iter().all(|alert| alert.advice.is_empty()), "not once more");
         let mut over = notification.clone();
         over.message.status = Status::Resolved;

@@ -109,102 +109,93 @@ fn the_tokens_of_the_private_listener_are_checked() {
 }
 
 #[test]
-fn words_of_later_parts_are_refused() {
-    insta::assert_snapshot!(check(include_str!("../testdata/later.yaml")), @r"
-        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
-        t.yaml:5:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
-        ");
-}
-
-#[test]
 #[expect(clippy::too_many_lines, reason = "one long list is the point")]
 fn all_problems_come_at_once() {
     insta::assert_snapshot!(check(include_str!("../testdata/bad.yaml")), @r#"
-        t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
-        t.yaml:2:11: server.listen: expected an IP address and a port (hint: such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464)
-        t.yaml:3:19: warning: server.private_listen: not a loopback address, and no token: whoever reaches it can read metrics, and nobody can use the API or the console (hint: set server.auth.token_file)
-        t.yaml:4:15: server.public_url: the URL is not http or https
-        t.yaml:5:17: server.external_url: the URL must end with its path: no ? and no #
-        t.yaml:6:13: server.max_body: expected a size such as 512KiB, 1MiB, or bytes
-        t.yaml:7:21: server.shutdown_timeout: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
-        t.yaml:8:21: server.trusted_proxies[0]: expected a network such as 10.0.0.0/8, or an IP address
-        t.yaml:8:34: server.trusted_proxies[1]: expected a network such as 10.0.0.0/8, or an IP address
-        t.yaml:9:3: server.lisen: unknown key (hint: did you mean listen?)
-        t.yaml:11:11: accounts[0].name: expected 1 to 64 of a-z, 0-9, _ and -: it stands in a URL
-        t.yaml:12:19: accounts[0].public_keys[0]: the public key has 3 bytes, and 32 are wanted
-        t.yaml:12:26: environment variable UNSET_KEY is not set (hint: set it, or give a default: ${UNSET_KEY:-…})
-        t.yaml:13:16: accounts[0].tolerance: must be between 1s and 1h
-        t.yaml:14:14: accounts[0].labels.account: tollbell sets this label itself
-        t.yaml:14:27: accounts[0].labels.a-b: no label name: letters, digits and _, no digit and no __ first
-        t.yaml:14:43: accounts[0].labels.__x: no label name: letters, digits and _, no digit and no __ first
-        t.yaml:15:15: accounts[0].currency: expected an ISO 4217 code such as USD
-        t.yaml:16:5: accounts[1]: missing key "name" (hint: Name: the last part of /webhooks/telnyx/{account}.)
-        t.yaml:16:23: accounts[1].public_keys_file: cannot be read: No such file or directory (os error 2)
-        t.yaml:18:30: warning: accounts[2].public_keys[1]: this key is given twice
-        t.yaml:19:5: accounts[3]: no public key (hint: public_keys: ["${TELNYX_PUBLIC_KEY}"], from Mission Control)
-        t.yaml:19:11: accounts[3].name: name given twice, first in line 17
-        t.yaml:20:15: store.url: expected sqlite: and a path, such as sqlite:data/tollbell.db
-        t.yaml:20:36: store.retention: must be between 7d and 3650d
-        t.yaml:20:49: store.payload: expected one of full, redacted, none
-        t.yaml:22:13: route.receiver: no receiver has the name "opps" (hint: did you mean ops?)
-        t.yaml:23:13: route.matchers: not on the root: it takes every alert that no child takes
-        t.yaml:25:7: route.routes[0].receiver: no value (hint: give a value, or remove the key)
-        t.yaml:25:7: warning: route.routes[0]: takes every alert: the routes after it are never asked (hint: give it matchers, or continue: true)
-        t.yaml:26:29: route.routes[1].matchers[0]: bad regular expression: unclosed group
-        t.yaml:26:37: route.routes[1].matchers[1]: expected one of = != =~ !~ after the label name
-        t.yaml:26:40: route.routes[1].matchers[2]: expected a single value, found a map
-        t.yaml:28:7: route.routes[1].match: unknown key (hint: use matchers: ['label="value"'])
-        t.yaml:29:7: warning: route.routes[2]: takes every alert: the routes after it are never asked (hint: give it matchers, or continue: true)
-        t.yaml:29:17: route.routes[2].continue: expected true or false
-        t.yaml:30:13: route.routes[2].name: another route has this name; root is taken, too
-        t.yaml:32:7: warning: route.routes[4]: an earlier sibling has the same matchers and receiver (hint: remove it, or give both a name)
-        t.yaml:35:15: receivers[0].fallback: no receiver has the name "oncal" (hint: did you mean oncall?)
-        t.yaml:38:9: receivers[0].slack_configs[0]: missing key "api_url" or "api_url_file"
-        t.yaml:40:23: receivers[0].slack_configs[1].api_url_file: give api_url or api_url_file, not both
-        t.yaml:42:19: warning: receivers[0].slack_configs[2].channel: ignored by webhooks of hooks.slack.com: each posts to the channel it was made for
-        t.yaml:43:18: receivers[0].slack_configs[2].timeout: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
-        t.yaml:44:34: receivers[0].slack_configs[2].rate_limit.per_second: must be between 0.001 and 1000
-        t.yaml:44:44: receivers[0].slack_configs[2].rate_limit.burst: expected a whole number
-        t.yaml:44:49: receivers[0].slack_configs[2].rate_limit.bust: unknown key (hint: did you mean burst?)
-        t.yaml:45:34: receivers[0].slack_configs[2].retry.initial_backoff: longer than max_backoff
-        t.yaml:46:11: warning: receivers[1].name: no route and no fallback uses this receiver
-        t.yaml:47:15: receivers[1].fallback: fallbacks lead in a circle
-        t.yaml:49:14: receivers[1].webhook_configs[0].url: expected a URL such as https://example.com/path
-        t.yaml:50:17: receivers[1].webhook_configs[0].secret: what follows whsec_ is not standard, padded base64
-        t.yaml:51:21: receivers[1].webhook_configs[0].max_alerts: must be between 1 and 10000
-        t.yaml:53:20: receivers[1].webhook_configs[0].body_file: give body or body_file, not both
-        t.yaml:54:20: receivers[1].webhook_configs[0].headers.a b: not the name of a header
-        t.yaml:54:33: receivers[1].webhook_configs[0].headers.c: a control character in a header
-        t.yaml:54:46: receivers[1].webhook_configs[0].headers.D: header given twice
-        t.yaml:55:19: receivers[1].webhook_configs[1].url_file: secret file cannot be used: No such file or directory (os error 2)
-        t.yaml:56:27: receivers[1].webhook_configs[1].header_files.x: secret file cannot be used: No such file or directory (os error 2)
-        t.yaml:60:11: receivers[1].webhook_configs[1].body: syntax error: unexpected end of block
-        t.yaml:62:31: receivers[1].webhook_configs[1].tls_config.ca_file: cannot be read: No such file or directory (os error 2)
-        t.yaml:64:16: receivers[1].webhook_configs[2].body: undefined value: `commonLabels.nope` is undefined
-        t.yaml:65:9: warning: receivers[1].webhook_configs[3]: another one of this receiver goes to the same place: only their order tells them apart, and a change of it mixes them up (hint: give each a name)
-        t.yaml:69:11: receivers[1].webhook_configs[3].body: unknown filter: filter nofilter is unknown
-        t.yaml:70:11: warning: receivers[2].name: no route and no fallback uses this receiver
-        t.yaml:71:15: receivers[2].fallback: fallbacks lead in a circle
-        t.yaml:72:21: receivers[2].fallback_after: must be between 1s and 1d
-        t.yaml:74:14: receivers[2].email_configs[0].to[0]: not a mail address
-        t.yaml:74:45: receivers[2].email_configs[0].to[2]: recipient given twice
-        t.yaml:75:15: receivers[2].email_configs[0].from: not a mail address
-        t.yaml:76:20: receivers[2].email_configs[0].smarthost: expected host:port, such as smtp.example.com:587
-        t.yaml:77:14: receivers[2].email_configs[0].tls: expected one of starttls, implicit, none
-        t.yaml:78:19: receivers[2].email_configs[0].headers.Subject: tollbell sets this header itself
-        t.yaml:78:32: receivers[2].email_configs[0].headers.X\n: not the name of a header
-        t.yaml:79:13: receivers[2].email_configs[1].to: no recipient
-        t.yaml:83:69: receivers[2].email_configs[1].auth.password_file: give password or password_file, not both
-        t.yaml:84:9: receivers[2].email_configs[2]: missing key "from" (hint: Sender.)
-        t.yaml:84:9: receivers[2].email_configs[2]: missing key "smarthost" (hint: Mail server, host:port.)
-        t.yaml:84:13: receivers[2].email_configs[2].to: expected a list, found a single value (hint: put it in brackets: to: [value])
-        t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "username" (hint: User name.)
-        t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "password" or "password_file"
-        t.yaml:86:15: receivers[2].email_configs[3].name: expected 1 to 64 characters, no / among them
-        t.yaml:91:15: warning: receivers[2].email_configs[3].auth: without TLS the password crosses the network in plain text
-        t.yaml:92:11: receivers[3].name: name given twice, first in line 34
-        t.yaml:93:5: receivers[4]: missing key "name" (hint: Name, as routes use it.)
-        "#);
+    t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
+    t.yaml:2:11: server.listen: expected an IP address and a port (hint: such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464)
+    t.yaml:4:15: server.public_url: the URL is not http or https
+    t.yaml:5:17: server.external_url: the URL must end with its path: no ? and no #
+    t.yaml:6:13: server.max_body: expected a size such as 512KiB, 1MiB, or bytes
+    t.yaml:7:21: server.shutdown_timeout: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
+    t.yaml:8:21: server.trusted_proxies[0]: expected a network such as 10.0.0.0/8, or an IP address
+    t.yaml:8:34: server.trusted_proxies[1]: expected a network such as 10.0.0.0/8, or an IP address
+    t.yaml:9:3: server.lisen: unknown key (hint: did you mean listen?)
+    t.yaml:11:11: accounts[0].name: expected 1 to 64 of a-z, 0-9, _ and -: it stands in a URL
+    t.yaml:12:19: accounts[0].public_keys[0]: the public key has 3 bytes, and 32 are wanted
+    t.yaml:12:26: environment variable UNSET_KEY is not set (hint: set it, or give a default: ${UNSET_KEY:-…})
+    t.yaml:13:16: accounts[0].tolerance: must be between 1s and 1h
+    t.yaml:14:14: accounts[0].labels.account: tollbell sets this label itself
+    t.yaml:14:27: accounts[0].labels.a-b: no label name: letters, digits and _, no digit and no __ first
+    t.yaml:14:43: accounts[0].labels.__x: no label name: letters, digits and _, no digit and no __ first
+    t.yaml:15:15: accounts[0].currency: expected an ISO 4217 code such as USD
+    t.yaml:16:5: accounts[1]: missing key "name" (hint: Name: the last part of /webhooks/telnyx/{account}.)
+    t.yaml:16:23: accounts[1].public_keys_file: cannot be read: No such file or directory (os error 2)
+    t.yaml:18:30: warning: accounts[2].public_keys[1]: this key is given twice
+    t.yaml:19:5: accounts[3]: no public key (hint: public_keys: ["${TELNYX_PUBLIC_KEY}"], from Mission Control)
+    t.yaml:19:11: accounts[3].name: name given twice, first in line 17
+    t.yaml:20:15: store.url: expected sqlite: and a path, such as sqlite:data/tollbell.db, or a URL such as postgres://tollbell@db.example.com/tollbell
+    t.yaml:20:36: store.retention: must be between 7d and 3650d
+    t.yaml:20:49: store.payload: expected one of full, redacted, none
+    t.yaml:22:13: route.receiver: no receiver has the name "opps" (hint: did you mean ops?)
+    t.yaml:23:13: route.matchers: not on the root: it takes every alert that no child takes
+    t.yaml:25:7: route.routes[0].receiver: no value (hint: give a value, or remove the key)
+    t.yaml:25:7: warning: route.routes[0]: takes every alert: the routes after it are never asked (hint: give it matchers, or continue: true)
+    t.yaml:26:29: route.routes[1].matchers[0]: bad regular expression: unclosed group
+    t.yaml:26:37: route.routes[1].matchers[1]: expected one of = != =~ !~ after the label name
+    t.yaml:26:40: route.routes[1].matchers[2]: expected a single value, found a map
+    t.yaml:28:7: route.routes[1].match: unknown key (hint: use matchers: ['label="value"'])
+    t.yaml:29:7: warning: route.routes[2]: takes every alert: the routes after it are never asked (hint: give it matchers, or continue: true)
+    t.yaml:29:17: route.routes[2].continue: expected true or false
+    t.yaml:30:13: route.routes[2].name: another route has this name; root is taken, too
+    t.yaml:32:7: warning: route.routes[4]: an earlier sibling has the same matchers and receiver (hint: remove it, or give both a name)
+    t.yaml:35:15: receivers[0].fallback: no receiver has the name "oncal" (hint: did you mean oncall?)
+    t.yaml:38:9: receivers[0].slack_configs[0]: missing key "api_url" or "api_url_file"
+    t.yaml:40:23: receivers[0].slack_configs[1].api_url_file: give api_url or api_url_file, not both
+    t.yaml:42:19: warning: receivers[0].slack_configs[2].channel: ignored by webhooks of hooks.slack.com: each posts to the channel it was made for
+    t.yaml:43:18: receivers[0].slack_configs[2].timeout: expected a duration such as 500ms, 30s, 5m, 4h, 30d, 1w
+    t.yaml:44:34: receivers[0].slack_configs[2].rate_limit.per_second: must be between 0.001 and 1000
+    t.yaml:44:44: receivers[0].slack_configs[2].rate_limit.burst: expected a whole number
+    t.yaml:44:49: receivers[0].slack_configs[2].rate_limit.bust: unknown key (hint: did you mean burst?)
+    t.yaml:45:34: receivers[0].slack_configs[2].retry.initial_backoff: longer than max_backoff
+    t.yaml:46:11: warning: receivers[1].name: no route and no fallback uses this receiver
+    t.yaml:47:15: receivers[1].fallback: fallbacks lead in a circle
+    t.yaml:49:14: receivers[1].webhook_configs[0].url: expected a URL such as https://example.com/path
+    t.yaml:50:17: receivers[1].webhook_configs[0].secret: what follows whsec_ is not standard, padded base64
+    t.yaml:51:21: receivers[1].webhook_configs[0].max_alerts: must be between 1 and 10000
+    t.yaml:53:20: receivers[1].webhook_configs[0].body_file: give body or body_file, not both
+    t.yaml:54:20: receivers[1].webhook_configs[0].headers.a b: not the name of a header
+    t.yaml:54:33: receivers[1].webhook_configs[0].headers.c: a control character in a header
+    t.yaml:54:46: receivers[1].webhook_configs[0].headers.D: header given twice
+    t.yaml:55:19: receivers[1].webhook_configs[1].url_file: secret file cannot be used: No such file or directory (os error 2)
+    t.yaml:56:27: receivers[1].webhook_configs[1].header_files.x: secret file cannot be used: No such file or directory (os error 2)
+    t.yaml:60:11: receivers[1].webhook_configs[1].body: syntax error: unexpected end of block
+    t.yaml:62:31: receivers[1].webhook_configs[1].tls_config.ca_file: cannot be read: No such file or directory (os error 2)
+    t.yaml:64:16: receivers[1].webhook_configs[2].body: undefined value: `commonLabels.nope` is undefined
+    t.yaml:65:9: warning: receivers[1].webhook_configs[3]: another one of this receiver goes to the same place: only their order tells them apart, and a change of it mixes them up (hint: give each a name)
+    t.yaml:69:11: receivers[1].webhook_configs[3].body: unknown filter: filter nofilter is unknown
+    t.yaml:70:11: warning: receivers[2].name: no route and no fallback uses this receiver
+    t.yaml:71:15: receivers[2].fallback: fallbacks lead in a circle
+    t.yaml:72:21: receivers[2].fallback_after: must be between 1s and 1d
+    t.yaml:74:14: receivers[2].email_configs[0].to[0]: not a mail address
+    t.yaml:74:45: receivers[2].email_configs[0].to[2]: recipient given twice
+    t.yaml:75:15: receivers[2].email_configs[0].from: not a mail address
+    t.yaml:76:20: receivers[2].email_configs[0].smarthost: expected host:port, such as smtp.example.com:587
+    t.yaml:77:14: receivers[2].email_configs[0].tls: expected one of starttls, implicit, none
+    t.yaml:78:19: receivers[2].email_configs[0].headers.Subject: tollbell sets this header itself
+    t.yaml:78:32: receivers[2].email_configs[0].headers.X\n: not the name of a header
+    t.yaml:79:13: receivers[2].email_configs[1].to: no recipient
+    t.yaml:83:69: receivers[2].email_configs[1].auth.password_file: give password or password_file, not both
+    t.yaml:84:9: receivers[2].email_configs[2]: missing key "from" (hint: Sender.)
+    t.yaml:84:9: receivers[2].email_configs[2]: missing key "smarthost" (hint: Mail server, host:port.)
+    t.yaml:84:13: receivers[2].email_configs[2].to: expected a list, found a single value (hint: put it in brackets: to: [value])
+    t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "username" (hint: User name.)
+    t.yaml:85:15: receivers[2].email_configs[2].auth: missing key "password" or "password_file"
+    t.yaml:86:15: receivers[2].email_configs[3].name: expected 1 to 64 characters, no / among them
+    t.yaml:91:15: warning: receivers[2].email_configs[3].auth: without TLS the password crosses the network in plain text
+    t.yaml:92:11: receivers[3].name: name given twice, first in line 34
+    t.yaml:93:5: receivers[4]: missing key "name" (hint: Name, as routes use it.)
+    "#);
 }
 
 #[test]
@@ -299,16 +290,17 @@ fn rule_files_are_found_once_and_checked() {
     );
     let shown = check_in(dir.path(), &text).replace(&dir.path().display().to_string(), "DIR");
     insta::assert_snapshot!(shown, @r#"
-        t.yaml:4:39: rule_files[3]: no such file
-        t.yaml:4:51: warning: rule_files[4]: no file matches
-        DIR/a.yaml:6:14: groups[0].rules[0].for: an event rule, which has neither value, over nor absent_for, takes no for (hint: one event is the alert; active_for says how long it lasts)
-        DIR/a.yaml:7:9: groups[0].rules[0].lables: unknown key (hint: did you mean labels?)
-        DIR/b.yaml:2:11: groups[0].name: group given twice, first at DIR/a.yaml:2:11
-        DIR/b.yaml:4:17: g/B.on: names no kind of event
-        DIR/b.yaml:4:40: groups[0].rules[0].active_for: must be between 1s and 366d
-        DIR/b.yaml:5:9: groups[0].rules[1]: missing key "alert" (hint: Name of the alert.)
-        DIR/c.txt:1:9: not YAML: unclosed bracket '['
-        "#);
+    t.yaml:4:39: rule_files[3]: no such file
+    t.yaml:4:51: warning: rule_files[4]: no file matches
+    DIR/a.yaml:6:14: groups[0].rules[0].for: an event rule, which has neither value, over nor absent_for, takes no for (hint: one event is the alert; active_for says how long it lasts)
+    DIR/a.yaml:7:9: groups[0].rules[0].lables: unknown key (hint: did you mean labels?)
+    DIR/b.yaml:2:11: groups[0].name: group given twice, first at DIR/a.yaml:2:11
+    DIR/b.yaml:4:17: g/B.on: names no kind of event
+    DIR/b.yaml:4:40: groups[0].rules[0].active_for: must be between 1s and 366d
+    DIR/b.yaml:5:9: groups[0].rules[1]: missing key "alert" (hint: Name of the alert.)
+    DIR/b.yaml:5:15: warning: g/unnamed_5.on: no known kind of event is `x`
+    DIR/c.txt:1:9: not YAML: unclosed bracket '['
+    "#);
 }
 
 #[test]

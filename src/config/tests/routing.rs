@@ -196,10 +196,12 @@ route:
 receivers: [{name: ops}]
 ",
     ));
-    insta::assert_snapshot!(shown, @"
+    insta::assert_snapshot!(shown, @r"
     t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
+    t.yaml:5:7: warning: route.routes[0].group_wait: critical alerts wait for 30s before their first notification (hint: group_wait: 0s notifies at once)
     t.yaml:8:11: warning: route.routes[0].routes[1]: never asked: route.routes[0].routes[0] takes all that would come here (hint: put it before that one, or give that one continue: true)
     t.yaml:9:11: warning: route.routes[0].routes[2]: takes every alert: the routes after it are never asked (hint: give it matchers, or continue: true)
+    t.yaml:11:7: warning: route.routes[1].group_wait: critical alerts wait for 30s before their first notification (hint: group_wait: 0s notifies at once)
     t.yaml:11:7: warning: route.routes[1]: never asked: route.routes[0] takes all that would come here (hint: put it before that one, or give that one continue: true)
     t.yaml:15:34: route.routes[4].matchers[1]: bad regular expression: unclosed group
     t.yaml:17:7: warning: route.routes[6]: an earlier sibling has the same matchers and receiver (hint: remove it, or give both a name)

@@ -364,7 +364,7 @@ mod tests {
             rendered.subject,
             "[FIRING] Messaging profile reached its spend limit · account default"
         );
-        insta::assert_snapshot!(rendered.text, @r###"
+        insta::assert_snapshot!(rendered.text, @r"
         FIRING · critical · account default
 
         Messaging profile reached its spend limit
@@ -382,11 +382,13 @@ mod tests {
         What to do
           Raise the daily limit in Mission Control, Messaging, Profiles.
 
+        Alert: https://tollbell.example.com/alerts/4ddabc6d19890228
         Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
+        Silence: https://tollbell.example.com/silences/new?matcher=account%3D%22default%22&matcher=alertname%3D%22SpendLimitReached%22&matcher=profile%3D%22be3eb60a-a346-470a-886c-ab4e421711bd%22
 
         -- 
         Notified because: first notification, receiver finance
-        "###);
+        ");
         let rendered = told(&samples::resolved());
         insta::assert_snapshot!(rendered.text, @r###"
         RESOLVED · was critical · account default

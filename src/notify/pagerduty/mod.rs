@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_trigger_tells_what_a_person_needs() {
-        insta::assert_snapshot!(format!("{:#}", event(&samples::spend_limit())), @r###"
+        insta::assert_snapshot!(format!("{:#}", event(&samples::spend_limit())), @r#"
         {
           "client": "tollbell",
           "client_url": "https://tollbell.example.com",
@@ -362,8 +362,16 @@ mod tests {
           "event_action": "trigger",
           "links": [
             {
+              "href": "https://tollbell.example.com/alerts/4ddabc6d19890228",
+              "text": "Alert"
+            },
+            {
               "href": "https://wiki.example.com/runbooks/spend-limit?from=mail&v=2",
               "text": "Runbook"
+            },
+            {
+              "href": "https://tollbell.example.com/silences/new?matcher=account%3D%22default%22&matcher=alertname%3D%22SpendLimitReached%22&matcher=profile%3D%22be3eb60a-a346-470a-886c-ab4e421711bd%22",
+              "text": "Silence"
             }
           ],
           "payload": {
@@ -390,7 +398,7 @@ mod tests {
           },
           "routing_key": "***"
         }
-        "###);
+        "#);
     }
 
     #[test]
@@ -449,7 +457,10 @@ mod tests {
         assert_eq!(lines.len(), ALERTS_SHOWN + 1);
         assert_eq!(lines[ALERTS_SHOWN], "and 30 more");
         assert!(lines[0].as_str().expect("text").starts_with("FIRING: One call cost 1.50 USD"));
-        assert_eq!(event["links"], json!([]), "there is no runbook");
+        let links = event["links"].as_array().expect("links");
+        let labels = || links.iter().filter_map(|link| link["text"].as_str());
+        assert_eq!(labels().take(2).collect::<Vec<_>>(), ["Alerts", "Silence"]);
+        assert!(labels().all(|label| !label.starts_with("Runbook")), "there is no runbook");
         assert_eq!(event["payload"]["summary"], "[FIRING:33+] CallCostHigh · 1 over");
     }
 

@@ -554,7 +554,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one snapshot")]
     fn the_layout_is_header_amount_rows_advice_links_reason() {
         let payload = rendered(&settings(), &samples::spend_limit());
-        insta::assert_snapshot!(format!("{payload:#}"), @r###"
+        insta::assert_snapshot!(format!("{payload:#}"), @r##"
         {
           "attachments": [
             {
@@ -618,11 +618,29 @@ mod tests {
                     {
                       "text": {
                         "emoji": false,
+                        "text": "Alert",
+                        "type": "plain_text"
+                      },
+                      "type": "button",
+                      "url": "https://tollbell.example.com/alerts/4ddabc6d19890228"
+                    },
+                    {
+                      "text": {
+                        "emoji": false,
                         "text": "Runbook",
                         "type": "plain_text"
                       },
                       "type": "button",
                       "url": "https://wiki.example.com/runbooks/spend-limit?from=mail&v=2"
+                    },
+                    {
+                      "text": {
+                        "emoji": false,
+                        "text": "Silence",
+                        "type": "plain_text"
+                      },
+                      "type": "button",
+                      "url": "https://tollbell.example.com/silences/new?matcher=account%3D%22default%22&matcher=alertname%3D%22SpendLimitReached%22&matcher=profile%3D%22be3eb60a-a346-470a-886c-ab4e421711bd%22"
                     }
                   ],
                   "type": "actions"
@@ -656,7 +674,7 @@ mod tests {
           "unfurl_links": false,
           "unfurl_media": false
         }
-        "###);
+        "##);
     }
 
     #[test]

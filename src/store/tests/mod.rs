@@ -368,6 +368,7 @@ pub(super) async fn sweep(store: &Store, minutes: i64, limit: usize) -> Swept {
             (&mut total.silences, swept.silences),
             (&mut total.journal, swept.journal),
             (&mut total.readings, swept.readings),
+            (&mut total.audit, swept.audit),
         ] {
             assert!(count <= limit, "{swept:?}");
             *sum += count;
