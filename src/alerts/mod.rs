@@ -143,7 +143,7 @@ pub struct Alert {
     /// The value that was judged last; event rules have none.
     #[serde(default)]
     pub value: Option<Decimal>,
-    /// Whether an end by `active_for` is told.
+    /// Whether an end by `active_for` is notified.
     pub notify_expired: bool,
     /// Allow-listed snapshot of the last event that touched it, for templates.
     pub event: Snapshot,
@@ -156,7 +156,7 @@ impl Alert {
     }
 }
 
-/// Why an alert is not told although it is to be; in the order in which it is asked.
+/// Why an alert is not notified although it is to be; in the order in which it is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason", content = "by")]
 pub enum Suppression {
@@ -181,7 +181,7 @@ impl Suppression {
         }
     }
 
-    /// Whether it is the time of day that keeps it quiet: what ends meanwhile is told later.
+    /// Whether it is the time of day that keeps it quiet: what ends meanwhile is notified later.
     pub fn is_by_time(&self) -> bool {
         matches!(self, Self::Inactive(_) | Self::Muted(_))
     }

@@ -238,7 +238,7 @@ impl Batch<'_> {
     }
 }
 
-/// An all-clear tells what is now. Texts that need a value there is none of stay as they were.
+/// An all-clear says what is now. Texts that need a value there is none of stay as they were.
 fn tell_what_is_now(of: RuleRef<'_>, series: &Series, alert: &mut Alert) {
     let (annotations, template_errors) = of.annotate(series);
     if template_errors.is_empty() {
