@@ -143,6 +143,10 @@ pub struct Alert {
     /// The value that was judged last; event rules have none.
     #[serde(default)]
     pub value: Option<Decimal>,
+    /// That value and what is usual, in words, where its rule looks at that and something is known: "4.2 × the usual 31.10
+    /// USD for a Monday between 09:00 and 10:00".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual: Option<String>,
     /// Whether an end by `active_for` is notified.
     pub notify_expired: bool,
     /// Allow-listed snapshot of the last event that touched it, for templates.

@@ -30,6 +30,7 @@ mod spend;
 mod status;
 mod terminal;
 mod test;
+mod tune;
 mod usage;
 
 use std::process::ExitCode;
@@ -58,6 +59,8 @@ enum Command {
     Test(test::Args),
     /// Evaluate candidate rules on stored events: who would be notified; changes nothing
     Replay(replay::Args),
+    /// Show how the values of rules were distributed, and what other thresholds would have done; changes nothing
+    Tune(tune::Args),
     /// Sign a sample event or a file and post it, to try things out
     Send(send::Args),
     /// Show the whole path on this machine: throw-away key, local sinks, sample events
@@ -111,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Status(args) => status::run(&args),

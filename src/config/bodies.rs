@@ -215,6 +215,7 @@ fn sample(names: &Names) -> Notification {
         no_data: false,
         unheard: false,
         missed: false,
+        usual: None,
         value: None,
         event: event.snapshot(),
     };

@@ -34,6 +34,7 @@ mod metrics;
 mod schema;
 mod reference;
 mod trial;
+mod case_events;
 mod cases;
 
 use std::fmt::Write as _;

@@ -163,7 +163,11 @@ const KEYS: &[(&str, &[Kind], &str)] = &[
     ("keep_firing_for", &[Kind::Gauge, Kind::Window, Kind::Absence], NO_HOLD),
     ("stale_after", &[Kind::Gauge], "only the latest value of a gauge rule gets old"),
     ("over", &[Kind::Window], "give absent_for or over, in two rules if need be"),
-    ("time_zone", &[Kind::Window], "it is for over: day, week or month"),
+    (
+        "time_zone",
+        &[Kind::Gauge, Kind::Window],
+        "it is for over: day, week or month, and where fire looks at usual",
+    ),
     ("active_time_intervals", &[Kind::Absence], "mute or activate the route instead"),
     ("by", &[Kind::Event, Kind::Gauge, Kind::Window], "there is one series per account"),
     ("max_series", &[Kind::Event, Kind::Gauge, Kind::Window], "there is one series per account"),
@@ -226,13 +230,16 @@ impl Kind {
                 let stale_after = section
                     .stale_after()
                     .and_then(|text| span(section, "stale_after", &text, SPAN));
+                let zone = section.has("time_zone").then(|| time_zone(section)).flatten();
                 let value = needed(section, "value", section.value(), self);
-                KindSpec::Gauge { value, line: line(section, self, hold), stale_after }
+                KindSpec::Gauge { value, line: line(section, self, hold, zone), stale_after }
             }
             Self::Window => {
+                let zone = time_zone(section);
                 let value = needed(section, "value", section.value(), self);
-                let over = over(section).unwrap_or(Over::Sliding(Duration::from_hours(1)));
-                KindSpec::Window { over, value, line: line(section, self, hold) }
+                let over = over(section, zone.clone());
+                let over = over.unwrap_or(Over::Sliding(Duration::from_hours(1)));
+                KindSpec::Window { over, value, line: line(section, self, hold, zone) }
             }
             Self::Absence => KindSpec::Absence {
                 absent_for: section
@@ -250,9 +257,12 @@ impl Kind {
     }
 }
 
-fn line(section: &RuleWords<'_>, kind: Kind, hold: Hold) -> LineSpec {
+fn line(section: &RuleWords<'_>, kind: Kind, hold: Hold, zone: Option<TimeZone>) -> LineSpec {
+    let zone = zone
+        .filter(|_| section.has("time_zone"))
+        .map(|zone| At::new(zone, section.place("time_zone")));
     let fire = needed(section, "fire", section.fire(), kind);
-    LineSpec { fire, clear: section.clear(), hold }
+    LineSpec { zone, fire, clear: section.clear(), hold }
 }
 
 /// A key that this kind of rule cannot do without; one that is missing is reported, and the example stands in.
@@ -293,19 +303,13 @@ fn span(
     within.then_some(span)
 }
 
-fn over(section: &RuleWords<'_>) -> Option<Over> {
+fn over(section: &RuleWords<'_>, zone: Option<TimeZone>) -> Option<Over> {
     let text = section.over()?;
     let period = match text.value.as_str() {
         "day" => Period::Day,
         "week" => Period::Week,
         "month" => Period::Month,
         other => {
-            if section.has("time_zone") {
-                let message = "only days, weeks and months begin somewhere";
-                let diagnostic =
-                    Diagnostic::error(section.place("time_zone"), section.at("time_zone"), message);
-                section.push(diagnostic.hint("it is for over: day, week or month"));
-            }
             if units::duration(other).is_none() {
                 section
                     .error("over", "expected a duration such as 15m, 4h, 7d, or day, week, month");
@@ -314,14 +318,17 @@ fn over(section: &RuleWords<'_>) -> Option<Over> {
             return span(section, "over", &text, OVER).map(Over::Sliding);
         }
     };
+    Some(Over::Calendar(period, zone?))
+}
+
+/// The rule's time zone; `None` where it is unknown.
+fn time_zone(section: &RuleWords<'_>) -> Option<TimeZone> {
     let zone = section.time_zone();
-    match TimeZone::get(&zone.value) {
-        Ok(zone) => Some(Over::Calendar(period, zone)),
-        Err(_unknown) => {
-            let diagnostic =
-                Diagnostic::error(zone.position, section.at("time_zone"), "unknown time zone");
-            section.push(diagnostic.hint("a name such as America/Chicago or UTC"));
-            None
-        }
+    let known = TimeZone::get(&zone.value).ok();
+    if known.is_none() {
+        let diagnostic =
+            Diagnostic::error(zone.position, section.at("time_zone"), "unknown time zone");
+        section.push(diagnostic.hint("a name such as America/Chicago or UTC"));
     }
+    known
 }

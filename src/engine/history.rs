@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use super::policy::Policy;
 use crate::clock;
-use crate::rules::{self, CallContext, CallKey, Finding, Labels, Over, Period, Series, Shape};
+use crate::rules::{self, CallContext, CallKey, Labels, Over, Period, Series, Shape};
 use crate::store::StoredEvent;
 
 /// A value of a series.
@@ -59,7 +59,7 @@ pub fn history(
     let mut next = from;
     let mut tick = |series: &mut Series, samples: &mut Vec<Sample>, until: Timestamp| {
         while next <= until && next <= to {
-            of.tick(series, true, next);
+            of.tick(series, None, true, next);
             samples.push(Sample { at: next, value: series.value });
             next = clock::add(next, step);
         }
@@ -70,11 +70,11 @@ pub fn history(
         let known = rules::call_keys(event);
         let known = known.iter().filter_map(|key| calls.get(key).cloned());
         let call = known.reduce(|one, other| one.merge(&other));
-        let Some(Finding::Observe(observation)) = of.find(event, call.as_ref()) else { continue };
+        let Some(observation) = of.observation(event, call.as_ref()) else { continue };
         if observation.labels != *labels {
             continue;
         }
-        of.observe(&mut series, &observation, event.received_at);
+        of.observe(&mut series, None, &observation, event.received_at);
         if (from..=to).contains(&event.received_at) {
             samples.push(Sample { at: event.received_at, value: series.value });
         }

@@ -38,6 +38,7 @@ pub fn test_message(
         missed: false,
         unheard: false,
         value: None,
+        usual: None,
         labels: labels.clone(),
         annotations: annotations.clone(),
         starts_at: now,

@@ -218,6 +218,8 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
             facts = Fact::new("Value", &value.normalize().to_string()).into_iter().collect();
         }
     }
+    let usual = alert.usual.as_deref().filter(|_| !over);
+    facts.extend(usual.and_then(|usual| Fact::new("Compared", usual)));
     let figure = match over {
         true => Some(lasted(alert, message)),
         false if facts.is_empty() => None,

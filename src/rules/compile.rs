@@ -105,7 +105,8 @@ impl Compiler {
         let by_name = rules.iter().enumerate().map(|(n, rule)| (Arc::clone(&rule.name), n));
         let by_name = by_name.collect();
         let Self { annotations, problems, .. } = self;
-        (RuleSet { rules, by_name, index, metrics, annotations, accounts }, problems)
+        let remembers = rules.iter().any(|rule: &Rule| rule.remembers);
+        (RuleSet { rules, remembers, by_name, index, metrics, annotations, accounts }, problems)
     }
 
     pub(super) fn error(&mut self, at: &Position, key: &str, message: impl Into<String>) {
@@ -158,7 +159,7 @@ impl Compiler {
     /// The rule; none, or one that is not to be used, where it has an error.
     fn rule(&mut self, name: &str, spec: &RuleSpec) -> Option<Rule> {
         let when = spec.when.as_ref();
-        let when = self.event_expression(when, &format!("{name}.when"), Want::Bool);
+        let when = self.expression(when, &format!("{name}.when"), Scope::WHEN, Want::Bool);
         let judged = self.judged(name, spec);
         self.problems.extend(names::check_rule(name, spec));
         let by = self.by(name, &spec.by);
@@ -166,6 +167,7 @@ impl Compiler {
         let pair =
             |(name, text): &(At<String>, At<String>)| (name.value.clone(), text.value.clone());
         let value = judged.value();
+        let remembers = when.as_ref().is_some_and(|when| when.uses().news > 0);
         let mut rule = Rule {
             by_currency: !judged.is_absence() && uses_money(when.as_ref(), value, &by),
             name: name.into(),
@@ -176,6 +178,7 @@ impl Compiler {
             annotations: Vec::new(),
             digest: digest(spec).into(),
             max_series: usize::try_from(spec.max_series).unwrap_or(usize::MAX),
+            remembers,
             judged,
         };
         rule.annotations = self.annotations(&rule, spec);

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::annotations::{Annotations, context_of};
 use super::index::{Hit, Index};
+use super::inputs::{Memory, Seen};
 use super::metric::Metrics;
 use super::rule::{Rule, RuleKind, Valued, Watch};
 use super::{
@@ -26,6 +27,8 @@ const AHEAD_MAX: Duration = Duration::from_mins(5);
 #[derive(Debug, Default)]
 pub struct RuleSet {
     pub(super) rules: Vec<Rule>,
+    /// Whether one of them asks what was seen before.
+    pub(super) remembers: bool,
     /// Places in `rules` by name.
     pub(super) by_name: HashMap<Arc<str>, usize>,
     pub(super) index: Index,
@@ -41,10 +44,14 @@ impl RuleSet {
     /// A rule that names the kind in `on` and in `resolve_on` says the first of these that holds: it fires; it
     /// resolves; it failed; no match. So one event never starts and ends an alert at once.
     ///
-    /// `call` is what is known of the event's call leg.
-    pub fn judge(&self, event: &Event, call: Option<&CallContext>) -> Vec<Verdict> {
-        let inputs = Inputs::Event { event, call };
-        let judgement = EventJudgement { set: self, event, inputs, snapshot: OnceCell::new() };
+    /// `call` is what is known of the event's call leg, `memory` what was seen before; without it nothing is new.
+    pub fn judge(
+        &self,
+        event: &Event,
+        call: Option<&CallContext>,
+        memory: Option<&dyn Memory>,
+    ) -> Vec<Verdict> {
+        let judgement = EventJudgement::new(self, event, call, memory);
         let hits = self.index.hits(&event.kind);
         hits.iter()
             .filter_map(|hit| {
@@ -53,21 +60,6 @@ impl RuleSet {
                 Some(Verdict { rule: Arc::clone(&rule.name), finding })
             })
             .collect()
-    }
-
-    /// What one rule says of an event; see [`RuleSet::judge`].
-    pub(super) fn find(
-        &self,
-        rule: &Rule,
-        event: &Event,
-        call: Option<&CallContext>,
-    ) -> Option<Finding> {
-        let hits = self.index.hits(&event.kind);
-        let is_it = |hit: &&Hit| self.rules.get(hit.rule).is_some_and(|it| it.name == rule.name);
-        let hit = hits.iter().find(is_it)?;
-        let inputs = Inputs::Event { event, call };
-        let judgement = EventJudgement { set: self, event, inputs, snapshot: OnceCell::new() };
-        Some(judgement.finding(rule, *hit).unwrap_or_else(Finding::Failed))
     }
 
     /// The rules that name a kind, in order, and where: in `on`, in `resolve_on`. Of these [`RuleSet::judge`] tells.
@@ -79,6 +71,21 @@ impl RuleSet {
                 Some((RuleRef { set: self, rule }, hit.fires, hit.resolves))
             })
             .collect()
+    }
+
+    /// See [`RuleRef::observation`].
+    pub(super) fn observation(
+        &self,
+        rule: &Rule,
+        watch: &Watch,
+        event: &Event,
+        call: Option<&CallContext>,
+    ) -> Option<Observation> {
+        let judgement = EventJudgement::new(self, event, call, None);
+        match judgement.observe(rule, watch) {
+            Ok(Finding::Observe(observation)) => Some(observation),
+            _ => None,
+        }
     }
 
     /// What the user's own metrics say of an event, in the order of the configuration.
@@ -122,6 +129,11 @@ impl RuleSet {
         self.annotations.render_all(&rule.annotations, &context)
     }
 
+    /// Whether a rule asks what was seen before.
+    pub fn remembers(&self) -> bool {
+        self.remembers
+    }
+
     /// Names of the accounts.
     pub fn accounts(&self) -> impl Iterator<Item = &str> {
         self.accounts.keys().map(String::as_str)
@@ -152,12 +164,35 @@ impl RuleSet {
 struct EventJudgement<'j> {
     set: &'j RuleSet,
     event: &'j Event,
+    call: Option<&'j CallContext>,
+    memory: Option<&'j dyn Memory>,
     inputs: Inputs<'j>,
     /// Made for the first rule that fires.
     snapshot: OnceCell<Json>,
 }
 
-impl EventJudgement<'_> {
+impl<'j> EventJudgement<'j> {
+    fn new(
+        set: &'j RuleSet,
+        event: &'j Event,
+        call: Option<&'j CallContext>,
+        memory: Option<&'j dyn Memory>,
+    ) -> Self {
+        let inputs = Inputs::Event { event, call, seen: None };
+        Self { set, event, call, memory, inputs, snapshot: OnceCell::new() }
+    }
+
+    /// Whether the rule's `when` holds.
+    fn when(&self, rule: &Rule) -> Result<bool, Failure> {
+        let seen = self.memory.filter(|_| rule.remembers);
+        let seen = seen.map(|memory| Seen { memory, rule: &rule.name });
+        let inputs = match seen {
+            Some(_) => Inputs::Event { event: self.event, call: self.call, seen },
+            None => self.inputs,
+        };
+        holds(rule.when.as_ref(), inputs, "when")
+    }
+
     fn finding(&self, rule: &Rule, hit: Hit) -> Result<Finding, Failure> {
         let (active_for, notify_expired, resolve_when) = match &rule.judged {
             RuleKind::Series(watch) => return self.observe(rule, watch),
@@ -165,7 +200,7 @@ impl EventJudgement<'_> {
                 (*active_for, *notify_expired, resolve_when.as_ref())
             }
         };
-        let fires = hit.fires.then(|| holds(rule.when.as_ref(), self.inputs, "when"));
+        let fires = hit.fires.then(|| self.when(rule));
         if let Some(Ok(true)) = fires {
             return self.fire(rule, active_for, notify_expired).map(Finding::Fire);
         }
@@ -184,7 +219,7 @@ impl EventJudgement<'_> {
 
     /// What a gauge, window or absence rule takes from the event.
     fn observe(&self, rule: &Rule, watch: &Watch) -> Result<Finding, Failure> {
-        if !holds(rule.when.as_ref(), self.inputs, "when")? {
+        if !self.when(rule)? {
             return Ok(Finding::NoMatch);
         }
         let value = match &watch.value {

@@ -9,7 +9,8 @@
 //! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the
 //! event by `inputs`
 //! (`numeric`, `time`); `number` reads exact amounts, `metric` feeds the user's own series. `rule_ref` is a rule as the engine sees it: it gives the
-//! observations to a `series`. `trace` says how a rule came to its answer.
+//! observations to a `series`. `usual` knows what a series had in the weeks before, `news` what a rule is to remember.
+//! `trace` says how a rule came to its answer.
 //!
 //! Beside them: `ledger` counts money once, `call_context` knows on which call it was spent, `meter` holds the user's
 //! own metrics and what was spent in all.
@@ -32,6 +33,7 @@ mod meter;
 mod metric;
 mod moneyless;
 mod names;
+mod news;
 mod number;
 mod numeric;
 mod observed;
@@ -49,6 +51,7 @@ mod time;
 mod trace;
 mod trial;
 mod types;
+pub mod usual;
 mod values;
 mod window;
 
@@ -56,6 +59,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
 use crate::diagnostic::At;
@@ -63,7 +67,7 @@ use crate::diagnostic::At;
 pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country};
 pub use checker::Scope;
 pub use expression::{Expression, Want};
-pub use inputs::Inputs;
+pub use inputs::{Inputs, Memory, NewValue, Seen};
 pub use judge::RuleSet;
 pub use ledger::{Booked, Entry, LedgerKey, is_reconciled, ledger_key};
 pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};
@@ -162,6 +166,8 @@ pub struct LineSpec {
     pub clear: Option<At<String>>,
     /// How long it has to hold.
     pub hold: Hold,
+    /// Time zone of the hours of the week that `usual` is about, where one is given.
+    pub zone: Option<At<TimeZone>>,
 }
 
 /// One entry of the `metrics` list as written: a series of the user's own, made from events.

@@ -132,14 +132,26 @@ pub enum Space {
     Metric,
     /// What was spent so far.
     Spend,
+    /// What series had in the hours of the last weeks.
+    Usual,
+    /// What rules have seen.
+    Seen,
     /// Single values of the engine.
     Engine,
 }
 
 impl Space {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Series, Self::Group, Self::Member, Self::Metric, Self::Spend, Self::Engine];
+    pub const ALL: [Self; 8] = [
+        Self::Series,
+        Self::Group,
+        Self::Member,
+        Self::Metric,
+        Self::Spend,
+        Self::Usual,
+        Self::Seen,
+        Self::Engine,
+    ];
 
     /// The word used in the store.
     pub fn as_str(self) -> &'static str {
@@ -149,6 +161,8 @@ impl Space {
             Self::Member => "member",
             Self::Metric => "metric",
             Self::Spend => "spend",
+            Self::Usual => "usual",
+            Self::Seen => "seen",
             Self::Engine => "engine",
         }
     }

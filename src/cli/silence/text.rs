@@ -127,6 +127,7 @@ mod tests {
                     updated_at: at("02:30:00"),
                     event_at: None,
                     missed: false,
+                    usual: None,
                     value: None,
                     notify_expired: false,
                     event: Snapshot::NONE,

@@ -351,7 +351,7 @@ fn the_keys_of_a_rule_say_of_which_kind_it_is_and_which_keys_it_may_have() {
     insta::assert_snapshot!(check_rules(&wrong), @r#"
         DIR/r.yaml:4:51: groups[0].rules[0].keep_firing_for: an event rule, which has neither value, over nor absent_for, takes no keep_firing_for (hint: one event is the alert; active_for says how long it lasts)
         DIR/r.yaml:4:68: groups[0].rules[0].stale_after: an event rule, which has neither value, over nor absent_for, takes no stale_after (hint: only the latest value of a gauge rule gets old)
-        DIR/r.yaml:4:83: groups[0].rules[0].time_zone: an event rule, which has neither value, over nor absent_for, takes no time_zone (hint: it is for over: day, week or month)
+        DIR/r.yaml:4:83: groups[0].rules[0].time_zone: an event rule, which has neither value, over nor absent_for, takes no time_zone (hint: it is for over: day, week or month, and where fire looks at usual)
         DIR/r.yaml:4:95: groups[0].rules[0].clear: an event rule, which has neither value, over nor absent_for, takes no clear (hint: to judge a value give value and fire)
         DIR/r.yaml:5:81: groups[0].rules[1].active_for: a gauge rule, which has value and fire, takes no active_for (hint: the alert ends when its condition does; see clear)
         DIR/r.yaml:5:101: groups[0].rules[1].notify_expired: a gauge rule, which has value and fire, takes no notify_expired (hint: its alerts do not expire; they are resolved)
@@ -364,7 +364,6 @@ fn the_keys_of_a_rule_say_of_which_kind_it_is_and_which_keys_it_may_have() {
         DIR/r.yaml:9:40: groups[0].rules[5].over: expected a duration such as 15m, 4h, 7d, or day, week, month
         DIR/r.yaml:9:97: groups[0].rules[5].stale_after: a window rule, which has over, takes no stale_after (hint: only the latest value of a gauge rule gets old)
         DIR/r.yaml:10:40: groups[0].rules[6].over: must be between 10s and 366d
-        DIR/r.yaml:10:55: groups[0].rules[6].time_zone: only days, weeks and months begin somewhere (hint: it is for over: day, week or month)
         DIR/r.yaml:11:58: groups[0].rules[7].time_zone: unknown time zone (hint: a name such as America/Chicago or UTC)
         DIR/r.yaml:11:114: groups[0].rules[7].resolve_on: a window rule, which has over, takes no resolve_on (hint: the alert ends when its condition does; see clear)
         DIR/r.yaml:12:54: groups[0].rules[8].by: an absence rule, which has absent_for, takes no by (hint: there is one series per account)
@@ -378,7 +377,7 @@ fn the_keys_of_a_rule_say_of_which_kind_it_is_and_which_keys_it_may_have() {
         DIR/r.yaml:15:67: g/A11.value: nothing may stand behind the aggregate (hint: compute inside of its brackets, compare in fire and clear)
         DIR/r.yaml:16:62: g/A12.value: `event` has no field `chrge` (hint: did you mean `charge`?)
         DIR/r.yaml:16:82: g/A12.fire: double has no field `x`
-        DIR/r.yaml:16:96: g/A12.clear: unknown variable `payload` (hint: known here: value, count, labels)
+        DIR/r.yaml:16:96: g/A12.clear: unknown variable `payload` (hint: known here: value, count, labels, usual, spread, weeks)
         DIR/r.yaml:17:59: g/A13.fire: unknown variable `valu` (hint: did you mean `value`?)
         DIR/r.yaml:18:42: g/A14.value: expected a number or decimal text, found string (hint: write num(…))
         DIR/r.yaml:18:66: g/A14.fire: `==` cannot compare double with string

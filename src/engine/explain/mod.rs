@@ -23,8 +23,9 @@ use super::state::State;
 use super::step::{Batch, Judged, step};
 use crate::alerts::{self, Alert, Fingerprint};
 use crate::event::Event;
+use crate::rules::usual::Usual;
 use crate::rules::{
-    self, CallContext, Finding, Labels, Over, Period, Phase, RuleRef, Shape, Traced,
+    self, CallContext, Finding, Labels, Memory, Over, Period, Phase, RuleRef, Shape, Traced,
 };
 
 /// The answer.
@@ -98,6 +99,10 @@ pub struct SeriesReport {
     pub before: Option<Decimal>,
     /// Events in the window.
     pub count: u64,
+    /// What is usual, by how many weeks, where the rule looks at that.
+    pub usual: Option<Usual>,
+    /// The value and what is usual, in words.
+    pub compared: Option<String>,
     /// `inactive`, `pending`, `firing` or `keeping` (kept firing).
     pub phase: &'static str,
     /// Since when it is pending, or its condition ended.
@@ -122,7 +127,7 @@ pub struct SeriesAsked {
 /// Which series [`explain`] needs to know; a state that was kept may have very many others.
 pub fn series_asked(state: &State, policy: &Policy, question: &Question<'_>) -> Vec<SeriesAsked> {
     let (event, call) = booked(state, policy, question);
-    let verdicts = policy.rules.judge(&event, call.as_ref()).into_iter();
+    let verdicts = policy.rules.judge(&event, call.as_ref(), Some(&state.pasts)).into_iter();
     verdicts
         .filter_map(|verdict| {
             let Finding::Observe(observation) = verdict.finding else { return None };
@@ -182,7 +187,8 @@ fn booked(
 
 impl Asked<'_> {
     fn rules(&self) -> Vec<RuleReport> {
-        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref());
+        let memory = Some(&self.before.pasts as &dyn Memory);
+        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref(), memory);
         let mut findings: BTreeMap<Arc<str>, Finding> =
             verdicts.into_iter().map(|verdict| (verdict.rule, verdict.finding)).collect();
         let named = self.policy.rules.naming(&self.event.kind).into_iter();
@@ -191,7 +197,7 @@ impl Asked<'_> {
             .filter(|(of, ..)| wanted(of.name()))
             .filter_map(|(of, fires, resolves)| {
                 let finding = findings.remove(of.name())?;
-                let mut expressions = of.trace(&self.event, self.call.as_ref());
+                let mut expressions = of.trace(&self.event, self.call.as_ref(), memory);
                 expressions.retain(|traced| match traced.key.as_str() {
                     "when" => fires,
                     "resolve_on.when" => resolves,
@@ -259,6 +265,8 @@ impl Asked<'_> {
             value: series.value,
             before: before.and_then(|series| series.value),
             count: series.count,
+            usual: series.usual,
+            compared: of.compared(series, self.at),
             phase,
             since,
             next: of.deadline(series),
@@ -318,7 +326,8 @@ impl Asked<'_> {
         if !self.question.judged {
             return BTreeMap::new();
         }
-        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref());
+        let memory = Some(&self.before.pasts as &dyn Memory);
+        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref(), memory);
         verdicts
             .into_iter()
             .filter_map(|verdict| {

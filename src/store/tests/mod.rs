@@ -117,6 +117,7 @@ pub(super) fn alert(fingerprint: &str, state: AlertState) -> Alert {
         updated_at: at(0),
         event_at: None,
         missed: false,
+        usual: None,
         value: None,
         notify_expired: false,
         event: json!({"cost": "1.10"}).into(),

@@ -1,0 +1,123 @@
+//! A rule that is looked at: its series as they would have been, and what its file says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use regex::Regex;
+use rust_decimal::Decimal;
+
+use super::levels::{Levels, Side};
+use crate::alerts::Fingerprint;
+use crate::event::Event;
+use crate::rules::{CallContext, RuleRef, Series, Shape};
+
+/// `value > 50.0` in a `fire`.
+const COMPARED: &str = r"\bvalue\s*(>=|>|<=|<)\s*(\d+(?:\.\d+)?)";
+
+/// A gauge or window rule and what it had.
+pub(super) struct Watched<'r> {
+    of: RuleRef<'r>,
+    shape: &'r Shape,
+    /// As written.
+    pub(super) fire: &'r str,
+    /// Which side fires; above, where no number says it.
+    pub(super) side: Side,
+    /// The first number with which `value` is compared.
+    pub(super) threshold: Option<Decimal>,
+    pub(super) levels: Levels,
+    series: BTreeMap<Fingerprint, (usize, Series)>,
+    /// When each of them is to be judged again.
+    due: BTreeSet<(Timestamp, Fingerprint)>,
+}
+
+impl<'r> Watched<'r> {
+    /// Of a gauge or window rule.
+    pub(super) fn new(of: RuleRef<'r>) -> Option<Self> {
+        let shape = of.shape().filter(|shape| !matches!(shape, Shape::Absence { .. }))?;
+        let (fire, _) = of.fire()?;
+        let found = Regex::new(COMPARED).ok()?.captures(fire);
+        let part = |n: usize| Some(found.as_ref()?.get(n)?.as_str());
+        let is_below = part(1).is_some_and(|operator| operator.starts_with('<'));
+        let threshold = part(2).and_then(|number| number.parse().ok());
+        Some(Self {
+            of,
+            shape,
+            fire,
+            side: if is_below { Side::Below } else { Side::Above },
+            threshold,
+            levels: Levels::default(),
+            series: BTreeMap::new(),
+            due: BTreeSet::new(),
+        })
+    }
+
+    /// `group/alert`.
+    pub(super) fn name(&self) -> &Arc<str> {
+        self.of.name()
+    }
+
+    /// Label sets that there were.
+    pub(super) fn series(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Takes an event of a kind that the rule names. Label sets beyond the rule's limit are left out.
+    pub(super) fn take(&mut self, event: &Event, call: Option<&CallContext>) {
+        let now = event.received_at;
+        self.pass(now);
+        let Some(observation) = self.of.observation(event, call) else { return };
+        let key = Fingerprint::of(&observation.labels);
+        let number = self.series.len();
+        if number >= self.of.max_series() && !self.series.contains_key(&key) {
+            return;
+        }
+        let (_, series) = self.series.entry(key.clone()).or_insert_with(|| {
+            let labels = (&observation.labels).into();
+            (number, Series::new(self.of.name(), self.of.digest(), labels, self.shape, now))
+        });
+        self.of.observe(series, None, &observation, now);
+        self.note(&key, now);
+    }
+
+    /// Lets the time pass: windows lose what has left them.
+    pub(super) fn pass(&mut self, until: Timestamp) {
+        while let Some((at, key)) = self.due.first().filter(|(at, _)| *at <= until).cloned() {
+            self.due.pop_first();
+            if let Some((_, series)) = self.series.get_mut(&key) {
+                self.of.tick(series, None, true, at);
+            }
+            self.note(&key, at);
+        }
+    }
+
+    fn note(&mut self, key: &Fingerprint, at: Timestamp) {
+        let Some((number, series)) = self.series.get(key) else { return };
+        if let Some(value) = series.value {
+            self.levels.take(self.side, *number, at, value);
+        }
+        self.due.retain(|(_, known)| known != key);
+        if let Some(next) = self.of.deadline(series).filter(|next| *next > at) {
+            self.due.insert((next, key.clone()));
+        }
+    }
+
+    /// What to change in the rule's file for another threshold; `None` where the number does not stand on one line.
+    pub(super) fn patch(&self, threshold: Decimal) -> Option<String> {
+        let (_, place) = self.of.fire()?;
+        let text = std::fs::read_to_string(&*place.file).ok()?;
+        let compared = Regex::new(COMPARED).ok()?;
+        let first = usize::try_from(place.line).ok()?.checked_sub(1)?;
+        let (n, line) =
+            text.lines().enumerate().skip(first).find(|(_, line)| compared.is_match(line))?;
+        // Not the number of a rule further down.
+        let is_own = self.fire.lines().any(|own| line.contains(own.trim()));
+        let written =
+            if threshold.scale() == 0 { format!("{threshold}.0") } else { threshold.to_string() };
+        let number = compared.captures(line).filter(|_| is_own)?.get(2)?;
+        let (before, after) = (line.get(..number.start())?, line.get(number.end()..)?);
+        let changed = format!("{before}{written}{after}");
+        let (file, n) = (&place.file, n + 1);
+        Some(format!("--- {file}\n+++ {file}\n@@ -{n} +{n} @@\n-{line}\n+{changed}"))
+    }
+}
