@@ -39,6 +39,8 @@ pub(super) const SHIPPED: &[(&str, &str)] = shipped! {
     "tests/numbers.test.yaml"
     "tests/reload.test.yaml"
     "tests/spend.test.yaml"
+    "tests/usual.test.yaml"
+    "usual/rules.yaml"
 };
 
 /// How cases begin in the shipped tests.

@@ -4,7 +4,7 @@ use super::*;
 #[test]
 fn every_file_of_the_starter_pack_is_shipped() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rules");
-    let mut found: Vec<String> = ["", "tests/"]
+    let mut found: Vec<String> = ["", "tests/", "usual/"]
         .iter()
         .flat_map(|folder| {
             let entries = std::fs::read_dir(root.join(folder)).expect("folder");

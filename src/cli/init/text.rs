@@ -15,7 +15,8 @@ pub(super) fn main(answers: &Answers) -> String {
     text.push_str(&accounts(answers));
     text.push_str(
         "store:\n  url: sqlite:data/tollbell.db     # made at the first start\n\n\
-         rule_files: [\"rules/*.yaml\"]         # thresholds are at the top of each file\n\n\
+         rule_files: [\"rules/*.yaml\"]         # thresholds are at the top of each file\n\
+         # After two weeks, add \"rules/usual/*.yaml\": rules that compare with what is usual need no numbers.\n\n\
          route:\n  receiver: ops\n  group_by: [alertname, account]\n  routes:\n    - name: critical\n      \
          matchers: ['severity=\"critical\"']\n      group_wait: 0s                # at once\n      repeat_interval: 1h\n\n\
          # A higher step of a budget suppresses the lower ones.\n\

@@ -364,6 +364,7 @@ fn the_keys_of_a_rule_say_of_which_kind_it_is_and_which_keys_it_may_have() {
         DIR/r.yaml:9:40: groups[0].rules[5].over: expected a duration such as 15m, 4h, 7d, or day, week, month
         DIR/r.yaml:9:97: groups[0].rules[5].stale_after: a window rule, which has over, takes no stale_after (hint: only the latest value of a gauge rule gets old)
         DIR/r.yaml:10:40: groups[0].rules[6].over: must be between 10s and 366d
+        DIR/r.yaml:10:55: g/A6.time_zone: only days, weeks and months, and what is usual, depend on it (hint: it is for over: day, week or month, and where fire looks at usual)
         DIR/r.yaml:11:58: groups[0].rules[7].time_zone: unknown time zone (hint: a name such as America/Chicago or UTC)
         DIR/r.yaml:11:114: groups[0].rules[7].resolve_on: a window rule, which has over, takes no resolve_on (hint: the alert ends when its condition does; see clear)
         DIR/r.yaml:12:54: groups[0].rules[8].by: an absence rule, which has absent_for, takes no by (hint: there is one series per account)

@@ -403,6 +403,7 @@ mod tests {
           Team              billing
           Event             messaging-profile.spend-limit-reached
 
+        Alert: https://tollbell.example.com/alerts/4ddabc6d19890228
         Runbook: https://wiki.example.com/runbooks/spend-limit?from=mail&v=2
 
         -- 
