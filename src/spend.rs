@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::rules::Entry;
 
@@ -26,7 +27,7 @@ const PLACES_MIN: u32 = 2;
 const UNKNOWN: &str = "unknown";
 
 /// By what charges are grouped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// The account of the configuration.
@@ -68,7 +69,7 @@ impl By {
 }
 
 /// A number of charges and what they amount to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Sum {
     /// How many.
     pub charges: u64,
@@ -128,7 +129,7 @@ pub struct SpendReport {
 }
 
 /// What was spent on one group in one currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Row {
     /// The group; `None` of what the ledger does not know.
     pub group: Option<String>,
@@ -142,7 +143,7 @@ pub struct Row {
 }
 
 /// What the rows of one currency leave out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Others {
     /// ISO 4217 code, or `unknown`.
     pub currency: String,
@@ -156,7 +157,7 @@ pub struct Others {
 }
 
 /// All that was spent in one currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Total {
     /// ISO 4217 code, or `unknown`.
     pub currency: String,
@@ -174,22 +175,26 @@ impl Spend {
     /// Counts a charge.
     pub fn add(&mut self, entry: &Entry) {
         let charge = Sum { charges: 1, amount: entry.amount };
-        if !self.currencies.contains_key(&entry.currency) {
-            self.currencies.insert(entry.currency.clone(), Currency::default());
-        }
-        let Some(currency) = self.currencies.get_mut(&entry.currency) else { return };
-        currency.total.add(charge);
         let mut day = String::new();
-        let Some(group) = self.by.group(entry, &mut day, &self.zone) else {
-            return currency.unknown.add(charge);
-        };
+        let group = self.by.group(entry, &mut day, &self.zone);
+        self.add_sum(&entry.currency, group, charge);
+    }
+
+    /// Counts charges of one currency and group that were summed up already.
+    pub fn add_sum(&mut self, currency: &str, group: Option<&str>, charges: Sum) {
+        if !self.currencies.contains_key(currency) {
+            self.currencies.insert(currency.to_owned(), Currency::default());
+        }
+        let Some(currency) = self.currencies.get_mut(currency) else { return };
+        currency.total.add(charges);
+        let Some(group) = group else { return currency.unknown.add(charges) };
         if let Some(sum) = currency.known.get_mut(group) {
-            sum.add(charge);
+            sum.add(charges);
         } else if self.groups < self.groups_max {
             self.groups += 1;
-            currency.known.insert(group.to_owned(), charge);
+            currency.known.insert(group.to_owned(), charges);
         } else {
-            currency.beyond.add(charge);
+            currency.beyond.add(charges);
         }
     }
 

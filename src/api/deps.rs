@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::access::Principal;
 use super::audit::Audit;
 use crate::clock::Clock;
 use crate::engine::Policy;
 use crate::notify::MessageTemplates;
-use crate::store::Store;
+use crate::store::{Retried, Retry, Store, StoreError};
+use crate::tasks::Tasks;
 
 /// What the API and the console need.
 #[derive(Debug, Clone)]
@@ -22,8 +26,12 @@ pub struct Deps {
     pub audit: Audit,
     /// The configuration in force.
     pub in_force: Arc<ArcSwap<InForce>>,
+    /// How the last reload went; `None` while there was none.
+    pub last_reload: Arc<ArcSwapOption<LastReload>>,
     /// When this process began to serve.
     pub started_at: Timestamp,
+    /// Says when shutdown begins.
+    pub tasks: Tasks,
 }
 
 /// The configuration in force, as far as people and programs ask about it; a reload swaps it.
@@ -39,4 +47,28 @@ pub struct InForce {
     pub accounts: Vec<String>,
     /// Since when it is in force.
     pub since: Timestamp,
+}
+
+/// How a reload went.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LastReload {
+    /// When it was done.
+    pub at: Timestamp,
+    /// Whether the configuration was taken over; otherwise the one before stays in force.
+    pub ok: bool,
+    /// Problems of the configuration that was loaded, warnings too; the first 20.
+    pub problems: Vec<String>,
+}
+
+impl Deps {
+    /// Lets dead deliveries wait again, and notes first who asked for it.
+    pub async fn retry(&self, who: &Principal, selection: Retry) -> Result<Retried, StoreError> {
+        let (subject, detail) = match &selection {
+            Retry::One(id) => (id.as_str(), ""),
+            Retry::Receiver(receiver) => (receiver.as_str(), "all dead ones of this receiver"),
+            Retry::All => ("all", "all dead ones"),
+        };
+        self.audit.note(who, "delivery.retry", subject, detail).await?;
+        self.store.retry(selection, self.clock.now()).await
+    }
 }

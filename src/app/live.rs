@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
 use super::feeds::Feeds;
@@ -13,7 +13,7 @@ use super::replicas;
 use crate::address;
 use crate::admin::Reloaded;
 use crate::alerts::Routing;
-use crate::api::{Access, InForce};
+use crate::api::{Access, InForce, LastReload};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
@@ -25,6 +25,8 @@ use crate::store::{Role, Store, StoreError};
 
 /// How long a reload waits for the engine to judge by the new rules; it goes on to do so afterwards.
 const APPLY_WAIT: Duration = Duration::from_secs(5);
+/// Problems of a reload that are kept for people who ask.
+const PROBLEMS_MAX: usize = 20;
 
 /// What a reload swaps.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Live {
     pub(super) access: Arc<Access>,
     /// What people and programs ask about.
     pub(super) in_force: Arc<ArcSwap<InForce>>,
+    /// How the last reload went.
+    pub(super) last_reload: Arc<ArcSwapOption<LastReload>>,
     /// Whose webhooks are taken.
     pub(super) intake: Arc<ArcSwap<intake::Live>>,
     /// Who sends.
@@ -96,6 +100,13 @@ impl Live {
         }
         self.tidy().await;
         Reloaded { config: hash, warnings }
+    }
+
+    /// Notes how a reload goes, for people who ask.
+    pub(super) fn note_reload(&self, ok: bool, problems: &[Diagnostic]) {
+        let problems = problems.iter().take(PROBLEMS_MAX).map(ToString::to_string).collect();
+        let noted = LastReload { at: self.clock.now(), ok, problems };
+        self.last_reload.store(Some(Arc::new(noted)));
     }
 
     /// Resolves when [`Live::tidy`] may have something to do.

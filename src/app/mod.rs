@@ -112,7 +112,9 @@ impl App {
             clock: workers.clock.clone(),
             audit: api::Audit { store: store.clone(), clock: workers.clock.clone() },
             in_force: Arc::clone(&live.in_force),
+            last_reload: Arc::clone(&live.last_reload),
             started_at: workers.clock.now(),
+            tasks: tasks.clone(),
         };
         let pages = console::configure(console::Deps::new(api.clone(), Arc::clone(&access)));
         let (reload, asked) = admin::Reload::channel();
@@ -308,6 +310,7 @@ impl Workers {
             metrics: Arc::clone(metrics),
             access: Arc::clone(access),
             in_force: Arc::new(ArcSwap::from_pointee(in_force)),
+            last_reload: Arc::default(),
             intake: Arc::clone(&accounts),
             lanes,
             routing,

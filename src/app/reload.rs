@@ -144,6 +144,7 @@ impl Reloader {
         if let Some(watch) = &mut self.watch {
             watch.loaded(sources.clone());
         }
+        self.live.note_reload(usable.is_ok(), &problems);
         let Ok((config, senders)) = usable else {
             self.refuse(why, &problems, &hash).await;
             return Err(ReloadError::Refused(problems));

@@ -104,7 +104,12 @@ pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> 
 
 async fn list(args: List) -> anyhow::Result<Exit> {
     let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let filter = DeliveryFilter { state: args.state, receiver: args.receiver, limit: args.limit };
+    let filter = DeliveryFilter {
+        state: args.state,
+        receiver: args.receiver,
+        before: None,
+        limit: args.limit,
+    };
     let deliveries = store.deliveries(filter).await?;
     match args.format {
         Format::Json => output::json(&deliveries)?,

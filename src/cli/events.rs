@@ -64,22 +64,11 @@ struct Show {
     format: Format,
 }
 
-/// The states by the words that name them.
-const STATES: [EventState; 3] = [EventState::Waiting, EventState::Judged, EventState::Faulted];
-
-fn state_word(state: EventState) -> &'static str {
-    match state {
-        EventState::Waiting => "waiting",
-        EventState::Judged => "judged",
-        EventState::Faulted => "faulted",
-    }
-}
-
 fn parse_state(word: &str) -> Result<EventState, String> {
-    let known = STATES.map(state_word).join(", ");
-    STATES
+    let known = EventState::ALL.map(EventState::as_str).join(", ");
+    EventState::ALL
         .into_iter()
-        .find(|state| state_word(*state) == word)
+        .find(|state| state.as_str() == word)
         .ok_or_else(|| format!("expected one of {known}"))
 }
 
@@ -114,7 +103,7 @@ async fn list(args: List) -> anyhow::Result<Exit> {
                         format!("{:.3}", event.received_at),
                         event.account.clone(),
                         event.kind.clone(),
-                        state_word(event.state).to_owned(),
+                        event.state.as_str().to_owned(),
                         event.source.to_string(),
                         event.id.clone(),
                     ]
@@ -157,7 +146,7 @@ fn print(record: &EventRecord) -> anyhow::Result<()> {
         ("cost", or_unknown(event.cost.map(|cost| cost.to_string()))),
         ("charge", or_unknown(event.charge.map(|charge| charge.to_string()))),
         ("currency", or_unknown(event.currency.clone())),
-        ("state", state_word(record.state).to_owned()),
+        ("state", record.state.as_str().to_owned()),
         ("fault", record.fault.clone().unwrap_or_else(|| "none".to_owned())),
     ] {
         output::line(&format!("{name:9} {value}"));

@@ -176,8 +176,7 @@ async fn stored(config: &Config, now: Timestamp) -> anyhow::Result<Vec<Line>> {
     lines.extend(config.receivers.iter().map(|receiver| {
         of_receiver(&receiver.name, receiver.integrations.len(), &stats, &waiting, now)
     }));
-    let firing =
-        stats.alerts.iter().filter(|it| it.state == "firing").map(|it| it.count).sum::<u64>();
+    let firing = stats.firing();
     lines.push(line(
         true,
         "alerts",

@@ -94,6 +94,7 @@ pub(super) async fn list(visit: Visit) -> Result<HttpResponse, Trouble> {
     let filter = DeliveryFilter {
         state: wanted,
         receiver: (!receiver.is_empty()).then(|| receiver.clone()),
+        before: None,
         limit: PAGE + 1,
     };
     let mut found = visit.store().deliveries(filter).await?;
@@ -310,14 +311,14 @@ pub(super) async fn retry(visit: Visit, form: Form) -> Result<HttpResponse, Trou
         back => own_path(back),
     };
     let (id, receiver) = (form.get("id"), form.get("receiver"));
-    let (selection, subject) = match (id, receiver, form.get("all")) {
-        ("", "", "1") => (Retry::All, "all"),
+    let selection = match (id, receiver, form.get("all")) {
+        ("", "", "1") => Retry::All,
         ("", "", _) => return Err(Trouble::Wrong("It was not said which one.".to_owned())),
-        ("", receiver, _) => (Retry::Receiver(receiver.to_owned()), receiver),
-        (id, ..) => (Retry::One(id.to_owned()), id),
+        ("", receiver, _) => Retry::Receiver(receiver.to_owned()),
+        (id, ..) => Retry::One(id.to_owned()),
     };
-    visit.audit("delivery.retry", subject, "").await?;
-    let retried = visit.store().retry(selection, visit.now()).await?;
+    let Some(known) = visit.known() else { return Err(Trouble::SignIn(visit.here())) };
+    let retried = visit.deps.api.retry(&known.principal, selection).await?;
     let done = if retried.count > 0 { "retried" } else { "nothing" };
     let joint = if back.contains('?') { '&' } else { '?' };
     Ok(redirect(&format!("{back}{joint}done={done}")))

@@ -11,14 +11,12 @@ use super::words::{
     Stamp, count_text, encoded, encoded_path, label, short, span_text, target_name,
 };
 use crate::alerts::{Answer, Step};
+use crate::api::explain;
 use crate::chart::amount_text;
-use crate::engine::{self, Explanation, Outcome, Question, SeriesAsked, State as Kept};
+use crate::engine::{self, Explanation, Outcome, Question};
 use crate::event::Event;
-use crate::rules;
-use crate::store::{DeliveryState, EventRecord, EventState, Space};
+use crate::store::{DeliveryState, EventRecord, EventState};
 
-/// Series of a rule beyond its limit that are looked at.
-const SERIES_BEYOND_MAX: usize = 10_000;
 /// Longest payload that is shown, in bytes.
 const PAYLOAD_MAX: usize = 64 * 1024;
 /// Deepest place of a routing tree that is set apart.
@@ -106,35 +104,28 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
         )));
     };
     let mut notes = Vec::new();
-    let explanation = explain(&visit, &record, &mut notes).await?;
+    let explanation = explained(&visit, &record, &mut notes).await?;
     let view = view(&visit, &record, explanation.as_ref(), notes);
     let page = visit.page("/events", format!("{}: {}", view.kind, view.answer)).await?;
     show("event.html", page, view)
 }
 
 /// Asks today's rules, on the state as it is kept.
-async fn explain(
+async fn explained(
     visit: &Visit,
     record: &EventRecord,
     notes: &mut Vec<String>,
 ) -> Result<Option<Explanation>, Trouble> {
     if record.payload_dropped {
-        notes.push("Its payload was dropped once it was judged (store.payload: none).".to_owned());
+        notes.push(explain::DROPPED.to_owned());
         return Ok(None);
     }
     let (store, stored) = (visit.store(), &record.stored);
     let policy = visit.policy();
     let templates = visit.templates();
     let judged = record.state != EventState::Waiting;
-    let (mut state, mut broken) = Kept::resume(store.resume_but(&[Space::Series]).await?);
-    let charges = rules::ledger_key(&stored.event).into_iter().collect();
-    state.load_known(store.known(charges, rules::call_keys(&stored.event)).await?);
     let question = Question { stored, judged, only: None, templates: &templates, now: visit.now() };
-    for SeriesAsked { rule, fingerprints, max } in engine::series_asked(&state, &policy, &question)
-    {
-        let limit = max.saturating_add(SERIES_BEYOND_MAX);
-        broken.extend(state.take_rows(&store.series(&rule, &fingerprints, max, limit).await?));
-    }
+    let (state, broken) = engine::kept_state(store, &policy, &question).await?;
     notes.extend(broken.into_iter().map(|detail| format!("Cannot be read back: {detail}.")));
     Ok(Some(engine::explain(state, &policy, &question)))
 }
@@ -155,7 +146,7 @@ fn view(
         );
     }
     if record.state == EventState::Waiting {
-        notes.push("It waits to be judged: this is what would come of it.".to_owned());
+        notes.push(explain::WAITS.to_owned());
     }
     let payload = serde_json::to_string_pretty(&event.payload).unwrap_or_default();
     View {

@@ -1,17 +1,16 @@
 //! The receivers: whether they are reached, what waits for them, and the form that sends a test.
 
 use actix_web::HttpResponse;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::form::Form;
 use super::page::State;
 use super::visit::{Trouble, Visit, show};
 use super::words::{Stamp, duration_text, encoded, number_text, target_name};
+use crate::api::{Health, Reached};
 use crate::notify::{self, Integration, Outcome, Receiver};
-use crate::store::{Delivery, DeliveryFilter, DeliveryState, Pause, Stats};
-
-/// The last deliveries of a receiver that are looked at.
-const LOOK_MAX: usize = 50;
+use crate::store::DeliveryState;
 
 #[derive(Debug, Serialize)]
 struct View {
@@ -63,16 +62,13 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
 }
 
 async fn shown(visit: &Visit, tested: Option<Tested>) -> Result<HttpResponse, Trouble> {
-    let store = visit.store();
+    let api = &visit.deps.api;
     let policy = visit.policy();
-    let stats = store.stats().await?;
-    let pauses = store.pauses(visit.now()).await?;
+    let reached = Reached::of(api).await?;
     let mut receivers = Vec::new();
     for receiver in policy.receivers.values() {
-        let filter =
-            DeliveryFilter { state: None, receiver: Some(receiver.name.clone()), limit: LOOK_MAX };
-        let last = store.deliveries(filter).await?;
-        receivers.push(view(visit, receiver, &stats, &pauses, &last));
+        let health = reached.integrations(api, receiver).await?;
+        receivers.push(view(visit, receiver, &reached, health));
     }
     let ill: Vec<&str> = receivers
         .iter()
@@ -102,22 +98,16 @@ async fn shown(visit: &Visit, tested: Option<Tested>) -> Result<HttpResponse, Tr
 fn view(
     visit: &Visit,
     receiver: &Receiver,
-    stats: &Stats,
-    pauses: &[Pause],
-    last: &[Delivery],
+    reached: &Reached,
+    health: Vec<(Health, Option<Timestamp>)>,
 ) -> ReceiverView {
-    let of = |state: DeliveryState| -> u64 {
-        let found = stats.deliveries.iter();
-        found
-            .filter(|it| it.receiver == receiver.name && it.state == state)
-            .map(|it| it.count)
-            .sum()
-    };
+    let of = |state| reached.count(&receiver.name, state);
     let (dead, waiting) = (of(DeliveryState::Dead), of(DeliveryState::Pending));
     let integrations: Vec<IntegrationView> = receiver
         .integrations
         .iter()
-        .map(|integration| integration_view(visit, integration, pauses, last))
+        .zip(health)
+        .map(|(integration, health)| integration_view(visit, integration, health))
         .collect();
     let ill = integrations.iter().any(|one| one.state.tone == "warning");
     let state = match (ill, dead) {
@@ -148,26 +138,19 @@ fn view(
 fn integration_view(
     visit: &Visit,
     integration: &Integration,
-    pauses: &[Pause],
-    last: &[Delivery],
+    (health, last): (Health, Option<Timestamp>),
 ) -> IntegrationView {
     let now = visit.now();
-    let own = || last.iter().filter(|delivery| delivery.integration == integration.id);
-    let delivered = own().filter(|one| one.state == DeliveryState::Delivered);
-    let last_delivered = delivered.filter_map(|one| one.finished_at).max();
-    let failing = own().find(|one| one.state == DeliveryState::Pending && !one.reason.is_empty());
-    let pause = pauses.iter().find(|pause| pause.integration == integration.id);
-    let (state, detail) = match (pause, failing, last_delivered) {
-        (Some(pause), ..) => (
+    let (state, detail) = match health {
+        Health::Paused(pause) => (
             State::new("warning", "warning", "paused"),
             format!("{}; tried again {}", pause.reason, Stamp::from_now(pause.until, now).text()),
         ),
-        (None, Some(failing), _) => (
-            State::new("warning", "warning", "failing"),
-            format!("{}: {}", failing.reason, failing.detail),
-        ),
-        (None, None, Some(_)) => (State::good("reached"), String::new()),
-        (None, None, None) => (State::quiet("dot", "nothing sent yet"), String::new()),
+        Health::Failing(reason, detail) => {
+            (State::new("warning", "warning", "failing"), format!("{reason}: {detail}"))
+        }
+        Health::Reached => (State::good("reached"), String::new()),
+        Health::Unused => (State::quiet("dot", "nothing sent yet"), String::new()),
     };
     let targets = integration.channel.targets();
     IntegrationView {
@@ -176,7 +159,7 @@ fn integration_view(
         targets: targets.into_iter().filter(|target| !target.is_empty()).collect(),
         state,
         detail,
-        last: last_delivered.map(|at| Stamp::at(at, now)),
+        last: last.map(|at| Stamp::at(at, now)),
         settings: format!(
             "{} at once, {} a second at most, given up after {}{}",
             integration.concurrency,

@@ -102,7 +102,7 @@ fn row(of: RuleRef<'_>, firing: usize) -> Row {
     Row {
         name: of.name().split('/').nth(1).unwrap_or_default().to_owned(),
         path: format!("/rules/{}", encoded_path(of.name())),
-        kind: kind(of),
+        kind: of.kind(),
         severity: severity(&labels),
         fires: when(of),
         state: state(firing),
@@ -114,15 +114,6 @@ fn state(firing: usize) -> State {
         0 => State::quiet("dot", "nothing fires"),
         1 => State::new("warning", "bell", "1 alert"),
         more => State::new("warning", "bell", format!("{more} alerts")),
-    }
-}
-
-fn kind(of: RuleRef<'_>) -> &'static str {
-    match of.shape() {
-        None => "event",
-        Some(Shape::Gauge { .. }) => "gauge",
-        Some(Shape::Window { .. }) => "window",
-        Some(Shape::Absence { .. }) => "absence",
     }
 }
 
@@ -173,7 +164,7 @@ pub(super) async fn one(visit: Visit) -> Result<HttpResponse, Trouble> {
     let view = OneView {
         name: visit.part("alert"),
         group: visit.part("group"),
-        kind: kind(of),
+        kind: of.kind(),
         state: state(firing.len()),
         written: written(of),
         facts: facts(of),

@@ -7,6 +7,7 @@ mod explain;
 mod fill;
 mod fire;
 mod history;
+mod kept;
 mod policy;
 mod record;
 mod report;
@@ -14,6 +15,7 @@ mod series;
 mod groups;
 mod state;
 mod step;
+mod then;
 mod timers;
 mod totals;
 
@@ -25,16 +27,18 @@ use tokio::sync::watch;
 
 pub use explain::{
     AlertReport, Explanation, GroupReport, NotificationReport, NotifiedReport, Outcome, Question,
-    Quiet, RuleReport, SeriesAsked, SeriesReport, explain, series_asked, shape_text,
+    Quiet, RuleReport, SeriesReport, explain, shape_text,
 };
 pub use groups::compose;
 pub use history::{Sample, history, reach};
+pub use kept::kept_state;
 pub use policy::Policy;
 use report::Changed;
 pub use report::Report;
 pub use state::State;
 use step::Kept;
 pub use step::{Judged, step};
+pub use then::{Caused, Then};
 
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;

@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 pub use edit::{EditError, renew, set, vary};
 pub use identity::{is_id, small as small_id};
@@ -72,7 +73,7 @@ pub struct Event {
 }
 
 /// Who vouches for an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// A webhook whose signature was verified.

@@ -68,6 +68,16 @@ impl<'r> RuleRef<'r> {
         self.watch().map(|watch| &watch.shape)
     }
 
+    /// The word for what it is: `event`, `gauge`, `window` or `absence`.
+    pub fn kind(&self) -> &'static str {
+        match self.shape() {
+            None => "event",
+            Some(Shape::Gauge { .. }) => "gauge",
+            Some(Shape::Window { .. }) => "window",
+            Some(Shape::Absence { .. }) => "absence",
+        }
+    }
+
     /// Its `for` and `keep_firing_for`; none for event rules.
     pub fn hold(&self) -> Hold {
         self.watch().map_or_else(Hold::default, |watch| watch.hold)

@@ -4,18 +4,20 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Longest text of each part of an entry, in characters; what is longer is cut.
 pub const AUDIT_TEXT_CHARS_MAX: usize = 500;
 
 /// One change that somebody asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AuditEntry {
     /// When it was asked for.
     pub at: Timestamp,
     /// Who asked: the name of a principal, such as `token`, `local` or a user's.
     pub who: String,
     /// From which address; `None` for a command on the machine.
+    #[schema(value_type = Option<String>)]
     pub from: Option<IpAddr>,
     /// What: a word with a dot, such as `silence.create`.
     pub action: String,
@@ -26,7 +28,7 @@ pub struct AuditEntry {
 }
 
 /// An entry with its place in the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AuditRecord {
     /// Its place: strictly increasing.
     pub n: i64,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::event::Event;
 use crate::rules::LedgerKey;
@@ -30,7 +31,7 @@ pub struct Checkpoint {
 }
 
 /// A balance as it was read. Amounts are exact, and `None` where Telnyx did not say.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Reading {
     /// The account.
     pub account: String,

@@ -70,6 +70,11 @@ impl Store {
         }
     }
 
+    /// What keeps it: `sqlite` or `postgresql`.
+    pub fn kind(&self) -> &'static str {
+        if self.sqlite().is_some() { "sqlite" } else { "postgresql" }
+    }
+
     /// In which currency each account is charged: by the readings at start, and by those that came since.
     pub fn currencies(&self) -> &Currencies {
         &self.currencies

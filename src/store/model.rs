@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::audit::AuditEntry;
 use super::journal::JournalEntry;
@@ -12,11 +13,12 @@ use crate::event::Event;
 use crate::rules::{CallContext, CallKey, Entry};
 
 /// An event with its place in the inbox.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct StoredEvent {
     /// Place in the inbox: strictly increasing in the order of acceptance.
     pub seq: i64,
     /// The event.
+    #[schema(value_type = Object)]
     pub event: Event,
 }
 
@@ -217,7 +219,7 @@ pub struct Batch {
 }
 
 /// What one rule said of one event, kept so that it can be asked afterwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Judgement {
     /// The event.
     pub seq: i64,

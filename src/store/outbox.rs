@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use super::journal::JournalEntry;
 use crate::alerts::{Alert, Fingerprint, Group, LogEntry, Message, TargetId};
@@ -65,7 +66,7 @@ pub struct NewDelivery {
 }
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
     /// Waits for its first or next attempt.
@@ -98,7 +99,7 @@ impl DeliveryState {
 }
 
 /// A delivery as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Delivery {
     /// Identity.
     pub id: String,
@@ -138,6 +139,7 @@ pub struct Delivery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alertname: Option<String>,
     /// What was composed last; `None` before the first attempt.
+    #[schema(value_type = Option<Object>)]
     pub message: Option<Message>,
 }
 
@@ -242,7 +244,7 @@ pub struct Content {
 }
 
 /// One attempt of a delivery.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Attempt {
     /// Attempt, from 1.
     pub number: u32,

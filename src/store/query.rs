@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::model::{Judgement, StoredEvent};
 use super::outbox::DeliveryState;
@@ -15,6 +16,8 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     /// Only those to this receiver.
     pub receiver: Option<String>,
+    /// Only those queued before the one with this id; none when that is gone.
+    pub before: Option<String>,
     /// How many at most.
     pub limit: usize,
 }
@@ -31,7 +34,7 @@ pub enum Retry {
 }
 
 /// What became of a wish to try dead deliveries again. Targets are those of a group.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Retried {
     /// Deliveries that wait again, one for each target.
     pub count: usize,
@@ -46,7 +49,7 @@ pub struct Retried {
 }
 
 /// Where an event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EventState {
     /// Not judged yet.
@@ -55,6 +58,20 @@ pub enum EventState {
     Judged,
     /// Could not be judged, and was skipped.
     Faulted,
+}
+
+impl EventState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Waiting, Self::Judged, Self::Faulted];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Judged => "judged",
+            Self::Faulted => "faulted",
+        }
+    }
 }
 
 /// Which events to list.
@@ -75,7 +92,7 @@ pub struct EventFilter {
 }
 
 /// One line of a list of events.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct EventSummary {
     /// Place in the inbox.
     pub seq: i64,
@@ -100,7 +117,7 @@ pub struct EventSummary {
 }
 
 /// All that is known of one event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct EventRecord {
     /// The event; its payload is null once it was dropped.
     pub stored: StoredEvent,
@@ -117,7 +134,7 @@ pub struct EventRecord {
 }
 
 /// A delivery that an event caused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CausedDelivery {
     /// The delivery.
     pub id: String,
@@ -143,6 +160,11 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// How many alerts fire.
+    pub fn firing(&self) -> u64 {
+        self.alerts.iter().filter(|found| found.state == "firing").map(|found| found.count).sum()
+    }
+
     /// How many deliveries stand so, over all receivers.
     pub fn deliveries_in(&self, state: DeliveryState) -> u64 {
         self.deliveries.iter().filter(|found| found.state == state).map(|found| found.count).sum()

@@ -1,7 +1,6 @@
 //! `tollbell explain`: what the rules say of one event and why, and who hears of it.
 
 mod text;
-mod then;
 mod words;
 
 use std::io::Read as _;
@@ -10,22 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use rust_decimal::Decimal;
-use serde::Serialize;
 
-use self::then::Then;
 use super::{ConfigArg, Exit, Format, output, runtime};
+use crate::api::explain::{self, About, Report};
 use crate::clock::{self, Clock};
 use crate::config::{Account, Config};
-use crate::engine::{self, Explanation, Policy, Question, SeriesAsked, State};
-use crate::event::{self, Event, Incoming, Source};
+use crate::engine::{self, Policy, Question, State, Then};
+use crate::event::{self, Event, Incoming};
 use crate::notify::MessageTemplates;
 use crate::policy::policy;
-use crate::rules;
-use crate::store::{EventRecord, EventState, Place, Space, Store, StoredEvent};
+use crate::store::{EventRecord, EventState, Place, Store, StoredEvent};
 
-/// How many series of a rule beyond its limit are looked at: those that came when the limit was higher.
-const SERIES_BEYOND_MAX: usize = 10_000;
 /// An older event in a file is more likely a sample than news.
 const AGE_MAX: Duration = Duration::from_hours(1);
 
@@ -55,59 +49,6 @@ pub(super) struct Args {
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Format,
-}
-
-/// What is printed.
-#[derive(Debug, Serialize)]
-struct Report {
-    event: About,
-    /// Hash of the configuration that is asked today.
-    config: String,
-    /// The time now.
-    now: Timestamp,
-    /// What is to be known before reading on; whole sentences.
-    notes: Vec<String>,
-    /// What was recorded when it was judged.
-    then: Option<Then>,
-    /// What today's rules say; `None` when they cannot be asked.
-    today: Option<Explanation>,
-    /// Whether `today` is about an event that was judged before.
-    #[serde(skip)]
-    judged: bool,
-    /// Whether only some rules are shown.
-    #[serde(skip)]
-    some: bool,
-    /// Whether rules that do not name the kind are listed as text.
-    #[serde(skip)]
-    all: bool,
-}
-
-/// The event, without its payload.
-#[derive(Debug, Serialize)]
-struct About {
-    id: String,
-    account: String,
-    kind: String,
-    source: Source,
-    occurred_at: Option<Timestamp>,
-    received_at: Timestamp,
-    cost: Option<Decimal>,
-    currency: Option<String>,
-}
-
-impl About {
-    fn of(event: &Event) -> Self {
-        Self {
-            id: event.id.clone(),
-            account: event.account.clone(),
-            kind: event.kind.clone(),
-            source: event.source,
-            occurred_at: event.occurred_at,
-            received_at: event.received_at,
-            cost: event.cost,
-            currency: event.currency.clone(),
-        }
-    }
 }
 
 /// What is asked today.
@@ -268,10 +209,10 @@ async fn of_store(args: &Args, today: &Today, place: &Place) -> anyhow::Result<C
     let mut notes = Vec::new();
     let judged = record.state != EventState::Waiting;
     if record.payload_dropped {
-        notes.push("Its payload was dropped once it was judged (store.payload: none).".to_owned());
+        notes.push(explain::DROPPED.to_owned());
     }
     if !judged {
-        notes.push("It waits to be judged: this is what would come of it.".to_owned());
+        notes.push(explain::WAITS.to_owned());
     }
     if args.no_state {
         notes.push("Today's rules are asked on an empty state.".to_owned());
@@ -292,15 +233,9 @@ async fn state(
     notes: &mut Vec<String>,
 ) -> anyhow::Result<State> {
     let Some(store) = store else { return Ok(State::default()) };
-    let (mut state, mut broken) = State::resume(store.resume_but(&[Space::Series]).await?);
-    let charges = rules::ledger_key(&stored.event).into_iter().collect();
-    state.load_known(store.known(charges, rules::call_keys(&stored.event)).await?);
     let Today { policy, templates, now } = today;
     let question = Question { stored, judged, only: None, templates, now: *now };
-    for SeriesAsked { rule, fingerprints, max } in engine::series_asked(&state, policy, &question) {
-        let limit = max.saturating_add(SERIES_BEYOND_MAX);
-        broken.extend(state.take_rows(&store.series(&rule, &fingerprints, max, limit).await?));
-    }
+    let (state, broken) = engine::kept_state(store, policy, &question).await?;
     notes.extend(broken.into_iter().map(|detail| format!("Cannot be read back: {detail}.")));
     Ok(state)
 }

@@ -4,15 +4,14 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::then::{Caused, Then};
 use super::words::{is_telling, labels_of, lines, outcome_text, slack_lines, step_text, width};
-use super::{About, Report};
 use crate::alerts::{Alert, Answer, Suppression};
+use crate::api::explain::{About, Report};
 use crate::cli::alerts::{from_now, labels_text, name, short};
 use crate::cli::output::{clean, count};
 use crate::engine::{
-    AlertReport, Explanation, GroupReport, NotificationReport, Outcome, Quiet, RuleReport,
-    SeriesReport,
+    AlertReport, Caused, Explanation, GroupReport, NotificationReport, Outcome, Quiet, RuleReport,
+    SeriesReport, Then,
 };
 use crate::rules::Traced;
 use crate::store::JournalEntry;

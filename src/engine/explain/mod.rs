@@ -115,7 +115,7 @@ pub struct SeriesReport {
 
 /// The series that an event is about: of a rule those with these fingerprints, and all once it has so many.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeriesAsked {
+pub(super) struct SeriesAsked {
     /// `group/alert`.
     pub rule: Arc<str>,
     /// The series that takes the value, and the one of what is beyond the limit.
@@ -125,7 +125,11 @@ pub struct SeriesAsked {
 }
 
 /// Which series [`explain`] needs to know; a state that was kept may have very many others.
-pub fn series_asked(state: &State, policy: &Policy, question: &Question<'_>) -> Vec<SeriesAsked> {
+pub(super) fn series_asked(
+    state: &State,
+    policy: &Policy,
+    question: &Question<'_>,
+) -> Vec<SeriesAsked> {
     let (event, call) = booked(state, policy, question);
     let verdicts = policy.rules.judge(&event, call.as_ref(), Some(&state.pasts)).into_iter();
     verdicts

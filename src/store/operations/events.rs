@@ -61,11 +61,12 @@ pub trait Feeds {
         source: &'static str,
     ) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Readings of an account's balance since some time, the latest `limit` of them, oldest first.
+    /// Readings of an account's balance since some time and before another, the latest `limit` of them, oldest first.
     async fn readings(
         &self,
         account: &str,
         since: Timestamp,
+        before: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<Reading>, StoreError>;
 

@@ -68,6 +68,16 @@ pub trait Deliveries {
     /// Deliveries, newest first.
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError>;
 
+    /// Ends the delivery with exactly this id as dead, `cancelled`, while it waits and was tried so often; `why` is one line.
+    /// False when it does not wait any more, is being sent, was tried again, or has ended.
+    async fn cancel(
+        &self,
+        id: String,
+        attempts: u32,
+        why: String,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
     /// One delivery with its last attempts, oldest first. The beginning of an id will do from 8 characters on, when
     /// no other begins so.
     async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError>;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::spend::By;
-use crate::store::{Delivery, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
 
 /// What is asked in order to show it: sums and samples, so that only what is shown leaves the store.
 #[async_trait]
@@ -42,6 +42,9 @@ pub trait Views {
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// The last judgement of each rule, and when its event was taken in; among the last 20,000 judgements of all.
+    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError>;
 
     /// The integrations that are left alone at this time.
     async fn pauses(&self, now: Timestamp) -> Result<Vec<Pause>, StoreError>;

@@ -11,12 +11,12 @@ use super::Postgres;
 use super::failure::Failure;
 use super::link::{Lent, Link};
 use super::sql::{params, some_text, text};
-use super::values::{column, moment, some_moment, unsigned};
+use super::values::{column, moment, signed, some_moment, unsigned};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
 use crate::store::{
-    Attempt, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery, RETRY_ROWS,
-    Retried, Retry, StoreError,
+    Attempt, CANCELLED, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery,
+    RETRY_ROWS, Retried, Retry, StoreError,
 };
 
 /// The columns that [`delivery`] reads, in its order; they need [`JOINS`].
@@ -50,11 +50,18 @@ impl operations::Deliveries for Postgres {
         };
         let sql = format!(
             "SELECT {COLUMNS} FROM ~deliveries AS deliveries {JOINS} \
-             WHERE ($1::text IS NULL OR deliveries.receiver = $1) {state} \
+             WHERE ($1::text IS NULL OR deliveries.receiver = $1) {state} AND deliveries.n < $3 \
              ORDER BY deliveries.n DESC LIMIT $2"
         );
         let receiver = some_text(filter.receiver.as_ref());
-        let found = self.link.query(&sql, params![receiver, rows(filter.limit)]).await?;
+        let tx = self.link.begin_reading().await?;
+        let before = match &filter.before {
+            // Behind one that is gone there is nothing: it was older than all that is left.
+            Some(id) => by_id(&tx, id).await?.unwrap_or(0),
+            None => i64::MAX,
+        };
+        let found = tx.query(&sql, params![receiver, rows(filter.limit), before]).await?;
+        tx.commit().await?;
         let mut found = readable(&found)?;
         let names = alertnames(&self.link, &found).await?;
         for delivery in &mut found {
@@ -80,6 +87,23 @@ impl operations::Deliveries for Postgres {
         let names = alertnames(&self.link, std::slice::from_ref(&found)).await?;
         found.alertname = alertname(&found, &names);
         Ok(Some((found, attempts)))
+    }
+
+    async fn cancel(
+        &self,
+        id: String,
+        attempts: u32,
+        why: String,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let tx = self.link.begin().await?;
+        let sql = "UPDATE ~deliveries SET state = 'dead', finished_at = $3, reason = $4, \
+             detail = $5, noted = false WHERE id = $1 AND state = 'pending' AND attempts = $2";
+        let (attempts, now) = (signed(attempts), micros(now));
+        let changed =
+            tx.execute(sql, params![text(&id), attempts, now, CANCELLED, text(&why)]).await?;
+        tx.commit().await?;
+        Ok(changed > 0)
     }
 
     async fn retry(&self, selection: Retry, now: Timestamp) -> Result<Retried, StoreError> {

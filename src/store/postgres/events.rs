@@ -31,12 +31,15 @@ impl operations::Events for Postgres {
              faulted.detail IS NOT NULL FROM ~inbox AS inbox LEFT JOIN ~faulted AS faulted USING (seq) \
              WHERE inbox.seq > (SELECT coalesce(max(seq), 0) FROM ~inbox) - $1 \
              AND ($2::text IS NULL OR kind LIKE $2) AND ($3::text IS NULL OR account = $3) \
-             AND $5::bigint IS NOT NULL {state} ORDER BY inbox.seq DESC LIMIT $4"
+             AND $5::bigint IS NOT NULL AND ($6::text IS NULL OR kind <> $6) \
+             AND ($7::bigint IS NULL OR inbox.seq < $7) {state} ORDER BY inbox.seq DESC LIMIT $4"
         );
         let kind = filter.kind.as_deref().map(pattern);
         let account = some_text(filter.account.as_ref());
-        let found =
-            tx.query(&sql, params![LOOK_BACK, kind, account, rows(filter.limit), cursor]).await?;
+        let without = some_text(filter.without_kind.as_ref());
+        let limit = rows(filter.limit);
+        let values = params![LOOK_BACK, kind, account, limit, cursor, without, filter.before];
+        let found = tx.query(&sql, values).await?;
         tx.commit().await?;
         let mut events = Vec::new();
         for row in &found {

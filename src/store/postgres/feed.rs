@@ -55,13 +55,16 @@ impl operations::Feeds for Postgres {
         &self,
         account: &str,
         since: Timestamp,
+        before: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<Reading>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM ~readings WHERE account = $1 AND at >= $2 ORDER BY at DESC LIMIT $3"
+            "SELECT {COLUMNS} FROM ~readings WHERE account = $1 AND at >= $2 \
+             AND at < $3 ORDER BY at DESC LIMIT $4"
         );
+        let (since, before) = (micros(since), before.map_or(i64::MAX, micros));
         let found =
-            self.link.query(&sql, params![text(account), micros(since), rows(limit)]).await?;
+            self.link.query(&sql, params![text(account), since, before, rows(limit)]).await?;
         let mut latest = read(&found)?;
         latest.reverse();
         Ok(latest)

@@ -13,7 +13,7 @@ use super::{Postgres, deliveries, feed, inbox};
 use crate::spend::{By, Sum};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
-use crate::store::{Delivery, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
 
 /// Deliveries that are looked at, from the newest back.
 const LOOK_BACK: i64 = 20_000;
@@ -108,6 +108,27 @@ impl operations::Views for Postgres {
         let mut events: Vec<_> = found.iter().filter_map(|row| inbox::stored(row).ok()).collect();
         events.reverse();
         Ok(events)
+    }
+
+    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
+        let sql = "WITH recent AS (SELECT seq, rule FROM ~judgements ORDER BY seq DESC, n DESC LIMIT $1), \
+             last AS (SELECT rule, max(seq) AS seq FROM recent GROUP BY rule) \
+             SELECT DISTINCT ON (judged.rule) judged.seq, judged.rule, outcome, fingerprint, judged.detail, \
+             config, received_at FROM last JOIN ~judgements AS judged USING (seq, rule) \
+             JOIN ~inbox AS inbox ON inbox.seq = judged.seq ORDER BY judged.rule, judged.n DESC";
+        let found = self.link.query(sql, params![LOOK_BACK]).await?;
+        let read = |row: &Row| -> Result<(Judgement, Timestamp), String> {
+            let judgement = Judgement {
+                seq: column(row, 0)?,
+                rule: column(row, 1)?,
+                outcome: column(row, 2)?,
+                fingerprint: column(row, 3)?,
+                detail: column(row, 4)?,
+                config: column(row, 5)?,
+            };
+            Ok((judgement, moment(row, 6)?))
+        };
+        Ok(found.iter().map(read).collect::<Result<_, _>>().map_err(Failure::unstorable)?)
     }
 
     async fn pauses(&self, now: Timestamp) -> Result<Vec<Pause>, StoreError> {

@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::{Sqlite, micros, rows, time};
 use crate::store::operations;
 use crate::store::{
-    Attempt, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery, RETRY_ROWS,
-    Retried, Retry, StoreError,
+    Attempt, CANCELLED, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery,
+    RETRY_ROWS, Retried, Retry, StoreError,
 };
 
 /// The columns that [`delivery`] reads, in its order.
@@ -32,6 +32,25 @@ impl operations::Deliveries for Sqlite {
     async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
         let id = id.to_owned();
         self.read(move |conn| find(conn, &id)).await
+    }
+
+    async fn cancel(
+        &self,
+        id: String,
+        attempts: u32,
+        why: String,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write(move |tx, _| {
+            let changed = tx
+                .prepare_cached(
+                    "UPDATE deliveries SET state = 'dead', finished_at = ?3, reason = ?4, \
+                     detail = ?5, noted = 0 WHERE id = ?1 AND state = 'pending' AND attempts = ?2",
+                )?
+                .execute((&id, attempts, micros(now), CANCELLED, &why))?;
+            Ok(changed > 0)
+        })
+        .await
     }
 
     async fn retry(&self, selection: Retry, now: Timestamp) -> Result<Retried, StoreError> {
@@ -184,12 +203,19 @@ pub(super) fn list_sql(filter: &DeliveryFilter) -> String {
     };
     let receiver = if filter.receiver.is_some() { "receiver = ?1" } else { "?1 IS NULL" };
     format!(
-        "SELECT {COLUMNS} FROM deliveries {index} WHERE {receiver} {state} ORDER BY n DESC LIMIT ?2"
+        "SELECT {COLUMNS} FROM deliveries {index} WHERE {receiver} {state} AND n < ?3 \
+         ORDER BY n DESC LIMIT ?2"
     )
 }
 
 fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Failure> {
-    let mut found = collect(conn, &list_sql(filter), &[&filter.receiver, &rows(filter.limit)])?;
+    let before = match &filter.before {
+        // Behind one that is gone there is nothing: it was older than all that is left.
+        Some(id) => by_id(conn, id)?.unwrap_or(0),
+        None => i64::MAX,
+    };
+    let values: [&dyn ToSql; 3] = [&filter.receiver, &rows(filter.limit), &before];
+    let mut found = collect(conn, &list_sql(filter), &values)?;
     for delivery in &mut found {
         delivery.alertname = alertname(conn, delivery)?;
     }

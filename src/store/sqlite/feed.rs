@@ -60,16 +60,18 @@ impl operations::Feeds for Sqlite {
         &self,
         account: &str,
         since: Timestamp,
+        before: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<Reading>, StoreError> {
         let account = account.to_owned();
         self.read(move |conn| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM readings WHERE account = ?1 AND at >= ?2 \
-                 ORDER BY at DESC LIMIT ?3"
+                "SELECT {COLUMNS} FROM readings WHERE account = ?1 AND at >= ?2 AND at < ?3 \
+                 ORDER BY at DESC LIMIT ?4"
             );
-            let mut latest =
-                select(conn, &sql, (Column::from(account), micros(since), rows(limit)))?;
+            let before = before.map_or(i64::MAX, micros);
+            let values = (Column::from(account), micros(since), before, rows(limit));
+            let mut latest = select(conn, &sql, values)?;
             latest.reverse();
             Ok(latest)
         })

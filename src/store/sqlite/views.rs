@@ -11,9 +11,9 @@ use super::failure::Failure;
 use super::{Sqlite, deliveries, feed, inbox, micros, rows, time};
 use crate::spend::{By, Sum};
 use crate::store::operations;
-use crate::store::{Delivery, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
 
-/// Deliveries that are looked at, from the newest back.
+/// Deliveries and judgements that are looked at, from the newest back.
 const LOOK_BACK: i64 = 20_000;
 /// Events that are looked at, from the newest back.
 const EVENTS_LOOK_BACK: i64 = 200_000;
@@ -160,6 +160,36 @@ impl operations::Views for Sqlite {
             }
             events.reverse();
             Ok(events)
+        })
+        .await
+    }
+
+    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(
+                "WITH recent AS (SELECT seq, rule FROM judgements ORDER BY seq DESC, n DESC LIMIT ?1), \
+                 last AS (SELECT rule, max(seq) AS seq FROM recent GROUP BY rule) \
+                 SELECT seq, judged.rule, outcome, fingerprint, detail, config, received_at \
+                 FROM last JOIN judgements AS judged USING (seq, rule) JOIN inbox USING (seq) \
+                 ORDER BY judged.rule, n",
+            )?;
+            let mut found = statement.query([LOOK_BACK])?;
+            let mut judged: Vec<(Judgement, Timestamp)> = Vec::new();
+            while let Some(row) = found.next()? {
+                let judgement = Judgement {
+                    seq: row.get(0)?,
+                    rule: row.get(1)?,
+                    outcome: row.get(2)?,
+                    fingerprint: row.get(3)?,
+                    detail: row.get(4)?,
+                    config: row.get(5)?,
+                };
+                let at = time(row.get(6)?).map_err(Failure::unstorable)?;
+                // Of several of one event the last.
+                judged.pop_if(|(before, _)| before.rule == judgement.rule);
+                judged.push((judgement, at));
+            }
+            Ok(judged)
         })
         .await
     }

@@ -13,7 +13,7 @@ async fn one_delivery_is_open_for_a_group_and_target(store: &Store) {
     assert_eq!(queue(store, [mail("m1", "x@"), mail("m2", "y@"), mail("m3", "x@")]).await, 2);
     assert_eq!(states(store).await, "a1 pending, b1 pending, m1 pending, m2 pending");
     for state in DeliveryState::ALL {
-        let filter = DeliveryFilter { state: Some(state), limit: 9, receiver: None };
+        let filter = DeliveryFilter { state: Some(state), limit: 9, ..DeliveryFilter::default() };
         let expected = if state == DeliveryState::Pending { 4 } else { 0 };
         assert_eq!(store.deliveries(filter).await.expect("reads").len(), expected, "{state:?}");
     }
@@ -327,7 +327,8 @@ async fn the_dead_are_listed_and_retried(store: &Store) {
     }
     let dead = async |receiver: Option<&str>| {
         let receiver = receiver.map(str::to_owned);
-        let filter = DeliveryFilter { state: Some(DeliveryState::Dead), receiver, limit: 10 };
+        let filter =
+            DeliveryFilter { state: Some(DeliveryState::Dead), receiver, before: None, limit: 10 };
         ids(&store.deliveries(filter).await.expect("reads"))
     };
     assert_eq!(dead(None).await, ["0123c", "0123456789b", "0123456789a"]);

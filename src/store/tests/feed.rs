@@ -51,7 +51,7 @@ async fn a_feed_is_kept_as_one(store: &Store) {
     assert_eq!(inbox(store).await.len(), 2);
     assert_eq!(store.place("default", "backfill").await.expect("reads"), Some(b"two".to_vec()));
     assert_eq!(store.place("other", "backfill").await.expect("reads"), None);
-    assert_eq!(store.readings("default", at(0), 10).await.expect("reads").len(), 1);
+    assert_eq!(store.readings("default", at(0), None, 10).await.expect("reads").len(), 1);
 }
 
 async fn readings_come_oldest_first_and_the_last_of_each_account_is_known(store: &Store) {
@@ -67,7 +67,7 @@ async fn readings_come_oldest_first_and_the_last_of_each_account_is_known(store:
     }
     let [first, second, third, other] = &readings;
     let read = async |since: i64, limit: usize| {
-        store.readings("one", at(since), limit).await.expect("reads")
+        store.readings("one", at(since), None, limit).await.expect("reads")
     };
     assert_eq!(read(0, 10).await, [first.clone(), second.clone(), third.clone()]);
     assert_eq!(read(2, 10).await, [second.clone(), third.clone()]);

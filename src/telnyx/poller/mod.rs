@@ -91,7 +91,7 @@ impl Poller {
         let now = self.now();
         let since = clock::sub(now, SPAN).max(place.readings_from.unwrap_or(Timestamp::MIN));
         let mut window = Window::default();
-        for reading in store.readings(account, since, WINDOW_MAX).await? {
+        for reading in store.readings(account, since, None, WINDOW_MAX).await? {
             if reading.at <= now && Some(reading.at) != place.readings_from {
                 window.take(&reading);
             }

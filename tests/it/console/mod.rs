@@ -149,7 +149,8 @@ async fn facts(app: &TestApp) -> Value {
     let alerts = store.alerts(filter).await.unwrap();
     let of = |name: &str| alerts.iter().find(|alert| alert.labels["alertname"] == name).unwrap();
     let (limit, calls) = (of("SpendLimitReached"), of("CallSpend"));
-    let filter = DeliveryFilter { state: Some(DeliveryState::Dead), receiver: None, limit: 1 };
+    let filter =
+        DeliveryFilter { state: Some(DeliveryState::Dead), receiver: None, before: None, limit: 1 };
     let dead = store.deliveries(filter).await.unwrap();
     json!({
         "token": TOKEN,

@@ -78,7 +78,7 @@ pub async fn deliveries(app: &TestApp, state: DeliveryState) -> Vec<Delivery> {
 }
 
 async fn listed(app: &TestApp, state: Option<DeliveryState>) -> Vec<Delivery> {
-    let filter = DeliveryFilter { state, receiver: None, limit: 1000 };
+    let filter = DeliveryFilter { state, receiver: None, before: None, limit: 1000 };
     let mut found = app.app().store.deliveries(filter).await.unwrap();
     found.reverse();
     found

@@ -282,7 +282,8 @@ impl TestApp {
     pub async fn settle(&self) {
         let store = &self.app().store;
         let listed = async |state| {
-            let filter = DeliveryFilter { state: Some(state), receiver: None, limit: 1000 };
+            let filter =
+                DeliveryFilter { state: Some(state), receiver: None, before: None, limit: 1000 };
             store.deliveries(filter).await.expect("list")
         };
         eventually_async(SOON, async || {

@@ -27,7 +27,13 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ),
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "notify", "rules", "store"]),
-    ("api", &["alerts", "clock", "engine", "notify", "re2", "rules", "store"]),
+    (
+        "api",
+        &[
+            "alerts", "clock", "engine", "event", "notify", "re2", "rules", "spend", "store",
+            "tasks", "telnyx",
+        ],
+    ),
     (
         "console",
         &[
@@ -87,6 +93,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "alerts",
+            "api",
             "app",
             "clock",
             "config",

@@ -25,7 +25,7 @@ async fn what_is_asked_often_is_found_by_its_index() {
     let store = open(&settings(&directory)).await;
     let list = |state, receiver: Option<&str>| {
         let receiver = receiver.map(str::to_owned);
-        deliveries::list_sql(&DeliveryFilter { state, receiver, limit: 50 })
+        deliveries::list_sql(&DeliveryFilter { state, receiver, before: None, limit: 50 })
     };
     for (sql, index) in [
         (claims::due_sql(), "deliveries_due"),

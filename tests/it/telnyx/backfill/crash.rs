@@ -40,7 +40,7 @@ async fn a_crash_at_any_request_doubles_and_skips_nothing() {
     assert_eq!(found.len(), 24, "{found:?}");
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
     let store = &app.app().store;
-    let filter = DeliveryFilter { state: None, receiver: None, limit: 1000 };
+    let filter = DeliveryFilter { state: None, receiver: None, before: None, limit: 1000 };
     assert_eq!(store.deliveries(filter).await.unwrap().len(), 24, "each rang once");
     app.stop().await;
 }

@@ -53,7 +53,7 @@ async fn events_in_time(app: &TestApp, kind: &str, count: usize) -> Vec<Value> {
 }
 
 async fn readings(app: &TestApp) -> Vec<Reading> {
-    app.app().store.readings("default", Timestamp::MIN, 10_000).await.unwrap()
+    app.app().store.readings("default", Timestamp::MIN, None, 10_000).await.unwrap()
 }
 
 #[tokio::test]

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::store::{DeliveryState, EventRecord, EventState, JournalEntry, Judgement, Store};
+use crate::store::{
+    DeliveryState, EventRecord, EventState, JournalEntry, Judgement, Store, StoreError,
+};
 
 /// Deliveries that are shown at most.
 const DELIVERIES_MAX: usize = 50;
@@ -13,37 +16,47 @@ const DELIVERIES_MAX: usize = 50;
 const STORY_MAX: usize = 50;
 
 /// What was recorded of an event when it was judged.
-#[derive(Debug, Serialize)]
-pub(super) struct Then {
-    pub(super) state: EventState,
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Then {
+    /// Where it stands.
+    pub state: EventState,
     /// Why it could not be judged.
-    pub(super) fault: Option<String>,
+    pub fault: Option<String>,
     /// What rules said; that one did not match is not recorded.
-    pub(super) judgements: Vec<Judgement>,
+    pub judgements: Vec<Judgement>,
     /// The deliveries that it caused.
-    pub(super) deliveries: Vec<Caused>,
+    pub deliveries: Vec<Caused>,
     /// What happened to its alerts since then, oldest first.
-    pub(super) journal: Vec<JournalEntry>,
+    #[schema(value_type = Vec<Object>)]
+    pub journal: Vec<JournalEntry>,
 }
 
 /// A delivery that the event caused.
-#[derive(Debug, Serialize)]
-pub(super) struct Caused {
-    pub(super) id: String,
-    pub(super) state: DeliveryState,
-    pub(super) integration: String,
-    pub(super) target: String,
-    pub(super) queued_at: Timestamp,
-    pub(super) finished_at: Option<Timestamp>,
-    pub(super) attempts: u32,
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Caused {
+    /// The delivery.
+    pub id: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// The integration's id.
+    pub integration: String,
+    /// The target within the integration.
+    pub target: String,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// When it reached its end.
+    pub finished_at: Option<Timestamp>,
+    /// Attempts begun.
+    pub attempts: u32,
     /// Why the last attempt failed.
-    pub(super) problem: String,
+    pub problem: String,
     /// Why it was notified.
-    pub(super) reason: &'static str,
+    pub reason: &'static str,
 }
 
 impl Then {
-    pub(super) async fn of(store: &Store, record: &EventRecord) -> anyhow::Result<Self> {
+    /// Reads it.
+    pub async fn of(store: &Store, record: &EventRecord) -> Result<Self, StoreError> {
         let mut deliveries = Vec::new();
         for caused in record.deliveries.iter().take(DELIVERIES_MAX) {
             let Some((delivery, _)) = store.delivery(&caused.id).await? else { continue };

@@ -1,0 +1,194 @@
+//! Receivers: their integrations and how they are reached; a test notification.
+
+use actix_web::{HttpRequest, web};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::page::Query;
+use super::status::StateCount;
+use super::{Answered, Problem, answer};
+use crate::api::{Deps, Health, Principal, Reached};
+use crate::notify::{self, Integration, NotifyError, Outcome};
+use crate::store::DeliveryState;
+
+/// The receivers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReceiverList {
+    /// In the order of the file.
+    items: Vec<ReceiverItem>,
+}
+
+/// A receiver.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReceiverItem {
+    /// Its name.
+    name: String,
+    /// The receiver that is notified when this one cannot be reached.
+    fallback: Option<String>,
+    /// How it is notified; none without integrations.
+    integrations: Vec<IntegrationItem>,
+    /// Deliveries to it that are stored, by state.
+    deliveries: Vec<StateCount>,
+}
+
+/// How an integration is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum HealthWord {
+    /// What was owed was taken.
+    Reached,
+    /// The last attempt of what it is owed failed.
+    Failing,
+    /// It is left alone for a while after a failure.
+    Paused,
+    /// Nothing was sent yet, as far as is looked back.
+    Unused,
+}
+
+/// One way to a receiver.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct IntegrationItem {
+    /// Identity.
+    id: String,
+    /// The kind of its channel, such as `email`.
+    kind: &'static str,
+    /// How it is reached.
+    health: HealthWord,
+    /// Why it is not reached: the reason, and one line about it.
+    problem: Option<String>,
+    /// Until when it is left alone; null when it is not.
+    paused_until: Option<Timestamp>,
+    /// When it last took a delivery, as far as is looked back.
+    last_delivered_at: Option<Timestamp>,
+}
+
+/// What became of a test notification.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TestResult {
+    /// One for each target; none when the receiver notifies nobody.
+    items: Vec<TestedTarget>,
+}
+
+/// How a test ended for one target.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TestOutcome {
+    /// The peer took it.
+    Delivered,
+    /// It was not taken now, and could be later.
+    Retry,
+    /// It was refused.
+    Rejected,
+}
+
+/// What one target said to a test notification.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TestedTarget {
+    /// The integration.
+    integration: String,
+    /// The target within it: a mail address, else empty.
+    target: String,
+    /// How it ended.
+    outcome: TestOutcome,
+    /// One line why it was not delivered; empty when it was.
+    detail: String,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/receivers",
+    tag = "receivers",
+    operation_id = "listReceivers",
+    responses((status = 200, description = "The receivers and how they are reached", body = ReceiverList)),
+)]
+pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answered {
+    Query::read(&request, &[])?;
+    let in_force = deps.in_force.load_full();
+    let reached = Reached::of(&deps).await?;
+    let mut items = Vec::new();
+    for name in &in_force.receivers {
+        let Some(receiver) = in_force.policy.receivers.get(name) else { continue };
+        let health = reached.integrations(&deps, receiver).await?;
+        let integrations = receiver.integrations.iter().zip(health);
+        items.push(ReceiverItem {
+            name: name.clone(),
+            fallback: receiver.fallback.clone(),
+            integrations: integrations.map(|(of, health)| integration(of, health)).collect(),
+            deliveries: DeliveryState::ALL
+                .map(|state| StateCount { state, count: reached.count(name, state) })
+                .into(),
+        });
+    }
+    answer(&ReceiverList { items })
+}
+
+fn integration(
+    of: &Integration,
+    (health, last_delivered_at): (Health, Option<Timestamp>),
+) -> IntegrationItem {
+    let (health, problem, paused_until) = match health {
+        Health::Paused(pause) => (HealthWord::Paused, Some(pause.reason), Some(pause.until)),
+        Health::Failing(reason, detail) => {
+            (HealthWord::Failing, Some(format!("{reason}: {detail}")), None)
+        }
+        Health::Reached => (HealthWord::Reached, None, None),
+        Health::Unused => (HealthWord::Unused, None, None),
+    };
+    let kind = of.channel.kind();
+    IntegrationItem { id: of.id.clone(), kind, health, problem, paused_until, last_delivered_at }
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/receivers/{name}/test",
+    tag = "receivers",
+    operation_id = "testReceiver",
+    params(("name" = String, Path, description = "The receiver's name")),
+    responses(
+        (status = 200, description = "What each of its targets said; within the timeouts of its integrations", body = TestResult),
+        (status = 404, description = "No receiver has this name", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn test(
+    request: HttpRequest,
+    name: web::Path<String>,
+    principal: Principal,
+    deps: web::Data<Deps>,
+) -> Answered {
+    Query::read(&request, &[])?;
+    let in_force = deps.in_force.load_full();
+    let unknown = || Problem::missing(format!("no receiver has the name {:?}", name.as_str()));
+    let receiver = in_force.policy.receivers.get(name.as_str()).ok_or_else(unknown)?;
+    deps.audit.note(&principal, "receiver.test", &receiver.name, "").await?;
+    let url = &in_force.policy.routing.external_url;
+    let (templates, now) = (&in_force.templates, deps.clock.now());
+    let mut items = Vec::new();
+    for one in &receiver.integrations {
+        match notify::send_test(one, templates, url, &principal.name, now).await {
+            Ok(outcomes) => {
+                items.extend(outcomes.into_iter().map(|(target, said)| tested(one, target, said)));
+            }
+            Err(error) => items.push(unusable(one, &error)),
+        }
+    }
+    answer(&TestResult { items })
+}
+
+fn tested(of: &Integration, target: String, said: Outcome) -> TestedTarget {
+    let (outcome, detail) = match said {
+        Outcome::Delivered => (TestOutcome::Delivered, String::new()),
+        Outcome::Retry { reason, detail, .. } => {
+            (TestOutcome::Retry, format!("{}: {detail}", reason.as_str()))
+        }
+        Outcome::Rejected { reason, detail } => {
+            (TestOutcome::Rejected, format!("{}: {detail}", reason.as_str()))
+        }
+    };
+    TestedTarget { integration: of.id.clone(), target, outcome, detail }
+}
+
+fn unusable(of: &Integration, error: &NotifyError) -> TestedTarget {
+    let (integration, detail) = (of.id.clone(), error.to_string());
+    TestedTarget { integration, target: String::new(), outcome: TestOutcome::Rejected, detail }
+}
