@@ -26,6 +26,9 @@ async fn a_batch_is_committed_whole_and_once(store: &Store) {
     let alerts = vec![alert("f1", AlertState::Firing)];
     assert_eq!(resumed, Resumed { cursor: 2, alerts, open, ..Resumed::default() });
 
+    let last = store.last_judgements().await.expect("reads");
+    assert_eq!(last, [(judgement(2, "extended", "f1"), event("b").received_at)]);
+
     // The same again, a part of it, or something older: refused, and nothing of it stays.
     let again =
         Changes { cursor: 3, alerts: vec![alert("f3", AlertState::Firing)], ..changes.clone() };

@@ -311,6 +311,44 @@ async fn the_alerts_of_a_delivery_are_named_before_its_first_attempt(store: &Sto
     assert_eq!(kept(store, "a").await.alertname.as_deref(), Some("Spend"));
 }
 
+async fn deliveries_are_listed_in_pages(store: &Store) {
+    queue(store, ["a", "b", "c", "d"].map(|id| queued(id, id, 0))).await;
+    let page = async |before: Option<&str>, receiver: Option<&str>| {
+        let (before, receiver) = (before.map(str::to_owned), receiver.map(str::to_owned));
+        let filter = DeliveryFilter { state: None, receiver, before, limit: 2 };
+        ids(&store.deliveries(filter).await.expect("reads"))
+    };
+    let receiver = queued("a", "a", 0).receiver;
+    for receiver in [None, Some(receiver.as_str())] {
+        assert_eq!(page(None, receiver).await, ["d", "c"]);
+        assert_eq!(page(Some("c"), receiver).await, ["b", "a"]);
+        assert_eq!(page(Some("a"), receiver).await, no_ids());
+        assert_eq!(page(Some("gone"), receiver).await, no_ids());
+    }
+}
+
+async fn what_waits_is_cancelled_and_nothing_else(store: &Store) {
+    queue(store, [queued("a", "a", 0)]).await;
+    let cancel = async |id: &str, attempts: u32| {
+        let why = "cancelled by ada".to_owned();
+        store.cancel(id.to_owned(), attempts, why, at(5)).await.expect("cancels")
+    };
+    assert!(!cancel("a", 1).await, "it was not tried once");
+    assert!(!cancel("b", 0).await, "there is none");
+    assert_eq!(claim(store, 0).await, ["a"]);
+    assert!(!cancel("a", 1).await, "it is being sent");
+    settle(store, "a", 1, Next::RetryAt(at(9))).await;
+    assert!(cancel("a", 1).await);
+    let found = kept(store, "a").await;
+    assert_eq!((found.state, found.finished_at), (DeliveryState::Dead, Some(at(5))));
+    assert_eq!((found.reason.as_str(), found.detail.as_str()), ("cancelled", "cancelled by ada"));
+    assert_eq!(claim(store, 99).await, no_ids());
+    let ended = store.batch_after(0, 1, 0).await.expect("reads").ended;
+    assert_eq!(ended.iter().map(|one| one.state).collect::<Vec<_>>(), [DeliveryState::Dead]);
+    assert!(!cancel("a", 1).await, "it has ended");
+    assert_eq!(store.retry(Retry::One("a".to_owned()), at(10)).await.expect("retries").count, 1);
+}
+
 async fn the_dead_are_listed_and_retried(store: &Store) {
     let to = |id: &str, receiver: &str| NewDelivery {
         receiver: receiver.to_owned(),
@@ -417,6 +455,8 @@ on_backends! {
     targets_of_a_receiver_that_fail_together_trigger_its_fallback_once
     a_fallback_with_a_delivery_of_its_own_hears_all_with_that_one
     the_alerts_of_a_delivery_are_named_before_its_first_attempt
+    deliveries_are_listed_in_pages
+    what_waits_is_cancelled_and_nothing_else
     the_dead_are_listed_and_retried
     the_dead_of_a_target_that_is_owed_or_was_told_later_stay_dead
     deliveries_of_orphans_are_dead

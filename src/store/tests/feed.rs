@@ -72,6 +72,8 @@ async fn readings_come_oldest_first_and_the_last_of_each_account_is_known(store:
     assert_eq!(read(0, 10).await, [first.clone(), second.clone(), third.clone()]);
     assert_eq!(read(2, 10).await, [second.clone(), third.clone()]);
     assert_eq!(read(0, 1).await, std::slice::from_ref(third));
+    let before = store.readings("one", at(0), Some(at(3)), 1).await.expect("reads");
+    assert_eq!(before, std::slice::from_ref(second));
     let last = store.last_readings().await.expect("reads");
     assert_eq!(last, [third.clone(), other.clone()]);
 
