@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{ConfigArg, Exit, Format, excerpt, output};
+use crate::api;
 use crate::config::{self, Candidate};
 use crate::diagnostic::{Diagnostic, Severity};
 
@@ -71,9 +72,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Prints the JSON Schema, or the reference.
-pub(super) fn schema(markdown: bool) -> anyhow::Result<Exit> {
-    if markdown {
+/// Prints the JSON Schema, the reference, or the OpenAPI document.
+pub(super) fn schema(markdown: bool, openapi: bool) -> anyhow::Result<Exit> {
+    if openapi {
+        output::line(api::openapi().trim_end());
+    } else if markdown {
         output::line(config::reference().trim_end());
     } else {
         output::json(&config::schema())?;

@@ -102,6 +102,9 @@ enum Command {
         /// The reference of all keys instead, as Markdown
         #[arg(long)]
         markdown: bool,
+        /// The OpenAPI document of the API instead
+        #[arg(long, conflicts_with = "markdown")]
+        openapi: bool,
     },
 }
 
@@ -133,7 +136,7 @@ pub fn run() -> ExitCode {
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Completions(args) => man::completions(&args),
         Command::Man(args) => man::man(&args),
-        Command::Schema { markdown } => check::schema(markdown),
+        Command::Schema { markdown, openapi } => check::schema(markdown, openapi),
     };
     match outcome {
         Ok(Exit::Ok) if output::is_lost() => ExitCode::from(1),

@@ -18,6 +18,7 @@ pub struct Answer {
     pub status: u16,
     pub kind: Option<String>,
     pub allow: Option<String>,
+    pub etag: Option<String>,
     pub text: String,
     pub json: Value,
 }
@@ -59,9 +60,9 @@ pub async fn ask_with(
     let response = request.body(body.unwrap_or_default().to_owned()).send().await.unwrap();
     let header =
         |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-    let (status, kind, allow) =
-        (response.status().as_u16(), header("content-type"), header("allow"));
+    let (status, kind) = (response.status().as_u16(), header("content-type"));
+    let (allow, etag) = (header("allow"), header("etag"));
     let text = response.text().await.unwrap();
     let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Answer { status, kind, allow, text, json }
+    Answer { status, kind, allow, etag, text, json }
 }
