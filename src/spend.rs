@@ -29,6 +29,7 @@ const UNKNOWN: &str = "unknown";
 /// By what charges are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SpendBy)]
 pub enum By {
     /// The account of the configuration.
     Account,
@@ -70,6 +71,7 @@ impl By {
 
 /// A number of charges and what they amount to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SpendSum)]
 pub struct Sum {
     /// How many.
     pub charges: u64,
@@ -130,6 +132,7 @@ pub struct SpendReport {
 
 /// What was spent on one group in one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SpendRow)]
 pub struct Row {
     /// The group; `None` of what the ledger does not know.
     pub group: Option<String>,
@@ -144,6 +147,7 @@ pub struct Row {
 
 /// What the rows of one currency leave out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SpendOthers)]
 pub struct Others {
     /// ISO 4217 code, or `unknown`.
     pub currency: String,
@@ -158,6 +162,7 @@ pub struct Others {
 
 /// All that was spent in one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SpendTotal)]
 pub struct Total {
     /// ISO 4217 code, or `unknown`.
     pub currency: String,

@@ -75,6 +75,7 @@ pub struct Event {
 /// Who vouches for an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = EventSource)]
 pub enum Source {
     /// A webhook whose signature was verified.
     Webhook,

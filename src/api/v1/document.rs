@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::page::Query;
+use super::page::{Query, VALUE_BYTES_MAX};
 use super::problem::Problem;
 use super::{
     Answered, audit, balance, deliveries, events, receivers, rules, spend, status, stream,
@@ -68,9 +68,10 @@ pub fn document() -> String {
             });
         }
         let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
-        parameters.into_iter().flatten().for_each(not_null);
+        parameters.into_iter().flatten().for_each(bounded);
     }
-    format!("{document:#}\n")
+    // What the code calls so is null in JSON.
+    format!("{document:#}\n").replace("`None`", "null")
 }
 
 /// The operations of all paths.
@@ -80,8 +81,9 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Val
     methods.filter_map(|(_, operation)| operation.as_object_mut())
 }
 
-/// A parameter may be absent, and is never null.
-fn not_null(parameter: &mut Value) {
+/// A parameter may be absent, and is never null; a text is never empty.
+fn bounded(parameter: &mut Value) {
+    let is_query = parameter["in"] == "query";
     let schema = &mut parameter["schema"];
     if let Some(types) = schema["type"].as_array()
         && let Some(only) = types.iter().find(|word| *word != "null").cloned()
@@ -92,6 +94,11 @@ fn not_null(parameter: &mut Value) {
         && let Some(only) = choices.iter().find(|choice| choice["type"] != "null").cloned()
     {
         *schema = only;
+    }
+    if is_query && schema["type"] == "string" && schema["format"].is_null() {
+        schema["minLength"] = 1.into();
+        // Characters have one byte at least.
+        schema["maxLength"] = VALUE_BYTES_MAX.into();
     }
     if let Some(schema) = schema.as_object_mut() {
         // To look at what is not there made it be there, as null.

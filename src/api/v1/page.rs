@@ -13,7 +13,7 @@ const LIMIT_DEFAULT: usize = 100;
 /// Items of a page at most.
 const LIMIT_MAX: usize = 1000;
 /// Longest value of a parameter, in bytes.
-const VALUE_BYTES_MAX: usize = 1024;
+pub(super) const VALUE_BYTES_MAX: usize = 1024;
 
 /// The parameters of a query, each once; another than those that are known is a mistake.
 #[derive(Debug)]
@@ -30,6 +30,10 @@ impl Query {
             if value.len() > VALUE_BYTES_MAX {
                 return Err(Problem::bad(format!("{name}: longer than {VALUE_BYTES_MAX} bytes")));
             }
+            // A variable of a script that was not set must not mean "all".
+            if value.is_empty() {
+                return Err(Problem::bad(format!("{name}: is empty; leave it out")));
+            }
             if value.contains('\0') {
                 return Err(Problem::bad(format!("{name}: a zero byte is in no text")));
             }
@@ -40,9 +44,9 @@ impl Query {
         Ok(Self(found))
     }
 
-    /// A text; none where it is absent or empty.
+    /// A text; none where it is absent.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name).filter(|text| !text.is_empty()).cloned()
+        self.0.get(name).cloned()
     }
 
     /// A value; the error names what was expected.

@@ -11,6 +11,9 @@ use crate::support::app::{Setup, TestApp, reqwest_client};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::tools::python;
 
+const WRITE: &str = "write-0123456789abcdef";
+const TOKENS: &str = "  auth: {token: write-0123456789abcdef, read_token: read-0123456789abcdef}\n";
+
 async fn get(app: &TestApp, path: &str) -> Value {
     let answer = ask(app, "GET", &format!("/api/v1/{path}"), None).await;
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
@@ -93,6 +96,7 @@ async fn what_cannot_be_is_refused_with_a_problem() {
         ("events?before=x", 400, "before"),
         ("events?nobody=knows", 400, "unknown parameter"),
         ("events?kind=a&kind=b", 400, "twice"),
+        ("deliveries?receiver=", 400, "receiver: is empty"),
         ("events?kind=%00", 400, "zero byte"),
         ("events/nobody", 404, "nobody"),
         ("events/%ff", 404, ""),
@@ -350,8 +354,7 @@ async fn a_stream_says_what_has_changed_and_ends_with_the_service() {
 
 #[tokio::test]
 async fn one_who_may_read_changes_nothing() {
-    let tokens = "  auth: {token: write-0123456789abcdef, read_token: read-0123456789abcdef}\n";
-    let app = two_alerts(quiet().server(tokens)).await;
+    let app = two_alerts(quiet().server(TOKENS)).await;
     let read = ("authorization", "Bearer read-0123456789abcdef");
     let write = ("authorization", "Bearer write-0123456789abcdef");
     for (method, path, [nobody, reader, writer]) in [
@@ -383,10 +386,12 @@ async fn one_who_may_read_changes_nothing() {
 async fn schemathesis_finds_no_answer_that_is_not_in_the_document() {
     let sink = HttpSink::start().await;
     sink.always("/in", Reply::status(400));
-    let (app, [oldest, _]) = two_deliveries(&sink).await;
+    let app = Setup::new(routing(&[receiver("ops", &[&webhook(&sink, "/in", "")])]));
+    let app = two_alerts(app.server(TOKENS)).await;
+    let dead = deliveries(&app, DeliveryState::Dead).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/api/schemathesis_run.py");
     let mut command = Command::new(python());
-    command.args([script, &format!("http://{}", app.app().private_addr), &oldest]);
+    command.args([script, &format!("http://{}", app.app().private_addr), WRITE, &dead[0].id]);
     command.current_dir(app.dir.path());
     let run = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let [out, err] = [&run.stdout, &run.stderr].map(|text| String::from_utf8_lossy(text));
