@@ -56,7 +56,7 @@ pub struct LastReload {
     pub at: Timestamp,
     /// Whether the configuration was taken over; otherwise the one before stays in force.
     pub ok: bool,
-    /// Problems of the configuration that was loaded, warnings too; the first 20.
+    /// Problems of the configuration that was loaded: errors, then warnings; the first 20.
     pub problems: Vec<String>,
 }
 

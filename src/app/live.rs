@@ -16,7 +16,7 @@ use crate::alerts::Routing;
 use crate::api::{Access, InForce, LastReload};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::dispatch::{Lanes, Senders};
 use crate::engine::Policy;
 use crate::intake;
@@ -104,7 +104,10 @@ impl Live {
 
     /// Notes how a reload goes, for people who ask.
     pub(super) fn note_reload(&self, ok: bool, problems: &[Diagnostic]) {
-        let problems = problems.iter().take(PROBLEMS_MAX).map(ToString::to_string).collect();
+        let is_error = |problem: &&Diagnostic| problem.severity == Severity::Error;
+        let errors = problems.iter().filter(is_error);
+        let others = problems.iter().filter(|problem| !is_error(problem));
+        let problems = errors.chain(others).take(PROBLEMS_MAX).map(ToString::to_string).collect();
         let noted = LastReload { at: self.clock.now(), ok, problems };
         self.last_reload.store(Some(Arc::new(noted)));
     }

@@ -107,15 +107,7 @@ impl App {
             tasks: tasks.clone(),
         };
         let (live, intake) = workers.start(config, senders, mark);
-        let api = api::Deps {
-            store: store.clone(),
-            clock: workers.clock.clone(),
-            audit: api::Audit { store: store.clone(), clock: workers.clock.clone() },
-            in_force: Arc::clone(&live.in_force),
-            last_reload: Arc::clone(&live.last_reload),
-            started_at: workers.clock.now(),
-            tasks: tasks.clone(),
-        };
+        let api = workers.api(&live);
         let pages = console::configure(console::Deps::new(api.clone(), Arc::clone(&access)));
         let (reload, asked) = admin::Reload::channel();
         let reload = source.is_some().then_some(reload);
@@ -332,6 +324,20 @@ impl Workers {
         };
         tasks.spawn("intake watch", intake::watch(intake.clone(), tasks.clone()));
         (live, intake)
+    }
+
+    /// What the API and the console need.
+    fn api(&self, live: &Live) -> api::Deps {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        api::Deps {
+            audit: api::Audit { store: store.clone(), clock: clock.clone() },
+            in_force: Arc::clone(&live.in_force),
+            last_reload: Arc::clone(&live.last_reload),
+            started_at: clock.now(),
+            tasks: self.tasks.clone(),
+            store,
+            clock,
+        }
     }
 
     fn start_upkeep(&self, mark: Mark) {

@@ -9,8 +9,9 @@ use crate::store::{Space, Store, StoreError};
 /// Series of a rule beyond its limit that are looked at: those that came when the limit was higher.
 const SERIES_BEYOND_MAX: usize = 10_000;
 
-/// What is kept, as far as [`super::explain`] needs it to answer a question, and what of it cannot be read back, one line
-/// each. There may be a hundred thousand series, and one event needs few: only those are read.
+/// What is kept, as far as [`super::explain`] needs it to answer a question.
+///
+/// Beside it what cannot be read back, one line each. There may be a hundred thousand series, and one event needs few: only those are read.
 pub async fn kept_state(
     store: &Store,
     policy: &Policy,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::{self, Query};
-use super::{Answered, answer};
+use super::reply::{Answered, answer};
 use crate::api::Deps;
 use crate::store::{AuditFilter, AuditRecord};
 

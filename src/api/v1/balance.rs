@@ -9,7 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::{self, Query};
-use super::{Answered, Problem, answer};
+use super::problem::Problem;
+use super::reply::{Answered, answer};
 use crate::api::Deps;
 use crate::clock;
 use crate::store::{Reading, StoreError};
@@ -125,7 +126,7 @@ pub(super) async fn readings(
     let mut items = deps.store.readings(&account, since, before, limit).await?;
     items.reverse();
     // One that is no longer configured may still have readings.
-    let known = deps.in_force.load().accounts.iter().any(|known| *known == *account);
+    let known = deps.in_force.load().accounts.contains(&account);
     if items.is_empty() && !known {
         return Err(Problem::missing(format!("no account has the name {:?}", account.as_str())));
     }

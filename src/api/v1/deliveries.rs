@@ -7,7 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::{self, Query};
-use super::{Answered, Problem, answer};
+use super::problem::Problem;
+use super::reply::{Answered, answer};
 use crate::api::{Deps, Principal};
 use crate::store::{Attempt, Delivery, DeliveryFilter, DeliveryState, Retried, Retry};
 

@@ -7,9 +7,8 @@ use utoipa::OpenApi;
 
 use super::page::{Query, VALUE_BYTES_MAX};
 use super::problem::Problem;
-use super::{
-    Answered, audit, balance, deliveries, events, receivers, rules, spend, status, stream,
-};
+use super::reply::Answered;
+use super::{audit, balance, deliveries, events, receivers, rules, spend, status, stream};
 
 /// All operations.
 #[derive(OpenApi)]
@@ -54,6 +53,7 @@ const COMMON: [(&str, &str); 5] = [
 ];
 
 /// The OpenAPI document as JSON, with the end of a line.
+#[expect(clippy::indexing_slicing, reason = "objects by the form of the document")]
 pub fn document() -> String {
     let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
@@ -63,9 +63,9 @@ pub fn document() -> String {
     for operation in operations(&mut document) {
         for (status, about) in COMMON {
             let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
-            responses.into_iter().for_each(|responses| {
+            if let Some(responses) = responses {
                 responses.entry(status).or_insert_with(|| problem(about));
-            });
+            }
         }
         let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         parameters.into_iter().flatten().for_each(bounded);

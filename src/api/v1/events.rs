@@ -5,7 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::{self, Query};
-use super::{Answered, Problem, answer};
+use super::problem::Problem;
+use super::reply::{Answered, answer};
 use crate::api::Deps;
 use crate::api::explain::{self as explained, Report};
 use crate::store::{EventFilter, EventRecord, EventState, EventSummary};

@@ -11,6 +11,7 @@ mod events;
 mod page;
 mod problem;
 mod receivers;
+mod reply;
 mod rules;
 mod spend;
 mod status;
@@ -19,16 +20,12 @@ mod stream;
 use std::future::ready;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Resource, ResponseError as _, Route};
-use serde::Serialize;
+use actix_web::{Resource, ResponseError as _, Route};
 
 pub use self::document::document;
 use self::problem::Problem;
-
-/// What an operation answers.
-type Answered = Result<HttpResponse, Problem>;
 
 /// Registers everything below `/api/v1`, within the scope `/api`.
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -66,9 +63,4 @@ fn resource(path: &str, method: &'static str, route: Route) -> Resource {
         response.headers_mut().insert(ALLOW, allow.clone());
         ready(response)
     }))
-}
-
-/// An answer.
-fn answer(value: &impl Serialize) -> Answered {
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(value))
 }

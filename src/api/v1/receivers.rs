@@ -6,8 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::Query;
+use super::problem::Problem;
+use super::reply::{Answered, answer};
 use super::status::StateCount;
-use super::{Answered, Problem, answer};
 use crate::api::{Deps, Health, Principal, Reached};
 use crate::notify::{self, Integration, NotifyError, Outcome};
 use crate::store::DeliveryState;

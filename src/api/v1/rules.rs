@@ -9,7 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::Query;
-use super::{Answered, Problem, answer};
+use super::problem::Problem;
+use super::reply::{Answered, answer};
 use crate::alerts::Alert;
 use crate::api::Deps;
 use crate::engine;

@@ -10,7 +10,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::Query;
-use super::{Answered, Problem, answer};
+use super::problem::Problem;
+use super::reply::{Answered, answer};
 use crate::api::Deps;
 use crate::clock;
 use crate::spend::{By, Others, Row, Spend, Total};

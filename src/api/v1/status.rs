@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::Query;
-use super::{Answered, answer};
+use super::reply::{Answered, answer};
 use crate::api::{Deps, LastReload};
 use crate::clock;
 use crate::store::{DeliveryState, Role};

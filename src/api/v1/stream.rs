@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::page::Query;
-use super::{Answered, Problem};
+use super::problem::Problem;
+use super::reply::Answered;
 use crate::api::Deps;
 use crate::store::{AlertCount, DeliveryState, StoreError};
 

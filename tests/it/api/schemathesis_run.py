@@ -15,6 +15,8 @@ KNOWN = {
     ("deliveries", "id"): sys.argv[3:],
     ("balance", "account"): ["default"],
     ("receivers", "name"): ["ops"],
+    ("rules", "group"): ["spend"],
+    ("rules", "alert"): ["SpendLimitReached"],
 }
 EXAMPLES = 40
 

@@ -1,6 +1,7 @@
 //! tollbell's own API.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tollbell::store::{DeliveryState, Feed, Reading};
@@ -201,9 +202,10 @@ async fn receivers_say_how_they_are_reached_and_take_a_test() {
     let app = two_alerts(Setup::new(routing(&receivers))).await;
     let listed = get(&app, "receivers").await;
     assert_eq!(each(&listed, "name"), ["ops", "well", "none"]);
-    let health = |at: usize| &listed["items"][at]["integrations"][0];
-    assert_eq!((&health(0)["health"], &health(1)["health"]), (&json!("paused"), &json!("unused")));
-    assert!(health(0)["paused_until"].is_string() && health(0)["kind"] == "webhook", "{listed}");
+    let first = &listed["items"][0]["integrations"][0];
+    assert_eq!((&first["health"], &first["kind"]), (&json!("failing"), &json!("webhook")));
+    assert!(first["problem"].as_str().unwrap().starts_with("serverError: "), "{listed}");
+    assert_eq!(listed["items"][1]["integrations"][0]["health"], "unused");
     assert_eq!(listed["items"][2]["integrations"], json!([]));
     let pending = json!({"state": "pending", "count": 2});
     assert!(listed["items"][0]["deliveries"].as_array().unwrap().contains(&pending), "{listed}");
@@ -284,6 +286,7 @@ async fn money_is_exact_and_in_pages() {
         assert_eq!(app.deliver(body).await, 200);
     }
     app.settle().await;
+    app.clock.advance(Duration::from_secs(1));
     for by in ["account", "product", "day", "kind", "connection", "country", "number"] {
         let spend = get(&app, &format!("spend?by={by}&time_zone=Europe/Berlin")).await;
         let total = json!([{"currency": "USD", "charges": 2, "amount": "0.30"}]);
