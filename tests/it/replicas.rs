@@ -4,9 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::durability::{Arrived, check, routing};
+use crate::support::app::reqwest_client;
 use crate::support::cluster::{self, Cluster};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::load::{self, Load, Site};
@@ -54,6 +56,48 @@ async fn ended(replicas: &mut [Running]) {
         assert!(replica.terminate(SOON).await.success(), "{}", replica.log());
         load::assert_sound(&replica.log());
     }
+}
+
+#[tokio::test]
+async fn every_replica_answers_the_api() {
+    let (hook, mail) = (HttpSink::start().await, SmtpSink::start().await);
+    let first = site(&hook, &mail);
+    let second = first.replica();
+    let services = [first.service(), second.service()];
+    let mut replicas = [services[0].start().await, services[1].start().await];
+    for replica in &replicas {
+        let private = replica.addresses().private;
+        let get = async |path: &str| -> Value {
+            let url = format!("http://{private}/api/v1/{path}");
+            let response = reqwest_client().get(url).send().await.unwrap();
+            let (status, text) = (response.status(), response.text().await.unwrap());
+            assert_eq!(status, 200, "{path}: {text}");
+            serde_json::from_str(&text).unwrap()
+        };
+        let look = async || {
+            let status = get("status").await;
+            let replicas = status["replicas"].as_array().unwrap();
+            let count = |member: &str| replicas.iter().filter(|one| one[member] == true).count();
+            let known = replicas.len() == 2 && count("judges") == 1 && count("is_self") == 1;
+            known.then_some(status)
+        };
+        let status = eventually_async(TAKEOVER, look).await;
+        assert_eq!(status["store"], json!({"kind": "postgresql", "error": null}));
+        for path in [
+            "events?limit=1&before=9&without_kind=account.balance&kind=call.*",
+            "deliveries?state=dead&receiver=ops&before=01234567",
+            "rules",
+            "receivers",
+            "spend",
+            "spend?by=day",
+            "balance",
+            "balance/default/readings?limit=1",
+            "audit?before=9",
+        ] {
+            assert!(get(path).await.is_object(), "{path}");
+        }
+    }
+    ended(&mut replicas).await;
 }
 
 #[tokio::test]

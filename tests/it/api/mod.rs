@@ -1,6 +1,7 @@
-//! The API on the private listener: who may ask, and Alertmanager's API v2 as its clients use it.
+//! The API on the private listener: who may ask, Alertmanager's API v2 as its clients use it, and tollbell's own.
 
 mod amtool;
+mod schemathesis;
 mod silences;
 mod tokens;
 mod v1;

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::{ask, ask_with, quiet, two_alerts};
 
-const TOKENS: &str = "  auth: {token: write-0123456789abcdef, read_token: read-0123456789abcdef}\n";
+pub(super) const TOKENS: &str =
+    "  auth: {token: write-0123456789abcdef, read_token: read-0123456789abcdef}\n";
 
 #[tokio::test]
 async fn tokens_open_the_api_and_nothing_else_does() {

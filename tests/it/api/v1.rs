@@ -1,19 +1,15 @@
 //! tollbell's own API.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tollbell::store::{DeliveryState, Feed, Reading};
 
+use super::tokens::TOKENS;
 use super::{Answer, ask, ask_with, quiet, two_alerts};
 use crate::dispatch::{deliveries, receiver, ring, routing, webhook};
 use crate::support::app::{Setup, TestApp, reqwest_client};
 use crate::support::http::{HttpSink, Reply};
-use crate::support::tools::python;
-
-const WRITE: &str = "write-0123456789abcdef";
-const TOKENS: &str = "  auth: {token: write-0123456789abcdef, read_token: read-0123456789abcdef}\n";
 
 async fn get(app: &TestApp, path: &str) -> Value {
     let answer = ask(app, "GET", &format!("/api/v1/{path}"), None).await;
@@ -380,24 +376,5 @@ async fn one_who_may_read_changes_nothing() {
     let audit = ask_with(&app, "GET", "/api/v1/audit", &[read], None).await.json;
     assert_eq!(each(&audit, "who"), ["token", "token"]);
     assert_eq!(each(&audit, "action"), ["receiver.test", "delivery.retry"]);
-    app.stop().await;
-}
-
-/// Schemathesis asks all operations, with values that fit and values that do not, and finds no fault of the service and no
-/// answer that the document does not have.
-#[tokio::test]
-async fn schemathesis_finds_no_answer_that_is_not_in_the_document() {
-    let sink = HttpSink::start().await;
-    sink.always("/in", Reply::status(400));
-    let app = Setup::new(routing(&[receiver("ops", &[&webhook(&sink, "/in", "")])]));
-    let app = two_alerts(app.server(TOKENS)).await;
-    let dead = deliveries(&app, DeliveryState::Dead).await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/api/schemathesis_run.py");
-    let mut command = Command::new(python());
-    command.args([script, &format!("http://{}", app.app().private_addr), WRITE, &dead[0].id]);
-    command.current_dir(app.dir.path());
-    let run = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    let [out, err] = [&run.stdout, &run.stderr].map(|text| String::from_utf8_lossy(text));
-    assert!(run.status.success(), "{out}{err}");
     app.stop().await;
 }

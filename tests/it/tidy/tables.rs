@@ -94,6 +94,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "alerts",
             "api",
             "app",
+            "chart",
             "clock",
             "config",
             "engine",
