@@ -46,7 +46,10 @@ impl Batch<'_> {
         if added == Added::Late {
             self.count_failures(rule, &failures);
             self.judged.report.count(rule, "late");
-            if is_new {
+            if of.usual_terms().is_some() {
+                // Too late for the window, it belongs to its hour all the same.
+                self.turn(of, key, Turn::Quiet, None, at.time);
+            } else if is_new {
                 self.state.drop_series(&key);
             }
             return;
@@ -123,7 +126,7 @@ impl Batch<'_> {
                     self.state.alerts.get(&key.1).and_then(|alert| alerts::end(alert, state, at));
                 if let Some((mut alert, transition)) = ended {
                     alert.value = series.value;
-                    alert.usual = of.compared(&series, at);
+                    alert.usual = of.compared(series, at);
                     if state == AlertState::Resolved {
                         tell_what_is_now(of, series, &mut alert, at);
                     }
