@@ -32,7 +32,7 @@ impl Fact {
 }
 
 /// Fields that [`money`] shows under a name of its own, and those that say nothing to a person.
-const NOT_REPEATED: [&str; 17] = [
+const NOT_REPEATED: [&str; 18] = [
     "available_credit",
     "balance",
     "billed_duration_secs",
@@ -43,6 +43,7 @@ const NOT_REPEATED: [&str; 17] = [
     "credit_limit",
     "currency",
     "current_cost",
+    "day_of_year",
     "event_type",
     "hours_left",
     "id",
@@ -99,9 +100,23 @@ pub(super) fn others(event: &Value, shown: &[Fact], limit: usize) -> Vec<Fact> {
         .collect()
 }
 
-/// `failure_reason` as `Failure reason`.
+/// `failure_reason`, and `failureReason`, as `Failure reason`.
 pub(super) fn in_words(name: &str) -> String {
-    let words = name.replace(['_', '.', '-'], " ");
+    let mut words = String::with_capacity(name.len() + 4);
+    let mut rest = name.chars().peekable();
+    while let Some(character) = rest.next() {
+        let begins = character.is_ascii_uppercase() && words.ends_with(|it: char| it.is_ascii_lowercase());
+        if begins {
+            words.push(' ');
+        }
+        // An abbreviation keeps its capitals.
+        let is_word = begins && rest.peek().is_some_and(|next| !next.is_ascii_uppercase());
+        words.push(match character {
+            '_' | '.' | '-' => ' ',
+            _ if is_word => character.to_ascii_lowercase(),
+            _ => character,
+        });
+    }
     let mut characters = words.chars();
     match characters.next() {
         Some(first) => first.to_uppercase().chain(characters).collect(),
@@ -173,5 +188,7 @@ mod tests {
         let shown = [Fact::new("Profile", "p").expect("fact")];
         assert_eq!(told(&others(&event, &shown, 9)), ["Failure reason=busy", "From=+1"]);
         assert_eq!(others(&event, &shown, 1).len(), 1);
+        let words = ["failure_reason", "failureReason", "brandID", "PIN"].map(in_words);
+        assert_eq!(words, ["Failure reason", "Failure reason", "Brand ID", "PIN"]);
     }
 }

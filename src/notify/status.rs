@@ -11,8 +11,25 @@ pub(super) const NAME_CHARACTERS: usize = 60;
 /// Rows for labels, and rows for event fields, of one alert at most.
 pub(super) const ROWS_MAX: usize = 6;
 
-/// The word for what is there.
-pub(super) const FIRING: &str = "FIRING";
+/// The word for a problem that is there.
+const FIRING: &str = "FIRING";
+/// The word for what is there and no problem: good news, and what Telnyx only reports.
+const NOTICE: &str = "NOTICE";
+
+/// Whether a severity says that nobody needs to act.
+pub(super) fn is_info(severity: &str) -> bool {
+    let severity = severity.to_ascii_lowercase();
+    ["info", "information", "notice", "none", "debug", "low"].contains(&severity.as_str())
+}
+
+/// Where an alert stands, in one word.
+pub(super) fn status_of_alert(alert: &MessageAlert) -> &'static str {
+    match alert.status {
+        Status::Resolved => End::of(alert).word(),
+        Status::Firing if is_info(text_of(&alert.labels, "severity")) => NOTICE,
+        Status::Firing => FIRING,
+    }
+}
 
 /// How an alert, or all of them, ended; the worst of several counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +78,10 @@ pub(super) fn is_single(message: &Message) -> bool {
 
 pub(super) fn status_of(message: &Message) -> &'static str {
     match message.status {
-        Status::Firing => FIRING,
+        Status::Firing => {
+            let mut firing = message.alerts.iter().filter(|it| it.status == Status::Firing);
+            if firing.all(|alert| status_of_alert(alert) == NOTICE) { NOTICE } else { FIRING }
+        }
         Status::Resolved => End::worst(message).word(),
     }
 }

@@ -7,17 +7,18 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::facts::{self, Fact};
 use super::heading::{alert_headline, headline, notes, shared, subject, why};
 use super::notification::Notification;
 use super::status::{
-    End, FIRING, NAME_CHARACTERS, ROWS_MAX, ended_at, is_single, status_of, text_of,
+    End, NAME_CHARACTERS, ROWS_MAX, ended_at, is_info, is_single, status_of, status_of_alert, text_of,
 };
 use crate::alerts::{self, Message, MessageAlert, Status, severity_rank};
 use crate::rules::Labels;
-use crate::template::{ago_text, duration_text};
+use crate::template::{ago_text, duration_text, money_text};
 use crate::text::{lines, link, one_line};
 
 /// Longest advice, in characters.
@@ -44,7 +45,7 @@ impl Tone {
         match (status, severity.to_ascii_lowercase().as_str()) {
             (Status::Resolved, _) => Self::Resolved,
             (_, "critical" | "page" | "emergency" | "fatal" | "disaster") => Self::Critical,
-            (_, "info" | "information" | "notice" | "none" | "debug" | "low") => Self::Info,
+            (_, severity) if is_info(severity) => Self::Info,
             _ => Self::Warning,
         }
     }
@@ -88,7 +89,7 @@ pub(super) struct View {
     pub(super) tone: Tone,
     /// The colour as `#rrggbb`.
     pub(super) color: &'static str,
-    /// `FIRING`, `RESOLVED`, `EXPIRED` or `NO DATA`.
+    /// `FIRING`, `NOTICE` where nobody needs to act, `RESOLVED`, `EXPIRED` or `NO DATA`.
     pub(super) status: &'static str,
     /// The worst severity among the alerts that set the tone, `was …` when they are over; may be empty.
     pub(super) severity: String,
@@ -123,7 +124,7 @@ pub(super) struct AlertView {
     pub(super) tone: Tone,
     /// The colour as `#rrggbb`.
     pub(super) color: &'static str,
-    /// `FIRING`, `RESOLVED`, `EXPIRED` or `NO DATA`.
+    /// `FIRING`, `NOTICE` where nobody needs to act, `RESOLVED`, `EXPIRED` or `NO DATA`.
     pub(super) status: &'static str,
     /// What happened, on one line.
     pub(super) headline: String,
@@ -209,13 +210,15 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
     let differs = !single && !message.common_labels.contains_key("severity");
     // Of a rule over time the judged value counts; what the last event alone cost would only mislead.
     let mut facts = facts::money(&alert.event);
+    let mut is_over_time = false;
     if let Some(value) = alert.value {
         let tells_it = |fact: &Fact| {
             let number = fact.value.split(' ').next();
             number.and_then(|number| number.parse().ok()) == Some(value)
         };
         if !facts.iter().any(tells_it) {
-            facts = Fact::new("Value", &value.normalize().to_string()).into_iter().collect();
+            is_over_time = true;
+            facts = Fact::new("Value", &value_text(value, alert)).into_iter().collect();
         }
     }
     let usual = alert.usual.as_deref().filter(|_| !over);
@@ -234,13 +237,15 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
             .filter_map(|(name, value)| Fact::new(&facts::in_words(name), value))
             .take(ROWS_MAX),
     );
-    facts.extend(facts::others(&alert.event, &facts, ROWS_MAX));
+    if !is_over_time {
+        facts.extend(facts::others(&alert.event, &facts, ROWS_MAX));
+    }
     let kind = alert.event.get("kind").and_then(facts::scalar).unwrap_or_default();
     facts.extend(Fact::new("Event", &kind));
     AlertView {
         tone,
         color: tone.color(),
-        status: if over { End::of(alert).word() } else { FIRING },
+        status: status_of_alert(alert),
         headline: alert_headline(alert),
         severity: if differs { severity_of(alert) } else { String::new() },
         figure,
@@ -250,6 +255,13 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
         advice: if over || shares_advice { String::new() } else { advice(&alert.annotations) },
         links: alert_links(alert, message),
     }
+}
+
+/// A judged value: with its currency, where the rule sums by it.
+fn value_text(value: Decimal, alert: &MessageAlert) -> String {
+    let text = value.normalize().to_string();
+    let currency = alert.labels.get("currency").and_then(|code| money_text(&text, code));
+    currency.unwrap_or(text)
 }
 
 fn severity_of(alert: &MessageAlert) -> String {

@@ -175,10 +175,10 @@ fn money(amount: &Value, currency: Option<&Value>) -> String {
     money_text(&text, code).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// An amount for people: at least two decimals, every digit kept, and the currency where it is known (neither empty
-/// nor `unknown`). `None` when the text is no decimal number.
+/// An amount for people: at least two decimals, every digit kept but noughts at the end, and the currency where it is known
+/// (neither empty nor `unknown`). `None` when the text is no decimal number.
 pub fn money_text(amount: &str, currency: &str) -> Option<String> {
-    let mut exact = amount.trim().parse::<Decimal>().ok()?;
+    let mut exact = amount.trim().parse::<Decimal>().ok()?.normalize();
     if exact.scale() < 2 {
         exact.rescale(2);
     }
@@ -394,7 +394,7 @@ mod tests {
         let source = "{{a|money(cur)}} {{b|money(cur)}} {{c|money(cur)}} {{d|money}} {{a}}";
         assert_eq!(
             render(source, json).expect("renders"),
-            "0.10600 USD 12.30 USD unknown 50.00 0.10600"
+            "0.106 USD 12.30 USD unknown 50.00 0.10600"
         );
     }
 
