@@ -178,7 +178,6 @@ fn integration<'a>(
         retry.error("initial_backoff", "longer than max_backoff");
     }
     let (per_second, burst) = entry.pace();
-    let concurrency = channel.concurrency();
     Integration {
         id,
         receiver: receiver.to_owned(),
@@ -188,7 +187,7 @@ fn integration<'a>(
         timeout: entry.bound(),
         retry: policy,
         rate_limit: RateLimit { per_second, burst },
-        concurrency,
+        concurrency: entry.in_flight(),
     }
 }
 

@@ -97,6 +97,15 @@ impl Pacer {
         self.probing = self.half_open();
     }
 
+    /// So many sends that began do not happen after all.
+    pub(super) fn unsent(&mut self, count: usize) {
+        if count > 0 {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            self.tokens = (self.tokens + f64::from(count)).min(f64::from(self.limit.burst));
+            self.probing = false;
+        }
+    }
+
     /// A send ended.
     pub(super) fn end(&mut self, outcome: &Outcome, now: Timestamp) {
         self.probing = false;

@@ -10,8 +10,6 @@ use crate::alerts::PeerKind;
 
 /// Alerts in one message to people at most.
 const MESSAGE_ALERTS_MAX: usize = 500;
-/// Sends in flight at once for one integration.
-const CONCURRENCY: usize = 4;
 
 /// One exchange with the peer.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Sent> + Send + 'a>>;
@@ -21,7 +19,7 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Sent> + Send + 'a>>;
 pub struct Limits {
     /// On one whole send.
     pub timeout: Duration,
-    /// Connections that are kept at most.
+    /// Connections at most: those in use, and those that are kept for the next send.
     pub connections: usize,
     /// How often a peer that forgets is refreshed.
     pub resend: Option<Duration>,
@@ -38,11 +36,6 @@ pub trait ChannelKind {
     /// Alerts of one message at most; how many were left out is said.
     fn alerts_max(&self) -> usize {
         MESSAGE_ALERTS_MAX
-    }
-
-    /// Sends in flight at once.
-    fn concurrency(&self) -> usize {
-        CONCURRENCY
     }
 
     /// The separately settled targets of one message: each mail recipient, or the one URL (empty text).

@@ -161,6 +161,42 @@ fn pagerduty_and_alertmanager_say_what_is_wrong() {
 }
 
 #[test]
+fn concurrency_has_a_default_for_each_kind_and_bounds() {
+    let text = |keys: &str| {
+        format!(
+            "{ACCOUNT}route: {{receiver: ops}}\nreceivers:\n  - name: ops\n    \
+             slack_configs: [{{api_url: \"http://x/s\"{keys}}}]\n    \
+             pagerduty_configs: [{{routing_key: 0123456789abcdef0123456789abcdef{keys}}}]\n    \
+             webhook_configs: [{{url: \"http://x/w\"{keys}}}]\n    \
+             alertmanager_configs: [{{url: \"http://x/a\"{keys}}}]\n    \
+             email_configs: [{{to: [a@example.com], from: b@example.com, smarthost: \"x:25\"{keys}}}]\n"
+        )
+    };
+    let found = |keys: &str| {
+        let loaded = parse("t", &text(keys), Path::new(""), &env);
+        let config = loaded.config?;
+        let [ops] = &*config.receivers else { panic!("one receiver") };
+        let of = |one: &crate::notify::Integration| (one.channel.kind(), one.concurrency);
+        Some(ops.integrations.iter().map(of).collect::<Vec<_>>())
+    };
+    let defaults =
+        [("email", 4), ("slack", 1), ("webhook", 16), ("pagerduty", 4), ("alertmanager", 16)];
+    assert_eq!(found(""), Some(defaults.to_vec()));
+    for set in [1, 2, 63, 64] {
+        let all = defaults.map(|(kind, _)| (kind, set)).to_vec();
+        assert_eq!(found(&format!(", concurrency: {set}")), Some(all));
+    }
+    for set in ["0", "65", "-1", "1.5", "many"] {
+        assert_eq!(found(&format!(", concurrency: {set}")), None, "{set}");
+    }
+    let shown = check(&text(", concurrency: 65"));
+    assert!(
+        shown.contains("receivers[0].slack_configs[0].concurrency: must be between 1 and 64"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_key_that_yaml_1_1_has_read_is_understood() {
     let text = |on: &str| {
         format!(

@@ -101,7 +101,7 @@ fn the_kitchen_sink_is_read_to_the_last_key() {
     let slack = &ops.integrations[0];
     assert_eq!(slack.id, "ops/slack/main");
     assert!(!slack.send_resolved);
-    assert_eq!(slack.concurrency, 1);
+    assert_eq!(slack.concurrency, 2);
     assert_eq!(slack.retry.max_age, Duration::from_hours(1));
     assert!((slack.rate_limit.per_second - 0.5).abs() < f64::EPSILON);
     let Channel::Webhook(hook) = &oncall.integrations[1].channel else { panic!("a webhook") };

@@ -20,12 +20,14 @@ pub(in crate::config) trait IntegrationWords<'a>:
     fn tries(&self) -> RetryWords<'a>;
     /// Sends a second, and at once.
     fn pace(&self) -> (f64, u32);
+    /// Sends in flight at most.
+    fn in_flight(&self) -> usize;
 }
 
 /// States the words of one kind of integration: its own, and those that all have. Behind the name of the shape stand the
-/// default of `timeout`, and the words and meaning of `rate_limit`.
+/// defaults of `timeout` and `concurrency`, and the words and meaning of `rate_limit`.
 macro_rules! integration {
-    ($Words:ident $shape:literal, $timeout:literal, $Rate:ident $fast:literal { $($own:tt)* } $(, hints $hints:tt)?) => {
+    ($Words:ident $shape:literal, $timeout:literal, $concurrency:literal, $Rate:ident $fast:literal { $($own:tt)* } $(, hints $hints:tt)?) => {
         words! {
             $Words $shape {
                 name: text, "Keeps the integration's identity when its target changes.";
@@ -35,6 +37,7 @@ macro_rules! integration {
                 timeout: duration($timeout, "100ms", "5m"), "Bound on one whole send, connect to last byte.";
                 retry: map(RetryWords), "When to try again and when to stop.";
                 rate_limit: map($Rate), $fast;
+                concurrency: integer($concurrency, "1", "64"), "Sends in flight at most.";
             } $(, hints $hints)?
         }
 
@@ -48,12 +51,13 @@ macro_rules! integration {
                 let rate = self.rate_limit();
                 (rate.per_second(), rate.burst())
             }
+            fn in_flight(&self) -> usize { self.concurrency() as usize }
         }
     };
 }
 
 integration! {
-    EmailWords "email_config", "30s", RateWords "How fast." {
+    EmailWords "email_config", "30s", "4", RateWords "How fast." {
         to: texts required, "Recipients; each is its own delivery.";
         from: text required, "Sender.";
         smarthost: text required, "Mail server, host:port.";
@@ -78,7 +82,7 @@ integration! {
 }
 
 integration! {
-    SlackWords "slack_config", "10s", SlackRateWords "How fast; Slack takes one a second." {
+    SlackWords "slack_config", "10s", "1", SlackRateWords "How fast; Slack takes one a second." {
         api_url: text, "The incoming webhook; a secret.";
         api_url_file: text, "File that holds it.";
         channel: text, "Channel; works with legacy webhooks only.";
@@ -103,7 +107,7 @@ integration! {
 }
 
 integration! {
-    WebhookWords "webhook_config", "10s", RateWords "How fast." {
+    WebhookWords "webhook_config", "10s", "16", RateWords "How fast." {
         url: text, "Where to; treated as a secret.";
         url_file: text, "File that holds it.";
         secret: text, "Key of the Standard Webhooks signature; a secret.";
@@ -119,7 +123,7 @@ integration! {
 }
 
 integration! {
-    PagerDutyWords "pagerduty_config", "10s", PagerDutyRateWords "How fast; PagerDuty takes 120 a minute." {
+    PagerDutyWords "pagerduty_config", "10s", "4", PagerDutyRateWords "How fast; PagerDuty takes 120 a minute." {
         routing_key: text, "Integration key of the Events API v2; a secret.";
         routing_key_file: text, "File that holds it.";
         url: text("https://events.pagerduty.com/v2/enqueue"),
@@ -140,7 +144,7 @@ integration! {
 }
 
 integration! {
-    AlertmanagerWords "alertmanager_config", "10s", RateWords "How fast." {
+    AlertmanagerWords "alertmanager_config", "10s", "16", RateWords "How fast." {
         url: text, "Where its pages begin; treated as a secret.";
         url_file: text, "File that holds it.";
         resend_interval: duration("1m", "10s", "1h"),

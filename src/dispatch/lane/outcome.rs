@@ -1,8 +1,11 @@
 //! What became of a send: the pause it asks for, what is recorded, what is reported.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::{Lane, POLL, steady};
+use super::{Done, Lane, POLL, steady};
 use crate::alerts::LogEntry;
 use crate::clock;
 use crate::dispatch::compose::Composed;
@@ -136,25 +139,40 @@ impl Lane {
         }
     }
 
-    /// Records an outcome. If the store refuses all along, the lease runs out and the delivery is sent again with
-    /// the same key: twice is better than never.
-    pub(super) async fn settle(&self, receiver: &str, settlement: Settlement) {
-        for _ in 0..SETTLE_TRIES {
-            match self.deps.store.settle(settlement.clone()).await {
-                Ok(Settled::FallbackOpened) => {
-                    self.deps.metrics.fell_back(receiver);
-                    return;
-                }
-                Ok(Settled::Applied | Settled::Stale) => return,
-                Err(error @ StoreError::Closed) => {
-                    tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is lost");
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is not recorded yet");
-                    tokio::time::sleep(POLL).await;
+    /// Records an outcome. One that the store refuses is offered again beside the loop; if it refuses all along, the lease
+    /// runs out and the delivery is sent again with the same key: twice is better than never.
+    pub(super) async fn record(self: &Arc<Self>, done: Done) {
+        if self.settle(&done).await.is_break() {
+            return;
+        }
+        self.paced(|pace| pace.unrecorded += 1);
+        let lane = Arc::clone(self);
+        self.tasks.spawn_short(async move {
+            for _ in 1..SETTLE_TRIES {
+                tokio::time::sleep(POLL).await;
+                if lane.settle(&done).await.is_break() {
+                    break;
                 }
             }
+            lane.paced(|pace| pace.unrecorded -= 1);
+            lane.nudged.notify_one();
+        });
+    }
+
+    /// Offers an outcome to the store once; whether to go on.
+    async fn settle(&self, done: &Done) -> ControlFlow<()> {
+        let Done { receiver, settlement } = done;
+        match self.deps.store.settle(settlement.clone()).await {
+            Ok(Settled::FallbackOpened) => self.deps.metrics.fell_back(receiver),
+            Ok(Settled::Applied | Settled::Stale) => {}
+            Err(error @ StoreError::Closed) => {
+                tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is lost");
+            }
+            Err(error) => {
+                tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is not recorded yet");
+                return ControlFlow::Continue(());
+            }
         }
+        ControlFlow::Break(())
     }
 }

@@ -370,11 +370,6 @@ impl ChannelKind for SlackSettings {
         PeerKind::People
     }
 
-    /// Slack takes one a second.
-    fn concurrency(&self) -> usize {
-        1
-    }
-
     fn transport(
         &self,
         limits: Limits,

@@ -1,5 +1,6 @@
 //! What becomes of a delivery: order, retries, what is superseded, what dies; one bad receiver slows no other.
 
+mod concurrency;
 mod pace;
 mod fallback;
 mod refusals;

@@ -21,6 +21,24 @@ impl Drop for Ended {
     }
 }
 
+/// A request that is not answered yet.
+struct Waiting<'s>(&'s State);
+
+impl<'s> Waiting<'s> {
+    fn new(state: &'s State) -> Self {
+        let (now, most) = &mut *lock(&state.waiting);
+        *now += 1;
+        *most = (*most).max(*now);
+        Self(state)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.waiting).0 -= 1;
+    }
+}
+
 /// Serves one connection until either side ends it.
 pub(super) async fn serve(state: Arc<State>, stream: TcpStream) {
     let number = {
@@ -32,9 +50,10 @@ pub(super) async fn serve(state: Arc<State>, stream: TcpStream) {
     let mut stream = BufReader::new(stream);
     loop {
         let Ok(request) = read(&mut stream, number).await else { return };
+        let waiting = Waiting::new(&state);
         let reply = state.reply_for(&request);
         lock(&state.requests).push(request);
-        if answer(&mut stream, reply).await.is_err() {
+        if answer(&mut stream, reply, waiting).await.is_err() {
             return;
         }
     }
@@ -100,8 +119,16 @@ async fn line(stream: &mut BufReader<TcpStream>) -> Result<String> {
 }
 
 /// Puts the answer on the wire; an error ends the connection.
-async fn answer(stream: &mut BufReader<TcpStream>, reply: Reply) -> Result<()> {
+async fn answer(
+    stream: &mut BufReader<TcpStream>,
+    reply: Reply,
+    waiting: Waiting<'_>,
+) -> Result<()> {
     sleep(reply.wait).await;
+    if reply.manner == Manner::Plain {
+        // Before the client can know, or its next request would count beside this one.
+        drop(waiting);
+    }
     if let Some(raw) = reply.raw {
         stream.write_all(&raw).await?;
         return Err(ErrorKind::ConnectionAborted.into());

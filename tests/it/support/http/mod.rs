@@ -81,6 +81,8 @@ struct State {
     requests: Mutex<Vec<Request>>,
     connections: Mutex<usize>,
     closed: Mutex<usize>,
+    /// Requests that are not answered yet: now, and at most so far.
+    waiting: Mutex<(usize, usize)>,
 }
 
 impl State {
@@ -171,6 +173,11 @@ impl HttpSink {
     /// How many connections have ended so far.
     pub fn closed_connections(&self) -> usize {
         *lock(&self.state.closed)
+    }
+
+    /// The most requests that waited for their answers at the same time so far.
+    pub fn most_in_flight(&self) -> usize {
+        lock(&self.state.waiting).1
     }
 
     /// The only request to the path so far; panics when there is another number of them.

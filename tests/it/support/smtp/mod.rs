@@ -137,6 +137,7 @@ struct State {
     rcpt_rules: Mutex<Vec<RcptRule>>,
     refused_auth: Mutex<Option<u16>>,
     sessions: Mutex<Vec<Session>>,
+    most_sessions: Mutex<usize>,
     attempts: Mutex<Vec<Attempt>>,
     mails: Mutex<Vec<Mail>>,
     violations: Mutex<Vec<String>>,
@@ -165,6 +166,7 @@ impl SmtpSink {
             rcpt_rules: Mutex::default(),
             refused_auth: Mutex::default(),
             sessions: Mutex::default(),
+            most_sessions: Mutex::default(),
             attempts: Mutex::default(),
             mails: Mutex::default(),
             violations: Mutex::default(),
@@ -292,6 +294,11 @@ impl SmtpSink {
     /// Every connection so far.
     pub fn sessions(&self) -> Vec<Session> {
         lock(&self.state.sessions).clone()
+    }
+
+    /// The most connections at the same time so far; one that said QUIT is over.
+    pub fn most_sessions(&self) -> usize {
+        *lock(&self.state.most_sessions)
     }
 
     /// What the client did against the RFCs: bare LF, overlong lines, commands out of order.

@@ -24,6 +24,12 @@ pub(super) async fn serve(state: Arc<State>, stream: TcpStream) {
         let (id, opened) = (sessions.len(), Instant::now());
         let (commands, tls, auth, closed) = (Vec::new(), false, None, false);
         sessions.push(Session { id, opened, commands, tls, auth, closed });
+        let is_over = |session: &Session| {
+            session.closed || session.commands.iter().any(|command| command == "QUIT")
+        };
+        let open = sessions.iter().filter(|session| !is_over(session)).count();
+        let most = &mut *lock(&state.most_sessions);
+        *most = (*most).max(open);
         id
     };
     let mut wire = Wire::plain(stream);
