@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust, and is quick when all of it is there.
 #
-#   scripts/tools.sh          what `cargo test` needs
-#   scripts/tools.sh load     also what scripts/load.sh needs
+#   scripts/tools.sh
 #
 # Expects a Rust toolchain, python3 and apt with root or sudo (apt is asked only for what is missing). Everything that
 # does not come from apt goes to .tools/ and is pinned by its sha256; the tests look there first, then in PATH.
@@ -199,4 +198,3 @@ install_servers
 install_postgres
 install_python_packages
 install_helm
-if [ "${1:-}" = load ]; then need wrk wrk; fi
