@@ -5,6 +5,7 @@
 //! that the user makes of events are in `user`; the engine bounds those.
 
 mod names;
+mod page;
 mod spend;
 mod telnyx;
 mod totals;
@@ -14,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 use crate::rules::{Labels, MeterValue, MetricKind};
@@ -183,32 +184,6 @@ declare! {
     build_info: IntGaugeVec = "build_info" ["version"];
 }
 
-/// Families that show what the store knows, the same whoever is asked.
-const OF_THE_STORE: [&str; 16] = [
-    "tollbell_inbox_lag_events",
-    "tollbell_inbox_lag_seconds",
-    "tollbell_spend_total",
-    "tollbell_spend_corrections_total",
-    "tollbell_alerts",
-    "tollbell_silences",
-    "tollbell_deliveries",
-    "tollbell_balance",
-    "tollbell_available_credit",
-    "tollbell_burn_per_hour",
-    "tollbell_hours_left",
-    "tollbell_spend_limit_usd",
-    "tollbell_spend_limit_spend_usd",
-    "tollbell_spend_limit_blocked",
-    "tollbell_balance_last_read_timestamp_seconds",
-    "tollbell_backfill_covered_timestamp_seconds",
-];
-
-fn encode(families: &[prometheus::proto::MetricFamily]) -> prometheus::Result<String> {
-    let mut text = Vec::new();
-    TextEncoder::new().encode(families, &mut text)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
 impl Metrics {
     /// All series, with those of configured names at zero.
     pub fn new(names: &Names<'_>) -> Self {
@@ -220,27 +195,6 @@ impl Metrics {
             .expect("no other series starts with process_");
         metrics.set_names(names);
         metrics
-    }
-
-    /// The exposition text of a scrape (Prometheus text format 0.0.4).
-    pub fn render(&self) -> prometheus::Result<String> {
-        let mut text = encode(&self.registry.gather())?;
-        self.user.render(&mut text);
-        Ok(text)
-    }
-
-    /// As [`Metrics::render`], without what the store knows: where another replica judges, that one shows it.
-    pub fn render_own(&self) -> prometheus::Result<String> {
-        let mut families = self.registry.gather();
-        families.retain(|family| !OF_THE_STORE.contains(&family.name()));
-        encode(&families)
-    }
-
-    /// Who serves: whether this process judges, how many there are, and whether their configurations differ.
-    pub fn replicas(&self, judges: bool, count: usize, differ: bool) {
-        self.judges.set(i64::from(judges));
-        self.replica_count.set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.config_differs.set(i64::from(differ));
     }
 
     /// Declares the user's own families, at the start and at each reload: name, kind and HELP. Those that stay the same

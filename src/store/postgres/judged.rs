@@ -106,7 +106,8 @@ impl Postgres {
         if changes.cursor == stood {
             return Ok(None);
         }
-        let sql = "SELECT coalesce(max(seq), 0), count(*) FILTER (WHERE seq <= $2) FROM ~inbox WHERE seq > $1";
+        let sql = "SELECT coalesce((SELECT max(seq) FROM ~inbox), 0), \
+             (SELECT count(*) FROM ~inbox WHERE seq > $1 AND seq <= $2)";
         let row = tx.first(sql, params![stood, changes.cursor]).await?;
         let read = |index| row.as_ref().map_or(Ok(0), |row| column::<i64>(row, index));
         let (last, passed) =
