@@ -6,6 +6,7 @@
 mod currencies;
 mod duties;
 mod feed;
+mod handle;
 mod health;
 mod limits;
 mod model;
@@ -24,12 +25,16 @@ mod tests;
 pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
-use limits::*;
+pub use handle::Store;
+use limits::{
+    ATTEMPTS_KEPT, CALL_KEPT, CALLS_MAX, ENDED_ROWS, ENTRY_KEPT_MIN, ID_PREFIX_MIN, LOOK_BACK,
+    RECEIVER_REMOVED, RETENTION_MIN, RETRY_ROWS, SILENCES_MAX,
+};
 pub use model::*;
 pub use open::*;
 pub use operations::{
-    Alerts, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal, Judging,
-    Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
+    Alerts, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
+    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};

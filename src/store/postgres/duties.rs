@@ -15,7 +15,7 @@ use tokio_postgres::Row;
 
 use super::failure::Failure;
 use super::link::{Lent, Link};
-use super::outcomes;
+use super::release;
 use super::sql::{params, text};
 use super::values::column;
 use crate::store::{Offer, Replica, Role, Signals, StoreError};
@@ -304,7 +304,7 @@ impl Duties {
         if let Role::Send(integration) = role
             && is_orphaned
         {
-            resent = outcomes::release_of(&tx, std::slice::from_ref(integration)).await?;
+            resent = release::release_of(&tx, std::slice::from_ref(integration)).await?;
         }
         tx.commit().await?;
         for one in resent {

@@ -24,6 +24,7 @@ mod notification_log;
 mod others;
 mod outcomes;
 mod recorder;
+mod release;
 mod silences;
 mod sql;
 mod state;

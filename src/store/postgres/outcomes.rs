@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::link::Lent;
 use super::sql::{params, text};
 use super::values::{column, signed, unsigned};
-use super::{Postgres, notification_log};
+use super::{Postgres, notification_log, release};
 use crate::alerts::TargetId;
 use crate::store::operations;
 use crate::store::values::{json, micros, rows};
@@ -69,7 +69,7 @@ impl operations::Outcomes for Postgres {
     async fn release_all(&self) -> Result<Vec<Resent>, StoreError> {
         let held = self.duties.integrations();
         let tx = self.link.begin().await?;
-        let resent = release_of(&tx, &held).await?;
+        let resent = release::release_of(&tx, &held).await?;
         tx.commit().await?;
         self.tell_queued(!resent.is_empty());
         Ok(resent)
@@ -122,31 +122,6 @@ impl operations::Outcomes for Postgres {
         tx.commit().await?;
         Ok(usize::try_from(dead).unwrap_or(usize::MAX))
     }
-}
-
-/// Lets deliveries of these integrations that are being sent wait again: whoever sent them is gone, and the peer may have
-/// them.
-pub(super) async fn release_of(
-    tx: &Lent<'_>,
-    integrations: &[String],
-) -> Result<Vec<Resent>, Failure> {
-    let integrations: Vec<_> = integrations.iter().map(|one| text(one)).collect();
-    // Pauses ended with the process that kept them.
-    tx.execute("DELETE FROM ~integrations WHERE id = ANY ($1)", params![integrations]).await?;
-    let sql = "WITH released AS (UPDATE ~deliveries SET state = 'pending', due_at = created_at, \
-           maybe_repeated = 1 WHERE finished_at IS NULL AND state = 'sending' \
-           AND integration = ANY ($1) RETURNING integration, receiver) \
-         SELECT integration, receiver, count(*) FROM released GROUP BY integration, receiver \
-         ORDER BY integration, receiver";
-    let one = |row: &tokio_postgres::Row| -> Result<_, String> {
-        Ok(Resent {
-            integration: column(row, 0)?,
-            receiver: column(row, 1)?,
-            count: usize::try_from(column::<i64>(row, 2)?).unwrap_or(0),
-        })
-    };
-    let found = tx.query(sql, params![integrations]).await?;
-    found.iter().map(|row| one(row).map_err(Failure::unstorable)).collect()
 }
 
 /// A delivery as far as its outcome needs it. Its row is locked until the transaction ends.
