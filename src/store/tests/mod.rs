@@ -26,12 +26,11 @@ macro_rules! on_backends {
 }
 
 mod batch;
-#[path = "../../../tests/it/support/cluster.rs"]
-pub(super) mod cluster;
 mod deliveries;
 mod events;
 mod feed;
 mod notification_log;
+mod postgres;
 mod state;
 mod upkeep;
 
@@ -42,6 +41,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+pub(in crate::store) use self::postgres::{cluster, open_postgres, postgres_settings};
 use super::*;
 use crate::alerts::{
     Alert, AlertState, Fingerprint, Group, LogEntry, Matcher, Message, Reason, Silence, Status,
@@ -86,30 +86,6 @@ pub(super) fn settings(directory: &tempfile::TempDir) -> Settings {
 
 pub(super) async fn open(settings: &Settings) -> Store {
     Store::open(settings, Box::new(|_| ())).await.expect("opens")
-}
-
-/// A PostgreSQL store of its own, in a schema of the cluster that the tests share.
-pub(super) async fn open_postgres() -> Store {
-    let settings = postgres_settings();
-    Store::open_postgres(&settings, Box::new(|_| ())).await.expect("opens")
-}
-
-pub(super) fn postgres_settings() -> PostgresSettings {
-    let mut address = Address::parse(&cluster::shared().url()).expect("parses");
-    address.schema = cluster::schema();
-    address.connections = 3;
-    let integrations = ["slack", "mail"].map(str::to_owned);
-    PostgresSettings {
-        address,
-        retention: Duration::from_hours(30 * 24),
-        payload: PayloadPolicy::Redacted,
-        offer: Offer {
-            name: "test".to_owned(),
-            config: "abc".to_owned(),
-            judges: true,
-            integrations: integrations.into(),
-        },
-    }
 }
 
 pub(super) async fn inbox(store: &Store) -> Vec<(i64, String)> {
