@@ -295,6 +295,20 @@ impl Workers {
             fixed,
         };
         tasks.spawn("engine", engine::run(deps, tasks.clone()));
+        self.start_upkeep(mark);
+        let intake = intake::Deps {
+            live: accounts,
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            troubles: intake::Troubles::default(),
+        };
+        tasks.spawn("intake watch", intake::watch(intake.clone(), tasks.clone()));
+        (live, intake)
+    }
+
+    fn start_upkeep(&self, mark: Mark) {
+        let Self { store, clock, metrics, tasks } = self;
         let replicas = replicas::Replicas::new(store.clone(), clock.clone(), Arc::clone(metrics));
         tasks.spawn("replicas", replicas.watch(tasks.clone()));
         let upkeep = upkeep::Upkeep {
@@ -306,14 +320,5 @@ impl Workers {
         tasks.spawn("sweep", upkeep.clone().sweep());
         tasks.spawn("mark", upkeep.clone().mark(mark));
         tasks.spawn("clock watch", upkeep.watch_clock());
-        let intake = intake::Deps {
-            live: accounts,
-            store: store.clone(),
-            clock: clock.clone(),
-            metrics: Arc::clone(metrics),
-            troubles: intake::Troubles::default(),
-        };
-        tasks.spawn("intake watch", intake::watch(intake.clone(), tasks.clone()));
-        (live, intake)
     }
 }

@@ -33,8 +33,8 @@ use limits::{
 pub use model::*;
 pub use open::*;
 pub use operations::{
-    Alerts, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
-    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList,
+    Alerts, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal, Judging,
+    Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};

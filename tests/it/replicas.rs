@@ -172,7 +172,7 @@ async fn replicas_work_behind_a_pooler_in_transaction_mode() {
     ended(&mut replicas).await;
 }
 
-/// PgBouncer as Debian ships it, in transaction mode, with fewer connections to the server than its clients have.
+/// `PgBouncer` as Debian ships it, in transaction mode, with fewer connections to the server than its clients have.
 struct Pooler {
     port: u16,
     child: std::process::Child,

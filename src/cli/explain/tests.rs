@@ -70,7 +70,7 @@ fn event(kind: &str, payload: &Value) -> Event {
         content_type: None,
         body: body.to_string().as_bytes(),
         received_at: now(),
-        policy: event::PayloadPolicy::Redacted,
+        policy: event::PayloadPolicy::Full,
     })
 }
 

@@ -59,10 +59,9 @@ impl Address {
             }
         };
         let mode = match sslmode.as_deref() {
-            Some("disable") => SslMode::Disable,
             Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
-            None if config.get_hosts().iter().all(is_here) => SslMode::Disable,
-            None => SslMode::Require,
+            None if !config.get_hosts().iter().all(is_here) => SslMode::Require,
+            None | Some("disable") => SslMode::Disable,
             Some(_) => {
                 return Err("sslmode is verify-full or disable: what may be plain is".to_owned());
             }

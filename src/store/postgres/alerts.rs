@@ -53,7 +53,7 @@ pub(super) async fn upsert(tx: &Lent<'_>, alerts: &[Alert]) -> Result<(), Failur
     let name = |alert: &&Alert| {
         text(alert.labels.get("alertname").map_or("", String::as_str)).into_owned()
     };
-    let names: Vec<String> = alerts().map(|alert| name(alert)).collect();
+    let names: Vec<String> = alerts().map(name).collect();
     let states: Vec<&str> = alerts().map(|alert| alert.state.as_str()).collect();
     let ends: Vec<i64> =
         alerts().map(|alert| micros(alert.ends_at.unwrap_or(alert.updated_at))).collect();

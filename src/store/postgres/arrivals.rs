@@ -22,7 +22,7 @@ use crate::store::values::{json, micros};
 use crate::store::{Recorded, StoreError};
 
 /// The lock of those who draw places.
-const LOCK: &[u8; 4] = b"arri";
+const LOCK: [u8; 4] = *b"arri";
 
 /// So long a hash of the content counts as the same event.
 const CONTENT_WINDOW: Duration = Duration::from_hours(1);
@@ -64,7 +64,7 @@ pub(super) async fn horizon(link: &Link) -> Result<i64, Failure> {
 /// Inserts events that are not here already, as a transaction of its own.
 pub(super) async fn insert_alone(link: &Link, rows: &[&NewRow]) -> Result<Vec<Recorded>, Failure> {
     let statement = Statement::of(rows);
-    let answered = link.query(&statement.sql(link), &statement.parameters()).await?;
+    let answered = link.query(&Statement::sql(link), &statement.parameters()).await?;
     statement.recorded(&answered)
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn insert(tx: &Lent<'_>, rows: &[NewRow]) -> Result<Vec<Recorde
     }
     let rows: Vec<&NewRow> = rows.iter().collect();
     let statement = Statement::of(&rows);
-    let answered = tx.query(&statement.sql(tx.link()), &statement.parameters()).await?;
+    let answered = tx.query(&Statement::sql(tx.link()), &statement.parameters()).await?;
     statement.recorded(&answered)
 }
 
@@ -125,7 +125,7 @@ impl<'r> Statement<'r> {
 
     /// `guard` is evaluated before a place is drawn: no row comes out of the join without it. Rows go in sorted by id: two
     /// replicas with the same events must not wait for each other.
-    fn sql(&self, link: &Link) -> String {
+    fn sql(link: &Link) -> String {
         let lock = link.lock(LOCK);
         let window = CONTENT_WINDOW.as_micros();
         format!(

@@ -85,7 +85,7 @@ impl Link {
     }
 
     /// The key of an advisory lock: of ours, not of another tollbell's in the same database.
-    pub(super) fn lock(&self, name: &[u8; 4]) -> i64 {
+    pub(super) fn lock(&self, name: [u8; 4]) -> i64 {
         let schema = Sha256::digest(self.schema.as_bytes());
         let mut key = [0; 8];
         for (byte, from) in key.iter_mut().zip(name.iter().chain(&schema)) {
@@ -183,13 +183,13 @@ impl Lent<'_> {
     }
 
     /// Takes an advisory lock until the transaction ends.
-    pub(super) async fn lock(&self, name: &[u8; 4]) -> Result<(), Failure> {
+    pub(super) async fn lock(&self, name: [u8; 4]) -> Result<(), Failure> {
         let key = self.link.lock(name);
         self.query("SELECT pg_advisory_xact_lock($1)", params![key]).await.map(drop)
     }
 
     /// Takes an advisory lock together with others who share it, until the transaction ends.
-    pub(super) async fn lock_shared(&self, name: &[u8; 4]) -> Result<(), Failure> {
+    pub(super) async fn lock_shared(&self, name: [u8; 4]) -> Result<(), Failure> {
         let key = self.link.lock(name);
         self.query("SELECT pg_advisory_xact_lock_shared($1)", params![key]).await.map(drop)
     }

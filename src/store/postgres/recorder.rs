@@ -41,7 +41,7 @@ pub(super) struct Recorder {
 
 #[derive(Debug)]
 enum Order {
-    Record(Waiting),
+    Record(Box<Waiting>),
     Close(oneshot::Sender<()>),
 }
 
@@ -65,7 +65,7 @@ impl Recorder {
         let room = Room::take(&self.bytes, row.payload.len(), QUEUE_BYTES_MAX)
             .ok_or(StoreError::QueueFull)?;
         let (answer, answered) = oneshot::channel();
-        let order = Order::Record(Waiting { row, answer, _room: room });
+        let order = Order::Record(Box::new(Waiting { row, answer, _room: room }));
         self.queue.try_send(order).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
@@ -102,7 +102,7 @@ async fn run(mut orders: mpsc::Receiver<Order>, shared: Shared) {
             match order {
                 Order::Record(waiting) => {
                     bytes += waiting.row.payload.len();
-                    batch.push(waiting);
+                    batch.push(*waiting);
                 }
                 Order::Close(done) => {
                     orders.close();

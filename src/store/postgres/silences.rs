@@ -14,7 +14,7 @@ use crate::store::{SILENCES_MAX, Silences, StoreError};
 
 /// Shared by those who claim, taken alone by whoever makes a silence: once that is answered, nothing is claimed any more
 /// that was composed without it.
-const LOCK: &[u8; 4] = b"sile";
+const LOCK: [u8; 4] = *b"sile";
 
 #[async_trait]
 impl operations::SilenceList for Postgres {

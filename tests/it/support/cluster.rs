@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A running cluster. It ends when this is dropped, or with the process.
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     pub port: u16,
     /// Holds `data`, and `log`.
     pub folder: PathBuf,
@@ -20,20 +20,20 @@ pub struct Cluster {
 }
 
 /// The cluster that all tests of this process share; each has a schema of its own in it.
-pub fn shared() -> &'static Cluster {
+pub(crate) fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| Cluster::start(&[]))
 }
 
 /// A schema that nobody else has.
-pub fn schema() -> String {
+pub(crate) fn schema() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Cluster {
     /// Starts one, with further settings such as `fsync=off`.
-    pub fn start(settings: &[&str]) -> Self {
+    pub(crate) fn start(settings: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/postgres.sh");
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let port = free.expect("a free port").port();
@@ -56,7 +56,7 @@ impl Cluster {
     }
 
     /// Runs `pg_ctl` with these words and waits until it is done, such as `stop -m immediate` or `start`.
-    pub fn control(&self, words: &str) {
+    pub(crate) fn control(&self, words: &str) {
         let folder = self.folder.display();
         let as_owner = "setpriv --reuid nobody --regid $(id -g nobody) --clear-groups";
         let as_owner = if self.runs_as_other() { as_owner } else { "" };
@@ -69,13 +69,13 @@ impl Cluster {
     }
 
     /// Whether the cluster belongs to another user than the tests: it does not run as root.
-    pub fn runs_as_other(&self) -> bool {
+    pub(crate) fn runs_as_other(&self) -> bool {
         let owner = |path: &Path| std::fs::metadata(path).map(|found| found.uid()).ok();
         owner(&self.folder) != owner(Path::new("/proc/self"))
     }
 
     /// Where it is, as a configuration says it.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://tollbell@127.0.0.1:{}/postgres", self.port)
     }
 }

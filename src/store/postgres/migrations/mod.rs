@@ -13,7 +13,7 @@ use super::values::column;
 const MIGRATIONS: [(&str, &str); 1] = [("0001_begin", include_str!("0001_begin.sql"))];
 
 /// Held by whoever migrates, until its transaction ends.
-const LOCK: &[u8; 4] = b"migr";
+const LOCK: [u8; 4] = *b"migr";
 
 /// How long a migration may take, with the wait for another's.
 const MIGRATING_MAX: Duration = Duration::from_mins(30);

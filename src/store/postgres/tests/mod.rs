@@ -238,7 +238,7 @@ async fn a_schema_that_is_not_ours_is_refused() {
 async fn a_command_beside_the_replicas_takes_no_duty() {
     let settings = postgres_settings();
     let place = crate::store::Place::Postgres(Box::new(settings.address.clone()));
-    let missing = Store::attach(&place).await.err().expect("there is none");
+    let missing = Store::attach(&place).await.expect_err("there is none");
     assert!(missing.to_string().contains("there is no database"), "{missing}");
     let store = open(&settings).await;
     queue(&store, [queued("d", "g", 0)]).await;
