@@ -75,7 +75,6 @@ fn words_of_later_parts_are_refused() {
     insta::assert_snapshot!(check(include_str!("../testdata/later.yaml")), @r"
         t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:2:3: server.auth: unknown key (hint: not in this version of tollbell)
-        t.yaml:7:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
         ");
 }
 
@@ -106,7 +105,7 @@ fn all_problems_come_at_once() {
         t.yaml:18:30: warning: accounts[2].public_keys[1]: this key is given twice
         t.yaml:19:5: accounts[3]: no public key (hint: public_keys: ["${TELNYX_PUBLIC_KEY}"], from Mission Control)
         t.yaml:19:11: accounts[3].name: name given twice, first in line 17
-        t.yaml:20:15: store.url: expected sqlite: and a path, such as sqlite:data/tollbell.db
+        t.yaml:20:15: store.url: expected sqlite: and a path, such as sqlite:data/tollbell.db, or a URL such as postgres://tollbell@db.example.com/tollbell
         t.yaml:20:36: store.retention: must be between 7d and 3650d
         t.yaml:20:49: store.payload: expected one of full, redacted, none
         t.yaml:22:13: route.receiver: no receiver has the name "opps" (hint: did you mean ops?)

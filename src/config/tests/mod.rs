@@ -123,11 +123,27 @@ fn the_kitchen_sink_is_read_to_the_last_key() {
 }
 
 #[test]
+fn postgresql_as_the_store_is_read_to_the_last_key() {
+    let (dir, _) = kitchen_sink();
+    let text = format!("{ACCOUNT}{}", include_str!("../testdata/postgres.yaml"));
+    let loaded = parse("postgres.yaml", &text, dir.path(), &env);
+    let shown: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, Vec::<String>::new());
+    let place = loaded.config.expect("config").store.place;
+    let Place::Postgres(address) = &place else { panic!("{place}") };
+    assert_eq!((address.schema.as_str(), address.connections), ("alerts", 4));
+    let (statement, lock) = (address.statement_timeout, address.lock_timeout);
+    assert_eq!((statement, lock), (Duration::from_secs(3), Duration::from_secs(1)));
+    assert!(address.password.is_some() && address.ca_file.is_some());
+}
+
+#[test]
 fn the_kitchen_sink_holds_every_key_of_the_table() {
     let words = |text: &str| -> BTreeSet<String> {
         text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(str::to_owned).collect()
     };
-    let sink = words(include_str!("../testdata/kitchen-sink.yaml"));
+    let mut sink = words(include_str!("../testdata/kitchen-sink.yaml"));
+    sink.extend(words(include_str!("../testdata/postgres.yaml")));
     let rules = words(include_str!("../testdata/rules.yaml"));
     let shipped = words(include_str!("../../../config/tollbell.yaml"));
     for shape in shapes(ConfigWords::shape()) {
