@@ -17,12 +17,9 @@ mod route;
 mod routing;
 mod silence;
 
-use std::fmt::{self, Write as _};
-
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 pub use active_silences::ActiveSilences;
 pub use edges::next_change;
@@ -49,40 +46,8 @@ pub use silence::{
 };
 
 use crate::event::Snapshot;
+pub use crate::rules::Fingerprint;
 use crate::rules::Labels;
-
-/// Identity of an alert: a hash of its labels. Annotations never identify.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Fingerprint(String);
-
-impl Fingerprint {
-    /// The fingerprint of a label set: 16 hexadecimal digits of a SHA-256 over length-prefixed names and values.
-    pub fn of(labels: &Labels) -> Self {
-        let mut hash = Sha256::new();
-        for text in labels.iter().flat_map(|(name, value)| [name, value]) {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
-        }
-        Self(hex(&hash.finalize(), 8))
-    }
-
-    /// The hexadecimal digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Fingerprint {
-    fn from(digits: String) -> Self {
-        Self(digits)
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Where an alert stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -208,12 +173,4 @@ pub fn quiet(
     } else {
         silenced().or_else(|| muted.cloned())
     }
-}
-
-/// The first `bytes` bytes of a hash in hexadecimal.
-fn hex(hash: &[u8], bytes: usize) -> String {
-    hash.iter().take(bytes).fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
 }

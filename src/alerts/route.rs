@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Matcher;
-use crate::rules::Labels;
+use crate::rules::{Labels, hex};
 
 /// A node of the routing tree. The root has no matchers and takes what no child took.
 #[derive(Debug, Clone, Default)]
@@ -154,7 +154,7 @@ impl Route {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }
-        super::hex(&hash.finalize(), 6)
+        hex(&hash.finalize(), 6)
     }
 
     /// The routes that take an alert, in order: the deepest matching ones; a later sibling only after `continue`.

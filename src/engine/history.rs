@@ -71,7 +71,7 @@ pub fn history(
         let known = known.iter().filter_map(|key| calls.get(key).cloned());
         let call = known.reduce(|one, other| one.merge(&other));
         let Some(observation) = of.observation(event, call.as_ref()) else { continue };
-        if observation.labels != *labels {
+        if *observation.labels != *labels {
             continue;
         }
         of.observe(&mut series, None, &observation, event.received_at);

@@ -237,8 +237,7 @@ impl Engine {
         let mut state = self.state.take().unwrap_or_default();
         // Many rules of one kind, or many alerts, are too much work for a thread that answers requests.
         let judging = tokio::task::spawn_blocking(move || {
-            let events: Vec<&StoredEvent> = events.iter().collect();
-            let judged = step(&mut state, &policy, &events, now);
+            let judged = step::step_owned(&mut state, &policy, events, now);
             (state, judged)
         });
         let (mut state, judged) = judging.await.map_err(|error| {

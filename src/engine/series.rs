@@ -26,34 +26,38 @@ impl Batch<'_> {
     pub(super) fn observe(&mut self, at: &At<'_>, rule: &Arc<str>, mut observation: Observation) {
         let Some(of) = self.policy.rules.rule(rule) else { return };
         let Some(shape) = of.shape() else { return };
-        let mut key = (Arc::clone(of.name()), Fingerprint::of(&observation.labels));
+        let mut key = (Arc::clone(of.name()), observation.labels.fingerprint().clone());
         let is_over = !self.state.series.contains_key(&key) && self.is_full(of, shape, at.time);
         if is_over {
-            observation.labels = of.overflow(&observation.labels);
-            key.1 = Fingerprint::of(&observation.labels);
+            observation.labels = of.overflow(&observation.labels).into();
+            key.1 = observation.labels.fingerprint().clone();
         }
-        let kept = self.state.take_series(&key);
-        let is_new = kept.is_none();
-        let mut series = kept.unwrap_or_else(|| {
-            Series::new(rule, of.digest(), (&observation.labels).into(), shape, at.time)
-        });
+        let is_new = !self.state.series.contains_key(&key);
+        if is_new {
+            let labels = (&*observation.labels).into();
+            let series = Series::new(rule, of.digest(), labels, shape, at.time);
+            self.state.begin_series(key.clone(), series);
+        }
+        let Some(series) = self.state.series.get_mut(&key) else { return };
         let mut past = self.state.pasts.of(&key, of, at.time);
-        let (added, turn, failures) = of.observe(&mut series, past.as_mut(), &observation, at.time);
+        let (added, turn, failures) = of.observe(series, past.as_mut(), &observation, at.time);
         let changed = past.map(Past::into_changed);
         self.state.pasts.note(&key, changed);
-        self.count_failures(rule, &failures);
         if added == Added::Late {
+            self.count_failures(rule, &failures);
             self.judged.report.count(rule, "late");
-            if !is_new {
-                self.state.put_series_back(key, series);
+            if is_new {
+                self.state.drop_series(&key);
             }
             return;
         }
+        series.event = at.snapshot();
+        series.seq = at.seq;
+        let value = series.value;
+        self.count_failures(rule, &failures);
         if is_over {
             self.overflow(at, rule, of.max_series(), !is_new, &key.1);
         }
-        series.event = at.snapshot();
-        series.seq = at.seq;
         let outcome = match turn {
             Turn::Fired { .. } => "fired",
             Turn::Cleared => "resolved",
@@ -63,58 +67,53 @@ impl Batch<'_> {
         if outcome == "observed" {
             self.judged.report.count(rule, outcome);
         } else {
-            let value = series
-                .value
-                .map_or_else(|| "no value".to_owned(), |value| format!("value {value}"));
+            let value =
+                value.map_or_else(|| "no value".to_owned(), |value| format!("value {value}"));
             self.record(at, rule, outcome, Some(&key.1), &value);
         }
-        self.turn(of, &key, series, turn, Some(at), at.time);
+        self.turn(of, key, turn, Some(at), at.time);
     }
 
     /// Time has passed for a series.
     pub(super) fn tick(&mut self, key: &SeriesKey, at: Timestamp) {
         let Some(of) = self.policy.rules.rule(&key.0) else { return };
-        let Some(mut series) = self.state.take_series(key) else { return };
+        let Some(series) = self.state.series.get_mut(key) else { return };
         let active = self.policy.routing.is_active(of.active_time_intervals(), at);
-        let before = idle(of, &series, at);
+        let before = idle(of, series, at);
         let mut past = self.state.pasts.of(key, of, at);
-        let (turn, failures) = of.tick(&mut series, past.as_mut(), active, at);
+        let (turn, failures) = of.tick(series, past.as_mut(), active, at);
         let changed = past.map(Past::into_changed);
         self.state.pasts.note(key, changed);
+        let is_as_before = before.is_some() && before == idle(of, series, at);
         self.count_failures(&key.0, &failures);
         // Most series whose windows are empty are as they were, and need not be written.
-        if turn == Turn::Quiet && before.is_some() && before == idle(of, &series, at) {
-            let deadline = self.state.pasts.is_alive(key, of, at).then(|| next_look(at));
-            if deadline.is_some() {
-                self.state.put_series_back(key.clone(), series);
-                self.due_after(Due::Series(key.clone()), deadline, at);
-                return;
-            }
+        if turn == Turn::Quiet && is_as_before && self.state.pasts.is_alive(key, of, at) {
+            self.due_after(Due::Series(key.clone()), Some(next_look(at)), at);
+            return;
         }
-        self.turn(of, key, series, turn, None, at);
+        self.turn(of, key.clone(), turn, None, at);
     }
 
-    /// Keeps a series that was judged, and does to its alert what the judgement says.
-    #[expect(clippy::too_many_arguments, reason = "what was judged, how, why and when")]
+    /// Does to the alert of a series what its judgement says, and forgets the series if it is no longer live.
     fn turn(
         &mut self,
         of: RuleRef<'_>,
-        key: &SeriesKey,
-        series: Series,
+        key: SeriesKey,
         turn: Turn,
         cause: Option<&At<'_>>,
         at: Timestamp,
     ) {
+        let Some(series) = self.state.series.get(&key) else { return };
         match turn {
             Turn::Quiet => {}
             Turn::Fired { .. } | Turn::Refreshed => {
                 let since = if let Turn::Fired { since } = turn { since } else { at };
-                let (annotations, template_errors) = of.annotate(&series, at);
+                let (annotations, template_errors) = of.annotate(series, at);
                 self.judged.report.template_errors += template_errors.len();
                 let current = self.state.alerts.get(&key.1);
                 let (mut alert, transition) =
-                    alerts::raise(current, &series, annotations, since, at);
-                alert.usual = of.compared(&series, at);
+                    alerts::raise(current, series, annotations, since, at);
+                alert.usual = of.compared(series, at);
                 self.change(alert, transition, cause, at);
             }
             Turn::Cleared | Turn::NoData => {
@@ -126,29 +125,30 @@ impl Batch<'_> {
                     alert.value = series.value;
                     alert.usual = of.compared(&series, at);
                     if state == AlertState::Resolved {
-                        tell_what_is_now(of, &series, &mut alert, at);
+                        tell_what_is_now(of, series, &mut alert, at);
                     }
                     self.change(alert, transition, cause, at);
                 }
             }
         }
+        let Some(series) = self.state.series.get(&key) else { return };
         let live = of.shape().is_some_and(|shape| series.is_live(shape, at));
         // That nothing happens may be unusual: it is looked at as long as something is known of the weeks before.
-        let known = self.state.pasts.is_alive(key, of, at);
-        let next = of.deadline(&series).filter(|_| live);
+        let known = self.state.pasts.is_alive(&key, of, at);
+        let next = of.deadline(series).filter(|_| live);
         let deadline = next.or_else(|| known.then(|| next_look(at)));
         if live || known {
-            self.state.put_series(key.clone(), Some(series));
+            self.state.touch_series(&key);
         } else {
-            self.forget_series(of, key, Some(series));
+            self.forget_series(of, &key);
         }
-        self.due_after(Due::Series(key.clone()), deadline, at);
+        self.due_after(Due::Series(key), deadline, at);
     }
 
     /// Forgets a series; its hours under way go to its history.
-    fn forget_series(&mut self, of: RuleRef<'_>, key: &SeriesKey, series: Option<Series>) {
+    fn forget_series(&mut self, of: RuleRef<'_>, key: &SeriesKey) {
         if of.usual_terms().is_some()
-            && let Some(mut series) = series.or_else(|| self.state.series.get(key).cloned())
+            && let Some(series) = self.state.series.get_mut(key)
         {
             self.state.pasts.close(key, of, &mut series.hours);
         }
@@ -168,7 +168,7 @@ impl Batch<'_> {
             .map(|(key, _)| key.clone())
             .collect();
         for key in dead {
-            self.forget_series(of, &key, None);
+            self.forget_series(of, &key);
         }
         count(self) >= of.max_series()
     }

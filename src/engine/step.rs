@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::policy::Policy;
@@ -47,6 +48,26 @@ pub struct Judged {
 /// without events: one that is still to be read may have come before them. When the changes are not committed, the
 /// state is void and must be read back from the store.
 pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Timestamp) -> Judged {
+    step_through(state, policy, events.iter().map(|stored| Cow::Borrowed(*stored)), now)
+}
+
+/// As [`step`], for events that nobody needs afterwards: what is learned of one is noted in it, not in a copy.
+pub(super) fn step_owned(
+    state: &mut State,
+    policy: &Policy,
+    events: Vec<StoredEvent>,
+    now: Timestamp,
+) -> Judged {
+    step_through(state, policy, events.into_iter().map(Cow::Owned), now)
+}
+
+fn step_through<'e>(
+    state: &mut State,
+    policy: &Policy,
+    events: impl ExactSizeIterator<Item = Cow<'e, StoredEvent>>,
+    now: Timestamp,
+) -> Judged {
+    let is_time_alone = events.len() == 0;
     let mut batch = Batch::new(state, policy, now);
     batch.apply_config();
     batch.note_ended_deliveries();
@@ -57,12 +78,12 @@ pub fn step(state: &mut State, policy: &Policy, events: &[&StoredEvent], now: Ti
         if batch.has_caused_enough() {
             break;
         }
-        batch.judge(stored, at);
         batch.state.cursor = stored.seq;
+        batch.judge(stored, at);
         // What this event made due at once goes out with it.
         batch.run_timers(at);
     }
-    if events.is_empty() {
+    if is_time_alone {
         batch.run_timers(now);
     }
     batch.finish()
@@ -106,6 +127,14 @@ pub(super) struct Batch<'a> {
     /// Alerts that changed, as they are now.
     changed: BTreeMap<Fingerprint, Alert>,
     pub(super) judged: Judged,
+}
+
+/// What an event says of money and of its call.
+pub(super) struct Booked {
+    /// [`Event::charge`].
+    pub(super) charge: Option<Decimal>,
+    /// What is known of its call.
+    pub(super) call: Option<CallContext>,
 }
 
 /// The event at hand.
@@ -179,12 +208,16 @@ impl Batch<'_> {
         self.state.timers.set(due, deadline.map(later));
     }
 
-    fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
-        let (event, call) = self.book(stored);
-        self.tell_unread_amount(&event, at);
-        let at = At { seq: stored.seq, event: &event, time: at, snapshot: OnceCell::new() };
+    fn judge(&mut self, mut stored: Cow<'_, StoredEvent>, at: Timestamp) {
+        let Booked { charge, call } = self.book(&stored);
+        if let Some(charge) = charge {
+            stored.to_mut().event.charge = Some(charge);
+        }
+        let event = &stored.event;
+        self.tell_unread_amount(event, at);
+        let at = At { seq: stored.seq, event, time: at, snapshot: OnceCell::new() };
         let policy = self.policy;
-        let verdicts = policy.rules.judge(&event, call.as_ref(), Some(&self.state.pasts));
+        let verdicts = policy.rules.judge(event, call.as_ref(), Some(&self.state.pasts));
         if policy.rules.remembers() {
             self.remember(&at, call.as_ref());
         }
@@ -216,38 +249,37 @@ impl Batch<'_> {
         }
     }
 
-    /// Enters what the event says of money and of its call; gives the event with its charge, and the call.
-    pub(super) fn book<'e>(
-        &mut self,
-        stored: &'e StoredEvent,
-    ) -> (Cow<'e, Event>, Option<CallContext>) {
-        let mut event = Cow::Borrowed(&stored.event);
-        let keys = rules::call_keys(&event);
+    /// Enters what the event says of money and of its call.
+    pub(super) fn book(&mut self, stored: &StoredEvent) -> Booked {
+        let event = &stored.event;
+        let mut charge = None;
+        let keys = rules::call_keys(event);
         let known = keys.iter().filter_map(|key| self.state.calls.get(key));
         let mut call = known.cloned().reduce(|one, other| one.merge(&other));
+        let nothing = CallContext::default();
         if let Some(key) = keys.into_iter().next()
-            && let Some(joined) = call.clone().unwrap_or_default().join(&event)
+            && let Some(joined) = call.as_ref().unwrap_or(&nothing).join(event)
         {
             self.state.calls.insert(key.clone(), joined.clone());
             self.complete(&key, &joined);
             self.judged.changes.calls.push((key, joined.clone(), event.received_at));
             call = Some(joined);
         }
-        if let Some(key) = rules::ledger_key(&event) {
-            let (current, known) = (self.state.ledger.get(&key), call.clone().unwrap_or_default());
-            let booked = rules::Entry::book(current, &key, &event, &known);
-            if let Some(rules::Booked { entry, charge }) = booked {
+        if let Some(key) = rules::ledger_key(event) {
+            let (current, known) = (self.state.ledger.get(&key), call.as_ref().unwrap_or(&nothing));
+            let booked = rules::Entry::book(current, &key, event, known);
+            if let Some(rules::Booked { entry, charge: change }) = booked {
                 let currency = event.currency.as_deref().unwrap_or("unknown");
-                self.state.spend(&event.account, &entry.product, currency, charge);
+                self.state.spend(&event.account, &entry.product, currency, change);
                 self.judged.changes.ledger.push(entry.clone());
                 self.state.ledger.insert(key, entry);
-                if !rules::is_reconciled(&event) {
-                    self.judged.changes.charges.push((stored.seq, charge));
-                    event.to_mut().charge = Some(charge);
+                if !rules::is_reconciled(event) {
+                    self.judged.changes.charges.push((stored.seq, change));
+                    charge = Some(change);
                 }
             }
         }
-        (event, call)
+        Booked { charge, call }
     }
 
     /// Says that an event reports a cost that cannot be kept: of each account once in [`TOLD_EVERY_SECS`].

@@ -30,13 +30,13 @@ pub(super) struct Timers {
 impl Timers {
     /// Sets, moves or (with `None`) removes a deadline.
     pub(super) fn set(&mut self, due: Due, at: Option<Timestamp>) {
+        if self.deadlines.get(&due).copied() == at {
+            return;
+        }
         let before = match at {
             Some(at) => self.deadlines.insert(due.clone(), at),
             None => self.deadlines.remove(&due),
         };
-        if before == at {
-            return;
-        }
         if let Some(before) = before {
             self.order.remove(&(before, due.clone()));
         }

@@ -2,6 +2,9 @@
 //!
 //! Pure. What two events say is joined in a way that does not depend on the order in which they come.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use jiff::Timestamp;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 use serde::{Deserialize, Serialize};
@@ -78,6 +81,11 @@ pub fn call_keys(event: &Event) -> Vec<CallKey> {
     keys
 }
 
+/// Whether an event may tell of its call what [`CallContext::join`] takes.
+pub fn tells_of_call(event: &Event) -> bool {
+    TELL_OF_CALLS.contains(&event.kind.as_str())
+}
+
 /// An id of a payload.
 pub(super) fn id<'a>(payload: &'a Json, name: &str) -> Option<&'a str> {
     Some(payload.get(name)?.as_str()?.trim()).filter(|id| event::is_id(id))
@@ -116,6 +124,13 @@ struct NumberPlace {
     is_certain: bool,
 }
 
+/// Numbers whose place is remembered. One is asked for at each event of a call, and looking it up costs more than all else
+/// that is done with the event.
+const PLACES_MAX: usize = 4096;
+
+static PLACES: LazyLock<Mutex<HashMap<String, Option<NumberPlace>>>> =
+    LazyLock::new(Mutex::default);
+
 fn place(number: &str) -> Option<NumberPlace> {
     let digits = number.strip_prefix('+')?;
     let is_number =
@@ -123,6 +138,19 @@ fn place(number: &str) -> Option<NumberPlace> {
     if !is_number {
         return None;
     }
+    let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = places.get(number) {
+        return known.clone();
+    }
+    if places.len() >= PLACES_MAX {
+        places.clear();
+    }
+    let found = look_up(number, digits);
+    places.insert(number.to_owned(), found.clone());
+    found
+}
+
+fn look_up(number: &str, digits: &str) -> Option<NumberPlace> {
     let parsed = PHONE_NUMBER_UTIL.parse(number, None).ok()?;
     let of = |region: Region, is_certain| {
         (region != Region::World).then(|| NumberPlace { country: region.to_string(), is_certain })
@@ -204,7 +232,7 @@ impl CallContext {
 
     /// What an event tells of its call by itself; `None` when it tells nothing.
     fn reported_by(event: &Event) -> Option<Self> {
-        if !TELL_OF_CALLS.contains(&event.kind.as_str()) || call_key(event).is_none() {
+        if !tells_of_call(event) || call_key(event).is_none() {
             return None;
         }
         let payload = &event.payload;

@@ -11,6 +11,7 @@ use super::checker::Scope;
 use super::expression::Program;
 use super::index::{Glob, Hit, Index, check_pattern};
 use super::judged::digest;
+use super::labels::LabelSets;
 use super::moneyless;
 use super::names;
 use super::rule::Rule;
@@ -106,7 +107,11 @@ impl Compiler {
         let by_name = by_name.collect();
         let Self { annotations, problems, .. } = self;
         let remembers = rules.iter().any(|rule: &Rule| rule.remembers);
-        (RuleSet { rules, remembers, by_name, index, metrics, annotations, accounts }, problems)
+        let sets = LabelSets::default();
+        (
+            RuleSet { rules, remembers, by_name, index, metrics, annotations, sets, accounts },
+            problems,
+        )
     }
 
     pub(super) fn error(&mut self, at: &Position, key: &str, message: impl Into<String>) {

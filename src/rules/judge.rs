@@ -11,11 +11,12 @@ use serde_json::Value as Json;
 use super::annotations::{Annotations, context_of};
 use super::index::{Hit, Index};
 use super::inputs::{Memory, Seen};
+use super::labels::{LabelSets, Parts};
 use super::metric::Metrics;
 use super::rule::{Rule, RuleKind, Valued, Watch};
 use super::{
-    CallContext, Expression, Failure, Finding, Firing, Inputs, Labels, Measurement, Metric,
-    Observation, Observed, RuleRef, Shape, Verdict,
+    CallContext, Expression, Failure, Finding, Firing, Inputs, LabelSet, Labels, Measurement,
+    Metric, Observation, Observed, RuleRef, Shape, Verdict,
 };
 use crate::clock;
 use crate::event::{Event, Source};
@@ -34,6 +35,7 @@ pub struct RuleSet {
     pub(super) index: Index,
     pub(super) metrics: Metrics,
     pub(super) annotations: Annotations,
+    pub(super) sets: LabelSets,
     /// Labels by account.
     pub(super) accounts: HashMap<String, Labels>,
 }
@@ -206,7 +208,7 @@ impl<'j> EventJudgement<'j> {
         }
         let resolves = hit.resolves.then(|| holds(resolve_when, self.inputs, "resolve_on.when"));
         if let Some(Ok(true)) = resolves {
-            let mut labels = self.labels(rule)?;
+            let mut labels = Labels::clone(&*self.labels(rule)?);
             let any_currency = rule.by_currency && self.event.currency.is_none();
             if any_currency {
                 labels.remove("currency");
@@ -241,7 +243,7 @@ impl<'j> EventJudgement<'j> {
         active_for: Duration,
         notify_expired: bool,
     ) -> Result<Firing, Failure> {
-        let labels = self.labels(rule)?;
+        let labels = Labels::clone(&*self.labels(rule)?);
         let snapshot = || self.snapshot.get_or_init(|| self.event.snapshot());
         let (annotations, template_errors) =
             self.set.annotations_of(rule, self.event, snapshot, &labels);
@@ -262,17 +264,27 @@ impl<'j> EventJudgement<'j> {
     }
 
     /// The account's labels, then `by`, then the rule's own; what comes later wins over the account's.
-    fn labels(&self, rule: &Rule) -> Result<Labels, Failure> {
-        let mut labels = self.set.accounts.get(&self.event.account).cloned().unwrap_or_default();
-        by_labels(&rule.by, self.inputs, &mut labels)?;
-        labels.extend(rule.labels.iter().cloned());
-        if rule.by_currency {
-            let currency = self.event.currency.as_deref().unwrap_or("unknown");
-            labels.insert("currency".to_owned(), currency.to_owned());
+    fn labels(&self, rule: &Rule) -> Result<LabelSet, Failure> {
+        let account = &self.event.account;
+        let currency =
+            rule.by_currency.then(|| self.event.currency.as_deref().unwrap_or("unknown"));
+        let by = by_values(&rule.by, self.inputs)?;
+        let mut parts = Parts::new();
+        for part in [&*rule.name, account, currency.unwrap_or_default()] {
+            parts.push(part);
         }
-        labels.insert("alertname".to_owned(), rule.alert.clone());
-        labels.insert("account".to_owned(), self.event.account.clone());
-        Ok(labels)
+        by.iter().for_each(|value| parts.push(value));
+        Ok(self.set.sets.get(&parts, || {
+            let mut labels = self.set.accounts.get(account).cloned().unwrap_or_default();
+            labels.extend(rule.by.iter().map(|(name, _)| name.clone()).zip(by));
+            labels.extend(rule.labels.iter().cloned());
+            if let Some(currency) = currency {
+                labels.insert("currency".to_owned(), currency.to_owned());
+            }
+            labels.insert("alertname".to_owned(), rule.alert.clone());
+            labels.insert("account".to_owned(), account.clone());
+            labels
+        }))
     }
 }
 
@@ -288,18 +300,17 @@ pub(super) fn holds(
     condition.holds(inputs).map_err(|failure| named(key, failure))
 }
 
-/// Adds the `by` labels; what is missing is empty.
-pub(super) fn by_labels(
+/// The values of the `by` labels, in their order; what is missing is empty.
+pub(super) fn by_values(
     by: &[(String, Expression)],
     inputs: Inputs<'_>,
-    labels: &mut Labels,
-) -> Result<(), Failure> {
-    for (name, expression) in by {
-        let value =
-            expression.label(inputs).map_err(|failure| named(&format!("by.{name}"), failure))?;
-        labels.insert(name.clone(), value.unwrap_or_default());
-    }
-    Ok(())
+) -> Result<Vec<String>, Failure> {
+    by.iter()
+        .map(|(name, expression)| match expression.label(inputs) {
+            Ok(value) => Ok(value.unwrap_or_default()),
+            Err(failure) => Err(named(&format!("by.{name}"), failure)),
+        })
+        .collect()
 }
 
 /// When an event happened: the sender's word, unless it is absent or well ahead of our clock.

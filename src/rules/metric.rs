@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use super::compile::{Compiler, uses_money};
 use super::index::{Hit, Index};
-use super::judge::{by_labels, holds, named};
+use super::judge::{by_values, holds, named};
 use super::{
     CallContext, Expression, Failure, FailureReason, Inputs, Labels, Measurement, MetricKind,
     MetricSpec, Want, names,
@@ -74,8 +74,8 @@ impl Metric {
             let detail = "value: a counter takes no negative value".to_owned();
             return Err(Failure { reason: FailureReason::Other, detail });
         }
-        let mut labels = Labels::new();
-        by_labels(&self.by, inputs, &mut labels)?;
+        let names = self.by.iter().map(|(name, _)| name.clone());
+        let mut labels: Labels = names.zip(by_values(&self.by, inputs)?).collect();
         if self.by_currency {
             let currency = event.currency.as_deref().unwrap_or("unknown");
             labels.insert("currency".to_owned(), currency.to_owned());

@@ -28,6 +28,7 @@ mod index;
 mod inputs;
 mod judge;
 mod judged;
+mod labels;
 mod ledger;
 mod meter;
 mod metric;
@@ -64,15 +65,17 @@ use rust_decimal::Decimal;
 
 use crate::diagnostic::At;
 
-pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country};
+pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country, tells_of_call};
 pub use checker::Scope;
 pub use expression::{Expression, Want};
 pub use inputs::{Inputs, Memory, NewValue, Seen};
 pub use judge::RuleSet;
+pub(crate) use labels::hex;
+pub use labels::{Fingerprint, LabelSet, Labels};
 pub use ledger::{Booked, Entry, LedgerKey, is_reconciled, ledger_key};
 pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};
 pub use metric::Metric;
-pub use observed::{Hold, Labels, Observation, Observed};
+pub use observed::{Hold, Observation, Observed};
 pub use packed::PackedLabels;
 pub use rule_ref::{RuleRef, Written};
 pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};

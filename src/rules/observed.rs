@@ -1,13 +1,11 @@
 //! What an event tells a rule that remembers: a value with its labels and its time.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-/// Label or annotation names and values; sorted, so that everything made from them is stable.
-pub type Labels = BTreeMap<String, String>;
+use super::LabelSet;
 
 /// `for` and `keep_firing_for`, as in Prometheus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub struct Hold {
 pub struct Observation {
     /// The labels of the series, and of its alert. See [`super::Firing::labels`]; `currency` is there also where the value looks
     /// at `event.cost` or `event.charge`.
-    pub labels: Labels,
+    pub labels: LabelSet,
     /// When it happened: the event's time, or when it was received where that is absent or well ahead. For an absence
     /// rule when it came, unless it was fetched afterwards: then nothing came now.
     pub at: Timestamp,

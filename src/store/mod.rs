@@ -16,6 +16,7 @@ mod operations;
 mod outbox;
 mod postgres;
 mod query;
+mod recent;
 mod room;
 mod sqlite;
 mod values;

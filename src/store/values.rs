@@ -20,6 +20,12 @@ pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|error| StoreError::Unstorable(error.to_string()))
 }
 
+/// A time as it is read back after it was kept.
+pub(super) fn truncated(at: Timestamp) -> Timestamp {
+    // Microseconds of a timestamp make a timestamp again.
+    time(micros(at)).unwrap_or(at)
+}
+
 /// How a time is kept.
 pub(super) fn micros(at: Timestamp) -> i64 {
     at.as_microsecond()

@@ -73,7 +73,7 @@ impl<'r> Watched<'r> {
             return;
         }
         let (_, series) = self.series.entry(key.clone()).or_insert_with(|| {
-            let labels = (&observation.labels).into();
+            let labels = (&*observation.labels).into();
             (number, Series::new(self.of.name(), self.of.digest(), labels, self.shape, now))
         });
         self.of.observe(series, None, &observation, now);

@@ -20,7 +20,7 @@ use self::notified::alert_report;
 pub use self::notified::{AlertReport, GroupReport, NotificationReport, NotifiedReport, Quiet};
 use super::policy::Policy;
 use super::state::State;
-use super::step::{Batch, Judged, step};
+use super::step::{Batch, Booked, Judged, step};
 use crate::alerts::{self, Alert, Fingerprint};
 use crate::event::Event;
 use crate::rules::usual::Usual;
@@ -133,7 +133,8 @@ pub fn series_asked(state: &State, policy: &Policy, question: &Question<'_>) -> 
             let Finding::Observe(observation) = verdict.finding else { return None };
             let of = policy.rules.rule(&verdict.rule)?;
             let overflow = of.overflow(&observation.labels);
-            let fingerprints = [&observation.labels, &overflow].map(Fingerprint::of);
+            let fingerprints =
+                [observation.labels.fingerprint().clone(), Fingerprint::of(&overflow)];
             Some(SeriesAsked { rule: verdict.rule, fingerprints, max: of.max_series() })
         })
         .collect()
@@ -181,8 +182,8 @@ fn booked(
     // Of the state no more is looked at than this.
     let mut scratch = State::default();
     (scratch.ledger, scratch.calls) = (before.ledger.clone(), before.calls.clone());
-    let (event, call) = Batch::new(&mut scratch, policy, now).book(stored);
-    (event.into_owned(), call)
+    let Booked { charge, call } = Batch::new(&mut scratch, policy, now).book(stored);
+    (Event { charge: charge.or(stored.event.charge), ..stored.event.clone() }, call)
 }
 
 impl Asked<'_> {
@@ -333,7 +334,7 @@ impl Asked<'_> {
             .filter_map(|verdict| {
                 let Finding::Fire(firing) = verdict.finding else { return None };
                 let received = self.event.received_at;
-                let snapshot = self.event.snapshot().into();
+                let snapshot = (&self.event).into();
                 let (alert, _) = alerts::fire(None, &verdict.rule, &firing, snapshot, received);
                 Some((alert.fingerprint.clone(), alert))
             })

@@ -294,32 +294,34 @@ impl State {
         end.zip(sent_at).is_some_and(|(end, sent_at)| sent_at < *end)
     }
 
-    /// Takes a series out to be changed; it is to be put again. Not a copy: a window may hold thousands of values.
-    pub(super) fn take_series(&mut self, key: &SeriesKey) -> Option<Series> {
-        let series = self.series.remove(key)?;
-        less(&mut self.series_by_rule, &key.0);
-        Some(series)
+    /// Begins a series. It is a row only once it is touched.
+    pub(super) fn begin_series(&mut self, key: SeriesKey, series: Series) {
+        let rule = Arc::clone(&key.0);
+        if self.series.insert(key, series).is_none() {
+            *self.series_by_rule.entry(rule).or_default() += 1;
+        }
     }
 
-    /// Puts a series again that was taken and did not change.
-    pub(super) fn put_series_back(&mut self, key: SeriesKey, series: Series) {
-        *self.series_by_rule.entry(Arc::clone(&key.0)).or_default() += 1;
-        self.series.insert(key, series);
+    /// Forgets a series that was begun and not touched.
+    pub(super) fn drop_series(&mut self, key: &SeriesKey) {
+        if self.series.remove(key).is_some() {
+            less(&mut self.series_by_rule, &key.0);
+        }
+    }
+
+    /// A series was changed where it is.
+    pub(super) fn touch_series(&mut self, key: &SeriesKey) {
+        self.touched.insert(Touched::Series(key.clone()));
     }
 
     /// Keeps a series, or forgets it; its deadline is set by who knows its rule.
     pub(super) fn put_series(&mut self, key: SeriesKey, series: Option<Series>) {
-        self.touched.insert(Touched::Series(key.clone()));
-        let rule = Arc::clone(&key.0);
+        self.touch_series(&key);
         if let Some(series) = series {
-            if self.series.insert(key, series).is_none() {
-                *self.series_by_rule.entry(rule).or_default() += 1;
-            }
+            self.begin_series(key, series);
         } else {
-            self.timers.set(Due::Series(key.clone()), None);
-            if self.series.remove(&key).is_some() {
-                less(&mut self.series_by_rule, &rule);
-            }
+            self.drop_series(&key);
+            self.timers.set(Due::Series(key), None);
         }
     }
 

@@ -26,15 +26,16 @@ impl operations::Feeds for Sqlite {
             .map(|event| NewRow::new(event, retention))
             .collect::<Result<_, _>>()?;
         self.write(move |tx, effects| {
-            let recorded: Vec<Recorded> =
-                events.iter().map(|event| inbox::insert(tx, event)).collect::<Result<_, _>>()?;
+            let recorded: Vec<Recorded> = events
+                .into_iter()
+                .map(|event| inbox::insert(tx, event, effects))
+                .collect::<Result<_, _>>()?;
             if let Some(reading) = &reading {
                 put_reading(tx, reading)?;
             }
             if let Some(checkpoint) = &checkpoint {
                 put_checkpoint(tx, checkpoint)?;
             }
-            effects.recorded |= recorded.contains(&Recorded::New);
             Ok(recorded)
         })
         .await

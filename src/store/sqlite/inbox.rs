@@ -10,11 +10,13 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::{Sqlite, json, ledger, micros, notification_log, rows, silences, time};
+use super::job::Effects;
+use super::{Sqlite, json, ledger, micros, notification_log, rows, silences, time, truncated};
 use crate::clock;
 use crate::event::{Event, Source};
 use crate::rules;
 use crate::store::operations;
+use crate::store::recent::{Fresh, PAYLOAD_BYTES_MAX};
 use crate::store::{Batch, Recorded, StoreError, StoredEvent, Unreadable};
 
 /// So long a hash of the content counts as the same event.
@@ -35,12 +37,7 @@ impl operations::Inbox for Sqlite {
     async fn record(&self, event: Event) -> Result<Recorded, StoreError> {
         let row = NewRow::new(event, self.retention)?;
         // A failed insert is undone by SQLite itself, and nothing of its own fault can follow the first one.
-        self.write_at_once(row.payload.len(), move |tx, effects| {
-            let recorded = insert(tx, &row)?;
-            effects.recorded |= recorded == Recorded::New;
-            Ok(recorded)
-        })
-        .await
+        self.write_at_once(row.payload.len(), move |tx, effects| insert(tx, row, effects)).await
     }
 
     async fn inbox_after(
@@ -69,12 +66,22 @@ impl operations::Inbox for Sqlite {
         limit: usize,
         silences: u64,
     ) -> Result<Batch, StoreError> {
+        let recent = self.recent.take(cursor, limit, READ_BYTES_MAX);
         self.read(move |conn| {
             // One snapshot: what is known is what was known when these events were the next.
             let tx = conn.unchecked_transaction()?;
-            let events = after(&tx, cursor, ANY_TIME, limit)?;
+            let events = if recent.is_empty() {
+                after(&tx, cursor, ANY_TIME, limit)?
+            } else {
+                recent.into_iter().map(Ok).collect()
+            };
             let told = || events.iter().flatten().map(|stored| &stored.event);
-            let charges = told().filter_map(rules::ledger_key);
+            let booked = told().filter_map(rules::ledger_key);
+            // What is learned of a call late completes its charge.
+            let completed = told().filter(|event| rules::tells_of_call(event));
+            let completed =
+                completed.filter_map(rules::call_key).map(|call| ledger::charge_of(&call));
+            let charges = booked.chain(completed);
             let known = ledger::find(&tx, charges, told().flat_map(rules::call_keys))?;
             let changed = silences::version(&tx)? != silences;
             let silences = if changed { Some(silences::all(&tx)?) } else { None };
@@ -94,7 +101,12 @@ pub(super) struct NewRow {
 impl NewRow {
     pub(super) fn new(mut event: Event, retention: Duration) -> Result<Self, StoreError> {
         let payload = json(&event.payload)?;
-        event.payload = Value::Null;
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            event.payload = Value::Null;
+        }
+        // As it will be read back.
+        event.received_at = truncated(event.received_at);
+        event.occurred_at = event.occurred_at.map(truncated);
         let window = if event.content_hashed { CONTENT_WINDOW } else { retention };
         let until = micros(clock::add(event.received_at, window));
         Ok(Self { event, payload, until })
@@ -102,7 +114,11 @@ impl NewRow {
 }
 
 /// Inserts an event unless it is here already.
-pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<Recorded, Failure> {
+pub(super) fn insert(
+    tx: &Connection,
+    row: NewRow,
+    effects: &mut Effects,
+) -> Result<Recorded, Failure> {
     let event = &row.event;
     let received_at = micros(event.received_at);
     let until: Option<i64> = tx
@@ -139,6 +155,8 @@ pub(super) fn insert(tx: &Connection, row: &NewRow) -> Result<Recorded, Failure>
          ON CONFLICT (id, account) DO UPDATE SET seq = excluded.seq, until = excluded.until",
     )?
     .execute((&event.id, &event.account, seq, row.until))?;
+    let bytes = row.payload.len();
+    effects.recorded.push(Fresh { stored: StoredEvent { seq, event: row.event }, bytes });
     Ok(Recorded::New)
 }
 

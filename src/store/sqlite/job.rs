@@ -5,13 +5,14 @@ use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use crate::store::StoreError;
+use crate::store::recent::Fresh;
 use crate::store::room::Room;
 
 /// What a commit changed that somebody waits for.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    /// Events were added.
-    pub(super) recorded: bool,
+    /// Events that were added, in the order of the inbox.
+    pub(super) recorded: Vec<Fresh>,
     /// Deliveries became claimable, or due at another time.
     pub(super) queued: bool,
 }

@@ -102,7 +102,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn commit(&self, tx: &Connection, effects: &mut Effects) -> Result<Committed, Failure> {
+    fn commit(self, tx: &Connection, effects: &mut Effects) -> Result<Committed, Failure> {
         self.advance(tx)?;
         self.explain(tx)?;
         for alert in &self.alerts {
@@ -127,11 +127,11 @@ impl Prepared {
         for (id, causes) in &self.causes {
             deliveries::caused(tx, id, causes)?;
         }
-        for event in &self.events {
-            committed.recorded += usize::from(inbox::insert(tx, event)? == Recorded::New);
+        for event in self.events {
+            let recorded = inbox::insert(tx, event, effects)?;
+            committed.recorded += usize::from(recorded == Recorded::New);
         }
         effects.queued |= committed.opened > 0;
-        effects.recorded |= committed.recorded > 0;
         Ok(committed)
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement};
 
 use super::failure::Failure;
 use super::{Sqlite, json, micros, rows, time};
@@ -23,6 +23,8 @@ impl operations::Ledger for Sqlite {
         ledger: Vec<LedgerKey>,
         calls: Vec<CallKey>,
     ) -> Result<Known, StoreError> {
+        let ledger: Vec<LedgerKey> =
+            ledger.into_iter().chain(calls.iter().map(charge_of)).collect();
         // One snapshot, so that a call and its charge agree.
         self.read(move |conn| find(&*conn.unchecked_transaction()?, ledger, calls)).await
     }
@@ -59,27 +61,30 @@ impl operations::Ledger for Sqlite {
     }
 }
 
-/// What is known of these keys, and of the charges of these calls.
+/// What is known of these keys.
 pub(super) fn find(
     conn: &Connection,
     ledger: impl IntoIterator<Item = LedgerKey>,
     calls: impl IntoIterator<Item = CallKey>,
 ) -> Result<Known, Failure> {
     let calls: BTreeSet<CallKey> = calls.into_iter().collect();
-    let ledger: BTreeSet<LedgerKey> =
-        ledger.into_iter().chain(calls.iter().map(charge_of)).collect();
+    let ledger: BTreeSet<LedgerKey> = ledger.into_iter().collect();
     let mut known = Known::default();
+    let mut entry = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE account = ?1 AND key = ?2"))?;
     for key in ledger {
-        known.entries.extend(find_entry(conn, &key)?);
+        known.entries.extend(find_entry(&mut entry, &key)?);
     }
+    let mut call =
+        conn.prepare_cached("SELECT context FROM calls WHERE account = ?1 AND leg = ?2")?;
     for key in calls {
-        known.calls.extend(find_call(conn, &key)?.map(|call| (key, call)));
+        known.calls.extend(find_call(&mut call, &key)?.map(|call| (key, call)));
     }
     Ok(known)
 }
 
 /// The key of what a call costs.
-fn charge_of(call: &CallKey) -> LedgerKey {
+pub(super) fn charge_of(call: &CallKey) -> LedgerKey {
     LedgerKey { account: call.account.clone(), key: format!("call:{}", call.leg) }
 }
 
@@ -135,11 +140,9 @@ pub(super) fn put_entry(tx: &Connection, new: &NewEntry) -> Result<(), Failure> 
 }
 
 /// A charge. One that cannot be read back is told in the log and counts as unknown: the rest must be judged.
-fn find_entry(conn: &Connection, key: &LedgerKey) -> Result<Option<Entry>, Failure> {
-    let found = conn
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE account = ?1 AND key = ?2"))?
-        .query_row((&key.account, &key.key), |row| Ok(entry(row, key)))
-        .optional()?;
+fn find_entry(statement: &mut Statement<'_>, key: &LedgerKey) -> Result<Option<Entry>, Failure> {
+    let found =
+        statement.query_row((&key.account, &key.key), |row| Ok(entry(row, key))).optional()?;
     Ok(found.and_then(|entry| {
         entry
             .inspect_err(|detail| {
@@ -221,11 +224,9 @@ pub(super) fn evict_calls(tx: &Connection) -> Result<usize, Failure> {
 }
 
 /// A call. One that cannot be read back is told in the log and counts as unknown.
-fn find_call(conn: &Connection, key: &CallKey) -> Result<Option<CallContext>, Failure> {
-    let context: Option<Vec<u8>> = conn
-        .prepare_cached("SELECT context FROM calls WHERE account = ?1 AND leg = ?2")?
-        .query_row((&key.account, &key.leg), |row| row.get(0))
-        .optional()?;
+fn find_call(statement: &mut Statement<'_>, key: &CallKey) -> Result<Option<CallContext>, Failure> {
+    let context: Option<Vec<u8>> =
+        statement.query_row((&key.account, &key.leg), |row| row.get(0)).optional()?;
     Ok(context.and_then(|context| {
         serde_json::from_slice(&context)
             .inspect_err(|error| {

@@ -48,8 +48,9 @@ use self::job::{Call, Effects};
 use self::migrations::Mismatch;
 use self::readers::Readers;
 use self::writer::{Order, Writer};
+use super::recent::Recent;
 use super::room::Room;
-use super::values::{json, micros, rows, time};
+use super::values::{json, micros, rows, time, truncated};
 use super::{
     Backend, Observer, Offer, OpenError, RETENTION_MIN, Replica, Role, Settings, Signals,
     StoreError, operations,
@@ -69,6 +70,7 @@ pub(super) struct Sqlite {
     queued_bytes: Arc<AtomicUsize>,
     readers: Arc<Readers>,
     signals: Arc<Signals>,
+    recent: Arc<Recent>,
     retention: Duration,
     payload: PayloadPolicy,
     /// Never changes.
@@ -112,6 +114,7 @@ impl Sqlite {
     ) -> Result<Self, OpenError> {
         let readers = Arc::new(Readers::new(path.clone()));
         let signals = Arc::new(Signals::default());
+        let recent = Arc::new(Recent::default());
         let (orders, queue) = mpsc::channel(QUEUE_JOBS_MAX);
         let writer = Writer {
             conn: Some((conn, Identity::of(&path))),
@@ -119,6 +122,7 @@ impl Sqlite {
             purpose,
             readers: Arc::clone(&readers),
             signals: Arc::clone(&signals),
+            recent: Arc::clone(&recent),
             observer,
             lock,
             failing: false,
@@ -133,6 +137,7 @@ impl Sqlite {
             queued_bytes: Arc::default(),
             readers,
             signals,
+            recent,
             retention: retention.max(RETENTION_MIN),
             payload,
             duties: watch::Sender::default(),

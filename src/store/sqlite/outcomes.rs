@@ -10,8 +10,8 @@ use super::{Sqlite, inbox, json, micros, notification_log, rows};
 use crate::alerts::TargetId;
 use crate::store::operations;
 use crate::store::{
-    ATTEMPTS_KEPT, Attempt, Delivery, DeliveryState, NewDelivery, Next, RECEIVER_REMOVED, Recorded,
-    Resent, Settled, Settlement, StoreError,
+    ATTEMPTS_KEPT, Attempt, Delivery, DeliveryState, NewDelivery, Next, RECEIVER_REMOVED, Resent,
+    Settled, Settlement, StoreError,
 };
 
 #[async_trait]
@@ -41,8 +41,8 @@ impl operations::Outcomes for Sqlite {
                     .execute([found.n])?;
             }
             let triggered = !fallbacks.is_empty() && found.trigger(tx, &fallbacks)?;
-            for event in &raised {
-                effects.recorded |= inbox::insert(tx, event)? == Recorded::New;
+            for event in raised {
+                inbox::insert(tx, event, effects)?;
             }
             // The loop that sent it looks again by itself.
             effects.queued |= triggered;

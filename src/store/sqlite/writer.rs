@@ -18,6 +18,7 @@ use super::connection::{self, Identity, Purpose};
 use super::failure::Failure;
 use super::job::{Done, Effects, Job};
 use super::readers::Readers;
+use crate::store::recent::Recent;
 use crate::store::{CommitStats, Observer, Signals, StoreError};
 
 /// Jobs in one transaction at most.
@@ -49,6 +50,7 @@ pub(super) struct Writer {
     pub(super) conn: Option<(Connection, Identity)>,
     pub(super) readers: Arc<Readers>,
     pub(super) signals: Arc<Signals>,
+    pub(super) recent: Arc<Recent>,
     pub(super) observer: Observer,
     /// Held until the connection is closed.
     pub(super) lock: Option<[File; 2]>,
@@ -107,7 +109,8 @@ impl Writer {
                 for job in batch {
                     job.answer(None);
                 }
-                if effects.recorded {
+                if !effects.recorded.is_empty() {
+                    self.recent.put(effects.recorded);
                     self.signals.recorded.send_modify(|count| *count += 1);
                 }
                 if effects.queued {
@@ -137,7 +140,9 @@ impl Writer {
         for job in batch {
             if job.needs_savepoint() {
                 conn.prepare_cached("SAVEPOINT job")?.execute(())?;
+                let recorded = effects.recorded.len();
                 if job.run(conn, &mut effects)? == Done::ToUndo {
+                    effects.recorded.truncate(recorded);
                     conn.prepare_cached("ROLLBACK TO job")?.execute(())?;
                 }
                 conn.prepare_cached("RELEASE job")?.execute(())?;
@@ -187,6 +192,8 @@ impl Writer {
             .as_ref()
             .is_none_or(|(conn, _)| conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok());
         if !(rolled_back && failure.spares_connection()) {
+            // What is opened next may be another file.
+            self.recent.clear();
             let _paused = self.readers.pause();
             self.conn = None;
         }

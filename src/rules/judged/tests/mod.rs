@@ -97,7 +97,7 @@ fn a_gauge_rule_observes_exact_values() {
         ("severity", "critical"),
         ("team", "voice"),
     ];
-    assert_eq!(observation.labels, labels(wanted));
+    assert_eq!(*observation.labels, labels(wanted));
     let Finding::Observe(observation) = observe("event.charge", &event) else { panic!("observes") };
     assert_eq!(observation.value, number("0.10"));
     assert_eq!(observation.labels["currency"], "USD");
@@ -142,7 +142,7 @@ fn an_absence_rule_has_one_series_for_each_account() {
         panic!("observes")
     };
     assert_eq!(observation.value, Observed::Event);
-    assert_eq!(observation.labels, rule.absence_labels("main"));
+    assert_eq!(*observation.labels, rule.absence_labels("main"));
     assert_eq!(rule.active_time_intervals(), ["office-hours"]);
     let mut hangup = cost(json!({}));
     hangup.cost = Some(Decimal::ZERO);
@@ -244,12 +244,12 @@ fn a_rule_knows_its_labels() {
         ("more", "x"),
         ("alertname", "B"),
     ] {
-        let mut labels = made.clone();
+        let mut labels = Labels::clone(made);
         labels.insert(name.to_owned(), value.to_owned());
         assert!(!a.makes(&labels), "{name}");
     }
     for name in ["to", "currency", "region", "account"] {
-        let mut labels = made.clone();
+        let mut labels = Labels::clone(made);
         labels.remove(name);
         assert!(!a.makes(&labels), "{name}");
     }
@@ -316,7 +316,7 @@ fn annotations_of_a_series_see_its_value_and_its_event() {
         data: Data::Gauge(None),
         value: Some("12.5000".parse().expect("a number")),
         count: 4,
-        event: event.snapshot().into(),
+        event: (&event).into(),
         seq: 1,
     };
     let (annotations, errors) = rule.annotate(&series, Timestamp::UNIX_EPOCH);

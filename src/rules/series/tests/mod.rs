@@ -75,7 +75,7 @@ fn series(shape: &Shape) -> Series {
 
 fn seen(value: i64, at: i64) -> Observation {
     let value = Observed::Number(Decimal::from(value));
-    Observation { labels: Labels::new(), at: second(at), value }
+    Observation { labels: Labels::new().into(), at: second(at), value }
 }
 
 fn fired(since: i64) -> Turn {
