@@ -162,15 +162,15 @@ def acts(console):
     print("every action")
 
 
-def tab_to(page, name):
-    """Goes on with Tab until the named control has the focus."""
+def tab_to(page, name, whole=True):
+    """Goes on with Tab until the control of that name, or whose name begins so, has the focus."""
     for _ in range(120):
         page.keyboard.press("Tab")
         text = page.evaluate(
             """() => { const at = document.activeElement;
                return (at.labels?.[0] ?? at).textContent.replace(/\\s+/g, " ").trim(); }"""
         )
-        if text.startswith(name):
+        if text == name or not whole and text.startswith(name):
             visible = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
             assert visible != "none", f"{name} has the focus, and nobody sees it"
             return
@@ -187,7 +187,7 @@ def types(console):
     page.keyboard.press("Tab")
     expect(page.locator("a.jump")).to_be_focused()
     page.keyboard.press("Enter")
-    tab_to(page, console.facts["headline"][:20])
+    tab_to(page, console.facts["headline"])
     page.keyboard.press("Enter")
     page.wait_for_url("**/alerts/*")
     tab_to(page, "Silence")
@@ -200,11 +200,9 @@ def types(console):
     tab_to(page, "Silence")
     page.keyboard.press("Enter")
     page.wait_for_url("**/silences?done=silenced")
-    tab_to(page, "End now")
+    tab_to(page, "End now", whole=False)
     page.keyboard.press("Enter")
     page.wait_for_url("**/silences?done=expired")
-    page.goto(console.base + console.facts["event"])
-    tab_to(page, "does" if False else "fires")
     print("from the door to a silence and back")
 
 
