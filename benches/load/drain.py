@@ -11,7 +11,7 @@ TAKES = 0.1
 GROUPS = 1000
 CONCURRENCY = (1, 4, 16, 64)
 # Long enough for all events to come.
-PAUSE = 10
+PAUSE = 20
 
 
 def one(args, binary, concurrency, groups, has_key=True):
@@ -22,7 +22,7 @@ def one(args, binary, concurrency, groups, has_key=True):
         keys = f", concurrency: {concurrency}" if has_key else ""
         text = receivers.webhook(port, keys)
         with machine.tollbell(binary, folder, args.key, [folder / "rules.yaml"], text) as (pid, public, private):
-            seen.pause_next(PAUSE)
+            seen.pause(PAUSE)
             driver = Driver(args.driver, public, mix="unique", connections=16, count=groups)
             driver.go()
             driver.figures()

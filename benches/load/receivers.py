@@ -14,7 +14,7 @@ EVENT_ID = re.compile(rb"Messaging profile ([0-9a-f-]{36}) reached")
 SEEN_MAX = 100_000
 
 # What the process and the measurement share, by place.
-REQUESTS, FIRST_AT, LAST_AT, IN_FLIGHT, MOST, PAUSE_NEXT = range(6)
+REQUESTS, FIRST_AT, LAST_AT, IN_FLIGHT, MOST, PAUSED_UNTIL = range(6)
 
 
 class Receiver(asyncio.Protocol):
@@ -40,9 +40,8 @@ class Receiver(asyncio.Protocol):
 
     def request(self, body):
         seen, now = self.seen, time.monotonic()
-        if seen[PAUSE_NEXT]:
-            self.transport.write(PAUSE % seen[PAUSE_NEXT])
-            seen[PAUSE_NEXT] = 0
+        if now < seen[PAUSED_UNTIL]:
+            self.transport.write(PAUSE % (1 + int(seen[PAUSED_UNTIL] - now)))
             return
         if found := EVENT_ID.search(body):
             place = int(seen[REQUESTS]) % SEEN_MAX
@@ -83,9 +82,9 @@ class Seen:
     def __getitem__(self, place):
         return self.numbers[place]
 
-    def pause_next(self, seconds):
-        """The next request is answered with 429, and that nobody is to come for so long."""
-        self.numbers[PAUSE_NEXT] = seconds
+    def pause(self, seconds):
+        """Requests are answered with 429, and when to come again, for so long."""
+        self.numbers[PAUSED_UNTIL] = time.monotonic() + seconds
 
     def arrivals(self):
         """When a message about an event arrived, by the event's id, in seconds since 1970."""
