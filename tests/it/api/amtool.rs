@@ -31,7 +31,7 @@ async fn amtool_lists_alerts_and_manages_silences() {
     let by_pattern = told(&app, &["alert", "query", "profile=~p|q", "-o", "simple"]).await;
     assert_eq!(by_pattern.matches("SpendLimitReached").count(), 2, "{by_pattern}");
 
-    let add = ["silence", "add", "profile=p", "--duration=1h", "--comment=paying"];
+    let add = ["silence", "add", "profile=p", "--duration=1h", "--author=ada", "--comment=paying"];
     let id = told(&app, &add).await;
     let listed = told(&app, &["silence", "query", "profile=p"]).await;
     assert!(listed.contains(&id) && listed.contains("ada"), "{listed}");
