@@ -13,7 +13,7 @@
 //!
 //! Beside the journey: [`telnyx`] (what is read from Telnyx's API, into the same inbox), [`heartbeat`] (dead man's
 //! switches), [`simulation`] (the engine in memory, for `test` and `replay`), [`spend`] (spending, grouped), [`metrics`],
-//! [`admin`] (the private listener), [`config`], [`policy`] (what the engine needs of a configuration), [`app`] (puts it
+//! [`api`] (who may ask for what, and the API), [`admin`] (the private listener), [`config`], [`policy`] (what the engine needs of a configuration), [`app`] (puts it
 //! all together) and [`cli`]. Leaves that everyone may use: [`clock`], [`clock_steps`], [`diagnostic`], [`secret`],
 //! [`template`], [`tasks`], [`http`] and [`tls`] (as a client), [`text`], [`re2`] (patterns), [`address`].
 
@@ -31,6 +31,7 @@ pub mod heartbeat;
 pub mod simulation;
 pub mod spend;
 pub mod metrics;
+pub mod api;
 pub mod admin;
 pub mod config;
 pub mod policy;

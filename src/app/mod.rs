@@ -30,14 +30,14 @@ pub use self::reload::Source;
 use self::restored::Mark;
 pub use crate::admin::{ReloadError, Reloaded};
 use crate::alerts::Routing;
+use crate::api::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Lanes, Senders};
 use crate::metrics::Metrics;
-use crate::policy::policy;
 use crate::store::{self, Place, Role, Store};
 use crate::tasks::Tasks;
-use crate::{address, admin, dispatch, engine, intake, telnyx};
+use crate::{address, admin, api, dispatch, engine, intake, telnyx};
 
 /// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
@@ -91,8 +91,21 @@ impl App {
         let tasks = Tasks::new();
         let stopping = Arc::new(AtomicBool::new(false));
         let (hash, shutdown_timeout) = (config.hash.clone(), config.server.shutdown_timeout);
-        let own_host = config.server.external_url.as_deref().and_then(admin::host_of);
-        let workers = Workers { store: store.clone(), clock, metrics, tasks: tasks.clone() };
+        let (public_addr, private_addr) =
+            (listeners.public.local_addr()?, listeners.private.local_addr()?);
+        let server = &config.server;
+        let access = Arc::new(Access::new(
+            private_addr.ip().is_loopback(),
+            server.tokens.clone(),
+            server.external_url.as_deref(),
+        ));
+        let workers = Workers {
+            store: store.clone(),
+            clock,
+            metrics,
+            access: Arc::clone(&access),
+            tasks: tasks.clone(),
+        };
         let (live, intake) = workers.start(config, senders, mark);
         let (reload, asked) = admin::Reload::channel();
         let reload = source.is_some().then_some(reload);
@@ -100,14 +113,19 @@ impl App {
             store: store.clone(),
             metrics: Arc::clone(&workers.metrics),
             clock: workers.clock.clone(),
+            api: api::Deps {
+                store: store.clone(),
+                clock: workers.clock.clone(),
+                audit: api::Audit { store: store.clone(), clock: workers.clock.clone() },
+                in_force: Arc::clone(&live.in_force),
+                started_at: workers.clock.now(),
+            },
             stopping: Arc::clone(&stopping),
             reload: reload.clone(),
-            own_host,
+            access,
         };
         tasks.spawn("reload", Reloader::new(live, source, asked).run(tasks.clone()));
 
-        let (public_addr, private_addr) =
-            (listeners.public.local_addr()?, listeners.private.local_addr()?);
         let private = admin::serve(listeners.private, admin)?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let grace = REQUEST_GRACE.min(shutdown_timeout / 2);
@@ -236,13 +254,14 @@ struct Workers {
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
+    access: Arc<Access>,
     tasks: Tasks,
 }
 
 impl Workers {
     /// Starts all that works without being asked. Gives what a reload swaps, and what the public listener needs.
     fn start(&self, config: Config, senders: Senders, mark: Mark) -> (Live, intake::Deps) {
-        let Self { store, clock, metrics, tasks } = self;
+        let Self { store, clock, metrics, access, tasks } = self;
         address::allow(config.server.allowed_targets.clone());
         parts::declare(metrics, &config);
         let fixed = Fixed::of(&config);
@@ -267,11 +286,12 @@ impl Workers {
             payload: fixed.payload(),
         };
         let feeds = Feeds::start(asking, &config, tasks.clone());
-        let policy = policy(config);
+        let in_force = parts::in_force(config, clock.now());
+        let policy = Arc::clone(&in_force.policy);
         routing.store(Arc::clone(&policy.routing));
         // Before the engine: nothing is opened for an integration that nobody serves.
         let lanes = Lanes::start(deps, senders, tasks.clone());
-        let policy = cell::Sender::new(Arc::new(policy));
+        let policy = cell::Sender::new(policy);
         let deps = engine::Deps {
             store: store.clone(),
             policy: Arc::new(policy),
@@ -284,6 +304,8 @@ impl Workers {
             store: store.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
+            access: Arc::clone(access),
+            in_force: Arc::new(ArcSwap::from_pointee(in_force)),
             intake: Arc::clone(&accounts),
             lanes,
             routing,
@@ -297,15 +319,7 @@ impl Workers {
         tasks.spawn("engine", engine::run(deps, tasks.clone()));
         let replicas = replicas::Replicas::new(store.clone(), clock.clone(), Arc::clone(metrics));
         tasks.spawn("replicas", replicas.watch(tasks.clone()));
-        let upkeep = upkeep::Upkeep {
-            store: store.clone(),
-            clock: clock.clone(),
-            metrics: Arc::clone(metrics),
-            tasks: tasks.clone(),
-        };
-        tasks.spawn("sweep", upkeep.clone().sweep());
-        tasks.spawn("mark", upkeep.clone().mark(mark));
-        tasks.spawn("clock watch", upkeep.watch_clock());
+        self.start_upkeep(mark);
         let intake = intake::Deps {
             live: accounts,
             store: store.clone(),
@@ -315,5 +329,17 @@ impl Workers {
         };
         tasks.spawn("intake watch", intake::watch(intake.clone(), tasks.clone()));
         (live, intake)
+    }
+
+    fn start_upkeep(&self, mark: Mark) {
+        let upkeep = upkeep::Upkeep {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+            tasks: self.tasks.clone(),
+        };
+        self.tasks.spawn("sweep", upkeep.clone().sweep());
+        self.tasks.spawn("mark", upkeep.clone().mark(mark));
+        self.tasks.spawn("clock watch", upkeep.watch_clock());
     }
 }

@@ -51,6 +51,7 @@ pub use schema::schema;
 pub use trial::Candidate;
 
 use crate::alerts::{InhibitRule, Route, TimeInterval};
+use crate::api::Tokens;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::PayloadPolicy;
 use crate::heartbeat::Heartbeat;
@@ -121,6 +122,8 @@ pub struct Server {
     pub allowed_sources: Vec<IpNet>,
     /// Link-local and metadata networks that may be sent to.
     pub allowed_targets: Vec<IpNet>,
+    /// Who may use the private listener's API and console.
+    pub tokens: Tokens,
 }
 
 /// An entry of `accounts`.
@@ -261,6 +264,7 @@ fn read_tree(
 /// What the sections gave; complete only if there is no error.
 struct Parts {
     server: Option<Server>,
+    tokens: Tokens,
     accounts: Vec<Account>,
     store: Option<StoreSettings>,
     rules: RuleSet,
@@ -282,10 +286,13 @@ impl Parts {
     ) -> Self {
         let all_intervals = Intervals::read(root);
         let Folders { base, rules: rules_base } = folders;
-        let server = server::read(&root.server());
+        let server_words = root.server();
+        let server = server::read(&server_words);
         let allowed_targets = server.as_ref().map_or(&[][..], |server| &server.allowed_targets);
         let intervals = &all_intervals;
         let context = Context { base, rules_base, trial, diagnostics, allowed_targets, intervals };
+        let private = server.as_ref().map(|server| server.private_listen);
+        let tokens = server::read_auth(&server_words, context, private);
         let accounts = accounts::read(root, context, server.as_ref());
         let store = server::read_store(&root.store(), context);
         let templates = templates::read(root, context, sources);
@@ -305,6 +312,7 @@ impl Parts {
         let templates = templates.templates;
         Self {
             server,
+            tokens,
             accounts,
             store,
             rules,
@@ -330,7 +338,7 @@ impl Parts {
             ..
         } = self;
         Some(Config {
-            server: self.server?,
+            server: Server { tokens: self.tokens, ..self.server? },
             accounts,
             store: self.store?,
             rules,

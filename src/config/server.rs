@@ -5,23 +5,27 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::files;
 use super::section::Section;
 use super::words::{ServerWords, StoreWords};
-use super::{Context, Server, StoreSettings};
+use super::{Context, Server, StoreSettings, files};
 use crate::address;
+use crate::api::{Scope, Token, Tokens};
 use crate::diagnostic::{At, Diagnostic};
 use crate::event::PayloadPolicy;
 use crate::store::{self, Place};
+
+/// Tokens of one key at most; a rotation needs two.
+const TOKENS_MAX: usize = 16;
+/// Shortest token that nobody guesses, in characters.
+const TOKEN_CHARS_MIN: usize = 16;
 
 /// Reads `server`; `None` after an error.
 pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
     let listen = address(section, "listen", section.listen());
     let private_listen = address(section, "private_listen", section.private_listen());
-    if let Some(private) = private_listen {
-        warn_if_open(section, private);
-    }
     if let (Some(public), Some(private)) = (listen, private_listen) {
         check_pair(section, public, private);
     }
@@ -35,6 +39,7 @@ pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
         allowed_targets: networks(section, "allowed_targets", section.allowed_targets()),
         listen: listen?,
         private_listen: private_listen?,
+        tokens: Tokens::default(),
     })
 }
 
@@ -114,27 +119,59 @@ fn postgres(section: &StoreWords<'_>, url: &str, context: Context<'_>) -> Option
     Some(address)
 }
 
+/// Reads `auth`.
+pub(super) fn read_auth(
+    server: &ServerWords<'_>,
+    context: Context<'_>,
+    private: Option<SocketAddr>,
+) -> Tokens {
+    let auth = server.auth();
+    let keys = [
+        ("token", Scope::Write, [auth.token(), auth.token_file()]),
+        ("read_token", Scope::Read, [auth.read_token(), auth.read_token_file()]),
+    ];
+    let mut tokens = Vec::new();
+    for (name, scope, given) in keys {
+        let Some(found) = files::secret(&auth, name, given, context) else { continue };
+        tokens.extend(lines(&auth, &found).into_iter().map(|text| Token::new(name, scope, &text)));
+    }
+    let told = ["token", "token_file", "read_token", "read_token_file"];
+    if !auth.has_any(&told) && private.is_some_and(|private| !private.ip().is_loopback()) {
+        warn(server);
+    }
+    Tokens(tokens)
+}
+
+/// The tokens of a secret: one in each line.
+fn lines(auth: &Section<'_>, found: &files::Found) -> Vec<SecretString> {
+    let text = found.text.expose_secret();
+    let texts: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if texts.len() > TOKENS_MAX {
+        auth.error(&found.key, format!("more than {TOKENS_MAX} tokens"));
+    }
+    if texts.iter().any(|text| !text.bytes().all(|byte| byte.is_ascii_graphic())) {
+        let message = "no token: expected ASCII letters, digits and signs, without white space; several stand one in each line";
+        auth.error(&found.key, message);
+    } else if texts.iter().any(|text| text.len() < TOKEN_CHARS_MIN) {
+        let message = format!("a token of fewer than {TOKEN_CHARS_MIN} characters can be guessed");
+        auth.warning(&found.key, message);
+    }
+    texts.into_iter().map(SecretString::from).collect()
+}
+
+fn warn(server: &ServerWords<'_>) {
+    let message = "not a loopback address, and no token: whoever reaches it can read metrics, and nobody can use the API or the console";
+    let diagnostic =
+        Diagnostic::warning(server.place("private_listen"), server.at("private_listen"), message);
+    server.push(diagnostic.hint("set server.auth.token_file"));
+}
+
 fn check_pair(section: &Section<'_>, public: SocketAddr, private: SocketAddr) {
     let same_host = public.ip() == private.ip()
         || public.ip().is_unspecified()
         || private.ip().is_unspecified();
     if public.port() == private.port() && public.port() != 0 && same_host {
         section.error("private_listen", "the two listeners have the same address");
-    }
-}
-
-/// Everything behind the private listener can be read by whoever reaches it.
-fn warn_if_open(section: &Section<'_>, private: SocketAddr) {
-    if !private.ip().is_loopback() {
-        let message = "not a loopback address: whoever reaches it can read alerts and events";
-        section.push(
-            Diagnostic::warning(
-                section.place("private_listen"),
-                section.at("private_listen"),
-                message,
-            )
-            .hint("this version has no authentication there; keep the network closed"),
-        );
     }
 }
 

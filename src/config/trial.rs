@@ -21,6 +21,8 @@ const STAND_INS: &[(&str, &str)] = &[
     ("password", "unset"),
     ("username", "unset"),
     ("routing_key", "unset-unset-unset-unset-unset-un"),
+    ("token", "unset-unset-unset-unset"),
+    ("read_token", "unset-unset-unset-unset"),
     ("from", "unset@unset.invalid"),
     ("to", "unset@unset.invalid"),
     ("smarthost", "unset.invalid:25"),

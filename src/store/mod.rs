@@ -3,6 +3,7 @@
 //! Promises: what an operation acknowledged is on disk (fsynced) and survives `kill -9` at any instant; each
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
+mod audit;
 mod currencies;
 mod duties;
 mod feed;
@@ -21,6 +22,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use audit::*;
 pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
@@ -28,8 +30,8 @@ use limits::*;
 pub use model::*;
 pub use open::*;
 pub use operations::{
-    Alerts, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal, Judging,
-    Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
+    Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
+    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Store,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use super::audit::AuditEntry;
 use super::outbox::{EndedDelivery, NewDelivery};
 use crate::alerts::{Alert, Fingerprint, LogEntry, Silence, TargetId};
 use crate::event::Event;
@@ -164,6 +165,18 @@ pub struct Silences {
     pub version: u64,
     /// By their beginning.
     pub silences: Vec<Silence>,
+}
+
+/// A change of silences, in one transaction with its entry of the audit log.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SilencesChange {
+    /// Inserted, or replaced by id.
+    pub silences: Vec<Silence>,
+    /// By which version of the silences it was decided: nothing is changed when they have changed since. `None` changes in
+    /// any case.
+    pub version: Option<u64>,
+    /// Who asked for it.
+    pub audit: Option<AuditEntry>,
 }
 
 /// What the ledger and the call context hold of the keys that were asked for.

@@ -171,6 +171,8 @@ pub struct Swept {
     pub journal: usize,
     /// Readings of balances.
     pub readings: usize,
+    /// Entries of the audit log.
+    pub audit: usize,
     /// True when the limit was reached, so that there may be more.
     pub more: bool,
 }

@@ -39,6 +39,7 @@ mod webhook;
 mod pagerduty;
 mod alertmanager;
 mod alertmanager_words;
+mod api;
 mod interop;
 mod metrics;
 mod telnyx;

@@ -66,16 +66,53 @@ fn the_telnyx_side_of_an_account_is_checked() {
 }
 
 #[test]
-fn words_of_later_parts_are_refused() {
-    for word in LATER {
-        let line = check(&format!("{ACCOUNT}{REST}{word}: []\n"));
-        let refused = line.contains("unknown key") && line.contains("not in this version");
-        assert!(refused, "{word}: {line}");
+fn the_tokens_of_the_private_listener_are_checked() {
+    let mut said = String::new();
+    let open = "private_listen: 0.0.0.0:9464";
+    for server in [
+        open.to_owned(),
+        format!("{open}, auth: {{read_token: s3cr3t-0123456789abcdef}}"),
+        "auth: {}".to_owned(),
+        "auth: {token: s3cr3t, read_token: \"two s3cr3t words\"}".to_owned(),
+        "auth: {token: \"\", read_token_file: nowhere}".to_owned(),
+        "auth: {token: s3cr3t-0123456789abcdef, token_file: f, tokens: x}".to_owned(),
+    ] {
+        let text = format!("server: {{{server}}}\n{ACCOUNT}{REST}rule_files: []\n");
+        writeln!(said, "--- {}\n{}", server.replace("s3cr3t", "…"), check(&text)).expect("writes");
     }
+    insta::assert_snapshot!(said, @r#"
+        --- private_listen: 0.0.0.0:9464
+        t.yaml:1:26: warning: server.private_listen: not a loopback address, and no token: whoever reaches it can read metrics, and nobody can use the API or the console (hint: set server.auth.token_file)
+        t.yaml:5:13: warning: rule_files: no rules: no alert can ever fire
+
+        --- private_listen: 0.0.0.0:9464, auth: {read_token: …-0123456789abcdef}
+        t.yaml:5:13: warning: rule_files: no rules: no alert can ever fire
+
+        --- auth: {}
+        t.yaml:5:13: warning: rule_files: no rules: no alert can ever fire
+
+        --- auth: {token: …, read_token: "two … words"}
+        t.yaml:1:24: warning: server.auth.token: a token of fewer than 16 characters can be guessed
+        t.yaml:1:45: server.auth.read_token: no token: expected ASCII letters, digits and signs, without white space; several stand one in each line
+        t.yaml:5:13: warning: rule_files: no rules: no alert can ever fire
+
+        --- auth: {token: "", read_token_file: nowhere}
+        t.yaml:1:25: server.auth.token: the secret is empty
+        t.yaml:1:45: server.auth.read_token_file: secret file cannot be used: No such file or directory (os error 2)
+        t.yaml:5:13: warning: rule_files: no rules: no alert can ever fire
+
+        --- auth: {token: …-0123456789abcdef, token_file: f, tokens: x}
+        t.yaml:1:61: server.auth.token_file: give token or token_file, not both
+        t.yaml:1:64: server.auth.tokens: unknown key (hint: did you mean token?)
+        t.yaml:5:13: warning: rule_files: no rules: no alert can ever fire
+        "#);
+}
+
+#[test]
+fn words_of_later_parts_are_refused() {
     insta::assert_snapshot!(check(include_str!("../testdata/later.yaml")), @r"
         t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
-        t.yaml:2:3: server.auth: unknown key (hint: not in this version of tollbell)
-        t.yaml:7:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
+        t.yaml:5:8: store.url: PostgreSQL is not in this version of tollbell: use sqlite:
         ");
 }
 
@@ -85,7 +122,7 @@ fn all_problems_come_at_once() {
     insta::assert_snapshot!(check(include_str!("../testdata/bad.yaml")), @r#"
         t.yaml:1:1: warning: rule_files: no rules: no alert can ever fire
         t.yaml:2:11: server.listen: expected an IP address and a port (hint: such as 0.0.0.0:8080, 127.0.0.1:9464 or [::1]:9464)
-        t.yaml:3:19: warning: server.private_listen: not a loopback address: whoever reaches it can read alerts and events (hint: this version has no authentication there; keep the network closed)
+        t.yaml:3:19: warning: server.private_listen: not a loopback address, and no token: whoever reaches it can read metrics, and nobody can use the API or the console (hint: set server.auth.token_file)
         t.yaml:4:15: server.public_url: the URL is not http or https
         t.yaml:5:17: server.external_url: the URL must end with its path: no ? and no #
         t.yaml:6:13: server.max_body: expected a size such as 512KiB, 1MiB, or bytes

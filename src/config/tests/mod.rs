@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::words::{ConfigWords, Kind, LATER, RuleFileWords, Shape};
+use super::words::{ConfigWords, Kind, RuleFileWords, Shape};
 use super::*;
 use crate::notify::Channel;
 
@@ -61,6 +61,7 @@ fn kitchen_sink() -> (tempfile::TempDir, String) {
         ("url", "https://hook.example/s3cr3t\n".to_owned()),
         ("body", "{{ status }}".to_owned()),
         ("auth", "Bearer s3cr3t".to_owned()),
+        ("tokens", "s3cr3t-0123456789abcdef-new\n\n s3cr3t-0123456789abcdef-old \n".to_owned()),
         ("routing", "s3cr3ts3cr3ts3cr3ts3cr3ts3cr3ts3".to_owned()),
         ("mail.txt", "{{ headline }}".to_owned()),
         (
@@ -87,6 +88,8 @@ fn the_kitchen_sink_is_read_to_the_last_key() {
     assert_eq!(config.server.max_body, 2 << 20);
     assert_eq!(config.server.public_url.as_deref(), Some("https://hooks.example.com/base"));
     assert_eq!(config.server.trusted_proxies.len(), 2);
+    let names = config.server.tokens.0.iter().map(|token| token.name).collect::<Vec<_>>();
+    assert_eq!(names, ["token", "token", "read_token"]);
     let [account] = &*config.accounts else { panic!("one account") };
     assert_eq!(account.public_keys.len(), 2);
     assert_eq!(account.tolerance, Duration::from_mins(2));

@@ -87,9 +87,6 @@ impl Kind {
     }
 }
 
-/// Words of the plan that this version does not read yet.
-pub(super) const LATER: &[&str] = &["auth"];
-
 /// A key as the file has it: `for`, where the method has to be called `r#for`.
 pub(super) const fn bare(name: &'static str) -> &'static str {
     match name.as_bytes() {
@@ -226,7 +223,7 @@ words! {
     ServerWords "server" {
         listen: text("0.0.0.0:8080"), "Address of the public listener: webhooks only.";
         private_listen: text("127.0.0.1:9464"),
-            "Address of the private listener: metrics, health, API. It has no authentication yet.";
+            "Address of the private listener: metrics, health, API, console.";
         public_url: text, "The URL under which Telnyx reaches the public listener.";
         external_url: text, "The URL that links in notifications begin with.";
         max_body: size("1MiB", "1KiB", "10MiB"), "Largest webhook body.";
@@ -235,6 +232,15 @@ words! {
         allowed_sources: texts, "Networks that may send webhooks. Empty: all; the signature decides.";
         allowed_targets: texts,
             "Networks that receivers and heartbeats may be in though they are link-local or hold metadata. None by default.";
+        auth: map(AuthWords),
+            "Who may use the API and the console; needed where private_listen is not a loopback address.";
+    }
+
+    AuthWords "auth" {
+        token: text, "A bearer token that may read and change; several stand one in each line.";
+        token_file: text, "A file with such tokens.";
+        read_token: text, "A bearer token that may only read.";
+        read_token_file: text, "A file with such tokens.";
     }
 
     AccountWords "account" {

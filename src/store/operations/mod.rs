@@ -3,6 +3,7 @@
 //! Each trait holds the operations of one subject with what they promise; a [`Backend`] carries out all of them. Each
 //! operation is atomic, and what it acknowledged is on disk. A [`Store`] adds only what is the same for every backend.
 
+mod audit;
 mod duties;
 mod events;
 mod judging;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use self::audit::AuditLog;
 pub use self::duties::Duties;
 pub use self::events::{Events, Feeds, Inbox};
 pub use self::judging::{Alerts, Journal, Judging, Ledger, Rows, SilenceList};
@@ -53,6 +55,7 @@ pub trait Backend:
     + Duties
     + Figures
     + Retention
+    + AuditLog
     + Any
     + Debug
     + Send

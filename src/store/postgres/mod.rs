@@ -8,6 +8,7 @@
 mod address;
 mod alerts;
 mod arrivals;
+mod audit;
 mod claims;
 mod deliveries;
 mod duties;

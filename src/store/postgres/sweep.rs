@@ -33,6 +33,7 @@ impl operations::Retention for Postgres {
             silences: delete(&tx, SILENCES, until, limit).await?,
             journal: delete(&tx, JOURNAL, until, limit).await?,
             readings: delete(&tx, READINGS, until, limit).await?,
+            audit: delete(&tx, AUDIT, until, limit).await?,
             more: false,
         };
         // Summed up, so that there is little to add when somebody asks.
@@ -53,6 +54,7 @@ impl operations::Retention for Postgres {
             swept.silences,
             swept.journal,
             swept.readings,
+            swept.audit,
         ];
         Ok(Swept { more: counts.into_iter().any(|count| count >= limit), ..swept })
     }
@@ -129,6 +131,10 @@ const JOURNAL: &str = "DELETE FROM ~journal WHERE n = ANY (ARRAY(SELECT n FROM ~
 const READINGS: &str = "WITH old AS MATERIALIZED (SELECT account, at FROM ~readings \
        WHERE at <= $1 ORDER BY at LIMIT $2) \
      DELETE FROM ~readings AS row USING old WHERE row.account = old.account AND row.at = old.at";
+
+/// Looks at the first entries only, as for events: those are the oldest.
+const AUDIT: &str = "DELETE FROM ~audit WHERE n = ANY (ARRAY(SELECT n FROM ~audit \
+     ORDER BY n LIMIT $2)) AND at <= $1";
 
 async fn delete(tx: &Lent<'_>, sql: &str, until: i64, limit: usize) -> Result<usize, Failure> {
     let gone = tx.execute(sql, params![until, rows(limit)]).await?;

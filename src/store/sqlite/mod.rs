@@ -3,9 +3,10 @@
 //! One thread writes, in batches that share an fsync (`writer`); a few connections read (`readers`). One process
 //! serves from a database at a time, by a lock beside the file; commands attach beside it through the write-ahead log.
 //! The operations stand by subject: `inbox`, `judged`, `alerts`, `state`, `ledger`, `silences`, `journal`, `claims`,
-//! `notification_log`, `outcomes`, `deliveries`, `events`, `stats`, `sweep`.
+//! `notification_log`, `outcomes`, `deliveries`, `events`, `audit`, `stats`, `sweep`.
 
 mod alerts;
+mod audit;
 mod claims;
 mod connection;
 mod deliveries;

@@ -25,6 +25,7 @@ macro_rules! on_backends {
     };
 }
 
+mod audit;
 mod batch;
 #[path = "../../../tests/it/support/cluster.rs"]
 pub(super) mod cluster;

@@ -10,7 +10,10 @@ use super::sql::params;
 use super::values::column;
 
 /// Every migration in order; a released one never changes.
-const MIGRATIONS: [(&str, &str); 1] = [("0001_begin", include_str!("0001_begin.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("0001_begin", include_str!("0001_begin.sql")),
+    ("0002_audit", include_str!("0002_audit.sql")),
+];
 
 /// Held by whoever migrates, until its transaction ends.
 const LOCK: &[u8; 4] = b"migr";
