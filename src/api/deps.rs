@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use super::audit::Audit;
 use crate::clock::Clock;
 use crate::engine::Policy;
+use crate::notify::MessageTemplates;
 use crate::store::Store;
+use crate::tasks::Tasks;
 
 /// What the API and the console need.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct Deps {
     pub in_force: Arc<ArcSwap<InForce>>,
     /// When this process began to serve.
     pub started_at: Timestamp,
+    /// Says when shutdown begins.
+    pub tasks: Tasks,
 }
 
 /// The configuration in force, as far as people and programs ask about it; a reload swaps it.
@@ -34,6 +38,8 @@ pub struct InForce {
     pub receivers: Vec<String>,
     /// The accounts' names, in the order of the file.
     pub accounts: Vec<String>,
+    /// The texts of messages.
+    pub templates: MessageTemplates,
     /// Since when it is in force.
     pub since: Timestamp,
 }

@@ -6,8 +6,10 @@
 mod access;
 mod audit;
 mod deps;
+pub mod explain;
 mod origin;
 mod refusal;
+mod v1;
 mod v2;
 
 use actix_web::dev::HttpServiceFactory;
@@ -19,11 +21,13 @@ pub use self::access::{Access, Principal, Scope, Token, Tokens, protect};
 pub use self::audit::Audit;
 pub use self::deps::{Deps, InForce};
 pub use self::refusal::{Refusal, Shape};
+pub use self::v1::document as openapi;
 
 /// Everything below `/api`; needs [`Deps`] and [`Access`] among the application's data.
 pub fn service() -> impl HttpServiceFactory {
     web::scope("/api")
         .wrap(from_fn(protect))
+        .configure(v1::configure)
         .configure(v2::configure)
         .default_service(web::to(not_found))
 }

@@ -119,6 +119,7 @@ impl App {
                 audit: api::Audit { store: store.clone(), clock: workers.clock.clone() },
                 in_force: Arc::clone(&live.in_force),
                 started_at: workers.clock.now(),
+                tasks: tasks.clone(),
             },
             stopping: Arc::clone(&stopping),
             reload: reload.clone(),

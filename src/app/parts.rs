@@ -56,6 +56,7 @@ pub(super) fn in_force(config: Config, now: Timestamp) -> InForce {
     InForce {
         receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
         accounts: config.accounts.iter().map(|account| account.name.clone()).collect(),
+        templates: config.templates.clone(),
         policy: Arc::new(policy(config)),
         since: now,
     }

@@ -77,7 +77,16 @@ pub trait Feeds {
 #[async_trait]
 pub trait Events {
     /// Events, newest first, among the last million.
-    async fn events(&self, filter: EventFilter) -> Result<Vec<EventSummary>, StoreError>;
+    async fn events(&self, filter: EventFilter) -> Result<Vec<EventSummary>, StoreError> {
+        self.events_before(filter, None).await
+    }
+
+    /// The same, before a place in the inbox.
+    async fn events_before(
+        &self,
+        filter: EventFilter,
+        before: Option<i64>,
+    ) -> Result<Vec<EventSummary>, StoreError>;
 
     /// All that is known of the newest event with this id; of this account only, when one is named, for two accounts
     /// may share an id.

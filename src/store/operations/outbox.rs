@@ -66,7 +66,20 @@ pub trait Outcomes {
 #[async_trait]
 pub trait Deliveries {
     /// Deliveries, newest first.
-    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError>;
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+        self.deliveries_before(filter, None).await
+    }
+
+    /// The same, queued before the one with this id; none when that is gone.
+    async fn deliveries_before(
+        &self,
+        filter: DeliveryFilter,
+        before: Option<String>,
+    ) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Ends a delivery that waits, as dead; `why` is one line. False when it does not wait any more: it is being sent, or has
+    /// ended.
+    async fn cancel(&self, id: String, why: String, now: Timestamp) -> Result<bool, StoreError>;
 
     /// One delivery with its last attempts, oldest first. The beginning of an id will do from 8 characters on, when
     /// no other begins so.

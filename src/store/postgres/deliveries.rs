@@ -32,7 +32,11 @@ pub(super) const BEHIND: usize = 17;
 
 #[async_trait]
 impl operations::Deliveries for Postgres {
-    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+    async fn deliveries_before(
+        &self,
+        filter: DeliveryFilter,
+        before: Option<String>,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let state = match filter.state {
             Some(DeliveryState::Dead) => "AND deliveries.state = 'dead'",
             Some(DeliveryState::Pending) => {
@@ -47,11 +51,18 @@ impl operations::Deliveries for Postgres {
         };
         let sql = format!(
             "SELECT {COLUMNS} FROM ~deliveries AS deliveries {JOINS} \
-             WHERE ($1::text IS NULL OR deliveries.receiver = $1) {state} \
+             WHERE ($1::text IS NULL OR deliveries.receiver = $1) {state} AND deliveries.n < $3 \
              ORDER BY deliveries.n DESC LIMIT $2"
         );
         let receiver = some_text(filter.receiver.as_ref());
-        let found = self.link.query(&sql, params![receiver, rows(filter.limit)]).await?;
+        let tx = self.link.begin_reading().await?;
+        let before = match before {
+            // Behind one that is gone there is nothing: it was older than all that is left.
+            Some(id) => by_id(&tx, &id).await?.unwrap_or(0),
+            None => i64::MAX,
+        };
+        let found = tx.query(&sql, params![receiver, rows(filter.limit), before]).await?;
+        tx.commit().await?;
         Ok(readable(&found)?)
     }
 
@@ -69,6 +80,15 @@ impl operations::Deliveries for Postgres {
         tx.commit().await?;
         let found = found.map(|row| delivery(&row)).transpose().map_err(Failure::unstorable)?;
         Ok(found.map(|delivery| (delivery, attempts)))
+    }
+
+    async fn cancel(&self, id: String, why: String, now: Timestamp) -> Result<bool, StoreError> {
+        let tx = self.link.begin().await?;
+        let sql = "UPDATE ~deliveries SET state = 'dead', finished_at = $2, reason = 'other', \
+             detail = $3 WHERE id = $1 AND state = 'pending'";
+        let changed = tx.execute(sql, params![text(&id), micros(now), text(&why)]).await?;
+        tx.commit().await?;
+        Ok(changed > 0)
     }
 
     async fn retry(&self, selection: Retry, now: Timestamp) -> Result<usize, StoreError> {

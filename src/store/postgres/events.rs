@@ -17,7 +17,11 @@ use crate::store::{
 
 #[async_trait]
 impl operations::Events for Postgres {
-    async fn events(&self, filter: EventFilter) -> Result<Vec<EventSummary>, StoreError> {
+    async fn events_before(
+        &self,
+        filter: EventFilter,
+        before: Option<i64>,
+    ) -> Result<Vec<EventSummary>, StoreError> {
         let state = match filter.state {
             None => "",
             Some(EventState::Waiting) => "AND inbox.seq > $5",
@@ -31,12 +35,14 @@ impl operations::Events for Postgres {
              faulted.detail IS NOT NULL FROM ~inbox AS inbox LEFT JOIN ~faulted AS faulted USING (seq) \
              WHERE inbox.seq > (SELECT coalesce(max(seq), 0) FROM ~inbox) - $1 \
              AND ($2::text IS NULL OR kind LIKE $2) AND ($3::text IS NULL OR account = $3) \
-             AND $5::bigint IS NOT NULL {state} ORDER BY inbox.seq DESC LIMIT $4"
+             AND $5::bigint IS NOT NULL AND inbox.seq < $6 {state} ORDER BY inbox.seq DESC LIMIT $4"
         );
         let kind = filter.kind.as_deref().map(pattern);
         let account = some_text(filter.account.as_ref());
+        let before = before.unwrap_or(i64::MAX);
+        let limit = rows(filter.limit);
         let found =
-            tx.query(&sql, params![LOOK_BACK, kind, account, rows(filter.limit), cursor]).await?;
+            tx.query(&sql, params![LOOK_BACK, kind, account, limit, cursor, before]).await?;
         tx.commit().await?;
         let mut events = Vec::new();
         for row in &found {

@@ -25,13 +25,35 @@ pub(super) const BEHIND: usize = 17;
 
 #[async_trait]
 impl operations::Deliveries for Sqlite {
-    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
-        self.read(move |conn| list(conn, &filter)).await
+    async fn deliveries_before(
+        &self,
+        filter: DeliveryFilter,
+        before: Option<String>,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.read(move |conn| list(conn, &filter, before.as_deref())).await
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
         let id = id.to_owned();
         self.read(move |conn| find(conn, &id)).await
+    }
+
+    async fn cancel(
+        &self,
+        id: String,
+        why: String,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write(move |tx, _| {
+            let changed = tx
+                .prepare_cached(
+                    "UPDATE deliveries SET state = 'dead', finished_at = ?2, reason = 'other', \
+                     detail = ?3 WHERE id = ?1 AND state = 'pending'",
+                )?
+                .execute((&id, micros(now), &why))?;
+            Ok(changed > 0)
+        })
+        .await
     }
 
     async fn retry(&self, selection: Retry, now: Timestamp) -> Result<usize, StoreError> {
@@ -143,7 +165,11 @@ pub(super) fn collect(
     Ok(deliveries)
 }
 
-fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Failure> {
+fn list(
+    conn: &Connection,
+    filter: &DeliveryFilter,
+    before: Option<&str>,
+) -> Result<Vec<Delivery>, Failure> {
     // The few that are open or dead are found by their own indices, not by walking all.
     let (index, state) = match (filter.state, &filter.receiver) {
         (Some(DeliveryState::Dead), _) => ("INDEXED BY deliveries_dead", "AND state = 'dead'"),
@@ -159,10 +185,16 @@ fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Fai
         (None, None) => ("", ""),
     };
     let receiver = if filter.receiver.is_some() { "receiver = ?1" } else { "?1 IS NULL" };
+    let before = match before {
+        // Behind one that is gone there is nothing: it was older than all that is left.
+        Some(id) => by_id(conn, id)?.unwrap_or(0),
+        None => i64::MAX,
+    };
     let sql = format!(
-        "SELECT {COLUMNS} FROM deliveries {index} WHERE {receiver} {state} ORDER BY n DESC LIMIT ?2"
+        "SELECT {COLUMNS} FROM deliveries {index} WHERE {receiver} {state} AND n < ?3 \
+         ORDER BY n DESC LIMIT ?2"
     );
-    collect(conn, &sql, &[&filter.receiver, &rows(filter.limit)])
+    collect(conn, &sql, &[&filter.receiver, &rows(filter.limit), &before])
 }
 
 fn find(conn: &Connection, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, Failure> {

@@ -13,8 +13,12 @@ use crate::store::{
 
 #[async_trait]
 impl operations::Events for Sqlite {
-    async fn events(&self, filter: EventFilter) -> Result<Vec<EventSummary>, StoreError> {
-        self.read(move |conn| list(conn, &filter)).await
+    async fn events_before(
+        &self,
+        filter: EventFilter,
+        before: Option<i64>,
+    ) -> Result<Vec<EventSummary>, StoreError> {
+        self.read(move |conn| list(conn, &filter, before)).await
     }
 
     async fn event(
@@ -27,7 +31,11 @@ impl operations::Events for Sqlite {
     }
 }
 
-fn list(conn: &Connection, filter: &EventFilter) -> Result<Vec<EventSummary>, Failure> {
+fn list(
+    conn: &Connection,
+    filter: &EventFilter,
+    before: Option<i64>,
+) -> Result<Vec<EventSummary>, Failure> {
     let (from, state) = match filter.state {
         None => ("inbox LEFT JOIN faulted USING (seq)", ""),
         Some(EventState::Waiting) => ("inbox LEFT JOIN faulted USING (seq)", "AND seq > ?5"),
@@ -42,11 +50,12 @@ fn list(conn: &Connection, filter: &EventFilter) -> Result<Vec<EventSummary>, Fa
          faulted.detail IS NOT NULL FROM {from} \
          WHERE seq > (SELECT coalesce(max(seq), 0) FROM inbox) - ?1 \
          AND (?2 IS NULL OR kind GLOB ?2) AND (?3 IS NULL OR account = ?3) AND ?5 IS NOT NULL \
-         {state} ORDER BY seq DESC LIMIT ?4"
+         AND seq < ?6 {state} ORDER BY seq DESC LIMIT ?4"
     ))?;
+    let before = before.unwrap_or(i64::MAX);
     let kind = filter.kind.as_deref().map(glob);
     let mut found =
-        statement.query((LOOK_BACK, kind, &filter.account, rows(filter.limit), cursor))?;
+        statement.query((LOOK_BACK, kind, &filter.account, rows(filter.limit), cursor, before))?;
     let mut events = Vec::new();
     while let Some(row) = found.next()? {
         match summary(row, cursor) {

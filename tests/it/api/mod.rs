@@ -3,6 +3,7 @@
 mod amtool;
 mod silences;
 mod tokens;
+mod v1;
 mod v2;
 
 use reqwest::Method;

@@ -27,7 +27,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ),
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "notify", "rules", "store"]),
-    ("api", &["alerts", "clock", "engine", "re2", "rules", "store"]),
+    ("api", &["alerts", "clock", "engine", "notify", "re2", "rules", "spend", "store", "tasks"]),
     ("admin", &["alerts", "api", "clock", "metrics", "diagnostic", "store"]),
     (
         "config",

@@ -1,0 +1,80 @@
+//! The parameters of a query, and how many of a list come at once.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use actix_web::HttpRequest;
+
+use super::problem::Problem;
+
+/// Items of a page, where nobody says.
+const LIMIT_DEFAULT: usize = 100;
+/// Items of a page at most.
+const LIMIT_MAX: usize = 1000;
+/// Longest value of a parameter, in bytes.
+const VALUE_BYTES_MAX: usize = 1024;
+
+/// The parameters of a query, each once; another than those that are known is a mistake.
+#[derive(Debug)]
+pub(super) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    pub(super) fn read(request: &HttpRequest, known: &[&str]) -> Result<Self, Problem> {
+        let mut found = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
+            if !known.contains(&&*name) {
+                let known = known.join(", ");
+                return Err(Problem::bad(format!("unknown parameter {name:?}: there is {known}")));
+            }
+            if value.len() > VALUE_BYTES_MAX {
+                return Err(Problem::bad(format!("{name}: longer than {VALUE_BYTES_MAX} bytes")));
+            }
+            if value.contains('\0') {
+                return Err(Problem::bad(format!("{name}: a zero byte is in no text")));
+            }
+            if found.insert(name.to_string(), value.into_owned()).is_some() {
+                return Err(Problem::bad(format!("{name}: given twice")));
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// A text; none where it is absent or empty.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).filter(|text| !text.is_empty()).cloned()
+    }
+
+    /// A value; the error names what was expected.
+    pub(super) fn value<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
+        let read = |text: String| {
+            text.parse().map_err(|_ignored| Problem::bad(format!("{name}: expected {expected}")))
+        };
+        self.text(name).map(read).transpose()
+    }
+
+    /// One of some words.
+    pub(super) fn word<T: Copy>(
+        &self,
+        name: &str,
+        words: &[(&str, T)],
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let found = words.iter().find(|(word, _)| *word == text);
+        let known = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        let unknown = || Problem::bad(format!("{name}: expected one of {}", known()));
+        found.map(|(_, value)| Some(*value)).ok_or_else(unknown)
+    }
+
+    /// How many items are asked for.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        let expected = "a number from 1 to 1000";
+        let limit = self.value("limit", expected)?.unwrap_or(LIMIT_DEFAULT);
+        let allowed = (1..=LIMIT_MAX).contains(&limit);
+        if allowed { Ok(limit) } else { Err(Problem::bad(format!("limit: expected {expected}"))) }
+    }
+}
+
+/// The `before` of the page behind this one, where it is full.
+pub(super) fn next<T>(items: &[T], limit: usize, place: impl Fn(&T) -> String) -> Option<String> {
+    items.last().filter(|_| items.len() >= limit).map(place)
+}
