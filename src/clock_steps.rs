@@ -75,7 +75,8 @@ pub struct Horizon {
 }
 
 impl Horizon {
-    /// Goes on from where the last sweep stood; `None` before the first.
+    /// Goes on from where the last sweep stood, or before the first from the newest time that is stored; `None` when nothing
+    /// is.
     pub fn new(stood: Option<Timestamp>, clock: &Clock) -> Self {
         Self { stood: stood.unwrap_or_else(|| clock.now()), since: clock.elapsed() }
     }

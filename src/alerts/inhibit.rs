@@ -1,4 +1,4 @@
-//! Inhibition: while a source alert fires, its targets are not told.
+//! Inhibition: while a source alert fires, its targets are not notified.
 
 use std::collections::{BTreeSet, HashMap};
 

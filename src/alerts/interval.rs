@@ -1,4 +1,4 @@
-//! Time intervals: the hours and days in which routes are quiet, or tell at all. Alertmanager's words and meaning.
+//! Time intervals: the hours and days in which routes are quiet, or notify at all. Alertmanager's words and meaning.
 //!
 //! All is read off the wall clock of the spec's location: where clocks are set back, an hour holds twice; where they
 //! are set forward, what lies in the hour that is left out does not hold that day.

@@ -17,9 +17,9 @@ const MISSED_MIN: Duration = Duration::from_mins(5);
 pub enum Transition {
     /// It was not there, or had ended, and fires now.
     Fired,
-    /// It fired already: its end moved, its annotations are fresh. Nobody is told.
+    /// It fired already: its end moved, its annotations are fresh. Nobody is notified.
     Extended,
-    /// The match is so old that the alert was over before it began: told once, as ended.
+    /// The match is so old that the alert was over before it began: notified once, as ended.
     FiredAndEnded,
     /// Something said that it is over.
     Resolved,
@@ -73,7 +73,7 @@ pub fn fire(
                 alert.event = active.event.clone();
             }
             alert.event_at = active.event_at.max(firing.sent_at);
-            // Who was told that it fires knows; what comes in by itself later says that it is no old story.
+            // Who was notified that it fires knows; what comes in by itself later says that it is no old story.
             alert.missed = active.missed && firing.backfilled;
             (alert, Transition::Extended)
         }
@@ -227,7 +227,7 @@ mod tests {
         assert!(!news.missed);
         let (late, _) = fire(None, "g/X", &firing(at(0)), Snapshot::NONE, at(30));
         assert!(!late.missed, "a webhook that was long under way");
-        // Who was told that it fires has nothing to be told of it; what comes by itself makes it news.
+        // Who was notified that it fires needs to hear nothing more of it; what comes by itself makes it news.
         let (more, _) = fire(Some(&alert), "g/X", &fetched(at(1)), Snapshot::NONE, at(6));
         assert!(more.missed);
         let (more, _) = fire(Some(&more), "g/X", &firing(at(7)), Snapshot::NONE, at(7));

@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::Fingerprint;
 use crate::rules::Labels;
 
-/// What is told to one receiver: the state of a group of alerts when it was composed, right before the attempt.
+/// What one receiver is notified of: the state of a group of alerts when it was composed, right before the attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// The receiver it goes to.
     pub receiver: String,
     /// Firing while any of its alerts fires.
     pub status: Status,
-    /// Why it is told now.
+    /// Why it is sent now.
     pub reason: Reason,
     /// Whether an incident that is open for what is over is to be resolved first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -28,7 +28,7 @@ pub struct Message {
     pub common_labels: Labels,
     /// Annotations that all alerts share.
     pub common_annotations: Labels,
-    /// The alerts, firing ones first; empty only where a peer is told the end of alerts that are kept no more.
+    /// The alerts, firing ones first; empty only where a peer is notified of the end of alerts that are kept no more.
     pub alerts: Vec<MessageAlert>,
     /// How many alerts were left out by a bound.
     pub truncated_alerts: usize,
@@ -46,7 +46,7 @@ pub struct Message {
 pub struct MessageAlert {
     /// Identity.
     pub fingerprint: Fingerprint,
-    /// Firing or resolved; an expired alert that is told counts as resolved, as in Alertmanager.
+    /// Firing or resolved; an expired alert that is notified counts as resolved, as in Alertmanager.
     pub status: Status,
     /// It ended because its time was over; nothing said that the problem is.
     #[serde(default)]
@@ -57,7 +57,7 @@ pub struct MessageAlert {
     /// It began unnoticed: its event's webhook was missed, and the event was fetched minutes later or more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub missed: bool,
-    /// It was over before its target could be told that it fires.
+    /// It was over before its target could be notified that it fires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unheard: bool,
     /// The value that was judged last; event rules have none.
@@ -98,10 +98,10 @@ impl Status {
     }
 }
 
-/// Why a message is told now; the words are Alertmanager's, verbatim.
+/// Why a message is sent now; the words are Alertmanager's, verbatim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
-    /// Nothing was told of this group before.
+    /// Nobody was notified of this group before.
     #[serde(rename = "first notification")]
     First,
     /// An alert joined the group, or fires again.

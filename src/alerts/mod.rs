@@ -147,7 +147,7 @@ pub struct Alert {
     /// USD for a Monday between 09:00 and 10:00".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual: Option<String>,
-    /// Whether an end by `active_for` is told.
+    /// Whether an end by `active_for` is notified.
     pub notify_expired: bool,
     /// Allow-listed snapshot of the last event that touched it, for templates.
     pub event: Snapshot,
@@ -160,7 +160,7 @@ impl Alert {
     }
 }
 
-/// Why an alert is not told although it is to be; in the order in which it is asked.
+/// Why an alert is not notified although it is to be; in the order in which it is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason", content = "by")]
 pub enum Suppression {
@@ -185,7 +185,7 @@ impl Suppression {
         }
     }
 
-    /// Whether it is the time of day that keeps it quiet: what ends meanwhile is told later.
+    /// Whether it is the time of day that keeps it quiet: what ends meanwhile is notified later.
     pub fn is_by_time(&self) -> bool {
         matches!(self, Self::Inactive(_) | Self::Muted(_))
     }

@@ -1,4 +1,4 @@
-//! The notification log: what each target of an integration was last told of a group, successfully.
+//! The notification log: what each target of an integration was last notified of about a group, successfully.
 //!
 //! As in Alertmanager it says what was *delivered*, not what was meant to be. An alert is named by its fingerprint and its
 //! *life*: a number that grows with each firing, so that a second firing is told apart from the first.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fingerprint;
 
-/// Alerts with the life in which they were told.
+/// Alerts with the life in which they were notified.
 pub type Lives = BTreeMap<Fingerprint, u64>;
 
 /// One target of one integration: the recipient of a mail, or the one address of everything else (empty text).
@@ -38,7 +38,7 @@ pub struct LogEntry {
     /// Alerts that it knows as firing.
     #[serde(default, skip_serializing_if = "Lives::is_empty")]
     pub firing: Lives,
-    /// Alerts of the group whose end it was told and that are still kept there.
+    /// Alerts of the group of whose end it was notified and that are still kept there.
     #[serde(default, skip_serializing_if = "Lives::is_empty")]
     pub resolved: Lives,
     /// Alerts that attempts without an answer said are firing: whether they arrived is unknown. Only for peers that keep

@@ -24,17 +24,17 @@ pub struct Route {
     pub continues: bool,
     /// Children, asked in order.
     pub routes: Vec<Route>,
-    /// Which alerts are told together; inherited from the parent by `config`.
+    /// Which alerts are notified together; inherited from the parent by `config`.
     pub group_by: GroupBy,
-    /// When they are told; inherited from the parent by `config`.
+    /// When they are notified; inherited from the parent by `config`.
     pub timing: Timing,
-    /// Names of time intervals in which nothing is told; not inherited.
+    /// Names of time intervals in which nothing is notified; not inherited.
     pub mute_time_intervals: Vec<String>,
-    /// Names of time intervals outside of which nothing is told; empty for always; not inherited.
+    /// Names of time intervals outside of which nothing is notified; empty for always; not inherited.
     pub active_time_intervals: Vec<String>,
 }
 
-/// Which alerts of a route are told together.
+/// Which alerts of a route are notified together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupBy {
     /// `['...']`: each alert by itself.
@@ -63,7 +63,7 @@ impl GroupBy {
     }
 }
 
-/// When the alerts of a group are told; the defaults are Alertmanager's.
+/// When the alerts of a group are notified; the defaults are Alertmanager's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// From the first alert of a new group to its first notification.

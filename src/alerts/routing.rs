@@ -50,7 +50,7 @@ impl Routing {
         edges::next_change(&intervals, |at| self.muted(route, at).is_some(), after)
     }
 
-    /// Alerts that a receiver may know by a group which has them no more, and that fire and are told to the receiver by
+    /// Alerts that a receiver may know by a group which has them no more, and that fire and of which the receiver is notified by
     /// another group: to a peer that keeps each alert by itself they have not ended.
     pub fn elsewhere<'a>(
         &self,

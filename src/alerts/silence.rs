@@ -1,4 +1,4 @@
-//! Silences: alerts that match are not told while one is active.
+//! Silences: alerts that match are not notified while one is active.
 //!
 //! Pure but for the random id of a new one. A silence that was in force is history: what would change that history
 //! makes a new silence and ends the former, as in Alertmanager.
@@ -58,7 +58,7 @@ pub struct SilenceDraft {
     pub comment: String,
 }
 
-/// What a change of a silence made of it. Both are to be put into the store, `silence` first, so that nothing rings
+/// What a change of a silence made of it. Both are to be put into the store, `silence` first, so that nobody is notified
 /// in between.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SilenceUpdate {

@@ -52,7 +52,7 @@ impl Watch {
         agree
     }
 
-    /// They were loaded, by whosever wish and with whatever outcome.
+    /// They were loaded, whoever asked for it and whatever came of it.
     pub(super) fn loaded(&mut self, sources: Sources) {
         self.loaded = sources;
         self.seen = None;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::clock::Clock;
-use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retry, Store};
+use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retried, Retry, Store};
 
 /// Arguments of `deliveries`.
 #[derive(Debug, clap::Args)]
@@ -118,7 +118,6 @@ async fn list(args: List) -> anyhow::Result<Exit> {
 
 fn row(delivery: &Delivery) -> Vec<String> {
     let message = delivery.message.as_ref();
-    let name = message.and_then(|message| message.common_labels.get("alertname"));
     vec![
         delivery.id.clone(),
         delivery.state.as_str().to_owned(),
@@ -128,7 +127,7 @@ fn row(delivery: &Delivery) -> Vec<String> {
         if delivery.target.is_empty() { "-".to_owned() } else { delivery.target.clone() },
         format!(
             "{} {}",
-            name.map_or("-", String::as_str),
+            delivery.alertname.as_deref().unwrap_or("-"),
             message.map_or("", |message| message.status.as_str())
         ),
         problem(delivery),
@@ -204,11 +203,29 @@ async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
         (None, Some(receiver)) => Retry::Receiver(receiver),
         (None, None) => Retry::All,
     };
-    let count = store.retry(selection, Clock::system().now()).await?;
+    let retried = store.retry(selection, Clock::system().now()).await?;
     store.close().await?;
-    let many = output::count(count, "delivery", "deliveries");
-    output::line(&format!("{many} will be tried again"));
+    for line in described(&retried) {
+        output::line(&line);
+    }
     Ok(Exit::Ok)
+}
+
+/// What is tried again, and what happens instead where nothing is.
+fn described(retried: &Retried) -> Vec<String> {
+    let many = output::count(retried.count, "delivery", "deliveries");
+    let mut lines = vec![format!("{many} will be tried again")];
+    let by = retried.instead.as_ref().map_or_else(String::new, |id| format!(": {id}"));
+    let mut left = |count: usize, why: &str| {
+        if count > 0 {
+            let many = output::count(count, "target", "targets");
+            lines.push(format!("{many} left alone, {why}{by}"));
+        }
+    };
+    left(retried.open, "since a delivery is open that will say what is owed");
+    left(retried.notified, "since a later delivery was taken");
+    left(retried.newer, "since a later delivery is dead, too, which can be tried again");
+    lines
 }
 
 /// The whole id of a dead delivery.

@@ -318,7 +318,7 @@ pub(super) async fn retry(visit: Visit, form: Form) -> Result<HttpResponse, Trou
     };
     visit.audit("delivery.retry", subject, "").await?;
     let retried = visit.store().retry(selection, visit.now()).await?;
-    let done = if retried > 0 { "retried" } else { "nothing" };
+    let done = if retried.count > 0 { "retried" } else { "nothing" };
     let joint = if back.contains('?') { '&' } else { '?' };
     Ok(redirect(&format!("{back}{joint}done={done}")))
 }

@@ -1,12 +1,15 @@
 //! What a delivery that is due says now, and under which key. Pure.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::alerts::{
-    self, ActiveSilences, Alert, Envelope, Fingerprint, LogEntry, Look, Member, Message, PeerKind,
-    Routing, Scope, Status, Suppression, Target, Timing,
+    self, ActiveSilences, Alert, Envelope, Fingerprint, Lives, LogEntry, Look, Member, Message,
+    PeerKind, Routing, Scope, Status, Suppression, Target, Timing,
 };
 use crate::notify::{Integration, Notification};
 use crate::store::{Claimed, Content, Delivery, DueDelivery};
@@ -24,6 +27,8 @@ pub(crate) struct Composed {
     pub(crate) repeats: bool,
     /// The target's entry of the notification log once it is delivered.
     pub(crate) entry: LogEntry,
+    /// Alerts of which the journal says then that they were notified.
+    pub(crate) news: BTreeSet<Fingerprint>,
 }
 
 /// Composes a delivery; what the claim is to write, and what is sent.
@@ -61,6 +66,7 @@ pub(crate) fn compose(
             let mut delivery = due.delivery;
             delivery.attempts += 1;
             let repeats = due.cut_off && is_same;
+            let news = news(&message, due.entry.as_ref(), &delivered);
             let notification = Notification {
                 key,
                 target: delivery.target.clone(),
@@ -68,12 +74,34 @@ pub(crate) fn compose(
                 now,
                 message,
             };
-            let sent = Composed { n, delivery, notification, repeats, entry: delivered };
+            let sent = Composed { n, delivery, notification, repeats, entry: delivered, news };
             (n, Claimed::Sent { content, unanswered }, Some(sent))
         }
         Err(Unsent::Superseded(why)) => (n, Claimed::Superseded(why), None),
         Err(Unsent::Dead(why)) => (n, Claimed::Dead(why), None),
     }
+}
+
+/// The alerts of which a message is news to its target. A repeat is news of all that fires, and what somebody asked for of
+/// all that it speaks of.
+fn news(
+    message: &Message,
+    before: Option<&LogEntry>,
+    delivered: &LogEntry,
+) -> BTreeSet<Fingerprint> {
+    let is_new = |now: &Lives, before: Option<&Lives>| -> BTreeSet<Fingerprint> {
+        let is_known = |one, life| before.is_some_and(|before| before.get(one) == Some(life));
+        let new = now.iter().filter(|(one, life)| !is_known(*one, *life));
+        new.map(|(one, _)| one.clone()).collect()
+    };
+    let repeats = message.reason == alerts::Reason::Repeat;
+    let fired_before = before.filter(|_| !repeats).map(|before| &before.firing);
+    let mut news = is_new(&delivered.firing, fired_before);
+    news.extend(is_new(&delivered.resolved, before.map(|before| &before.resolved)));
+    if news.is_empty() {
+        news.extend(message.alerts.iter().map(|alert| alert.fingerprint.clone()));
+    }
+    news
 }
 
 /// A message whose events name only what they have.
@@ -114,7 +142,7 @@ impl Composing<'_> {
         if due.original.as_ref().is_some_and(|(_, delivered)| *delivered) {
             return Err(Unsent::Superseded("the receiver was reached after all".to_owned()));
         }
-        let group = due.group.as_ref();
+        let group = due.group.as_deref();
         let route = group.and_then(|group| routing.route.find(&group.route));
         let is_of_route = route.is_some_and(|route| route.receiver == integration.receiver);
         let scope = if is_of_route || due.original.is_some() { Scope::All } else { Scope::Ends };
@@ -125,7 +153,7 @@ impl Composing<'_> {
         };
         let Some(group) = group else { return self.last("what it would have said is over") };
         if target.kind == PeerKind::Alerts {
-            let kept = |one: &Fingerprint| due.alerts.get(one);
+            let kept = |one: &Fingerprint| due.alerts.get(one).map(Arc::as_ref);
             let receiver = &integration.receiver;
             target.elsewhere = routing.elsewhere(group, due.entry.as_ref(), receiver, &kept);
         }
@@ -135,12 +163,12 @@ impl Composing<'_> {
             let inhibited = inhibited.filter(|why| matches!(why, Suppression::Inhibited(_)));
             alerts::quiet(alert, inhibited, muted.as_ref(), || silenced(self.silences, alert, now))
         };
-        let firing = |fingerprint: &Fingerprint| due.alerts.get(fingerprint);
+        let firing = |fingerprint: &Fingerprint| due.alerts.get(fingerprint).map(Arc::as_ref);
         let look = Look::new(group, &firing, &quiet, now);
         let timing = route.map_or(Timing::NO_ROUTE, |route| route.timing);
         let composed =
             look.compose(target, due.entry.as_ref(), &timing, &self.envelope(), &|one| {
-                due.alerts.get(one).cloned()
+                due.alerts.get(one).map(|alert| Alert::clone(alert))
             });
         match composed {
             Some(composed) => Ok(composed),
@@ -168,7 +196,7 @@ impl Composing<'_> {
         let Some(last) = due.delivery.message.as_ref().filter(|_| due.by_hand) else {
             return superseded();
         };
-        let mut message = Message { fallback_for: last.fallback_for.clone(), ..last.clone() };
+        let mut message = last.clone();
         for alert in &mut message.alerts {
             let now = due.alerts.get(&alert.fingerprint);
             if let Some(now) = now.filter(|now| !now.is_firing()) {
@@ -197,7 +225,7 @@ fn silenced(silences: &ActiveSilences, alert: &Alert, now: Timestamp) -> Option<
     silence.map(|silence| Suppression::Silenced(silence.id.clone()))
 }
 
-/// What an Alertmanager that forgets is to be told again: the alerts of a group that it knows, that fire, and that are not
+/// What an Alertmanager that forgets is sent again: the alerts of a group that it knows, that fire, and that are not
 /// quiet.
 pub(crate) fn refreshed(
     known: &crate::store::KnownGroup,

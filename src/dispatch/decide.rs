@@ -43,7 +43,7 @@ pub(super) fn triggers_fallback(next: Next, outcome: &Outcome) -> bool {
     next == Next::Dead || matches!(outcome, Outcome::Retry { reason: Reason::AuthError, .. })
 }
 
-/// The event that tells of a dead delivery.
+/// The event about a dead delivery.
 ///
 /// A dead message about tollbell itself raises none: that could go on for ever.
 pub(super) fn dead_letter(

@@ -28,7 +28,7 @@ pub struct Deps {
     pub clock: Clock,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Told when a lane has ended, its sends included.
+    /// Signalled when a lane has ended, its sends included.
     pub ended: Arc<Notify>,
 }
 

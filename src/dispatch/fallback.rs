@@ -40,12 +40,11 @@ async fn trigger_due(deps: &Deps) -> Result<(), StoreError> {
         let fallbacks = deliveries(&delivery, &deps.receivers.load(), now);
         let (id, receiver) = (delivery.id.clone(), delivery.receiver.as_str());
         if deps.store.trigger_fallback(delivery.id.clone(), fallbacks).await? {
-            tracing::warn!(
+            tracing::info!(
                 delivery.id = id,
                 receiver,
-                "undelivered for too long, the fallback is notified"
+                "undelivered for too long, the fallback is triggered"
             );
-            deps.metrics.fell_back(receiver);
         }
     }
     Ok(())

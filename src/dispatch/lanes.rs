@@ -38,7 +38,7 @@ impl Senders {
     }
 }
 
-/// The lanes, and the worker that rings fallbacks.
+/// The lanes, and the worker that triggers fallbacks.
 #[derive(Debug)]
 pub struct Lanes {
     deps: Deps,
@@ -54,11 +54,11 @@ struct Known {
 }
 
 impl Lanes {
-    /// Begins to send and to ring fallbacks.
+    /// Begins to send and to trigger fallbacks.
     pub fn start(deps: Deps, senders: Senders, tasks: Tasks) -> Self {
         let lanes = Self { deps, tasks, known: Mutex::default() };
         lanes.take(senders);
-        // Not before the receivers are known: a fallback that is not found counts as rung.
+        // Not before the receivers are known: a fallback that is not found counts as triggered.
         let fallbacks = fallback::run(lanes.deps.clone(), lanes.tasks.clone());
         lanes.tasks.spawn("fallbacks", fallbacks);
         lanes

@@ -173,7 +173,8 @@ mod tests {
     }
 
     fn retry(reason: Reason, after: Option<Duration>) -> Outcome {
-        Outcome::Retry { reason, after, lasting: None, peer_works: false, detail: String::new() }
+        let (lasting, detail) = (None, String::new());
+        Outcome::Retry { reason, after, lasting, maybe_taken: false, peer_works: false, detail }
     }
 
     #[test]

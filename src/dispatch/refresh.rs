@@ -1,4 +1,4 @@
-//! Tells a peer that forgets, again and again, what it knows as firing: an Alertmanager drops an alert that is not sent
+//! Sends a peer that forgets, again and again, what it knows as firing: an Alertmanager drops an alert that is not sent
 //! again. No delivery is made of it: nothing is owed, and nobody waits for it.
 
 use std::sync::Arc;

@@ -38,7 +38,7 @@ impl Batch<'_> {
         self.change(alert, transition, Some(at), at.time);
     }
 
-    /// Counts an event that goes to its rule's overflow series, and tells of it when that begins: when there was neither a
+    /// Counts an event that goes to its rule's overflow series, and raises an event when that begins: when there was neither a
     /// series nor an alert of it before.
     pub(super) fn overflow(
         &mut self,
@@ -50,7 +50,7 @@ impl Batch<'_> {
     ) {
         self.judged.report.overflow(rule);
         let begun = had_series || self.state.alerts.contains_key(overflow);
-        // What the limit's own rule does is not told, or it would never end.
+        // What the limit's own rule does is not notified, or it would never end.
         if !begun && at.event.source != Source::Tollbell {
             let id = format!("tollbell.series_limit:{rule}:{}", at.event.id);
             let payload = json!({"rule": &**rule, "count": live});

@@ -59,7 +59,7 @@ pub struct Deps {
     pub store: Store,
     /// The rules, routes and receivers in force; a batch sees one state of them.
     pub policy: Arc<watch::Sender<Arc<Policy>>>,
-    /// Told the [`Policy::config_hash`] after the first commit under a policy: from then on nothing is queued by the
+    /// Set to the [`Policy::config_hash`] after the first commit under a policy: from then on nothing is queued by the
     /// one before.
     pub applied: Arc<watch::Sender<String>>,
     /// Time.

@@ -10,8 +10,8 @@ use crate::alerts::{Alert, AlertState, Fingerprint, Transition};
 use crate::event::Event;
 use crate::store::{JournalEntry, Judgement};
 
-/// Seconds in which the same trouble is told once.
-const TOLD_EVERY_SECS: i64 = 300;
+/// Seconds in which the same trouble is raised once.
+const RAISED_EVERY_SECS: i64 = 300;
 
 impl Batch<'_> {
     /// Counts what a rule said, and keeps it so that it can be asked afterwards.
@@ -76,7 +76,7 @@ impl Batch<'_> {
         });
     }
 
-    /// Raises an event unless the same was raised within [`TOLD_EVERY_SECS`]: its id is that of the time, which the inbox
+    /// Raises an event unless the same was raised within [`RAISED_EVERY_SECS`]: its id is that of the time, which the inbox
     /// takes once.
     pub(super) fn raise_once(
         &mut self,
@@ -86,7 +86,7 @@ impl Batch<'_> {
         payload: serde_json::Value,
         at: Timestamp,
     ) {
-        let id = format!("{kind}:{of}:{}", at.as_second().div_euclid(TOLD_EVERY_SECS));
+        let id = format!("{kind}:{of}:{}", at.as_second().div_euclid(RAISED_EVERY_SECS));
         let events = &mut self.judged.changes.events;
         if !events.iter().any(|event| event.id == id && event.account == account) {
             events.push(Event::tollbell(kind, account, id, at, payload));

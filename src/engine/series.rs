@@ -303,7 +303,7 @@ fn next_look(at: Timestamp) -> Timestamp {
     Timestamp::from_second(next).unwrap_or(Timestamp::MAX)
 }
 
-/// An all-clear tells what is now. Texts that need a value there is none of stay as they were.
+/// An all-clear says what is now. Texts that need a value there is none of stay as they were.
 fn tell_what_is_now(of: RuleRef<'_>, series: &Series, alert: &mut Alert, at: Timestamp) {
     let (annotations, template_errors) = of.annotate(series, at);
     if template_errors.is_empty() {

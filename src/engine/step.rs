@@ -78,13 +78,13 @@ pub(super) fn account_of(one: &Kept) -> &str {
     one.as_ref().map_or_else(|unreadable| &*unreadable.account, |stored| &*stored.event.account)
 }
 
-/// The changes that mark an event as one that cannot be judged, and tell so.
+/// The changes that mark an event as one that cannot be judged, and raise an event that says so.
 pub(super) fn fault(one: &Kept, detail: &str, now: Timestamp) -> Judged {
     let seq = seq_of(one);
     let event = one.as_ref().ok().map(|stored| &stored.event);
-    // A fault of the telling itself is not told, or it would never end.
-    let tell = event.is_none_or(|event| event.source != Source::Tollbell);
-    let events = tell.then(|| {
+    // A fault of such an event itself raises none, or it would never end.
+    let raises = event.is_none_or(|event| event.source != Source::Tollbell);
+    let events = raises.then(|| {
         let id = format!("tollbell.event_faulted:{seq}");
         let payload = json!({"seq": seq, "reason": detail});
         Event::tollbell("tollbell.event_faulted", account_of(one), id, now, payload)
@@ -181,7 +181,7 @@ impl Batch<'_> {
 
     fn judge(&mut self, stored: &StoredEvent, at: Timestamp) {
         let (event, call) = self.book(stored);
-        self.tell_unread_amount(&event, at);
+        self.raise_unread_amount(&event, at);
         let at = At { seq: stored.seq, event: &event, time: at, snapshot: OnceCell::new() };
         let policy = self.policy;
         let verdicts = policy.rules.judge(&event, call.as_ref(), Some(&self.state.pasts));
@@ -250,8 +250,8 @@ impl Batch<'_> {
         (event, call)
     }
 
-    /// Says that an event reports a cost that cannot be kept: of each account once in [`TOLD_EVERY_SECS`].
-    fn tell_unread_amount(&mut self, event: &Event, at: Timestamp) {
+    /// Says that an event reports a cost that cannot be kept: of each account as rarely as [`Batch::raise_once`] does.
+    fn raise_unread_amount(&mut self, event: &Event, at: Timestamp) {
         if event.cost.is_some() || !event::has_unread_amount(&event.kind, &event.payload) {
             return;
         }

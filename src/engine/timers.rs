@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::alerts::Fingerprint;
 
-/// Something that waits for a time. At the same time, ends come before flushes: so a notice tells the newest state.
+/// Something that waits for a time. At the same time, ends come before flushes: so a notification says the newest state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     /// `active_for` of an event rule's alert.
@@ -16,7 +16,7 @@ pub(super) enum Due {
     Series(SeriesKey),
     /// The engine notes that it was ready until now.
     Ready,
-    /// A group is to be told.
+    /// A group is to be looked at.
     Group(String),
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Every connection is taken at once: one that waits in the kernel's queue behind a thousand strangers is a webhook that
 //! Telnyx gives up on. So there is always room for one more, and for that somebody else goes: the connection that has
-//! wanted nothing for the longest time, of the same address when that has more than its share. A genuine webhook asks as
-//! soon as it is connected and is answered within milliseconds, so it is never the one; and no address is shut out for what
-//! others send from it.
+//! wanted nothing for the longest time, of the same address when that has more than its share, else of the address that has
+//! most of those. Only when all want something or have just come, one of them goes, of the address that has most. A genuine
+//! webhook asks as soon as it is connected and is answered within milliseconds, so it is never the one; and no address is
+//! shut out for what others send from it.
 //!
 //! A function of (state, address, now), besides the wakers of the connections that have to go. Never does I/O.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,8 +30,8 @@ const FILES_RESERVED: usize = 512;
 /// Connections of one address before its own oldest ones go. A proxy that is trusted has no such share.
 const SHARE_MAX: usize = 256;
 
-/// How long a connection that wants nothing keeps its place even though its address has more than its share: whoever
-/// connects to ask has asked by then.
+/// How long a connection that wants nothing keeps its place while others want nothing for longer, and even though its address
+/// has more than its share: whoever connects to ask has asked by then.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Raises the limit of open files to what the system allows, and says how many connections that leaves for the public
@@ -71,6 +73,8 @@ pub(super) struct Crowd {
 #[derive(Debug, Default)]
 struct Open {
     count: usize,
+    /// How many of them have been sent away and are not gone yet.
+    leaving: usize,
     by_address: HashMap<IpAddr, Vec<Arc<Seat>>>,
 }
 
@@ -114,15 +118,23 @@ impl Crowd {
         open.count += 1;
         let own = open.by_address.entry(address).or_default();
         own.push(Arc::clone(&seat));
-        let before = now_millis.saturating_sub(u64::try_from(GRACE.as_millis()).unwrap_or(0));
-        if has_share && own.len() > SHARE_MAX {
-            dismiss(own.iter().filter(|it| it.since() <= before && !it.is_asking()));
+        let mut dismissed = 0;
+        if has_share && staying(own).count() > SHARE_MAX {
+            let idle = staying(own).filter(|it| it.is_idle(now_millis));
+            dismissed += dismiss(idle.min_by_key(|it| it.since()));
         }
-        if open.count > self.places {
-            // Of those who have most; in it whoever wants nothing goes before whoever asks.
-            let largest = open.by_address.values().max_by_key(|seats| seats.len());
-            dismiss(largest.into_iter().flatten().filter(|it| !Arc::ptr_eq(it, &seat)));
+        if open.count - open.leaving - dismissed > self.places {
+            let all = open.by_address.values().flat_map(|seats| {
+                let size = staying(seats).count();
+                staying(seats).map(move |it| (size, it))
+            });
+            let others = all.filter(|(_, it)| !Arc::ptr_eq(it, &seat));
+            let first = others.min_by_key(|(size, it)| {
+                (!it.is_idle(now_millis), Reverse(*size), it.is_asking(), it.since())
+            });
+            dismissed += dismiss(first.map(|(_, it)| it));
         }
+        open.leaving += dismissed;
         drop(open);
         Place { crowd: self.clone(), address, seat }
     }
@@ -142,13 +154,18 @@ impl Crowd {
     }
 }
 
-/// Sends away the one that has waited longest, of those that want nothing if there are any.
-fn dismiss<'a>(among: impl Iterator<Item = &'a Arc<Seat>>) {
-    let staying = among.filter(|it| !it.dismissed.load(Ordering::Relaxed));
-    if let Some(seat) = staying.min_by_key(|it| (it.is_asking(), it.since())) {
+/// Those that have not been sent away.
+fn staying(seats: &[Arc<Seat>]) -> impl Iterator<Item = &Arc<Seat>> {
+    seats.iter().filter(|it| !it.is_leaving())
+}
+
+/// Sends one away; how many those are.
+fn dismiss(seat: Option<&Arc<Seat>>) -> usize {
+    if let Some(seat) = seat {
         seat.dismissed.store(true, Ordering::Release);
         seat.waker.wake();
     }
+    usize::from(seat.is_some())
 }
 
 impl Seat {
@@ -158,6 +175,16 @@ impl Seat {
 
     fn is_asking(&self) -> bool {
         self.asking.load(Ordering::Relaxed)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.dismissed.load(Ordering::Acquire)
+    }
+
+    /// Whether it wants nothing, and has had the time to.
+    fn is_idle(&self, now_millis: u64) -> bool {
+        let grace = u64::try_from(GRACE.as_millis()).unwrap_or(0);
+        !self.is_asking() && now_millis.saturating_sub(self.since()) >= grace
     }
 }
 
@@ -175,7 +202,7 @@ impl Place {
     /// Whether it has to go; else this waker is woken when it has to.
     pub(super) fn is_dismissed(&self, waker: &Waker) -> bool {
         self.seat.waker.register(waker);
-        self.seat.dismissed.load(Ordering::Acquire)
+        self.seat.is_leaving()
     }
 
     pub(super) fn is_dense(&self) -> bool {
@@ -187,6 +214,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.crowd.open();
         open.count -= 1;
+        open.leaving -= usize::from(self.seat.is_leaving());
         let Some(own) = open.by_address.get_mut(&self.address) else { return };
         own.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
         if own.is_empty() {
@@ -265,7 +293,45 @@ mod tests {
         assert!(gone(&many[0]), "then who has asked for longest");
         assert!(!gone(&few[0]) && !gone(&genuine) && !gone(&next));
         drop((few, many, genuine, next));
-        assert_eq!(crowd.open().count, 0);
-        assert!(crowd.open().by_address.is_empty());
+        let open = crowd.open();
+        assert_eq!((open.count, open.leaving), (0, 0));
+        assert!(open.by_address.is_empty());
+    }
+
+    #[test]
+    fn nobody_who_asks_or_has_just_come_goes_while_somebody_wants_nothing() {
+        let crowd = Crowd::new(8);
+        let idle = crowd.enter(ip(1), true, later(&crowd, 0));
+        let asking: Vec<Place> =
+            (0..5).map(|n| crowd.enter(ip(2), true, later(&crowd, 100 + n))).collect();
+        for place in &asking {
+            place.set_asking(true, later(&crowd, 200));
+        }
+        let young = [900, 901].map(|at| crowd.enter(ip(2), true, later(&crowd, at)));
+        let newcomer = crowd.enter(ip(3), true, later(&crowd, 1_000));
+        assert!(gone(&idle), "though its address has fewest");
+        assert!(!asking.iter().chain(&young).chain([&newcomer]).any(gone));
+        // Nobody else is idle: one goes all the same, of the address that has most.
+        let next = crowd.enter(ip(4), true, later(&crowd, 1_001));
+        let dismissed = asking.iter().chain(&young).filter(|place| gone(place)).count();
+        assert_eq!((dismissed, gone(&newcomer), gone(&next)), (1, false, false));
+    }
+
+    #[test]
+    fn no_more_stay_than_there_are_places_however_slowly_the_others_leave() {
+        let crowd = Crowd::new(4);
+        let mut all = Vec::new();
+        for n in 0..40_u8 {
+            // The first address has most for long, and all of its connections have been sent away.
+            let from = if n < 4 { 1 } else { 2 + n % 3 };
+            all.push(crowd.enter(ip(from), true, later(&crowd, 1_000 * u64::from(n))));
+            let staying = all.iter().filter(|place| !gone(place)).count();
+            assert_eq!(staying, all.len().min(4), "after {n}");
+        }
+        // Whoever is sent away and goes makes room for nobody twice.
+        all.retain(|place| !gone(place));
+        all.pop();
+        all.push(crowd.enter(ip(9), true, later(&crowd, 90_000)));
+        assert!(!all.iter().any(gone), "there was room");
     }
 }

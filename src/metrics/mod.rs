@@ -130,7 +130,7 @@ declare! {
     notifications_resent: IntCounterVec = "notifications_resent_total" ["integration", "receiver"];
     /// Seconds from the opening of a delivery to its success.
     notification_latency: HistogramVec = "notification_latency_seconds" ["integration", "receiver"] in LATENCY_BUCKETS;
-    /// Times that a fallback was triggered because a receiver could not be reached.
+    /// Notifications that a fallback took because a receiver could not be reached.
     fallbacks: IntCounterVec = "fallbacks_total" ["receiver"];
     /// Stored deliveries, by state.
     deliveries: IntGaugeVec = "deliveries" ["state"];
@@ -346,7 +346,7 @@ impl Metrics {
         self.clock_steps.inc();
     }
 
-    /// A fallback was triggered for a receiver.
+    /// A receiver's fallback was notified in its place.
     pub fn fell_back(&self, receiver: &str) {
         self.fallbacks.with_label_values(&[receiver]).inc();
     }

@@ -24,7 +24,7 @@ pub(super) struct Fact {
 }
 
 impl Fact {
-    /// A fact in displayable form, or `None` when there is nothing to tell.
+    /// A fact in displayable form, or `None` when there is nothing to say.
     pub(super) fn new(name: &str, value: &str) -> Option<Self> {
         let value = one_line(value, VALUE_CHARACTERS);
         (!value.is_empty()).then(|| Self { name: one_line(name, NAME_CHARACTERS), value })

@@ -1,4 +1,4 @@
-//! The words at the top and the foot of a message: headline, subject, what must be noted, and why it was told.
+//! The words at the top and the foot of a message: headline, subject, what must be noted, and why it was notified.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ fn what(message: &Message) -> String {
     what.map_or_else(|| names(message), str::to_owned)
 }
 
-/// The labels that several alerts share and that no other part of the message tells.
+/// The labels that several alerts share and that no other part of the message names.
 pub(super) fn shared(message: &Message) -> Vec<Fact> {
     let told = ["account", "alertname", "severity"];
     let others = message.common_labels.iter().filter(|(name, _)| !told.contains(&name.as_str()));

@@ -103,6 +103,8 @@ pub(super) fn classify(answer: &Answer, said: &str) -> Outcome {
         reason,
         after,
         lasting: None,
+        // A gateway that waited in vain does not know what became of the request behind it.
+        maybe_taken: answer.status == StatusCode::GATEWAY_TIMEOUT,
         peer_works: false,
         detail,
     };
@@ -124,6 +126,7 @@ fn rollout(answer: &Answer, detail: String) -> Outcome {
         reason: Reason::ClientError,
         after: answer.after,
         lasting: Some(ROLLOUT_MAX),
+        maybe_taken: false,
         peer_works: false,
         detail,
     }
@@ -137,11 +140,13 @@ fn failure(error: reqwest::Error) -> Outcome {
         error if error.is_builder() => Reason::Other,
         _ => Reason::Connect,
     };
+    // Before a connection stands, nothing is sent; afterwards nobody knows how much of it arrived.
+    let maybe_taken = !(error.is_connect() || error.is_builder());
     let detail = match reason {
         Reason::Timeout => "no answer in time; it may have been taken".to_owned(),
         _ => describe(error),
     };
-    Outcome::Retry { reason, after: None, lasting: None, peer_works: false, detail }
+    Outcome::Retry { reason, after: None, lasting: None, maybe_taken, peer_works: false, detail }
 }
 
 /// Whether the peer speaks, but not HTTP. hyper's error types are out of reach here, so its words have to do; they only
@@ -225,6 +230,7 @@ pub(super) fn no_credentials(detail: &str) -> Outcome {
         reason: Reason::AuthError,
         after: None,
         lasting: None,
+        maybe_taken: false,
         peer_works: false,
         detail: detail.to_owned(),
     }
@@ -298,6 +304,16 @@ mod tests {
                 Outcome::Rejected { reason, .. } => Some((false, reason)),
             };
             assert_eq!(outcome, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn only_a_gateway_that_waited_in_vain_leaves_open_whether_it_was_taken() {
+        for status in [301, 404, 401, 408, 429, 500, 502, 503, 504] {
+            let Outcome::Retry { maybe_taken, .. } = classify(&answer(status), "") else {
+                panic!("{status} is worth trying again");
+            };
+            assert_eq!(maybe_taken, status == 504, "{status}");
         }
     }
 

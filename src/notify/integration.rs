@@ -6,20 +6,20 @@ use std::time::Duration;
 use super::channel::Channel;
 use crate::alerts::{Scope, Target, TargetId};
 
-/// Someone to tell, by one or more transports.
+/// Someone to notify, by one or more transports.
 #[derive(Debug, Clone)]
 pub struct Receiver {
     /// Name, as routes use it.
     pub name: String,
     /// The transports.
     pub integrations: Vec<Integration>,
-    /// Rung when a delivery to this one dies, meets an authentication error, or takes too long.
+    /// Notified when a delivery to this one dies, meets an authentication error, or takes too long.
     pub fallback: Option<String>,
     /// How long is too long.
     pub fallback_after: Duration,
 }
 
-/// One transport to tell a receiver.
+/// One way to notify a receiver.
 #[derive(Debug, Clone)]
 pub struct Integration {
     /// Stable identity across reloads: receiver, kind, and `name` or a hash of the non-secret target.
@@ -28,9 +28,9 @@ pub struct Integration {
     pub receiver: String,
     /// How.
     pub channel: Channel,
-    /// Whether ends are told too.
+    /// Whether ends are notified too.
     pub send_resolved: bool,
-    /// Where the peer forgets what is not told again: how often it is refreshed, beside the notifications.
+    /// Where the peer forgets what is not sent again: how often it is refreshed, beside the notifications.
     pub resend: Option<Duration>,
     /// Bound on one whole send, connect to last byte.
     pub timeout: Duration,

@@ -4,7 +4,7 @@
 //! peer does. Never retries by itself, never knows where deliveries are kept.
 //!
 //! Each channel has the same shape: settings in, [`Notifier::new`] builds what is kept between sends, a pure `render`,
-//! then the exchange. What people are told, and in which order, is decided once for all channels in [`view`].
+//! then the exchange. What people read, and in which order, is decided once for all channels in [`view`].
 
 pub mod email;
 pub mod slack;
@@ -73,6 +73,8 @@ impl Notifier {
             reason,
             after: None,
             lasting: None,
+            // In both cases nobody knows how far it had come.
+            maybe_taken: true,
             peer_works: false,
             detail: detail.to_owned(),
         };

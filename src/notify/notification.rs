@@ -15,6 +15,6 @@ pub struct Notification {
     pub attempt: u32,
     /// The time now.
     pub now: Timestamp,
-    /// What to tell.
+    /// What it says.
     pub message: Message,
 }

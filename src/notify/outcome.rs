@@ -18,6 +18,8 @@ pub enum Outcome {
         /// Only for so long after the delivery was opened, where that is less than the retry policy gives: the peer refuses
         /// as one does that is being replaced.
         lasting: Option<Duration>,
+        /// The peer may have taken it all the same: all of it was sent, and no answer came. The next attempt may be a repeat.
+        maybe_taken: bool,
         /// The peer works, only this message has to wait: a full or greylisting mailbox. Others may go on.
         peer_works: bool,
         /// One line for people; no secret, no message text.
@@ -52,7 +54,7 @@ pub enum Reason {
     AuthError,
     /// Too fast (429).
     RateLimited,
-    /// A deadline passed; the message may have been taken.
+    /// A deadline passed.
     Timeout,
     /// No connection, or TLS failed.
     Connect,

@@ -5,7 +5,7 @@ use super::view::View;
 
 /// The message without any template: goes out where one could not render, so that no alert is lost to it.
 pub(super) fn render(notification: &Notification) -> String {
-    /// Alerts told in full; the rest is counted.
+    /// Alerts written in full; the rest is counted.
     const ALERTS_SHOWN: usize = 20;
     let view = View::of(notification, ALERTS_SHOWN);
     let mut lines = vec![view.subject];

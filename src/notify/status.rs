@@ -50,7 +50,7 @@ impl End {
     }
 }
 
-/// When an alert that does not fire ended; never before it began. One without a known end ended before it was told.
+/// When an alert that does not fire ended; never before it began. One without a known end ended before it was notified.
 pub(super) fn ended_at(alert: &MessageAlert, message: &Message) -> Timestamp {
     alert.ends_at.unwrap_or(message.created_at).max(alert.starts_at)
 }

@@ -1,4 +1,4 @@
-//! What a person is told, before any channel gives it its form.
+//! What a person reads, before any channel gives it its form.
 //!
 //! Receives a message; promises short, displayable texts (see [`super::text`]) in the order in which someone who was
 //! just woken wants them: what, how much, which account, since when, what to do, why me. Never fails.
@@ -100,19 +100,19 @@ pub(super) struct View {
     pub(super) subject: String,
     /// What must be known before all else: that this is a fallback's copy, that it comes late.
     pub(super) notes: Vec<String>,
-    /// Labels that several alerts share, told once; without account, name and severity. Empty for a single alert.
+    /// Labels that several alerts share, said once; without account, name and severity. Empty for a single alert.
     pub(super) shared: Vec<Fact>,
     /// The alerts, firing ones first, each part with what changed last at its head; at most as many as asked for.
     pub(super) alerts: Vec<AlertView>,
     /// What to do about all of them, where several share it and some fire; empty for a single alert, which has its own.
     pub(super) advice: String,
-    /// Whether there is one alert only, which is then told in full.
+    /// Whether there is one alert only, which is then written in full.
     pub(super) single: bool,
     /// How many more there are.
     pub(super) more: usize,
     /// Where to go about all of them; empty for a single alert, which has links of its own.
     pub(super) links: Vec<Link>,
-    /// Why this is told.
+    /// Why this is sent.
     pub(super) why: String,
 }
 

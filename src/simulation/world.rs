@@ -229,15 +229,12 @@ impl<'p> World<'p> {
         self.delivered += 1;
         let state =
             if composed.is_some() { DeliveryState::Delivered } else { DeliveryState::Superseded };
-        let why = composed.as_ref().map_or("", |composed| composed.message.reason.as_str());
         let ended = EndedDelivery {
             n: self.delivered,
             group_key: delivery.group_key.clone(),
             target: delivery.target.clone(),
-            receiver: delivery.receiver.clone(),
             state,
             finished_at: self.now,
-            why: why.to_owned(),
             entry: composed.as_ref().map(|composed| composed.delivered.clone()),
         };
         if let Some(composed) = composed {

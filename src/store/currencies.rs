@@ -14,7 +14,7 @@ use super::Reading;
 pub struct Currencies(Arc<ArcSwap<BTreeMap<String, Arc<str>>>>);
 
 impl Currencies {
-    /// The account's currency, an ISO 4217 code; `None` when no reading has told it.
+    /// The account's currency, an ISO 4217 code; `None` when no reading has named it.
     pub fn of(&self, account: &str) -> Option<Arc<str>> {
         self.0.load().get(account).cloned()
     }

@@ -29,7 +29,7 @@ pub struct Checkpoint {
     pub value: Vec<u8>,
 }
 
-/// A balance as it was read. Amounts are exact, and `None` where Telnyx did not tell.
+/// A balance as it was read. Amounts are exact, and `None` where Telnyx did not say.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reading {
     /// The account.

@@ -46,6 +46,16 @@ impl Part {
             Self::Settling => "outcomes of deliveries cannot be recorded",
         }
     }
+
+    fn works(self) -> &'static str {
+        match self {
+            Self::Reading => "events are read",
+            Self::Judging => "judged events are committed",
+            Self::Due => "deliveries are read",
+            Self::Claiming => "deliveries are claimed",
+            Self::Settling => "outcomes of deliveries are recorded",
+        }
+    }
 }
 
 /// What does not work.
@@ -85,7 +95,7 @@ impl Health {
                 state.sick.insert(part, Sickness { reason, failures, corrupt });
             }
             Ok(_) if state.sick.remove(&part).is_some() => {
-                tracing::info!("the store has recovered: {} no more", part.words());
+                tracing::info!("the store works again: {}", part.works());
             }
             // Of these the store is not the cause.
             Ok(_) | Err(_) => {}

@@ -34,3 +34,6 @@ pub(super) const ENDED_ROWS: usize = 256;
 
 /// Why a delivery to an integration that is no longer configured is dead.
 pub(super) const RECEIVER_REMOVED: &str = "receiver removed";
+
+/// Lines of an alert's journal among which the same line is looked for.
+pub(super) const SAME_LINES_MAX: usize = 16;

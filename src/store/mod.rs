@@ -9,6 +9,7 @@ mod duties;
 mod feed;
 mod handle;
 mod health;
+mod journal;
 mod limits;
 mod model;
 mod open;
@@ -29,9 +30,10 @@ pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
 pub use handle::Store;
+pub use journal::*;
 use limits::{
     ATTEMPTS_KEPT, CALL_KEPT, CALLS_MAX, ENDED_ROWS, ENTRY_KEPT_MIN, ID_PREFIX_MIN, LOOK_BACK,
-    RECEIVER_REMOVED, RETENTION_MIN, RETRY_ROWS, SILENCES_MAX,
+    RECEIVER_REMOVED, RETENTION_MIN, RETRY_ROWS, SAME_LINES_MAX, SILENCES_MAX,
 };
 pub use model::*;
 pub use open::*;

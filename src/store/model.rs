@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::audit::AuditEntry;
+use super::journal::JournalEntry;
 use super::outbox::{EndedDelivery, NewDelivery};
 use crate::alerts::{Alert, Fingerprint, LogEntry, Silence, TargetId};
 use crate::event::Event;
@@ -260,19 +261,4 @@ pub struct Resumed {
     pub log: Vec<(String, TargetId, LogEntry)>,
     /// Deliveries that are open, or ended without the engine having taken note of it: group, target, id.
     pub open: Vec<(String, TargetId, String)>,
-}
-
-/// One line of the story of an alert: that it fired or ended, was told or kept quiet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct JournalEntry {
-    /// When.
-    pub at: Timestamp,
-    /// The alert.
-    pub fingerprint: String,
-    /// The group, where it is about telling.
-    pub group_key: String,
-    /// `fired`, `resolved`, `expired`, `no_data`, `rule_removed`, `pending`, `notified`, `suppressed`.
-    pub what: String,
-    /// One line: the value, the receiver and the reason, or what kept it quiet.
-    pub detail: String,
 }

@@ -1,4 +1,4 @@
-//! Opening a store: what it is told, whom it tells, and why it cannot be opened.
+//! Opening a store: its settings, who observes it, and why it cannot be opened.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::postgres::Address;
 use crate::event::PayloadPolicy;
 
-/// What the store is told by the configuration.
+/// What the configuration says of the store.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The database file; its directory is made when it is missing.
@@ -64,7 +64,7 @@ impl From<&Place> for Place {
     }
 }
 
-/// One commit, as told to the [`Observer`].
+/// One commit, as the [`Observer`] sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommitStats {
     /// Operations that shared it.
@@ -73,7 +73,7 @@ pub struct CommitStats {
     pub took: Duration,
 }
 
-/// Told of each commit; must return at once.
+/// Called for each commit; must return at once.
 pub type Observer = Box<dyn Fn(CommitStats) + Send + Sync>;
 
 /// Why a store could not be opened.

@@ -1,12 +1,14 @@
 //! The values of the outbox: deliveries, their claims and outcomes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::journal::JournalEntry;
 use crate::alerts::{Alert, Fingerprint, Group, LogEntry, Message, TargetId};
 use crate::event::Event;
 
@@ -19,14 +21,10 @@ pub struct EndedDelivery {
     pub group_key: String,
     /// Who was to be notified.
     pub target: TargetId,
-    /// The receiver.
-    pub receiver: String,
     /// How it ended.
     pub state: DeliveryState,
     /// When.
     pub finished_at: Timestamp,
-    /// The reason of the notification, in words; empty when it was never composed.
-    pub why: String,
     /// The target's entry of the notification log now.
     pub entry: Option<LogEntry>,
 }
@@ -136,6 +134,9 @@ pub struct Delivery {
     /// Why: the reason of the failure that paused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_reason: Option<String>,
+    /// The name that all its alerts share: before the first attempt, those of the group as they are now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alertname: Option<String>,
     /// What was composed last; `None` before the first attempt.
     pub message: Option<Message>,
 }
@@ -166,9 +167,9 @@ pub struct DueDelivery {
     /// The delivery that it stands in for: its receiver, and whether that was reached meanwhile.
     pub original: Option<(String, bool)>,
     /// The group with its members; `None` when it is over.
-    pub group: Option<Group>,
+    pub group: Option<Arc<Group>>,
     /// The alerts of the group, and those that its entry knows, as they are kept.
-    pub alerts: BTreeMap<Fingerprint, Alert>,
+    pub alerts: BTreeMap<Fingerprint, Arc<Alert>>,
     /// The target's entry of the notification log.
     pub entry: Option<LogEntry>,
 }
@@ -266,8 +267,13 @@ pub struct Settlement {
     pub next: Next,
     /// The peer may have taken it all the same: the next attempt may be a repeat.
     pub maybe_taken: bool,
+    /// The delivery that it stood in for when it was composed. When it has come to stand in for one since, its target is owed
+    /// more than was said: it goes on although it was delivered.
+    pub fallback_of: Option<String>,
     /// The target's entry of the notification log, where it was delivered.
     pub entry: Option<LogEntry>,
+    /// What the journal says then; not what another target of the integration had it say within the second.
+    pub journal: Vec<JournalEntry>,
     /// Deliveries to the receiver's fallback, opened in the same transaction, once for each original delivery.
     pub fallbacks: Vec<NewDelivery>,
     /// Events that tollbell raises about it.
@@ -283,6 +289,19 @@ pub enum Next {
     RetryAt(Timestamp),
     /// Given up.
     Dead,
+}
+
+impl Settlement {
+    /// What becomes of the delivery, which stands in for `fallback_of` now: what has come to stand in for another one while it
+    /// was sent goes on at once.
+    pub(super) fn next_of(&self, fallback_of: Option<&String>) -> Next {
+        match self.next {
+            Next::Delivered if self.fallback_of.as_ref() != fallback_of => {
+                Next::RetryAt(self.attempt.finished_at)
+            }
+            next => next,
+        }
+    }
 }
 
 impl Next {
@@ -303,8 +322,6 @@ impl Next {
 pub enum Settled {
     /// The delivery moved as asked.
     Applied,
-    /// As asked, and a delivery to the fallback was opened.
-    FallbackOpened,
     /// Only the attempt was noted: another attempt has been begun since, the delivery has ended, or it is gone.
     Stale,
 }

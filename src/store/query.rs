@@ -30,6 +30,21 @@ pub enum Retry {
     All,
 }
 
+/// What became of a wish to try dead deliveries again. Targets are those of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retried {
+    /// Deliveries that wait again, one for each target.
+    pub count: usize,
+    /// Targets that have a delivery open already: what they are owed goes out with that.
+    pub open: usize,
+    /// Targets that took a later delivery: nothing that is dead is news to them.
+    pub notified: usize,
+    /// Targets with a later dead delivery than the one that was asked for: that one says what is owed now.
+    pub newer: usize,
+    /// Of the only target that was asked for: the delivery by which it was left alone.
+    pub instead: Option<String>,
+}
+
 /// Where an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -197,6 +212,6 @@ pub struct AlertFilter {
 pub struct GroupRecord {
     /// The group.
     pub group: Group,
-    /// What each target was last told of it.
+    /// What each target was last notified of about it.
     pub log: Vec<(TargetId, LogEntry)>,
 }

@@ -33,7 +33,7 @@ fn routing(hook: &HttpSink) -> String {
 }
 
 /// Posts new events until one is refused and the service says that it is not ready, and why.
-async fn is_found_sick(site: &Site, running: &Running) {
+async fn is_found_sick(site: &Site, running: &Running, why: &str) {
     let addresses = running.addresses();
     let begun = Instant::now();
     let mut tried = 0;
@@ -42,7 +42,7 @@ async fn is_found_sick(site: &Site, running: &Running) {
         let answer = site.post(addresses.public, &format!("sick-{tried}"), "p").await;
         let ready = raw::get(addresses.private, "/readyz").await.unwrap();
         if answer.status == 503 && ready.status == 503 {
-            assert!(ready.text().contains("malformed"), "{}", ready.text());
+            assert!(ready.text().contains(why), "{}", ready.text());
             break;
         }
         assert!(
@@ -53,7 +53,6 @@ async fn is_found_sick(site: &Site, running: &Running) {
             running.log()
         );
     }
-    assert!(running.log().contains("the store is unhealthy"), "{}", running.log());
     assert_eq!(load::probe(addresses.private, "/livez").await, 200);
 }
 
@@ -83,7 +82,31 @@ async fn garbage_in_a_table_is_found_by_the_engine_and_said_at_the_door() {
     let file = File::options().write(true).open(site.database()).unwrap();
     file.write_all_at(&[0xa5; 4096], (u64::try_from(root).unwrap() - 1) * 4096).unwrap();
     let running = site.service().start().await;
-    is_found_sick(&site, &running).await;
+    is_found_sick(&site, &running, "malformed").await;
+    assert!(running.log().contains("the store is unhealthy"), "{}", running.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_cut_while_it_serves_is_noticed_and_said_at_the_door() {
+    let hook = HttpSink::start().await;
+    let site = Site::new(routing(&hook));
+    lived_in(&site).await;
+    let running = site.service().start().await;
+    assert_eq!(load::probe(running.addresses().private, "/readyz").await, 200);
+    let file = File::options().write(true).open(site.database()).unwrap();
+    let bytes = file.metadata().unwrap().len();
+    file.set_len(bytes / 2).unwrap();
+    is_found_sick(&site, &running, "the database is broken").await;
+    assert!(running.log().contains("the database file was cut"), "{}", running.log());
+    // It stays so, and the log is not filled with it.
+    for n in 0..20 {
+        let answer = site.post(running.addresses().public, &format!("later-{n}"), "p").await;
+        assert_eq!(answer.status, 503);
+    }
+    let log = running.log();
+    let said = log.lines().filter(|line| line.contains("the store cannot commit")).count();
+    assert_eq!(said, 1, "{log}");
+    assert_eq!(file.metadata().unwrap().len(), bytes / 2, "nothing is written behind the cut");
 }
 
 fn setup(hook: &HttpSink) -> Setup {
@@ -180,7 +203,11 @@ async fn a_start_with_the_clock_forty_days_ahead_forgets_no_event() {
         app.advance(Duration::from_secs(61)).await;
     }
     let store = app.app().store.clone();
-    eventually_async(SOON, async || store.swept_as_of().await.unwrap()).await;
+    let swept = async || {
+        let as_of = store.swept_as_of().await.unwrap();
+        as_of.filter(|as_of| *as_of > clock::add(begun, Duration::from_mins(30)))
+    };
+    eventually_async(SOON, swept).await;
     app.clock.step_to(clock::add(begun, Duration::from_mins(2)));
     app.restart(None).await;
     for n in 0..300 {

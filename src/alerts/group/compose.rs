@@ -45,10 +45,7 @@ impl Look<'_> {
         envelope: &Envelope<'_>,
         lost: &dyn Fn(&Fingerprint) -> Option<Alert>,
     ) -> Option<Composed> {
-        let owed = match self.owed(target, entry) {
-            Some(owed) => owed,
-            None => self.due(target, entry, timing).filter(|due| due.at <= self.now)?.owed,
-        };
+        let owed = self.owed_now(target, entry, timing)?;
         let gone: Vec<Alert> = owed.gone.iter().filter_map(lost).collect();
         let message = self.message(target, &owed, &gone, envelope, entry);
         let stands_in = target.scope == Scope::Ends && entry.is_some_and(|entry| entry.fallback);
@@ -56,6 +53,30 @@ impl Look<'_> {
         let delivered = LogEntry { fallback, ..self.delivered(target, entry, &owed) };
         let unanswered = target.kind.keeps_state().then(|| unanswered(entry, &owed, &delivered));
         Some(Composed { message, delivered, unanswered })
+    }
+
+    /// What the target knows of the group once it was notified of what it is owed now; `None` when that is nothing.
+    pub fn delivered_now(
+        &self,
+        target: &Target,
+        entry: Option<&LogEntry>,
+        timing: &Timing,
+    ) -> Option<LogEntry> {
+        let owed = self.owed_now(target, entry, timing)?;
+        Some(self.delivered(target, entry, &owed))
+    }
+
+    /// What a target is owed, or its repeat when that is due.
+    fn owed_now(
+        &self,
+        target: &Target,
+        entry: Option<&LogEntry>,
+        timing: &Timing,
+    ) -> Option<Owed<'_>> {
+        match self.owed(target, entry) {
+            Some(owed) => Some(owed),
+            None => Some(self.due(target, entry, timing).filter(|due| due.at <= self.now)?.owed),
+        }
     }
 
     fn message(
@@ -71,7 +92,7 @@ impl Look<'_> {
             firing.sort_by_key(|one| Reverse(severity_rank(&one.alert.labels)));
         }
         let heard = firing.iter().chain(&owed.ended).map(|one| {
-            let unheard = one.member.over && one.quiet.is_none() && !is_told(one, entry);
+            let unheard = one.member.over && one.quiet.is_none() && !was_notified(one, entry);
             MessageAlert { unheard, ..message_alert(one.alert) }
         });
         let mut alerts: Vec<MessageAlert> = heard.chain(gone.iter().map(ended_now)).collect();
@@ -95,7 +116,7 @@ impl Look<'_> {
         }
     }
 
-    /// What fires and is not quiet, for a peer that forgets what it is not told again; `None` when nothing does.
+    /// What fires and is not quiet, for a peer that forgets what is not sent again; `None` when nothing does.
     pub fn refresh(&self, target: &Target, envelope: &Envelope<'_>) -> Option<Message> {
         let owed = self.firing(self.now);
         (!owed.firing.is_empty()).then(|| self.message(target, &owed, &[], envelope, None))
@@ -123,8 +144,8 @@ impl Look<'_> {
             }
         }
         if target.kind == PeerKind::Incident && owed.reason != Reason::AllResolved {
-            // What was over before it could be told has opened an incident all the same: it is to be resolved next.
-            let unheard = owed.ended.iter().filter(|one| !is_told(one, entry));
+            // What was over before it could be notified has opened an incident all the same: it is to be resolved next.
+            let unheard = owed.ended.iter().filter(|one| !was_notified(one, entry));
             firing.extend(unheard.map(|one| (one.alert.fingerprint.clone(), one.member.life)));
         }
         let mut resolved = lives(&owed.ended);
@@ -135,7 +156,7 @@ impl Look<'_> {
         }
         // Whoever knows an alert and is not to hear of its end needs to hear nothing more of it; with this message it would
         // be forgotten that it was known, and the end would be news.
-        let silent = self.listed().iter().filter(|one| one.member.over && is_told(one, entry));
+        let silent = self.listed().iter().filter(|one| one.member.over && was_notified(one, entry));
         for one in silent {
             resolved.entry(one.alert.fingerprint.clone()).or_insert(one.member.life);
         }
@@ -156,8 +177,8 @@ fn unanswered(entry: Option<&LogEntry>, owed: &Owed<'_>, delivered: &LogEntry) -
     unanswered
 }
 
-/// Whether the target was told, successfully, of a firing of the chain that lasts.
-fn is_told(one: &Listed<'_>, entry: Option<&LogEntry>) -> bool {
+/// Whether the target was notified, successfully, of a firing of the chain that lasts.
+fn was_notified(one: &Listed<'_>, entry: Option<&LogEntry>) -> bool {
     let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
     life.is_some_and(|life| *life >= one.member.first_life)
 }

@@ -1,6 +1,7 @@
 //! What a target is owed now, and when: the group compared with the notification log.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,11 +14,11 @@ use crate::clock;
 /// What a peer makes of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerKind {
-    /// People read it: mail, Slack, webhooks. Nothing is left open when an end is not told.
+    /// People read it: mail, Slack, webhooks. Nothing is left open when they are not notified of an end.
     People,
     /// It keeps one incident for the group, open until it is resolved, and pages only when one is opened (PagerDuty).
     Incident,
-    /// It keeps each alert until that is told to have ended (Alertmanager).
+    /// It keeps each alert until it is notified of its end (Alertmanager).
     Alerts,
 }
 
@@ -46,7 +47,7 @@ pub struct Target {
     pub kind: PeerKind,
     /// How much it hears.
     pub scope: Scope,
-    /// Whether ends are told.
+    /// Whether ends are notified.
     pub send_resolved: bool,
     /// Least time between two notifications, where it is less than `group_interval`.
     pub interval: Option<Duration>,
@@ -54,7 +55,7 @@ pub struct Target {
     pub max_age: Duration,
     /// Alerts of one message at most; how many were left out is said.
     pub alerts_max: usize,
-    /// Alerts that it knows by this group and that another group tells it of now ([`Routing::elsewhere`]): they have not
+    /// Alerts that it knows by this group and of which another group notifies it now ([`Routing::elsewhere`]): they have not
     /// ended.
     ///
     /// [`Routing::elsewhere`]: crate::alerts::Routing::elsewhere
@@ -90,6 +91,8 @@ pub struct Look<'a> {
     pub(super) now: Timestamp,
     /// By start, then fingerprint.
     pub(super) listed: Vec<Listed<'a>>,
+    /// Where each stands, once somebody asks.
+    places: OnceCell<HashMap<&'a Fingerprint, usize>>,
 }
 
 /// What a target is owed.
@@ -119,7 +122,7 @@ pub struct Due<'l> {
 }
 
 impl<'a> Look<'a> {
-    /// Looks at a group. `alert` gives the alerts that fire; `quiet` says why one is not to be told. A member whose alert is
+    /// Looks at a group. `alert` gives the alerts that fire; `quiet` says why people are not to be notified of one. A member whose alert is
     /// lost is passed over: nothing can be said of it.
     pub fn new(
         group: &'a Group,
@@ -140,7 +143,7 @@ impl<'a> Look<'a> {
             (a.alert.starts_at, &a.alert.fingerprint)
                 .cmp(&(b.alert.starts_at, &b.alert.fingerprint))
         });
-        Self { group, now, listed }
+        Self { group, now, listed, places: OnceCell::new() }
     }
 
     /// The group's key.
@@ -161,7 +164,11 @@ impl<'a> Look<'a> {
     }
 
     pub(super) fn get(&self, fingerprint: &Fingerprint) -> Option<&Listed<'a>> {
-        self.listed.iter().find(|listed| listed.alert.fingerprint == *fingerprint)
+        let places = self.places.get_or_init(|| {
+            let places = self.listed.iter().zip(0..);
+            places.map(|(listed, place)| (&listed.alert.fingerprint, place)).collect()
+        });
+        self.listed.get(*places.get(fingerprint)?)
     }
 
     /// Whether the group says nothing more of an alert to whoever has left the route or not: it has no such member, or the
@@ -228,7 +235,7 @@ impl<'a> Look<'a> {
     where
         'a: 'l,
     {
-        let firing = self.to_be_told(Listed::fires);
+        let firing = self.audible(Listed::fires);
         Owed {
             reason: Reason::Repeat,
             firing,
@@ -262,24 +269,18 @@ impl<'a> Look<'a> {
             }
     }
 
-    /// Whether an alert that ended is not worth telling a target that has failed since.
+    /// Whether an alert that ended is not worth a notification to a target that has failed since.
     pub(super) fn is_given_up(&self, listed: &Listed<'_>, target: &Target) -> bool {
         let failed = self.group.gate(&target.id).is_some_and(|gate| gate.died);
         failed && self.now >= clock::add(listed.member.changed_at, target.max_age)
     }
 
-    pub(super) fn to_be_told<'l>(
-        &'l self,
-        which: impl Fn(&Listed<'a>) -> bool,
-    ) -> Vec<&'l Listed<'l>>
+    pub(super) fn audible<'l>(&'l self, which: impl Fn(&Listed<'a>) -> bool) -> Vec<&'l Listed<'l>>
     where
         'a: 'l,
     {
-        let mut told: Vec<&'l Listed<'l>> = Vec::new();
-        for listed in self.listed.iter().filter(|listed| listed.quiet.is_none() && which(listed)) {
-            told.push(listed);
-        }
-        told
+        let audible = self.listed.iter().filter(|listed| listed.quiet.is_none() && which(listed));
+        audible.map(|listed| -> &'l Listed<'l> { listed }).collect()
     }
 }
 

@@ -88,7 +88,7 @@ pub struct Gate {
 pub struct Member {
     /// Which firing this is; grows with each one in the group.
     pub life: u64,
-    /// The first firing of an unbroken chain: whoever was told of one since then knows the alert.
+    /// The first firing of an unbroken chain: whoever was notified of one since then knows the alert.
     pub first_life: u64,
     /// When it last began to fire or ended.
     pub changed_at: Timestamp,
@@ -98,7 +98,7 @@ pub struct Member {
     /// Whether it ended; then the alert as it ended is [`Member::ended`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over: bool,
-    /// The alert as it ended, until that is told. Not part of the row: it is the alert's own row.
+    /// The alert as it ended, until that is notified. Not part of the row: it is the alert's own row.
     #[serde(skip)]
     pub ended: Option<Arc<Alert>>,
     /// Events (places in the inbox) that changed it since deliveries were last opened; the newest few.

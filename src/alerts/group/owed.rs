@@ -22,11 +22,11 @@ impl<'a> Look<'a> {
             has(life, listed) || self.is_given_up(listed, target)
         };
         let all = target.scope == Scope::All;
-        let ended = self.to_be_told(|one| {
+        let ended = self.audible(|one| {
             let owed = if known(one) { wants_end(one.alert, target) } else { all };
             !one.fires() && !heard(one) && owed
         });
-        let firing = self.to_be_told(|one| one.fires() && (all || known(one)));
+        let firing = self.audible(|one| one.fires() && (all || known(one)));
         let is_new = |one: &&&Listed<'_>| all && !known(one);
         let since =
             ended.iter().chain(firing.iter().filter(is_new)).map(|one| one.member.owed_since());
@@ -53,7 +53,7 @@ impl<'a> Look<'a> {
         let may_know =
             |one: &Listed<'_>| entry.and_then(|entry| entry.may_know(&one.alert.fingerprint));
         let unsure = entry.is_some_and(|entry| entry.maybe_closed);
-        let told = |one: &Listed<'_>| {
+        let was_notified = |one: &Listed<'_>| {
             let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
             // An end that may have arrived says nothing of one that fires: it is new. To repeat the end opens nothing.
             (!unsure || !one.fires()) && one.is_same(life.copied())
@@ -68,7 +68,7 @@ impl<'a> Look<'a> {
             !one.fires() && !has(heard, one) && !self.is_given_up(one, target)
         };
         let is_news = |one: &Listed<'_>| {
-            all && one.quiet.is_none() && !told(one) && (one.fires() || unheard(one))
+            all && one.quiet.is_none() && !was_notified(one) && (one.fires() || unheard(one))
         };
         let news: Vec<_> = self.listed.iter().filter(|one| is_news(one)).collect();
         let over = target.send_resolved && is_open && !still;
@@ -77,11 +77,11 @@ impl<'a> Look<'a> {
             !self.get(fingerprint).is_some_and(|one| is_news(one) && one.is_same(Some(life)))
         };
         let reopens = over && entry.is_some_and(|entry| entry.maybe_known().any(others));
-        let firing = || self.to_be_told(Listed::fires);
+        let firing = || self.audible(Listed::fires);
         if let Some(since) = news.iter().map(|one| one.member.owed_since()).min() {
             let notified = entry.is_some_and(|entry| entry.notified_at.is_some());
             let reason = if notified { Reason::NewAlerts } else { Reason::First };
-            let ended = self.to_be_told(unheard);
+            let ended = self.audible(unheard);
             return Some(Owed {
                 reason,
                 firing: firing(),
@@ -96,7 +96,7 @@ impl<'a> Look<'a> {
             let ended = |one: &&Listed<'_>| !one.fires() && one.is_same(may_know(one));
             self.listed.iter().filter(ended).collect()
         } else {
-            self.to_be_told(|one| all && unheard(one))
+            self.audible(|one| all && unheard(one))
         };
         let since = ended.iter().map(|one| one.member.owed_since()).min();
         if over {
@@ -138,7 +138,7 @@ impl<'a> Look<'a> {
         let unsure = entry.is_some_and(|entry| entry.maybe_closed);
         let left = has_left(target, entry);
         let all = target.scope == Scope::All;
-        let told = |one: &Listed<'_>| {
+        let was_notified = |one: &Listed<'_>| {
             let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
             !unsure && has(life, one)
         };
@@ -146,7 +146,7 @@ impl<'a> Look<'a> {
             let life = entry.and_then(|entry| entry.resolved.get(&one.alert.fingerprint));
             has(life, one) || self.is_given_up(one, target)
         };
-        let firing = self.to_be_told(|one| all && one.fires() && !told(one));
+        let firing = self.audible(|one| all && one.fires() && !was_notified(one));
         let is_known = |one: &Listed<'_>| {
             let life = entry.and_then(|entry| entry.firing.get(&one.alert.fingerprint));
             one.is_same(life.copied()) || (one.quiet.is_some() && one.is_same(may_know(one)))
@@ -172,7 +172,7 @@ impl<'a> Look<'a> {
         };
         let is_new = |one: &&&Listed<'_>| !is_known(one);
         let has_new = !firing.is_empty() || ended.iter().any(|one| is_new(&one));
-        let fires = !self.to_be_told(Listed::fires).is_empty();
+        let fires = !self.audible(Listed::fires).is_empty();
         let reason = match (has_new, entry.is_some_and(|entry| entry.notified_at.is_some()), fires)
         {
             (true, false, _) => Reason::First,
@@ -189,7 +189,7 @@ pub(super) fn has_left(target: &Target, entry: Option<&LogEntry>) -> bool {
     target.scope == Scope::Ends && !entry.is_some_and(|entry| entry.fallback)
 }
 
-/// Whether people know an alert: they were told of a firing since the chain began. To whom ends are not told, each firing
+/// Whether people know an alert: they were notified of a firing since the chain began. To whoever is not notified of ends, each firing
 /// is new.
 pub(super) fn knows(listed: &Listed<'_>, life: Option<u64>, target: &Target) -> bool {
     if target.send_resolved {

@@ -60,19 +60,12 @@ struct Ready {
     composed: Composed,
 }
 
-/// What became of a send, and by which receiver's integration.
-#[derive(Debug)]
-struct Done {
-    receiver: String,
-    settlement: Settlement,
-}
-
 #[derive(Debug)]
 struct Pace {
     pacer: Pacer,
     /// Whether this process sent for the integration at the last look.
     is_ours: bool,
-    places: Places<Ready, Done>,
+    places: Places<Ready, Settlement>,
     /// Outcomes that the store refused so far.
     unrecorded: usize,
 }
@@ -273,8 +266,7 @@ impl Lane {
     /// Sends what is ready, one delivery after another, until nothing is or there is no place.
     async fn work(self: Arc<Self>) {
         while let Some((place, Ready { sender, composed })) = self.begin() {
-            let settlement = self.send(&sender, composed).await;
-            let done = Done { receiver: sender.integration.receiver.clone(), settlement };
+            let done = self.send(&sender, composed).await;
             let steady = steady(&self.deps.clock);
             self.paced(|pace| {
                 pace.places.end(place, done, Instant::now());

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Done, Lane, POLL, steady};
-use crate::alerts::LogEntry;
+use super::{Lane, POLL, steady};
+use crate::alerts::{Fingerprint, LogEntry};
 use crate::clock;
 use crate::dispatch::compose::Composed;
 use crate::dispatch::{decide, fallback};
 use crate::notify::{Integration, Outcome, Reason};
-use crate::store::{Attempt, Next, Settled, Settlement, StoreError};
+use crate::store::{Attempt, JournalEntry, Next, Settlement, StoreError};
 
 /// How often the outcome of a send is offered to a store that refuses, a second apart.
 const SETTLE_TRIES: u32 = 20;
@@ -74,7 +74,9 @@ impl Lane {
                 detail,
             },
             next,
-            maybe_taken: reason == Some(Reason::Timeout),
+            maybe_taken: matches!(outcome, Outcome::Retry { maybe_taken: true, .. }),
+            fallback_of: delivery.fallback_of.clone(),
+            journal: journal(integration, composed, next, now),
             entry: (next == Next::Delivered)
                 .then(|| LogEntry { notified_at: Some(now), ..composed.entry.clone() }),
             events: decide::dead_letter(
@@ -111,6 +113,15 @@ impl Lane {
         match settlement.next {
             Next::Delivered => {
                 metrics.delivered_after(kind, receiver, clock::until(delivery.created_at, now));
+                if let Some(original) = &composed.notification.message.fallback_for {
+                    metrics.fell_back(original);
+                    tracing::warn!(
+                        delivery.id = id,
+                        receiver = original,
+                        fallback = receiver,
+                        "the fallback was notified"
+                    );
+                }
                 tracing::info!(
                     delivery.id = id,
                     receiver,
@@ -141,8 +152,8 @@ impl Lane {
 
     /// Records an outcome. One that the store refuses is offered again beside the loop; if it refuses all along, the lease
     /// runs out and the delivery is sent again with the same key: twice is better than never.
-    pub(super) async fn record(self: &Arc<Self>, done: Done) {
-        if self.settle(&done).await.is_break() {
+    pub(super) async fn record(self: &Arc<Self>, settlement: Settlement) {
+        if self.settle(&settlement).await.is_break() {
             return;
         }
         self.paced(|pace| pace.unrecorded += 1);
@@ -150,7 +161,7 @@ impl Lane {
         self.tasks.spawn_short(async move {
             for _ in 1..SETTLE_TRIES {
                 tokio::time::sleep(POLL).await;
-                if lane.settle(&done).await.is_break() {
+                if lane.settle(&settlement).await.is_break() {
                     break;
                 }
             }
@@ -160,11 +171,9 @@ impl Lane {
     }
 
     /// Offers an outcome to the store once; whether to go on.
-    async fn settle(&self, done: &Done) -> ControlFlow<()> {
-        let Done { receiver, settlement } = done;
+    async fn settle(&self, settlement: &Settlement) -> ControlFlow<()> {
         match self.deps.store.settle(settlement.clone()).await {
-            Ok(Settled::FallbackOpened) => self.deps.metrics.fell_back(receiver),
-            Ok(Settled::Applied | Settled::Stale) => {}
+            Ok(_) => {}
             Err(error @ StoreError::Closed) => {
                 tracing::error!(%error, delivery.id = settlement.id, "the outcome of a send is lost");
             }
@@ -175,4 +184,26 @@ impl Lane {
         }
         ControlFlow::Break(())
     }
+}
+
+/// What the journal says of a delivery that was made: of each alert that it was notified.
+fn journal(
+    integration: &Integration,
+    composed: &Composed,
+    next: Next,
+    now: Timestamp,
+) -> Vec<JournalEntry> {
+    if next != Next::Delivered {
+        return Vec::new();
+    }
+    let (delivery, message) = (&composed.delivery, &composed.notification.message);
+    let (kind, why) = (integration.channel.kind(), message.reason.as_str());
+    let line = |fingerprint: &Fingerprint| JournalEntry {
+        at: now,
+        fingerprint: fingerprint.to_string(),
+        group_key: delivery.group_key.clone(),
+        what: "notified".to_owned(),
+        detail: format!("{} by {kind}: {why}", delivery.receiver),
+    };
+    composed.news.iter().map(line).collect()
 }

@@ -71,13 +71,13 @@ pub struct GroupReport {
     pub alerts: usize,
     /// What keeps the route quiet at this time of the day.
     pub muted: Option<Quiet>,
-    /// When it is told next.
+    /// When it is notified next.
     pub next: Option<Timestamp>,
     /// Which setting says so: `group_wait`, `group_interval` or `repeat_interval`.
     pub next_by: Option<&'static str>,
     /// What each integration knows of the alert before this event.
     pub told: Vec<NotifiedReport>,
-    /// What is told now, or else at `next`; for an event that was judged before, what a first notification would say.
+    /// What is notified now, or else at `next`; for an event that was judged before, what a first notification would say.
     pub notices: Vec<NotificationReport>,
 }
 
@@ -89,7 +89,7 @@ pub struct NotifiedReport {
     /// The target within it; empty where there is just one place.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub target: String,
-    /// When it was told last.
+    /// When it was notified last.
     pub at: Timestamp,
     /// Whether it knows the alert as firing.
     pub firing: bool,
@@ -190,7 +190,7 @@ fn group_report(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupReport 
     }
 }
 
-/// What is told of the alert: now, or at the group's next time.
+/// What is said of the alert: now, or at the group's next time.
 fn notices(
     asked: &Asked<'_>,
     receiver: &Receiver,

@@ -99,7 +99,7 @@ fn a_new_event_is_shown_with_what_it_would_do_and_nothing_is_done() {
     let [notice] = group.notices.as_slice() else { panic!("{:?}", group.notices) };
     assert_eq!((notice.at, notice.reason, notice.targets.len()), (at(0), Reason::First, 2));
     assert!(notice.text.starts_with("Subject: [FIRING] x: 7"), "{}", notice.text);
-    // Told now; what is next is the repeat.
+    // Notified now; what is next is the repeat.
     assert_eq!((group.next, group.next_by), (Some(at(240)), Some("repeat_interval")));
     assert_eq!(state.alerts().count() + state.groups().count(), 0);
 }

@@ -1,4 +1,4 @@
-//! Questions about a group that change nothing: what a target would be told, and when.
+//! Questions about a group that change nothing: what a target would be notified of, and when.
 
 use jiff::Timestamp;
 
@@ -88,10 +88,7 @@ pub(in crate::engine) fn next_notification(
             let mut entry = asked.entry(&target.id);
             // What waits to be sent is taken to be delivered now.
             let waits = open.is_some_and(|open| open.contains_key(&target.id));
-            let envelope = Envelope::default();
-            let composed =
-                waits.then(|| look.compose(target, entry, &timing, &envelope, &|_| None));
-            let delivered = composed.flatten().map(|composed| composed.delivered);
+            let delivered = waits.then(|| look.delivered_now(target, entry, &timing)).flatten();
             entry = delivered.as_ref().or(entry);
             let due = look.due(target, entry, &timing)?;
             let by = match (due.owed.reason, entry.and_then(|entry| entry.notified_at)) {

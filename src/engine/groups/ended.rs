@@ -1,12 +1,8 @@
 //! Takes note of deliveries that ended.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::Timestamp;
 
-use crate::alerts::{
-    FAILED_INTERVAL_MAX, Fingerprint, Group, INTERVAL_MIN, LogEntry, Reason, Timing,
-};
+use crate::alerts::{FAILED_INTERVAL_MAX, Group, INTERVAL_MIN, Timing};
 use crate::clock;
 use crate::engine::step::Batch;
 use crate::rules::Labels;
@@ -21,12 +17,6 @@ impl Batch<'_> {
         for ended in std::mem::take(&mut self.state.ended_deliveries) {
             self.judged.changes.noted.push(ended.n);
             let at = ended.finished_at.min(self.now);
-            let before = self
-                .state
-                .log
-                .get(&ended.group_key)
-                .and_then(|log| log.get(&ended.target))
-                .cloned();
             if let Some(open) = self.state.open.get_mut(&ended.group_key) {
                 open.remove(&ended.target);
                 if open.is_empty() {
@@ -40,7 +30,6 @@ impl Batch<'_> {
                 self.state.put_group(group);
             }
             if ended.state == DeliveryState::Delivered {
-                self.journal_delivered(&ended, before.as_ref(), at);
                 self.is_well(&ended.target.integration, at);
             } else {
                 self.close_gate(&ended, at);
@@ -77,45 +66,6 @@ impl Batch<'_> {
             } else {
                 self.state.put_group_back(group);
             }
-        }
-    }
-
-    /// Writes into the story of each alert that it was notified; once for all targets of an integration.
-    fn journal_delivered(
-        &mut self,
-        ended: &EndedDelivery,
-        before: Option<&LogEntry>,
-        at: Timestamp,
-    ) {
-        let Some(entry) = &ended.entry else { return };
-        let repeats = ended.why == Reason::Repeat.as_str();
-        let news = |now: &BTreeMap<Fingerprint, u64>,
-                    before: Option<&BTreeMap<Fingerprint, u64>>| {
-            let is_new = |(one, life): &(&Fingerprint, &u64)| {
-                before.is_none_or(|before| before.get(*one) != Some(*life))
-            };
-            now.iter().filter(is_new).map(|(one, _)| one.clone()).collect::<BTreeSet<_>>()
-        };
-        let mut told =
-            news(&entry.firing, before.filter(|_| !repeats).map(|before| &before.firing));
-        told.extend(news(&entry.resolved, before.map(|before| &before.resolved)));
-        let log = self.state.log.get(&ended.group_key);
-        let others = log
-            .into_iter()
-            .flatten()
-            .filter(|(id, _)| id.integration == ended.target.integration && **id != ended.target);
-        let has_heard = others.filter_map(|(_, other)| other.notified_at).any(|other| {
-            entry.notified_at.is_some_and(|now| clock::until(other, now) < INTERVAL_MIN)
-        });
-        if has_heard {
-            return;
-        }
-        let kind = self.policy.integration(&ended.target.integration);
-        let kind =
-            kind.map_or("a former integration", |(_, integration)| integration.channel.kind());
-        let detail = format!("{} by {kind}: {}", ended.receiver, ended.why);
-        for fingerprint in told {
-            self.journal(&fingerprint, &ended.group_key, "notified", &detail, at);
         }
     }
 }

@@ -114,7 +114,7 @@ impl Batch<'_> {
                     log.and_then(|log| log.get(&id)).and_then(|entry| entry.notified_at);
                 let interval = one.resend.map_or(interval, |own| own.min(interval));
                 let turn = notified_at
-                    .map_or(waited, |told| clock::add(told.min(at), interval).max(waited));
+                    .map_or(waited, |notified| clock::add(notified.min(at), interval).max(waited));
                 group.gate(&id).map_or(turn, |gate| gate.until.max(turn))
             },
         );
@@ -197,8 +197,9 @@ impl Batch<'_> {
         if !decided.some_wait && (!decided.open.is_empty() || !is_open) {
             for (fingerprint, member) in &mut group.members {
                 // What is quiet is owed later, for what caused it.
-                let is_told = member.suppressed.is_none();
-                if is_told && (member.waits_since.take().is_some() || !member.causes.is_empty()) {
+                let is_audible = member.suppressed.is_none();
+                if is_audible && (member.waits_since.take().is_some() || !member.causes.is_empty())
+                {
                     member.causes.clear();
                     self.state.touch_member(&key, fingerprint);
                 }
@@ -208,7 +209,7 @@ impl Batch<'_> {
             changed = true;
             self.open(&mut group, &target, causes);
         }
-        for (fingerprint, member) in &group.members {
+        for member in group.members.values() {
             match &member.suppressed {
                 Some(Suppression::Inhibited(source)) => {
                     self.state.inhibited.entry(source.clone()).or_default().insert(key.clone());
@@ -216,7 +217,6 @@ impl Batch<'_> {
                 Some(Suppression::Silenced(_)) => drop(self.state.silenced.insert(key.clone())),
                 Some(Suppression::Inactive(_) | Suppression::Muted(_)) | None => {}
             }
-            debug_assert!(!fingerprint.as_str().is_empty());
         }
         if self.is_over(&group) {
             self.state.forget_group(&group);

@@ -9,8 +9,8 @@ use super::asked::next_notification;
 use super::group_key;
 
 impl Batch<'_> {
-    /// Applies routes that may be new to the groups: each alert that fires or is still to be told as ended is in the groups of
-    /// the routes that take it now, and in no other. Who was told stays with the group.
+    /// Applies routes that may be new to the groups: each alert that fires or is still to be notified as ended is in the groups of
+    /// the routes that take it now, and in no other. Who was notified stays with the group.
     pub(in crate::engine) fn apply_routes(&mut self) {
         let policy = self.policy;
         self.state.index_inhibition(&policy.routing.inhibit_rules);

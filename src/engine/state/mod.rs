@@ -1,4 +1,5 @@
-//! What the engine remembers between batches; every part of it is also a row in the store.
+//! What the engine remembers between batches: rows of the store, what is derived from them, and what was loaded for the
+//! batch at hand.
 
 mod counts;
 mod past;
@@ -344,7 +345,7 @@ impl State {
         self.touched.insert(Touched::Member(key.to_owned(), fingerprint.clone()));
     }
 
-    /// Forgets a group that is over, with what was told of it.
+    /// Forgets a group that is over, with its entries of the notification log.
     pub(super) fn forget_group(&mut self, group: &Group) {
         self.timers.set(Due::Group(group.key.clone()), None);
         self.touched.insert(Touched::Group(group.key.clone()));

@@ -66,7 +66,7 @@ fn a_late_event_beyond_the_limit_is_late_and_no_more() {
     assert_eq!(world.disk.alerts.len(), 1);
 }
 
-/// A one-shot alert is over as soon as it is told, and its group with it. The next one, taken in within the same
+/// A one-shot alert is over as soon as it is notified, and its group with it. The next one, taken in within the same
 /// microsecond, as by a back-fill, is another message.
 #[test]
 fn one_shots_of_the_same_instant_are_all_told() {

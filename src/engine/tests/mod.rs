@@ -203,8 +203,7 @@ impl Disk {
         opened.sort_unstable();
         lines.extend(opened);
         lines.extend(self.log.iter().map(|entry| format!("{entry:?}")));
-        // What was delivered right before a crash, and not taken note of, is in the log and not in the journal.
-        // And whoever is up again looks at each group: what is quiet then is seen earlier.
+        // Whoever is up again looks at each group: what is quiet then is seen earlier, and what is repeated is sent again.
         let by_looks = ["notified", "suppressed"];
         let journal = self.journal.iter().filter(|entry| !by_looks.contains(&&*entry.what));
         lines.extend(journal.map(|entry| format!("{entry:?}")));
@@ -329,10 +328,8 @@ pub(crate) fn deliver(state: &mut State, policy: &Policy, judged: Judged, now: T
             n,
             group_key: opened.group_key,
             target: opened.target,
-            receiver: opened.receiver,
             state: DeliveryState::Delivered,
             finished_at: now,
-            why: composed.message.reason.as_str().to_owned(),
             entry: Some(composed.delivered),
         }
     });

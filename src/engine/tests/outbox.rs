@@ -22,7 +22,6 @@ pub(super) struct Kept {
     pub(super) due_at: Timestamp,
     pub(super) finished_at: Option<Timestamp>,
     attempts: u32,
-    why: &'static str,
     noted: bool,
     message: Option<Message>,
     digest: Option<Vec<u8>>,
@@ -37,7 +36,6 @@ impl Kept {
             state: DeliveryState::Pending,
             finished_at: None,
             attempts: 0,
-            why: "",
             noted: false,
             message: None,
             digest: None,
@@ -70,6 +68,7 @@ impl Kept {
             reason: String::new(),
             detail: String::new(),
             fallback_of: None,
+            alertname: None,
             maybe_repeated: self.cut_off,
             paused_until: None,
             paused_reason: None,
@@ -150,10 +149,8 @@ impl Disk {
             let key = (kept.new.group_key.clone(), kept.new.target.clone());
             Some(EndedDelivery {
                 n,
-                receiver: kept.new.receiver.clone(),
                 state: kept.state,
                 finished_at,
-                why: kept.why.to_owned(),
                 entry: self.log.get(&key).cloned(),
                 group_key: key.0,
                 target: key.1,
@@ -214,7 +211,8 @@ impl Disk {
         let firing = group.iter().flat_map(|group| &group.members);
         let firing = firing.filter(|(_, member)| !member.over).map(|(one, _)| one.clone());
         let known = entry.iter().flat_map(LogEntry::maybe_known).map(|(one, _)| one.clone());
-        let alerts = firing.chain(known).filter_map(|one| Some((one.clone(), self.alert(&one)?)));
+        let alerts =
+            firing.chain(known).filter_map(|one| Some((one.clone(), Arc::new(self.alert(&one)?))));
         DueDelivery {
             n,
             delivery: kept.delivery(),
@@ -224,7 +222,7 @@ impl Disk {
             by_hand: false,
             original: None,
             alerts: alerts.collect(),
-            group,
+            group: group.map(Arc::new),
             entry,
         }
     }
@@ -252,7 +250,6 @@ impl Disk {
                 kept.state = DeliveryState::Sending;
                 kept.due_at = now + jiff::SignedDuration::from_secs(LEASE_S);
                 kept.attempts += 1;
-                kept.why = content.why;
                 kept.revision = content.revision;
                 kept.digest = Some(content.digest);
                 kept.message =
@@ -286,6 +283,7 @@ impl Disk {
                 after: None,
                 lasting: Some(Duration::from_mins(10)),
                 peer_works: false,
+                maybe_taken: false,
             },
             Answer::TakenUnanswered | Answer::Lost => {
                 self.kept(n).cut_off = true;
@@ -295,6 +293,7 @@ impl Disk {
                     after: None,
                     lasting: None,
                     peer_works: false,
+                    maybe_taken: true,
                 }
             }
         };
@@ -305,6 +304,15 @@ impl Disk {
                 let kept = self.kept(n);
                 let key = (kept.new.group_key.clone(), kept.new.target.clone());
                 let entry = LogEntry { notified_at: Some(now), ..composed.entry.clone() };
+                for fingerprint in &composed.news {
+                    self.journal.push(JournalEntry {
+                        at: now,
+                        fingerprint: fingerprint.to_string(),
+                        group_key: key.0.clone(),
+                        what: "notified".to_owned(),
+                        detail: composed.notification.message.reason.as_str().to_owned(),
+                    });
+                }
                 self.log.insert(key, entry);
                 self.end(n, DeliveryState::Delivered, now);
             }

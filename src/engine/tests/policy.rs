@@ -1,4 +1,4 @@
-//! A new configuration: nobody is told twice, nothing is lost, what is removed ends without a word.
+//! A new configuration: nobody is notified twice, nothing is lost, what is removed ends without a word.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn a_new_sibling_resends_nothing_and_loses_nothing() {
     let mut world = World::new(&old);
     hangups(&mut world, &old, &[(1, "a"), (2, "b")]);
     world.live(&old, at(60_000));
-    // Comes before the change, and is to be told after it.
+    // Comes before the change, and is to be notified after it.
     hangups(&mut world, &old, &[(3, "c")]);
     world.live(&new, at(90_000));
     world.crash();

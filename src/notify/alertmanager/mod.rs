@@ -2,8 +2,8 @@
 //!
 //! Alertmanager forgets an alert that is not sent again. So what it knows as firing is refreshed every
 //! `resend_interval`, beside the notifications, and each alert carries as its `endsAt` the time until which we vouch for it, a few intervals on:
-//! if we die, it ends there by itself. An alert that ended carries its end. One that was over before it was ever told
-//! is sent as firing for that while, as Alertmanager tells nobody of an alert that it first sees ended.
+//! if we die, it ends there by itself. An alert that ended carries its end. One that was over before it was ever sent
+//! is sent as firing for that while, as Alertmanager notifies nobody of an alert that it first sees ended.
 //!
 //! A large group goes out in several requests, one after the other. Sending an alert again changes nothing there, so
 //! when one request fails all are repeated.
@@ -27,7 +27,7 @@ use crate::notify::status::{End, ended_at};
 use crate::notify::{Notification, NotifyError, Outcome, Sent, http};
 use crate::secret::Secret;
 
-/// How often firing alerts are told again, where the integration does not say.
+/// How often firing alerts are sent again, where the integration does not say.
 pub const RESEND_DEFAULT: Duration = Duration::from_mins(1);
 /// Intervals of re-sending for which we vouch: a few may fail before Alertmanager takes the alert for ended.
 const VOUCHED_INTERVALS: u32 = 4;

@@ -2,7 +2,7 @@
 //!
 //! One group of alerts is one PagerDuty alert: its `dedup_key` is the group's identity. While an alert of the group
 //! fires, the event is a `trigger`; when nothing that PagerDuty knows as firing fires any more, however it ended, a `resolve`:
-//! an incident that is left open swallows the next page. What was over before it was ever told is a `trigger`, too: PagerDuty
+//! an incident that is left open swallows the next page. What was over before anybody was notified is a `trigger`, too: PagerDuty
 //! drops a `resolve` of what it does not know, and the page would be lost; the `resolve` follows. Where an incident is still
 //! open for what is over, it is resolved before the next one is triggered.
 //!
@@ -34,7 +34,7 @@ const DEDUP_KEY_BYTES: usize = 255;
 const SUMMARY_UNITS: usize = 1_024;
 /// Longest source, component, group or class, in characters. PagerDuty names no limit.
 const FIELD_CHARACTERS: usize = 200;
-/// Alerts told in `custom_details`; the rest is counted.
+/// Alerts named in `custom_details`; the rest is counted.
 const ALERTS_SHOWN: usize = 10;
 /// Facts of one alert among several.
 const ITEM_FACTS_MAX: usize = 3;

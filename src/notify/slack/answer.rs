@@ -13,6 +13,7 @@ pub(super) fn classify(answer: &Answer) -> Outcome {
         reason,
         after,
         lasting: None,
+        maybe_taken: false,
         peer_works: false,
         detail: format!("status {}: {said}", status.as_u16()),
     };
@@ -25,6 +26,8 @@ pub(super) fn classify(answer: &Answer) -> Outcome {
                 reason: Reason::Other,
                 after: None,
                 lasting: None,
+                // It says yes, and the rest of it is missing or another's.
+                maybe_taken: true,
                 peer_works: false,
                 detail: format!("status {}, but the body is not Slack's", status.as_u16()),
             },

@@ -6,6 +6,7 @@ pub(super) mod samples;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
@@ -108,6 +109,15 @@ async fn serve_smtp(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     replies: &[(&str, &str)],
 ) -> Vec<String> {
+    serve_some_mails(stream, replies, usize::MAX).await
+}
+
+/// As [`serve_smtp`], and silent once it has taken so many mails.
+async fn serve_some_mails(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    replies: &[(&str, &str)],
+    mails_max: usize,
+) -> Vec<String> {
     let mut stream = BufReader::new(stream);
     let mut heard = Vec::new();
     let mut in_text = false;
@@ -123,7 +133,11 @@ async fn serve_smtp(
             (true, _) => continue,
             (false, command) => command,
         };
+        let taken = heard.iter().filter(|heard| *heard == ".").count();
         heard.push(key.to_owned());
+        if taken >= mails_max {
+            continue;
+        }
         in_text = key == "DATA";
         let reply =
             replies.iter().find(|(prefix, _)| !prefix.is_empty() && key.starts_with(prefix));
@@ -243,6 +257,7 @@ async fn a_webhook_carries_key_and_signature_and_shows_no_secret() {
             reason: Reason::RateLimited,
             after: Some(Duration::from_secs(7)),
             lasting: None,
+            maybe_taken: false,
             peer_works: false,
             detail: "status 429: *** *** *** ***".to_owned(),
         }
@@ -308,6 +323,40 @@ async fn a_connection_is_kept_after_success_and_closed_after_a_hang() {
     assert_eq!(hung.last().map(String::as_str), Some("."));
     assert_eq!(good.iter().filter(|command| command.starts_with("EHLO")).count(), 1);
     assert_eq!(good.iter().filter(|command| command.starts_with("MAIL")).count(), 2);
+}
+
+#[tokio::test]
+async fn of_kept_connections_that_fell_silent_one_is_waited_for() {
+    let (listener, _, port) = listen().await;
+    let notification = samples::spend_limit();
+    let integration = Integration { concurrency: 3, ..integration(email(port, None), LONG) };
+    let notifier = Notifier::new(&integration, &MessageTemplates::default()).expect("a notifier");
+    let peer = async {
+        let mut silent = Vec::new();
+        for _ in 0..3 {
+            silent.push(listener.accept().await.expect("a connection").0);
+        }
+        let silent = silent.into_iter().map(|stream| serve_some_mails(stream, &GOOD, 1));
+        let new = async {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            serve_smtp(stream, &GOOD).await
+        };
+        tokio::join!(join_all(silent), new)
+    };
+    let sends = async {
+        let send = || async { told(&notifier.send(&notification).await.outcome) };
+        let at_once = join_all([send(), send(), send()]).await;
+        let next = send().await;
+        drop(notifier);
+        (at_once, next)
+    };
+    let ((silent, new), outcomes) = tokio::join!(peer, sends);
+    assert_eq!(outcomes, (vec!["delivered".to_owned(); 3], "delivered".to_owned()));
+    let mails =
+        |heard: &Vec<String>| heard.iter().filter(|command| command.starts_with("MAIL")).count();
+    let mut asked: Vec<usize> = silent.iter().map(mails).collect();
+    asked.sort_unstable();
+    assert_eq!((asked, mails(&new)), (vec![1, 1, 2], 1));
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ pub(super) fn alertmanager(message: &Message, max_alerts: usize, for_template: b
     let alerts = message.alerts.iter().take(max_alerts).map(|alert| {
         let mut json = alert_json(message, alert);
         if let Some(fields) = json.as_object_mut() {
-            // Alertmanager knows no such ends: there they are told beside a plain `resolved`.
+            // Alertmanager knows no such ends: there they are said beside a plain `resolved`.
             for (name, value) in [("expired", alert.expired), ("no_data", alert.no_data)] {
                 if value || for_template {
                     fields.insert(name.to_owned(), json!(value));

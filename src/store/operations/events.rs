@@ -51,7 +51,7 @@ pub trait Inbox {
 /// What sources beside the webhooks bring.
 #[async_trait]
 pub trait Feeds {
-    /// Keeps what a source beside the webhooks brings, all of it or nothing. Tells of each event whether it is new.
+    /// Keeps what a source beside the webhooks brings, all of it or nothing. Says of each event whether it is new.
     async fn feed(&self, feed: Feed) -> Result<Vec<Recorded>, StoreError>;
 
     /// Where a source goes on from; `None` before its first [`Feed::place`].

@@ -52,14 +52,14 @@ pub trait Backend:
     + Send
     + Sync
 {
-    /// What is told after commits.
+    /// What is signalled after commits.
     fn signals(&self) -> &Signals;
 
     /// Finishes what is queued and gives back what it holds. Later calls are [`StoreError::Closed`].
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// What a backend tells after its commits.
+/// What a backend signals after its commits.
 #[derive(Debug, Default)]
 pub struct Signals {
     /// Events were added.

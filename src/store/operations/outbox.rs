@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::alerts::Fingerprint;
 use crate::store::{
     Attempt, Claim, Delivery, DeliveryFilter, DueDeliveries, GroupRecord, KnownGroup, NewDelivery,
-    Resent, Retry, Settled, Settlement, StoreError,
+    Resent, Retried, Retry, Settled, Settlement, StoreError,
 };
 
 /// What is due, and who sends it.
@@ -54,7 +54,7 @@ pub trait Outcomes {
         fallbacks: Vec<NewDelivery>,
     ) -> Result<bool, StoreError>;
 
-    /// Ends open deliveries of integrations that are not among `known` as dead: `receiver removed`. Tells how many.
+    /// Ends open deliveries of integrations that are not among `known` as dead: `receiver removed`. Says how many.
     async fn dead_letter_orphans(
         &self,
         known: Vec<String>,
@@ -72,8 +72,9 @@ pub trait Deliveries {
     /// no other begins so.
     async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError>;
 
-    /// Lets dead deliveries wait again as if queued now, their attempts kept. Tells how many.
-    async fn retry(&self, selection: Retry, now: Timestamp) -> Result<usize, StoreError>;
+    /// Lets dead deliveries wait again as if queued now, their attempts kept: the newest of each target of a group, unless it
+    /// was notified of the group later or has a delivery open for it. Says what became of each.
+    async fn retry(&self, selection: Retry, now: Timestamp) -> Result<Retried, StoreError>;
 }
 
 /// What each target was last notified of.
@@ -89,7 +90,7 @@ pub trait NotificationLog {
         limit: usize,
     ) -> Result<(Vec<KnownGroup>, Option<String>), StoreError>;
 
-    /// The groups that hold an alert, or by which somebody was told of it.
+    /// The groups that hold an alert, or by which somebody was notified of it.
     async fn groups_of(&self, fingerprint: &Fingerprint) -> Result<Vec<GroupRecord>, StoreError>;
 
     /// Notes until when an integration is left alone and why, for people who ask; `None` when it is not.

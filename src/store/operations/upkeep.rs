@@ -27,7 +27,8 @@ pub trait Retention {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// As of when [`Retention::sweep`] last deleted; `None` before the first time.
+    /// As of when [`Retention::sweep`] last deleted. Before the first time, the newest time that is stored: a clock that is
+    /// ahead at the first start must not delete it. `None` when nothing is stored.
     async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Deletes what is older than the retention: judged events, finished deliveries, ended alerts, expired silences,

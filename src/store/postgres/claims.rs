@@ -4,6 +4,7 @@
 //! the lease of an integration claims from it, so its pace and its concurrency hold across replicas.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -124,11 +125,17 @@ async fn due(
     let keys: BTreeSet<String> =
         readable.iter().map(|found| found.delivery.group_key.clone()).collect();
     let groups = state::groups(tx, &keys).await?;
-    let wanted: Vec<BTreeSet<Fingerprint>> =
-        readable.iter().map(|found| needed(found, groups.get(&found.delivery.group_key))).collect();
+    let groups: BTreeMap<String, Arc<Group>> =
+        groups.into_iter().map(|(key, group)| (key, Arc::new(group))).collect();
+    let wanted: Vec<BTreeSet<Fingerprint>> = readable
+        .iter()
+        .map(|found| needed(found, groups.get(&found.delivery.group_key).map(Arc::as_ref)))
+        .collect();
     let known = alerts::known(tx, &wanted.iter().flatten().cloned().collect()).await?;
+    let known: BTreeMap<Fingerprint, Arc<Alert>> =
+        known.into_iter().map(|(one, alert)| (one, Arc::new(alert))).collect();
     for (found, wanted) in readable.into_iter().zip(wanted) {
-        let alerts: BTreeMap<Fingerprint, Alert> = wanted
+        let alerts: BTreeMap<Fingerprint, Arc<Alert>> = wanted
             .into_iter()
             .filter_map(|one| known.get(&one).cloned().map(|alert| (one, alert)))
             .collect();
@@ -174,7 +181,8 @@ fn needed(found: &Found, group: Option<&Group>) -> BTreeSet<Fingerprint> {
     let members = group.into_iter().flat_map(|group| group.members.iter());
     let firing = members.filter(|(_, member)| !member.over).map(|(one, _)| one);
     let known = found.entry.iter().flat_map(|entry| entry.maybe_known().map(|(one, _)| one));
-    let last = found.delivery.message.iter().filter(|_| group.is_none());
+    // Whoever asked for it to be tried again may get what it said last, brought up to date.
+    let last = found.delivery.message.iter().filter(|_| found.by_hand || group.is_none());
     let last = last.flat_map(|message| message.alerts.iter().map(|alert| &alert.fingerprint));
     firing.chain(known).chain(last).cloned().collect()
 }

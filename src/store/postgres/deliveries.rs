@@ -1,19 +1,22 @@
 //! Deliveries as rows: queued, listed, tried again by hand.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::Postgres;
 use super::failure::Failure;
-use super::link::Lent;
+use super::link::{Lent, Link};
 use super::sql::{params, some_text, text};
 use super::values::{column, moment, some_moment, unsigned};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery, RETRY_ROWS,
-    Retry, StoreError,
+    Retried, Retry, StoreError,
 };
 
 /// The columns that [`delivery`] reads, in its order; they need [`JOINS`].
@@ -52,7 +55,12 @@ impl operations::Deliveries for Postgres {
         );
         let receiver = some_text(filter.receiver.as_ref());
         let found = self.link.query(&sql, params![receiver, rows(filter.limit)]).await?;
-        Ok(readable(&found)?)
+        let mut found = readable(&found)?;
+        let names = alertnames(&self.link, &found).await?;
+        for delivery in &mut found {
+            delivery.alertname = alertname(delivery, &names);
+        }
+        Ok(found)
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
@@ -68,19 +76,24 @@ impl operations::Deliveries for Postgres {
         let attempts = attempts(&tx, n).await?;
         tx.commit().await?;
         let found = found.map(|row| delivery(&row)).transpose().map_err(Failure::unstorable)?;
-        Ok(found.map(|delivery| (delivery, attempts)))
+        let Some(mut found) = found else { return Ok(None) };
+        let names = alertnames(&self.link, std::slice::from_ref(&found)).await?;
+        found.alertname = alertname(&found, &names);
+        Ok(Some((found, attempts)))
     }
 
-    async fn retry(&self, selection: Retry, now: Timestamp) -> Result<usize, StoreError> {
-        let mut total = 0;
+    async fn retry(&self, selection: Retry, now: Timestamp) -> Result<Retried, StoreError> {
+        let tx = self.link.begin_reading().await?;
+        let mut retried = left_alone(&tx, &selection).await?;
+        tx.commit().await?;
         loop {
             let tx = self.link.begin().await?;
             let revived = revive(&tx, &selection, now).await?;
             tx.commit().await?;
             self.tell_queued(revived > 0);
-            total += revived;
+            retried.count += revived;
             if revived < RETRY_ROWS {
-                return Ok(total);
+                return Ok(retried);
             }
         }
     }
@@ -120,6 +133,28 @@ pub(super) async fn open(tx: &Lent<'_>, new: &[NewDelivery]) -> Result<usize, Fa
         .await?;
     caused(tx, new.iter().map(|one| (one.id.as_str(), one.caused_by.as_slice()))).await?;
     Ok(usize::try_from(added).unwrap_or(usize::MAX))
+}
+
+/// Lets the delivery that is open for the same group and target stand in for another one from now on: it says all then,
+/// not only what has ended. False when there is none, or it stands in already.
+pub(super) async fn stand_in(tx: &Lent<'_>, new: &NewDelivery) -> Result<bool, Failure> {
+    let changed = tx
+        .execute(
+            "UPDATE ~deliveries SET fallback_of = $4, fallback_at = $5, fallback_triggered = false, created_at = $6, \
+             due_at = CASE WHEN state = 'pending' THEN least(due_at, $6) ELSE due_at END \
+             WHERE integration = $1 AND target = $2 AND group_key = $3 AND finished_at IS NULL \
+             AND fallback_of IS NULL",
+            params![
+                text(&new.target.integration),
+                text(&new.target.target),
+                text(&new.group_key),
+                some_text(new.fallback_of.as_ref()),
+                new.fallback_at.map(micros),
+                micros(new.opened_at),
+            ],
+        )
+        .await?;
+    Ok(changed > 0)
 }
 
 /// Notes which events caused deliveries. An event that the retention took has nothing left to hang a link on.
@@ -166,6 +201,7 @@ pub(super) fn delivery(row: &Row) -> Result<Delivery, String> {
         detail: column(row, 11)?,
         fallback_of: column(row, 12)?,
         maybe_repeated: repeated != 0,
+        alertname: None,
         message: message
             .map(serde_json::from_slice)
             .transpose()
@@ -230,23 +266,83 @@ async fn attempts(tx: &Lent<'_>, delivery: i64) -> Result<Vec<Attempt>, Failure>
     found.iter().map(|row| one(row).map_err(Failure::unstorable)).collect()
 }
 
-/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most; not those whose target was notified of the group later, or has
-/// a delivery open for it.
+/// The names of the alerts of groups whose deliveries were never composed, where all of a group share one; by group.
+async fn alertnames(
+    link: &Link,
+    deliveries: &[Delivery],
+) -> Result<BTreeMap<String, String>, Failure> {
+    let uncomposed = deliveries.iter().filter(|delivery| delivery.message.is_none());
+    let keys: Vec<_> = uncomposed.map(|delivery| text(&delivery.group_key)).collect();
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = "SELECT member.group_key, min(alerts.alertname) FROM \
+           (SELECT left(key, length(key) - 17) AS group_key, right(key, 16) AS fingerprint FROM ~state \
+            WHERE space = 'member' AND left(key, length(key) - 17) = ANY ($1)) AS member \
+         JOIN ~alerts AS alerts USING (fingerprint) GROUP BY member.group_key \
+         HAVING min(alerts.alertname) = max(alerts.alertname)";
+    let one = |row: &Row| -> Result<_, String> { Ok((column(row, 0)?, column(row, 1)?)) };
+    let found = link.query(sql, params![keys]).await?;
+    found.iter().map(|row| one(row).map_err(Failure::unstorable)).collect()
+}
+
+/// The name that all alerts of a delivery share.
+fn alertname(delivery: &Delivery, names: &BTreeMap<String, String>) -> Option<String> {
+    match &delivery.message {
+        Some(message) => message.common_labels.get("alertname").cloned(),
+        None => names.get(&delivery.group_key).cloned(),
+    }
+}
+
+/// The dead deliveries that are meant: the place of one, or a receiver; `None` when there is none.
+async fn meant<'s>(
+    tx: &Lent<'_>,
+    selection: &'s Retry,
+) -> Result<Option<(Option<i64>, Option<Cow<'s, str>>)>, Failure> {
+    Ok(match selection {
+        Retry::One(id) => by_id(tx, id).await?.map(|n| (Some(n), None)),
+        Retry::Receiver(receiver) => Some((None, Some(text(receiver)))),
+        Retry::All => Some((None, None)),
+    })
+}
+
+/// The targets that [`revive`] leaves alone, and why.
+async fn left_alone(tx: &Lent<'_>, selection: &Retry) -> Result<Retried, Failure> {
+    let mut left = Retried::default();
+    let Some((one, receiver)) = meant(tx, selection).await? else { return Ok(left) };
+    let sql = "WITH asked AS MATERIALIZED (SELECT integration, target, group_key, max(n) AS n \
+           FROM ~deliveries AS dead WHERE dead.state = 'dead' AND ($1::bigint IS NULL OR dead.n = $1) \
+           AND ($2::text IS NULL OR dead.receiver = $2) GROUP BY integration, target, group_key) \
+         SELECT DISTINCT ON (asked.n) other.id, other.state FROM asked \
+         JOIN ~deliveries AS other ON other.integration = asked.integration \
+           AND other.target = asked.target AND other.group_key = asked.group_key \
+         WHERE other.finished_at IS NULL OR (other.n > asked.n AND other.state IN ('delivered', 'dead')) \
+         ORDER BY asked.n, other.finished_at IS NOT NULL, other.state = 'dead', other.n DESC";
+    for row in tx.query(sql, params![one, receiver]).await? {
+        let read = || -> Result<(String, DeliveryState), String> {
+            Ok((column(&row, 0)?, state(column(&row, 1)?)?))
+        };
+        let (id, state) = read().map_err(Failure::unstorable)?;
+        match state {
+            DeliveryState::Delivered => left.notified += 1,
+            DeliveryState::Dead => left.newer += 1,
+            _ => left.open += 1,
+        }
+        left.instead = Some(id).filter(|_| one.is_some());
+    }
+    Ok(left)
+}
+
+/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most: of each target of a group the newest, and none when the target
+/// was notified of the group later, or has a delivery open for it.
 async fn revive(tx: &Lent<'_>, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
-    let (one, receiver) = match selection {
-        Retry::One(id) => match by_id(tx, id).await? {
-            Some(n) => (Some(n), None),
-            None => return Ok(0),
-        },
-        Retry::Receiver(receiver) => (None, Some(text(receiver))),
-        Retry::All => (None, None),
-    };
+    let Some((one, receiver)) = meant(tx, selection).await? else { return Ok(0) };
     let revived = tx
         .execute(
             "WITH chosen AS MATERIALIZED (SELECT max(dead.n) AS n FROM ~deliveries AS dead \
                WHERE dead.state = 'dead' AND ($1::bigint IS NULL OR dead.n = $1) \
                AND ($2::text IS NULL OR dead.receiver = $2) \
-               AND NOT EXISTS (SELECT 1 FROM ~deliveries AS later WHERE later.state = 'delivered' \
+               AND NOT EXISTS (SELECT 1 FROM ~deliveries AS later WHERE later.state IN ('delivered', 'dead') \
                  AND later.integration = dead.integration AND later.target = dead.target \
                  AND later.group_key = dead.group_key AND later.n > dead.n) \
                AND NOT EXISTS (SELECT 1 FROM ~deliveries AS open WHERE open.finished_at IS NULL \

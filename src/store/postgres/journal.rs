@@ -9,7 +9,7 @@ use super::sql::{params, text};
 use super::values::{column, moment};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
-use crate::store::{JournalEntry, StoreError};
+use crate::store::{JournalEntry, SAME_LINES_MAX, StoreError};
 
 #[async_trait]
 impl operations::Journal for Postgres {
@@ -32,6 +32,28 @@ impl operations::Journal for Postgres {
         });
         Ok(entries.collect::<Result<_, String>>().map_err(Failure::unstorable)?)
     }
+}
+
+/// Inserts a line unless one of the alert's last lines is the same and of the same second: what several targets of an
+/// integration take within it is said once.
+pub(super) async fn insert_once(tx: &Lent<'_>, line: &JournalEntry) -> Result<(), Failure> {
+    tx.execute(
+        "INSERT INTO ~journal (at, fingerprint, group_key, what, detail) SELECT $1, $2, $3, $4, $5 \
+         WHERE NOT EXISTS (SELECT 1 FROM (SELECT at, group_key, what, detail FROM ~journal \
+           WHERE fingerprint = $2 ORDER BY n DESC LIMIT $6) AS last \
+           WHERE last.group_key = $3 AND last.what = $4 AND last.detail = $5 \
+           AND abs(last.at - $1) < 1000000)",
+        params![
+            micros(line.at),
+            text(&line.fingerprint),
+            text(&line.group_key),
+            text(&line.what),
+            text(&line.detail),
+            rows(SAME_LINES_MAX),
+        ],
+    )
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn insert(tx: &Lent<'_>, lines: &[JournalEntry]) -> Result<(), Failure> {

@@ -166,19 +166,17 @@ fn named(row: &tokio_postgres::Row) -> Result<(String, TargetId), String> {
 
 /// Ended deliveries that the engine has not taken note of, in the order in which they were opened.
 pub(super) async fn unnoted(tx: &Lent<'_>) -> Result<Vec<EndedDelivery>, Failure> {
-    let sql = "SELECT group_key, integration, target, n, receiver, state, finished_at, why, \
+    let sql = "SELECT group_key, integration, target, n, state, finished_at, \
            (SELECT log.entry FROM ~notification_log AS log WHERE log.group_key = ended.group_key \
              AND log.integration = ended.integration AND log.target = ended.target) \
          FROM ~deliveries AS ended WHERE finished_at IS NOT NULL AND NOT noted ORDER BY n LIMIT $1";
     let one = |row: &tokio_postgres::Row| -> Result<_, String> {
         let (group_key, target) = named(row)?;
-        let entry: Option<&[u8]> = column(row, 8)?;
+        let entry: Option<&[u8]> = column(row, 6)?;
         Ok(EndedDelivery {
             n: column(row, 3)?,
-            receiver: column(row, 4)?,
-            state: deliveries::state(column(row, 5)?)?,
-            finished_at: moment(row, 6)?,
-            why: column(row, 7)?,
+            state: deliveries::state(column(row, 4)?)?,
+            finished_at: moment(row, 5)?,
             entry: entry.and_then(|bytes| read(&group_key, bytes)),
             group_key,
             target,

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::link::Lent;
 use super::sql::{params, text};
 use super::values::{column, signed, unsigned};
-use super::{Postgres, notification_log, release};
+use super::{Postgres, journal, notification_log, release};
 use crate::alerts::TargetId;
 use crate::store::operations;
 use crate::store::values::{json, micros, rows};
@@ -21,37 +21,43 @@ use crate::store::{
 #[async_trait]
 impl operations::Outcomes for Postgres {
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
-        let Settlement { id, attempt, next, maybe_taken, entry, fallbacks, events } = settlement;
-        let entry = entry.map(|entry| json(&entry)).transpose()?;
-        let raised = events
-            .into_iter()
+        let Settlement { id, attempt, next, fallbacks, .. } = &settlement;
+        let entry = settlement.entry.as_ref().map(json).transpose()?;
+        let raised = settlement
+            .events
+            .iter()
+            .cloned()
             .map(|event| NewRow::new(event, self.retention))
             .collect::<Result<Vec<_>, _>>()?;
         let tx = self.link.begin().await?;
         if !raised.is_empty() {
             arrivals::lock_shared(&tx).await?;
         }
-        let Some(found) = Found::by_id(&tx, &id).await? else {
+        let Some(found) = Found::by_id(&tx, id).await? else {
             tx.commit().await?;
             return Ok(Settled::Stale);
         };
-        note(&tx, found.n, &attempt).await?;
+        note(&tx, found.n, attempt).await?;
         if let (Next::Delivered, Some(entry)) = (next, &entry) {
             let key = (found.n, attempt.number);
             notification_log::put(&tx, &found.group_key, &found.target, key, entry).await?;
         }
-        if !next.is_heeded(found.state, found.attempts, &attempt) {
+        if !next.is_heeded(found.state, found.attempts, attempt) {
             tx.commit().await?;
             return Ok(Settled::Stale);
         }
-        found.end_attempt(&tx, &attempt, next, maybe_taken).await?;
-        let triggered = !fallbacks.is_empty() && found.trigger(&tx, &fallbacks).await?;
+        for line in &settlement.journal {
+            journal::insert_once(&tx, line).await?;
+        }
+        let becomes = settlement.next_of(found.fallback_of.as_ref());
+        found.end_attempt(&tx, attempt, becomes, settlement.maybe_taken).await?;
+        let triggered = !fallbacks.is_empty() && found.trigger(&tx, fallbacks).await?;
         let recorded = arrivals::insert(&tx, &raised).await?;
         tx.commit().await?;
         self.tell_recorded(recorded.contains(&Recorded::New));
         // The loop that sent it looks again by itself.
         self.tell_queued(triggered);
-        Ok(if triggered { Settled::FallbackOpened } else { Settled::Applied })
+        Ok(Settled::Applied)
     }
 
     async fn release(&self, ids: Vec<String>) -> Result<(), StoreError> {
@@ -132,11 +138,12 @@ struct Found {
     created_at: i64,
     group_key: String,
     target: TargetId,
+    fallback_of: Option<String>,
 }
 
 impl Found {
     async fn by_id(tx: &Lent<'_>, id: &str) -> Result<Option<Self>, Failure> {
-        let sql = "SELECT n, state, attempts, created_at, group_key, integration, target \
+        let sql = "SELECT n, state, attempts, created_at, group_key, integration, target, fallback_of \
              FROM ~deliveries WHERE id = $1 FOR NO KEY UPDATE";
         let Some(row) = tx.first(sql, params![text(id)]).await? else { return Ok(None) };
         let read = || -> Result<Self, String> {
@@ -147,6 +154,7 @@ impl Found {
                 created_at: column(&row, 3)?,
                 group_key: column(&row, 4)?,
                 target: TargetId { integration: column(&row, 5)?, target: column(&row, 6)? },
+                fallback_of: column(&row, 7)?,
             })
         };
         read().map(Some).map_err(Failure::unstorable)
@@ -185,7 +193,7 @@ impl Found {
 
     /// Opens the deliveries to the fallback unless that was done before; false when none was opened. A target of the
     /// fallback that was notified since this delivery was opened has heard: however many of the receiver's targets fail, the
-    /// fallback hears once.
+    /// fallback hears once. One that has a delivery of its own open, for the end of what it knows, hears with that one.
     async fn trigger(&self, tx: &Lent<'_>, fallbacks: &[NewDelivery]) -> Result<bool, Failure> {
         let sql = "UPDATE ~deliveries SET fallback_triggered = true WHERE n = $1 AND NOT fallback_triggered";
         if tx.execute(sql, params![self.n]).await? == 0 {
@@ -206,7 +214,8 @@ impl Found {
                 )
                 .await?;
             if heard.is_none() {
-                opened |= deliveries::open(tx, std::slice::from_ref(fallback)).await? > 0;
+                opened |= deliveries::open(tx, std::slice::from_ref(fallback)).await? > 0
+                    || deliveries::stand_in(tx, fallback).await?;
             }
         }
         Ok(opened)

@@ -60,10 +60,14 @@ impl operations::Retention for Postgres {
     }
 
     async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError> {
-        let sql = "SELECT value FROM ~meta WHERE key = 'swept'";
+        let sql = "SELECT coalesce((SELECT value FROM ~meta WHERE key = 'swept'), greatest(\
+               (SELECT received_at FROM ~inbox ORDER BY seq DESC LIMIT 1), \
+               (SELECT max(finished_at) FROM ~deliveries WHERE finished_at IS NOT NULL), \
+               (SELECT at FROM ~journal ORDER BY n DESC LIMIT 1), (SELECT max(at) FROM ~readings)))";
         let found = self.link.query(sql, params![]).await?;
-        let swept = found.first().map(|row| column::<i64>(row, 0).and_then(time)).transpose();
-        Ok(swept.map_err(Failure::unstorable)?)
+        let swept = found.first().map_or(Ok(None), |row| column::<Option<i64>>(row, 0));
+        let swept = swept.map_err(Failure::unstorable)?;
+        Ok(swept.map(time).transpose().map_err(Failure::unstorable)?)
     }
 
     async fn shift_deliveries(
@@ -112,10 +116,12 @@ async fn events(tx: &Lent<'_>, until: i64, limit: usize) -> Result<usize, Failur
 }
 
 const DELIVERIES: &str = "DELETE FROM ~deliveries WHERE n = ANY (ARRAY(SELECT n FROM ~deliveries \
-     WHERE finished_at IS NOT NULL AND finished_at <= $1 ORDER BY finished_at LIMIT $2))";
+     WHERE finished_at IS NOT NULL AND finished_at <= $1 AND noted ORDER BY finished_at LIMIT $2))";
 
+/// Not what a group holds.
 const ALERTS: &str = "DELETE FROM ~alerts WHERE fingerprint = ANY (ARRAY(SELECT fingerprint \
-     FROM ~alerts WHERE state <> 'firing' AND ends_at <= $1 ORDER BY ends_at LIMIT $2))";
+     FROM ~alerts WHERE state <> 'firing' AND ends_at <= $1 AND fingerprint NOT IN \
+     (SELECT right(key, 16) FROM ~state WHERE space = 'member') ORDER BY ends_at LIMIT $2))";
 
 const LEDGER: &str = "WITH old AS MATERIALIZED (SELECT account, key FROM ~ledger \
        WHERE updated_at <= $1 ORDER BY updated_at LIMIT $2) \

@@ -83,7 +83,7 @@ fn list(conn: &Connection, filter: &AlertFilter) -> Result<Vec<Alert>, Failure> 
     Ok(alerts)
 }
 
-/// Reads many. One that cannot be read back is told in the log and left out: the rest must ring.
+/// Reads many. One that cannot be read back is logged and left out: the rest must be notified.
 fn collect(conn: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<Vec<Alert>, Failure> {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;

@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -67,15 +68,26 @@ impl operations::Claims for Sqlite {
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         let integration = integration.to_owned();
         self.read(move |conn| {
-            let due_at: Option<i64> = conn
-                .prepare_cached(
-                    "SELECT min(due_at) FROM deliveries WHERE integration = ?1 AND finished_at IS NULL",
-                )?
-                .query_row([integration], |row| row.get(0))?;
+            let due_at: Option<i64> =
+                conn.prepare_cached(NEXT_DUE)?.query_row([integration], |row| row.get(0))?;
             due_at.map(time).transpose().map_err(Failure::unstorable)
         })
         .await
     }
+}
+
+/// The earliest time at which something is due.
+pub(super) const NEXT_DUE: &str =
+    "SELECT min(due_at) FROM deliveries WHERE integration = ?1 AND finished_at IS NULL";
+
+/// What is due, longest due first.
+pub(super) fn due_sql() -> String {
+    format!(
+        "SELECT {COLUMNS}, n, revision, by_hand, \
+         (SELECT digest FROM contents WHERE contents.n = deliveries.content) \
+         FROM deliveries INDEXED BY deliveries_due \
+         WHERE integration = ?1 AND finished_at IS NULL AND due_at <= ?2 ORDER BY due_at LIMIT ?3"
+    )
 }
 
 fn due(
@@ -84,17 +96,12 @@ fn due(
     now: i64,
     limit: usize,
 ) -> Result<DueDeliveries, Failure> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS}, n, revision, by_hand, \
-         (SELECT digest FROM contents WHERE contents.n = deliveries.content) \
-         FROM deliveries INDEXED BY deliveries_due \
-         WHERE integration = ?1 AND finished_at IS NULL AND due_at <= ?2 ORDER BY due_at LIMIT ?3"
-    ))?;
+    let mut statement = conn.prepare_cached(&due_sql())?;
     let mut found = statement.query((integration, now, rows(limit)))?;
     let mut due = DueDeliveries::default();
-    let mut groups: BTreeMap<String, Option<Group>> = BTreeMap::new();
+    let mut shared = Shared::default();
     while let Some(row) = found.next()? {
-        match one(conn, row, &mut groups) {
+        match one(conn, row, &mut shared) {
             Ok(one) => due.deliveries.push(one),
             Err(failure) if failure.is_own_fault() => {
                 due.unreadable.push((row.get(BEHIND)?, StoreError::from(failure).to_string()));
@@ -105,33 +112,54 @@ fn due(
     Ok(due)
 }
 
-/// All that the message of a row is composed of. Targets of the same group share its rows.
-fn one(
-    conn: &Connection,
-    row: &Row<'_>,
-    groups: &mut BTreeMap<String, Option<Group>>,
-) -> Result<DueDelivery, Failure> {
+/// What the targets of one look share.
+#[derive(Default)]
+struct Shared {
+    groups: BTreeMap<String, Option<Arc<Group>>>,
+    alerts: BTreeMap<Fingerprint, Option<Arc<Alert>>>,
+}
+
+impl Shared {
+    fn group(&mut self, conn: &Connection, key: &str) -> Result<Option<Arc<Group>>, Failure> {
+        if let Some(group) = self.groups.get(key) {
+            return Ok(group.clone());
+        }
+        let group = state::group(conn, key)?.map(Arc::new);
+        self.groups.insert(key.to_owned(), group.clone());
+        Ok(group)
+    }
+
+    fn alert(
+        &mut self,
+        conn: &Connection,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<Arc<Alert>>, Failure> {
+        if let Some(alert) = self.alerts.get(fingerprint) {
+            return Ok(alert.clone());
+        }
+        let alert = state::alert(conn, fingerprint)?.map(Arc::new);
+        self.alerts.insert(fingerprint.clone(), alert.clone());
+        Ok(alert)
+    }
+}
+
+/// All that the message of a row is composed of.
+fn one(conn: &Connection, row: &Row<'_>, shared: &mut Shared) -> Result<DueDelivery, Failure> {
     let delivery = deliveries::delivery(row).map_err(Failure::unstorable)?;
     let n: i64 = row.get(BEHIND)?;
     let target = TargetId::new(delivery.integration.clone(), delivery.target.clone());
     let entry = notification_log::entry(conn, &delivery.group_key, &target)?;
-    let group = if let Some(group) = groups.get(&delivery.group_key) {
-        group.clone()
-    } else {
-        let group = state::group(conn, &delivery.group_key)?;
-        groups.insert(delivery.group_key.clone(), group.clone());
-        group
-    };
+    let by_hand: bool = row.get(BEHIND + 2)?;
+    let group = shared.group(conn, &delivery.group_key)?;
     let members = group.iter().flat_map(|group| group.members.iter());
     let firing = members.filter(|(_, member)| !member.over).map(|(one, _)| one);
     let known = entry.iter().flat_map(|entry| entry.maybe_known().map(|(one, _)| one));
-    let last = delivery.message.iter().filter(|_| group.is_none());
+    // Whoever asked for it to be tried again may get what it said last, brought up to date.
+    let last = delivery.message.iter().filter(|_| by_hand || group.is_none());
     let last = last.flat_map(|message| message.alerts.iter().map(|alert| &alert.fingerprint));
-    let mut alerts: BTreeMap<Fingerprint, Alert> = BTreeMap::new();
+    let mut alerts = BTreeMap::new();
     for fingerprint in firing.chain(known).chain(last) {
-        if !alerts.contains_key(fingerprint)
-            && let Some(alert) = state::alert(conn, fingerprint)?
-        {
+        if let Some(alert) = shared.alert(conn, fingerprint)? {
             alerts.insert(fingerprint.clone(), alert);
         }
     }
@@ -148,7 +176,7 @@ fn one(
         cut_off,
         digest: row.get(BEHIND + 3)?,
         revision: row.get(BEHIND + 1)?,
-        by_hand: row.get(BEHIND + 2)?,
+        by_hand,
         original,
         group,
         alerts,

@@ -118,6 +118,11 @@ impl Identity {
     }
 }
 
+/// Which file the database is, and its size in bytes; `None` when there is none.
+pub(super) fn size(path: &Path) -> Option<((u64, u64), u64)> {
+    std::fs::metadata(path).ok().map(|found| ((found.dev(), found.ino()), found.len()))
+}
+
 /// The path with a suffix to its file name.
 pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);

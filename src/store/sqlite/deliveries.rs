@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::types::Null;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
 use super::failure::Failure;
@@ -10,7 +10,7 @@ use super::{Sqlite, micros, rows, time};
 use crate::store::operations;
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery, RETRY_ROWS,
-    Retry, StoreError,
+    Retried, Retry, StoreError,
 };
 
 /// The columns that [`delivery`] reads, in its order.
@@ -34,8 +34,9 @@ impl operations::Deliveries for Sqlite {
         self.read(move |conn| find(conn, &id)).await
     }
 
-    async fn retry(&self, selection: Retry, now: Timestamp) -> Result<usize, StoreError> {
-        let mut total = 0;
+    async fn retry(&self, selection: Retry, now: Timestamp) -> Result<Retried, StoreError> {
+        let asked = selection.clone();
+        let mut retried = self.read(move |conn| left_alone(conn, &asked)).await?;
         loop {
             let selection = selection.clone();
             let revived = self
@@ -45,9 +46,9 @@ impl operations::Deliveries for Sqlite {
                     Ok(revived)
                 })
                 .await?;
-            total += revived;
+            retried.count += revived;
             if revived < RETRY_ROWS {
-                return Ok(total);
+                return Ok(retried);
             }
         }
     }
@@ -74,6 +75,27 @@ pub(super) fn open(tx: &Connection, new: &NewDelivery) -> Result<bool, Failure> 
         ))?;
     caused(tx, &new.id, &new.caused_by)?;
     Ok(added > 0)
+}
+
+/// Lets the delivery that is open for the same group and target stand in for another one from now on: it says all then,
+/// not only what has ended. False when there is none, or it stands in already.
+pub(super) fn stand_in(tx: &Connection, new: &NewDelivery) -> Result<bool, Failure> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE deliveries SET fallback_of = ?4, fallback_at = ?5, fallback_triggered = 0, created_at = ?6, \
+             due_at = CASE WHEN state = 'pending' THEN min(due_at, ?6) ELSE due_at END \
+             WHERE integration = ?1 AND target = ?2 AND group_key = ?3 AND finished_at IS NULL \
+             AND fallback_of IS NULL",
+        )?
+        .execute((
+            &new.target.integration,
+            &new.target.target,
+            &new.group_key,
+            &new.fallback_of,
+            new.fallback_at.map(micros),
+            micros(new.opened_at),
+        ))?;
+    Ok(changed > 0)
 }
 
 /// Notes which events caused a delivery.
@@ -110,6 +132,7 @@ pub(super) fn delivery(row: &Row<'_>) -> Result<Delivery, String> {
         maybe_repeated: row.get(13).map_err(column)?,
         paused_until: row.get::<_, Option<i64>>(15).map_err(column)?.map(time).transpose()?,
         paused_reason: row.get(16).map_err(column)?,
+        alertname: None,
         message: message.transpose().map_err(|error| format!("message: {error}"))?,
     })
 }
@@ -122,7 +145,7 @@ pub(super) fn state(word: &str) -> Result<DeliveryState, String> {
         .ok_or_else(|| format!("unknown state {word}"))
 }
 
-/// Reads many; one that cannot be read back is told in the log and left out.
+/// Reads many; one that cannot be read back is logged and left out.
 pub(super) fn collect(
     conn: &Connection,
     sql: &str,
@@ -143,7 +166,8 @@ pub(super) fn collect(
     Ok(deliveries)
 }
 
-fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Failure> {
+/// What a filter asks for, newest first.
+pub(super) fn list_sql(filter: &DeliveryFilter) -> String {
     // The few that are open or dead are found by their own indices, not by walking all.
     let (index, state) = match (filter.state, &filter.receiver) {
         (Some(DeliveryState::Dead), _) => ("INDEXED BY deliveries_dead", "AND state = 'dead'"),
@@ -159,18 +183,39 @@ fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Fai
         (None, None) => ("", ""),
     };
     let receiver = if filter.receiver.is_some() { "receiver = ?1" } else { "?1 IS NULL" };
-    let sql = format!(
+    format!(
         "SELECT {COLUMNS} FROM deliveries {index} WHERE {receiver} {state} ORDER BY n DESC LIMIT ?2"
-    );
-    collect(conn, &sql, &[&filter.receiver, &rows(filter.limit)])
+    )
+}
+
+fn list(conn: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Failure> {
+    let mut found = collect(conn, &list_sql(filter), &[&filter.receiver, &rows(filter.limit)])?;
+    for delivery in &mut found {
+        delivery.alertname = alertname(conn, delivery)?;
+    }
+    Ok(found)
+}
+
+/// The name that all alerts of a delivery share. Before its first attempt those are the group's.
+fn alertname(conn: &Connection, delivery: &Delivery) -> Result<Option<String>, Failure> {
+    if let Some(message) = &delivery.message {
+        return Ok(message.common_labels.get("alertname").cloned());
+    }
+    let sql = "SELECT min(alertname) FROM alerts WHERE fingerprint IN \
+         (SELECT substr(key, -16) FROM state WHERE space = 'member' AND key > ?1 AND key < ?2) \
+         HAVING min(alertname) = max(alertname)";
+    let (first, end) =
+        (format!("{}\n", delivery.group_key), format!("{}\u{b}", delivery.group_key));
+    Ok(conn.prepare_cached(sql)?.query_row((first, end), |row| row.get(0)).optional()?)
 }
 
 fn find(conn: &Connection, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, Failure> {
     let Some(n) = by_id(conn, id)? else { return Ok(None) };
-    let found = conn
+    let mut found = conn
         .prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE n = ?1"))?
         .query_row([n], |row| Ok(delivery(row)))?
         .map_err(Failure::unstorable)?;
+    found.alertname = alertname(conn, &found)?;
     Ok(Some((found, attempts(conn, n)?)))
 }
 
@@ -214,18 +259,55 @@ fn attempts(conn: &Connection, delivery: i64) -> Result<Vec<Attempt>, Failure> {
     Ok(attempts)
 }
 
-/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most; not those whose target was notified of the group later, or has
-/// a delivery open for it.
-fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
-    let one;
-    let (which, value): (_, &dyn ToSql) = match selection {
-        Retry::One(id) => {
-            one = by_id(tx, id)?;
-            ("dead.n = ?1", &one)
+/// The condition for the dead deliveries that are meant, and the value of its parameter.
+fn which(conn: &Connection, selection: &Retry) -> Result<(&'static str, Value), Failure> {
+    Ok(match selection {
+        Retry::One(id) => ("dead.n = ?1", by_id(conn, id)?.map_or(Value::Null, Value::Integer)),
+        Retry::Receiver(receiver) => ("dead.receiver = ?1", Value::Text(receiver.clone())),
+        Retry::All => ("?1 IS NULL", Value::Null),
+    })
+}
+
+/// The targets that [`revive`] leaves alone, and why.
+fn left_alone(conn: &Connection, selection: &Retry) -> Result<Retried, Failure> {
+    let (which, value) = which(conn, selection)?;
+    let mut statement = conn.prepare_cached(&format!(
+        "WITH asked AS MATERIALIZED (SELECT integration, target, group_key, max(n) AS n \
+             FROM deliveries AS dead INDEXED BY deliveries_dead WHERE dead.state = 'dead' AND {which} \
+             GROUP BY integration, target, group_key), \
+         later AS MATERIALIZED (SELECT integration, target, group_key, max(n) AS n FROM deliveries NOT INDEXED \
+             WHERE state IN ('delivered', 'dead') AND n > (SELECT min(n) FROM asked) \
+             GROUP BY integration, target, group_key, state) \
+         SELECT asked, id, state FROM (SELECT asked.n AS asked, open.n AS n FROM asked \
+             JOIN deliveries AS open USING (integration, target, group_key) WHERE open.finished_at IS NULL \
+             UNION ALL SELECT asked.n, later.n FROM asked \
+             JOIN later USING (integration, target, group_key) WHERE later.n > asked.n) \
+         JOIN deliveries USING (n) ORDER BY asked, finished_at IS NOT NULL, state = 'dead'"
+    ))?;
+    let mut found = statement.query([value])?;
+    let (mut left, mut last) = (Retried::default(), None);
+    while let Some(row) = found.next()? {
+        let (asked, id, word): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // The first reason of each.
+        if last.replace(asked) == Some(asked) {
+            continue;
         }
-        Retry::Receiver(receiver) => ("dead.receiver = ?1", receiver),
-        Retry::All => ("?1 IS NULL", &Null),
-    };
+        match state(&word).map_err(Failure::unstorable)? {
+            DeliveryState::Delivered => left.notified += 1,
+            DeliveryState::Dead => left.newer += 1,
+            _ => left.open += 1,
+        }
+        if matches!(selection, Retry::One(_)) {
+            left.instead = Some(id);
+        }
+    }
+    Ok(left)
+}
+
+/// Lets dead deliveries wait again, [`RETRY_ROWS`] at most: of each target of a group the newest, and none when the target
+/// was notified of the group later, or has a delivery open for it.
+fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
+    let (which, value) = which(tx, selection)?;
     // What was delivered later is looked up in one pass, for nothing else needs an index of it.
     let dead: Vec<i64> = tx
         .prepare_cached(&format!(
@@ -236,6 +318,10 @@ fn revive(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, F
              SELECT max(dead.n) FROM deliveries AS dead INDEXED BY deliveries_dead \
              LEFT JOIN later USING (integration, target, group_key) \
              WHERE dead.state = 'dead' AND {which} AND coalesce(later.n, 0) < dead.n \
+             AND NOT EXISTS (SELECT 1 FROM deliveries AS newer INDEXED BY deliveries_dead \
+                 WHERE newer.state = 'dead' AND newer.receiver = dead.receiver AND newer.n > dead.n \
+                 AND newer.integration = dead.integration AND newer.target = dead.target \
+                 AND newer.group_key = dead.group_key) \
              AND NOT EXISTS (SELECT 1 FROM deliveries AS open WHERE open.finished_at IS NULL \
                  AND open.integration = dead.integration AND open.target = dead.target \
                  AND open.group_key = dead.group_key) \

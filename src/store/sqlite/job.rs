@@ -24,7 +24,7 @@ pub(super) trait Job: Send {
     fn needs_savepoint(&self) -> bool;
     /// Does the work and keeps the result. An error of its own is kept for the caller; one of the store's is given back.
     fn run(&mut self, tx: &Connection, effects: &mut Effects) -> Result<Done, Failure>;
-    /// Tells the caller; `error` is why the batch was not committed.
+    /// Answers the caller; `error` is why the batch was not committed.
     fn answer(self: Box<Self>, error: Option<StoreError>);
 }
 

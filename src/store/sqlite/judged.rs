@@ -161,7 +161,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// Notes what was charged and what is known of calls; tells how many calls were too many.
+    /// Notes what was charged and what is known of calls; says how many calls were too many.
     fn book(&self, tx: &Connection) -> Result<usize, Failure> {
         for (seq, charge) in &self.charges {
             tx.prepare_cached("UPDATE inbox SET charge = ?2 WHERE seq = ?1")?

@@ -134,7 +134,7 @@ pub(super) fn put_entry(tx: &Connection, new: &NewEntry) -> Result<(), Failure> 
     Ok(())
 }
 
-/// A charge. One that cannot be read back is told in the log and counts as unknown: the rest must be judged.
+/// A charge. One that cannot be read back is logged and counts as unknown: the rest must be judged.
 fn find_entry(conn: &Connection, key: &LedgerKey) -> Result<Option<Entry>, Failure> {
     let found = conn
         .prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE account = ?1 AND key = ?2"))?
@@ -203,7 +203,7 @@ pub(super) fn put_call(tx: &Connection, new: &NewCall) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes the calls that are too many, oldest first; tells how many.
+/// Deletes the calls that are too many, oldest first; says how many.
 pub(super) fn evict_calls(tx: &Connection) -> Result<usize, Failure> {
     let kept: i64 = tx
         .prepare_cached("SELECT value FROM meta WHERE key = 'calls'")?
@@ -220,7 +220,7 @@ pub(super) fn evict_calls(tx: &Connection) -> Result<usize, Failure> {
         .execute([excess])?)
 }
 
-/// A call. One that cannot be read back is told in the log and counts as unknown.
+/// A call. One that cannot be read back is logged and counts as unknown.
 fn find_call(conn: &Connection, key: &CallKey) -> Result<Option<CallContext>, Failure> {
     let context: Option<Vec<u8>> = conn
         .prepare_cached("SELECT context FROM calls WHERE account = ?1 AND leg = ?2")?

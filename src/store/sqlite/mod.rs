@@ -121,6 +121,7 @@ impl Sqlite {
             signals: Arc::clone(&signals),
             observer,
             lock,
+            largest: None,
             failing: false,
             checkpoint: None,
         };

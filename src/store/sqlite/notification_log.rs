@@ -12,6 +12,10 @@ use crate::alerts::{Alert, Fingerprint, LogEntry, TargetId};
 use crate::store::operations;
 use crate::store::{ENDED_ROWS, EndedDelivery, GroupRecord, KnownGroup, StoreError};
 
+/// The first ended deliveries that the engine has not taken note of.
+pub(super) const UNNOTED: &str = "SELECT n, group_key, integration, target, state, finished_at \
+     FROM deliveries WHERE finished_at IS NOT NULL AND noted = 0 ORDER BY n LIMIT ?1";
+
 #[async_trait]
 impl operations::NotificationLog for Sqlite {
     async fn known_groups(
@@ -177,10 +181,7 @@ pub(super) fn forget(tx: &Connection, group_key: &str) -> Result<(), Failure> {
 
 /// Ended deliveries that the engine has not taken note of, in the order in which they were opened.
 pub(super) fn unnoted(conn: &Connection) -> Result<Vec<EndedDelivery>, Failure> {
-    let mut statement = conn.prepare_cached(
-        "SELECT n, group_key, integration, target, receiver, state, finished_at, why \
-         FROM deliveries WHERE finished_at IS NOT NULL AND noted = 0 ORDER BY n LIMIT ?1",
-    )?;
+    let mut statement = conn.prepare_cached(UNNOTED)?;
     let mut found = statement.query([rows(ENDED_ROWS)])?;
     let mut ended = Vec::new();
     while let Some(row) = found.next()? {
@@ -188,10 +189,8 @@ pub(super) fn unnoted(conn: &Connection) -> Result<Vec<EndedDelivery>, Failure> 
         let target = TargetId { integration: row.get(2)?, target: row.get(3)? };
         ended.push(EndedDelivery {
             n: row.get(0)?,
-            receiver: row.get(4)?,
-            state: deliveries::state(&row.get::<_, String>(5)?).map_err(Failure::unstorable)?,
-            finished_at: time(row.get(6)?).map_err(Failure::unstorable)?,
-            why: row.get(7)?,
+            state: deliveries::state(&row.get::<_, String>(4)?).map_err(Failure::unstorable)?,
+            finished_at: time(row.get(5)?).map_err(Failure::unstorable)?,
             entry: entry(conn, &group_key, &target)?,
             group_key,
             target,
@@ -215,7 +214,7 @@ pub(super) fn open(conn: &Connection) -> Result<Vec<(String, TargetId, String)>,
     Ok(open)
 }
 
-/// One that cannot be read back is told in the log and counts as none: to be notified again is better than never.
+/// One that cannot be read back is logged and counts as none: to be notified again is better than never.
 fn read(group_key: &str, bytes: &[u8]) -> Option<LogEntry> {
     match serde_json::from_slice(bytes) {
         Ok(entry) => Some(entry),

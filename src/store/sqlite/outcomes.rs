@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::deliveries::{self, COLUMNS};
 use super::failure::Failure;
-use super::{Sqlite, inbox, json, micros, notification_log, rows};
+use super::{Sqlite, inbox, journal, json, micros, notification_log, rows};
 use crate::alerts::TargetId;
 use crate::store::operations;
 use crate::store::{
@@ -17,36 +17,42 @@ use crate::store::{
 #[async_trait]
 impl operations::Outcomes for Sqlite {
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
-        let Settlement { id, attempt, next, maybe_taken, entry, fallbacks, events } = settlement;
-        let entry = entry.map(|entry| json(&entry)).transpose()?;
-        let raised = events
-            .into_iter()
+        let entry = settlement.entry.as_ref().map(json).transpose()?;
+        let raised = settlement
+            .events
+            .iter()
+            .cloned()
             .map(|event| inbox::NewRow::new(event, self.retention))
             .collect::<Result<Vec<_>, _>>()?;
         self.write(move |tx, effects| {
-            let Some(found) = Found::by_id(tx, &id)? else {
+            let Settlement { id, attempt, next, .. } = &settlement;
+            let Some(found) = Found::by_id(tx, id)? else {
                 return Ok(Settled::Stale);
             };
-            note(tx, found.n, &attempt)?;
+            note(tx, found.n, attempt)?;
             if let (Next::Delivered, Some(entry)) = (next, &entry) {
                 let key = (found.n, attempt.number);
                 notification_log::put(tx, &found.group_key, &found.target, key, entry)?;
             }
-            if !next.is_heeded(found.state, found.attempts, &attempt) {
+            if !next.is_heeded(found.state, found.attempts, attempt) {
                 return Ok(Settled::Stale);
             }
-            found.end_attempt(tx, &attempt, next)?;
-            if maybe_taken {
+            for line in &settlement.journal {
+                journal::insert_once(tx, line)?;
+            }
+            found.end_attempt(tx, attempt, settlement.next_of(found.fallback_of.as_ref()))?;
+            if settlement.maybe_taken {
                 tx.prepare_cached("UPDATE deliveries SET maybe_repeated = 1 WHERE n = ?1")?
                     .execute([found.n])?;
             }
-            let triggered = !fallbacks.is_empty() && found.trigger(tx, &fallbacks)?;
+            let fallbacks = &settlement.fallbacks;
+            let triggered = !fallbacks.is_empty() && found.trigger(tx, fallbacks)?;
             for event in &raised {
                 effects.recorded |= inbox::insert(tx, event)? == Recorded::New;
             }
             // The loop that sent it looks again by itself.
             effects.queued |= triggered;
-            Ok(if triggered { Settled::FallbackOpened } else { Settled::Applied })
+            Ok(Settled::Applied)
         })
         .await
     }
@@ -101,11 +107,7 @@ impl operations::Outcomes for Sqlite {
         limit: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
         self.read(move |conn| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM deliveries WHERE finished_at IS NULL AND fallback_triggered = 0 \
-                 AND fallback_at IS NOT NULL AND fallback_at <= ?1 ORDER BY fallback_at LIMIT ?2"
-            );
-            deliveries::collect(conn, &sql, &[&micros(now), &rows(limit)])
+            deliveries::collect(conn, &fallback_due_sql(), &[&micros(now), &rows(limit)])
         })
         .await
     }
@@ -152,6 +154,18 @@ impl operations::Outcomes for Sqlite {
     }
 }
 
+/// Open deliveries whose fallback is to be triggered, longest due first.
+pub(super) fn fallback_due_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM deliveries WHERE finished_at IS NULL AND fallback_triggered = 0 \
+         AND fallback_at IS NOT NULL AND fallback_at <= ?1 ORDER BY fallback_at LIMIT ?2"
+    )
+}
+
+/// Whether a target was notified as a fallback since some time.
+pub(super) const HAS_HEARD: &str = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE integration = ?1 AND target = ?2 \
+     AND group_key = ?3 AND fallback_of IS NOT NULL AND created_at >= ?4)";
+
 /// A delivery as far as its outcome needs it.
 struct Found {
     n: i64,
@@ -160,13 +174,14 @@ struct Found {
     created_at: i64,
     group_key: String,
     target: TargetId,
+    fallback_of: Option<String>,
 }
 
 impl Found {
     fn by_id(tx: &Connection, id: &str) -> Result<Option<Self>, Failure> {
         let found = tx
             .prepare_cached(
-                "SELECT n, attempts, created_at, group_key, integration, target, state \
+                "SELECT n, attempts, created_at, group_key, integration, target, state, fallback_of \
                  FROM deliveries WHERE id = ?1",
             )?
             .query_row([id], |row| {
@@ -177,6 +192,7 @@ impl Found {
                     created_at: row.get(2)?,
                     group_key: row.get(3)?,
                     target: TargetId { integration: row.get(4)?, target: row.get(5)? },
+                    fallback_of: row.get(7)?,
                 };
                 Ok((found, row.get::<_, String>(6)?))
             })
@@ -209,8 +225,8 @@ impl Found {
     }
 
     /// Opens the deliveries to the fallback unless that was done before; false when none was opened. A target of the
-    /// fallback that was told since this delivery was opened has heard: however many of the receiver's targets fail, the
-    /// fallback hears once.
+    /// fallback that was notified since this delivery was opened has heard: however many of the receiver's targets fail, the
+    /// fallback hears once. One that has a delivery of its own open, for the end of what it knows, hears with that one.
     fn trigger(&self, tx: &Connection, fallbacks: &[NewDelivery]) -> Result<bool, Failure> {
         let first = tx
             .prepare_cached(
@@ -219,17 +235,17 @@ impl Found {
             .execute([self.n])?;
         let mut opened = false;
         for fallback in fallbacks.iter().filter(|_| first > 0) {
-            let has_heard: bool = tx
-                .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE integration = ?1 AND target = ?2 \
-                     AND group_key = ?3 AND fallback_of IS NOT NULL AND created_at >= ?4)",
-                )?
-                .query_row(
-                    (&fallback.target.integration, &fallback.target.target, &fallback.group_key, self.created_at),
-                    |row| row.get(0),
-                )?;
+            let has_heard: bool = tx.prepare_cached(HAS_HEARD)?.query_row(
+                (
+                    &fallback.target.integration,
+                    &fallback.target.target,
+                    &fallback.group_key,
+                    self.created_at,
+                ),
+                |row| row.get(0),
+            )?;
             if !has_heard {
-                opened |= deliveries::open(tx, fallback)?;
+                opened |= deliveries::open(tx, fallback)? || deliveries::stand_in(tx, fallback)?;
             }
         }
         Ok(opened)

@@ -44,7 +44,7 @@ pub(super) fn version(conn: &Connection) -> Result<u64, Failure> {
     Ok(version.cast_unsigned())
 }
 
-/// All of them. One that cannot be read back is told in the log and left out.
+/// All of them. One that cannot be read back is logged and left out.
 pub(super) fn all(conn: &Connection) -> Result<Silences, Failure> {
     let mut statement =
         conn.prepare_cached("SELECT id, silence FROM silences ORDER BY starts_at, id")?;

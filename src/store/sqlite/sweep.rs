@@ -1,10 +1,11 @@
 //! Retention: what is older goes, in bounded batches. Never what still waits, is open, or fires.
 
-use async_trait::async_trait;
+use std::cell::Cell;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 use tokio::time::Instant;
 
 use super::failure::Failure;
@@ -19,9 +20,11 @@ impl operations::Retention for Sqlite {
         let until = micros(clock::sub(now, self.retention));
         let ledger_until = micros(clock::sub(now, self.retention.max(ENTRY_KEPT_MIN)));
         let calls_until = micros(clock::sub(now, CALL_KEPT));
+        let ended_alerts = self.read(move |conn| ended_alerts(conn, until, limit)).await?;
         self.write(move |tx, _| {
             let begun = Instant::now();
             let mut more = false;
+            let alerts_done = Cell::new(0);
             // Whoever waits for an answer waits for this, too: what the time is not enough for comes next.
             let mut slice = |delete: &dyn Fn(usize) -> Result<usize, Failure>| {
                 let mut deleted = 0;
@@ -39,7 +42,7 @@ impl operations::Retention for Sqlite {
             let swept = Swept {
                 events: slice(&|rows| events(tx, until, rows))?,
                 deliveries: slice(&|rows| deliveries(tx, until, rows))?,
-                alerts: slice(&|rows| alerts(tx, until, rows))?,
+                alerts: slice(&|rows| alerts(tx, until, ended_alerts.iter(), &alerts_done, rows))?,
                 ledger: slice(&|rows| ledger(tx, ledger_until, rows))?,
                 calls: slice(&|rows| calls(tx, calls_until, rows))?,
                 silences: slice(&|rows| silences(tx, until, rows))?,
@@ -58,9 +61,14 @@ impl operations::Retention for Sqlite {
     async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|conn| {
             let swept: Option<i64> = conn
-                .prepare_cached("SELECT value FROM meta WHERE key = 'swept'")?
-                .query_row((), |row| row.get(0))
-                .optional()?;
+                .prepare_cached(
+                    "SELECT coalesce((SELECT value FROM meta WHERE key = 'swept'), (SELECT max(at) FROM (\
+                     SELECT (SELECT received_at FROM inbox ORDER BY seq DESC LIMIT 1) AS at UNION ALL \
+                     SELECT (SELECT max(finished_at) FROM deliveries WHERE finished_at IS NOT NULL) UNION ALL \
+                     SELECT (SELECT at FROM journal ORDER BY n DESC LIMIT 1) UNION ALL \
+                     SELECT (SELECT max(at) FROM readings))))",
+                )?
+                .query_row((), |row| row.get(0))?;
             swept.map(time).transpose().map_err(Failure::unstorable)
         })
         .await
@@ -118,18 +126,43 @@ fn deliveries(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failur
     Ok(tx
         .prepare_cached(
             "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
-             WHERE finished_at IS NOT NULL AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2)",
+             WHERE finished_at IS NOT NULL AND finished_at <= ?1 AND noted = 1 \
+             ORDER BY finished_at LIMIT ?2)",
         )?
         .execute((until, rows(limit)))?)
 }
 
-fn alerts(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
-    Ok(tx
-        .prepare_cached(
-            "DELETE FROM alerts WHERE fingerprint IN (SELECT fingerprint FROM alerts \
-             WHERE state <> 'firing' AND ends_at <= ?1 ORDER BY ends_at LIMIT ?2)",
+/// Alerts that ended by then and that no group holds, the oldest first. Read before the write lock is taken: an alert that a
+/// group holds later has fired again by then, and is left alone.
+fn ended_alerts(conn: &Connection, until: i64, limit: usize) -> Result<Vec<String>, Failure> {
+    let sql = "SELECT fingerprint FROM alerts WHERE state <> 'firing' AND ends_at <= ?1 \
+         AND fingerprint NOT IN (SELECT substr(key, -16) FROM state WHERE space = 'member') \
+         ORDER BY ends_at LIMIT ?2";
+    let found = conn
+        .prepare_cached(sql)?
+        .query_map((until, rows(limit)), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+/// Deletes the next of [`ended_alerts`]; `done` counts them.
+fn alerts<'e>(
+    tx: &Connection,
+    until: i64,
+    ended: impl Iterator<Item = &'e String>,
+    done: &Cell<usize>,
+    limit: usize,
+) -> Result<usize, Failure> {
+    let mut count = 0;
+    for fingerprint in ended.skip(done.get()).take(limit) {
+        tx.prepare_cached(
+            "DELETE FROM alerts WHERE fingerprint = ?1 AND state <> 'firing' AND ends_at <= ?2",
         )?
-        .execute((until, rows(limit)))?)
+        .execute((fingerprint, until))?;
+        count += 1;
+    }
+    done.set(done.get() + count);
+    Ok(count)
 }
 
 fn ledger(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -50,9 +51,11 @@ pub(super) struct Writer {
     pub(super) readers: Arc<Readers>,
     pub(super) signals: Arc<Signals>,
     pub(super) observer: Observer,
+    /// Which file the database is, and the most bytes it was seen to have: it shrinks by itself only when it is vacuumed.
+    pub(super) largest: Option<((u64, u64), u64)>,
     /// Held until the connection is closed.
     pub(super) lock: Option<[File; 2]>,
-    /// Whether the last batch failed: a failure is told once, and so is its end.
+    /// Whether the last batch failed: a failure is logged once, and so is its end.
     pub(super) failing: bool,
     /// The last checkpoint beside the writer.
     pub(super) checkpoint: Option<JoinHandle<()>>,
@@ -146,12 +149,14 @@ impl Writer {
             }
         }
         conn.prepare_cached("COMMIT")?.execute(())?;
+        self.check_size()?;
         self.check_files()?;
         Ok(effects)
     }
 
     fn open_if_closed(&mut self) -> Result<(), Failure> {
         if self.conn.is_none() {
+            self.check_size()?;
             let conn = connection::writer(&self.path, self.purpose)?;
             super::migrations::require_current(&conn)
                 .map_err(|mismatch| Failure::unavailable(format!("{mismatch:?}")))?;
@@ -178,6 +183,33 @@ impl Writer {
         }
         self.conn = None;
         Ok(())
+    }
+
+    /// Fails when the database file was cut: what is behind the cut is lost, and SQLite would go on until it happens to read
+    /// there. It stays so until another file is put in its place, or it has its size again.
+    fn check_size(&mut self) -> Result<(), Failure> {
+        let Some((file, bytes)) = connection::size(&self.path) else { return Ok(()) };
+        let Some((_, largest)) =
+            self.largest.filter(|(known, most)| *known == file && *most > bytes)
+        else {
+            self.largest = Some((file, bytes));
+            return Ok(());
+        };
+        if let Some((conn, _)) = &self.conn {
+            let believed: i64 = conn.query_row(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                (),
+                |row| row.get(0),
+            )?;
+            if u64::try_from(believed).unwrap_or(0) <= bytes {
+                self.largest = Some((file, bytes));
+                return Ok(());
+            }
+            // Nothing is written behind the cut: the file would look whole again.
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+        let reason = format!("the database file was cut from {largest} to {bytes} bytes");
+        Err(StoreError::Corrupt(reason).into())
     }
 
     /// Leaves no transaction behind, and no connection that cannot be trusted.

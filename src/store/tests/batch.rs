@@ -50,7 +50,7 @@ async fn a_batch_is_committed_whole_and_once(store: &Store) {
     assert_eq!(store.resume().await.expect("reads").cursor, 2);
 
     let record = store.event("c", None).await.expect("reads").expect("is there");
-    assert_eq!(record.deliveries.len(), 1, "an event may cause what a later batch tells");
+    assert_eq!(record.deliveries.len(), 1, "an event may cause what a later batch opens");
     let record = store.event("a", None).await.expect("reads").expect("is there");
     assert_eq!(record.stored, StoredEvent { seq: 1, event: event("a") });
     assert_eq!((record.state, record.payload_dropped), (EventState::Judged, false));

@@ -197,11 +197,10 @@ async fn a_fallback_is_triggered_once(store: &Store) {
 
     // A dead delivery triggers it with its settlement; what was triggered before stays at one.
     assert_eq!(claim(store, 0).await, ["a", "b", "c", "d"]);
-    for (id, of, expected) in [("a", "fa3", Settled::Applied), ("b", "fb", Settled::FallbackOpened)]
-    {
+    for (id, of) in [("a", "fa3"), ("b", "fb")] {
         let fallbacks = vec![fallback(of, id, id)];
         let settlement = Settlement { fallbacks, ..settlement(id, 1, Next::Dead) };
-        assert_eq!(store.settle(settlement).await.expect("settles"), expected);
+        assert_eq!(store.settle(settlement).await.expect("settles"), Settled::Applied);
     }
     assert_eq!(due(6).await, no_ids());
     let all = DeliveryFilter { limit: 100, ..DeliveryFilter::default() };
@@ -249,6 +248,69 @@ async fn targets_of_a_receiver_that_fail_together_trigger_its_fallback_once(stor
     );
 }
 
+async fn a_fallback_with_a_delivery_of_its_own_hears_all_with_that_one(store: &Store) {
+    let own = |id: &str, group: &str| NewDelivery {
+        target: TargetId::new("mail", "x@"),
+        ..queued(id, group, 0)
+    };
+    let fallback = |id: &str, of: &str| NewDelivery {
+        fallback_of: Some(of.to_owned()),
+        opened_at: at(5),
+        ..own(id, of)
+    };
+    queue(store, [queued("a", "a", 0), own("ends", "a"), queued("b", "b", 0), own("sent", "b")])
+        .await;
+    let due = store.due("mail", at(0), 10).await.expect("reads");
+    let sent: Vec<_> = request(0, &due).deliveries.into_iter().zip(&due.deliveries).collect();
+    let sent = sent.into_iter().filter(|(_, due)| due.delivery.id == "sent").map(|(one, _)| one);
+    let claim = Claim { deliveries: sent.collect(), ..request(0, &due) };
+    assert_eq!(store.claim(claim).await.expect("claims").len(), 1);
+    for id in ["a", "b"] {
+        let fallbacks = vec![fallback(&format!("f{id}"), id)];
+        assert!(store.trigger_fallback(id.to_owned(), fallbacks).await.expect("triggers"), "{id}");
+    }
+    assert_eq!(states(store).await, "a pending, b pending, ends pending, sent sending");
+    for id in ["ends", "sent"] {
+        let of = kept(store, id).await.fallback_of;
+        assert_eq!(of.as_deref(), Some(if id == "ends" { "a" } else { "b" }));
+    }
+    // What was being sent then said less than is owed now.
+    settle(store, "sent", 1, Next::Delivered).await;
+    assert_eq!(kept(store, "sent").await.state, DeliveryState::Pending);
+    let due = store.due("mail", at(5), 10).await.expect("reads");
+    assert!(due.deliveries.iter().all(|due| due.original.is_some()), "{due:?}");
+    assert_eq!(store.claim(request(5, &due)).await.expect("claims").len(), 2);
+    for (id, number, of) in [("ends", 1, "a"), ("sent", 2, "b")] {
+        let fallback_of = Some(of.to_owned());
+        let settlement = Settlement { fallback_of, ..settlement(id, number, Next::Delivered) };
+        store.settle(settlement).await.expect("settles");
+    }
+    assert_eq!(states(store).await, "a pending, b pending, ends delivered, sent delivered");
+}
+
+async fn the_alerts_of_a_delivery_are_named_before_its_first_attempt(store: &Store) {
+    let (one, other) = ("e".repeat(16), "f".repeat(16));
+    let named = |fingerprint: &str, name: &str| Alert {
+        labels: [("alertname".to_owned(), name.to_owned())].into(),
+        ..alert(fingerprint, AlertState::Firing)
+    };
+    let member =
+        |group: &str, one: &str| row(Space::Member, &format!("{group}\n{one}"), Some(b"{}"));
+    let changes = Changes {
+        alerts: vec![named(&one, "Spend"), named(&other, "Fax")],
+        rows: vec![member("a", &one), member("b", &one), member("b", &other)],
+        deliveries: vec![queued("a", "a", 0), queued("b", "b", 0), queued("c", "c", 0)],
+        ..Changes::default()
+    };
+    commit(store, changes).await;
+    let filter = DeliveryFilter { limit: 9, ..DeliveryFilter::default() };
+    let listed = store.deliveries(filter).await.expect("reads");
+    let names: Vec<_> =
+        listed.iter().map(|one| (one.id.as_str(), one.alertname.as_deref())).collect();
+    assert_eq!(names, [("c", None), ("b", None), ("a", Some("Spend"))]);
+    assert_eq!(kept(store, "a").await.alertname.as_deref(), Some("Spend"));
+}
+
 async fn the_dead_are_listed_and_retried(store: &Store) {
     let to = |id: &str, receiver: &str| NewDelivery {
         receiver: receiver.to_owned(),
@@ -279,7 +341,7 @@ async fn the_dead_are_listed_and_retried(store: &Store) {
         let delivery = store.delivery(prefix).await.expect("reads");
         assert_eq!(delivery.map(|(d, _)| d.id).as_deref(), found, "{prefix}");
     }
-    let retry = async |selection| store.retry(selection, at(9)).await.expect("retries");
+    let retry = async |selection| store.retry(selection, at(9)).await.expect("retries").count;
     assert_eq!(retry(Retry::One("0123d".to_owned())).await, 0, "it was delivered");
     assert_eq!(retry(Retry::One("0123c".to_owned())).await, 1);
     assert_eq!(retry(Retry::Receiver("y".to_owned())).await, 0);
@@ -307,10 +369,16 @@ async fn the_dead_of_a_target_that_is_owed_or_was_told_later_stay_dead(store: &S
     }
     queue(store, [queued("a2", "a", 0)]).await;
     let retry = async |selection| store.retry(selection, at(9)).await.expect("retries");
-    for (id, why) in [("a1", "one is open"), ("b1", "it was told later")] {
-        assert_eq!(retry(Retry::One(id.to_owned())).await, 0, "{why}");
+    let left = |instead: &str| Retried { instead: Some(instead.to_owned()), ..Retried::default() };
+    for (id, expected) in [
+        ("a1", Retried { open: 1, ..left("a2") }),
+        ("b1", Retried { notified: 1, ..left("b2") }),
+        ("c1", Retried { newer: 1, ..left("c2") }),
+    ] {
+        assert_eq!(retry(Retry::One(id.to_owned())).await, expected);
     }
-    assert_eq!(retry(Retry::All).await, 1, "the newest of each target");
+    let expected = Retried { count: 1, open: 1, notified: 1, ..Retried::default() };
+    assert_eq!(retry(Retry::All).await, expected, "the newest of each target");
     let expected = "a1 dead, a2 pending, b1 dead, b2 delivered, c1 dead, c2 pending";
     assert_eq!(states(store).await, expected);
 }
@@ -346,6 +414,8 @@ on_backends! {
     what_is_given_back_waits_again
     a_fallback_is_triggered_once
     targets_of_a_receiver_that_fail_together_trigger_its_fallback_once
+    a_fallback_with_a_delivery_of_its_own_hears_all_with_that_one
+    the_alerts_of_a_delivery_are_named_before_its_first_attempt
     the_dead_are_listed_and_retried
     the_dead_of_a_target_that_is_owed_or_was_told_later_stay_dead
     deliveries_of_orphans_are_dead

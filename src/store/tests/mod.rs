@@ -345,7 +345,9 @@ pub(super) fn settlement(id: &str, number: u32, next: Next) -> Settlement {
         attempt,
         next,
         maybe_taken: false,
+        fallback_of: None,
         entry: None,
+        journal: vec![],
         fallbacks: vec![],
         events: vec![],
     }

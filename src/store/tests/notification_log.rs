@@ -112,10 +112,8 @@ async fn ended_deliveries_are_given_until_they_are_noted(store: &Store) {
         n: 1,
         group_key: "a".to_owned(),
         target: slack(),
-        receiver: "oncall".to_owned(),
         state: DeliveryState::Delivered,
         finished_at: at(0),
-        why: "first notification".to_owned(),
         entry: Some(entry.clone()),
     };
     assert_eq!(found[0], a);
@@ -137,7 +135,7 @@ async fn ended_deliveries_are_given_until_they_are_noted(store: &Store) {
     assert_eq!((late.len(), late[0].n, late[0].state), (1, 2, DeliveryState::Delivered));
     settle(store, "d", 1, Next::Dead).await;
     commit(store, Changes { noted: vec![2, 4], ..Changes::default() }).await;
-    assert_eq!(store.retry(Retry::All, at(1)).await.expect("retries"), 1);
+    assert_eq!(store.retry(Retry::All, at(1)).await.expect("retries").count, 1);
     assert_eq!(ended().await, []);
     let due = store.due("slack", at(1), 10).await.expect("reads");
     let superseded = due.deliveries.iter().filter(|due| due.delivery.id == "d");
@@ -196,6 +194,41 @@ async fn what_is_due_comes_with_all_that_it_is_composed_of(store: &Store) {
     // Of a group that is over there is what was said last.
     assert_eq!((&none.group, &none.entry), (&None, &None));
     assert_eq!(none.delivery.message, Some(message("none")));
+
+    // And of what somebody wants to be tried again, as its alerts are now, though the group holds them no more.
+    assert!(claim(store, 9).await.contains(&"b".to_owned()));
+    settle(store, "b", 1, Next::Dead).await;
+    let said = message("g").alerts.into_iter().map(|alert| alert.fingerprint).next();
+    let said = said.expect("it speaks of an alert");
+    let over = alert(said.as_str(), AlertState::Resolved);
+    commit(store, Changes { alerts: vec![over.clone()], ..Changes::default() }).await;
+    assert_eq!(store.retry(Retry::One("b".to_owned()), at(10)).await.expect("retries").count, 1);
+    let due = store.due("slack", at(10), 10).await.expect("reads").deliveries;
+    let b = due.iter().find(|due| due.delivery.id == "b").expect("it is due");
+    assert!(b.by_hand && b.group.is_some());
+    assert_eq!(b.alerts.get(&said).map(|alert| alert.state), Some(AlertState::Resolved));
+}
+
+async fn what_was_notified_is_in_the_journal_with_its_outcome(store: &Store) {
+    queue(store, [queued("a", "a", 0)]).await;
+    queue(store, [NewDelivery { target: TargetId::new("slack", "y"), ..queued("b", "a", 0) }])
+        .await;
+    assert_eq!(claim(store, 0).await, ["a", "b"]);
+    let notified = JournalEntry { what: "notified".to_owned(), ..line("f1", "notified", 0) };
+    for id in ["a", "b"] {
+        let journal = vec![notified.clone()];
+        let settlement = Settlement { journal, ..settlement(id, 1, Next::Delivered) };
+        assert_eq!(store.settle(settlement.clone()).await.expect("settles"), Settled::Applied);
+        assert_eq!(store.settle(settlement).await.expect("settles"), Settled::Stale);
+    }
+    let told = store.journal("f1".to_owned(), 9).await.expect("reads");
+    assert_eq!(told, std::slice::from_ref(&notified), "once for the targets of an integration");
+    queue(store, [queued("c", "a", 1)]).await;
+    assert_eq!(claim(store, 1).await, ["c"]);
+    let journal = vec![JournalEntry { at: at(1), ..notified }];
+    let settlement = Settlement { journal, ..settlement("c", 1, Next::Delivered) };
+    store.settle(settlement).await.expect("settles");
+    assert_eq!(store.journal("f1".to_owned(), 9).await.expect("reads").len(), 2);
 }
 
 async fn groups_that_a_target_knows_are_read_in_pages(store: &Store) {
@@ -326,6 +359,7 @@ on_backends! {
     ended_deliveries_are_given_until_they_are_noted
     ended_deliveries_are_given_in_bounded_numbers
     what_is_due_comes_with_all_that_it_is_composed_of
+    what_was_notified_is_in_the_journal_with_its_outcome
     groups_that_a_target_knows_are_read_in_pages
     the_groups_of_an_alert_are_found_by_members_and_by_what_was_told
     a_pause_is_seen_on_the_deliveries_of_its_integration

@@ -24,7 +24,7 @@ async fn figures_are_told(store: &Store) {
     settle(store, "d1", 1, Next::Delivered).await;
     assert_eq!(counted().await, [1, 1, 2, 0, 0], "it arrived after all");
     settle(store, "d3", 1, Next::Dead).await;
-    assert_eq!(store.retry(Retry::All, at(9)).await.expect("retries"), 1);
+    assert_eq!(store.retry(Retry::All, at(9)).await.expect("retries").count, 1);
     assert_eq!(counted().await, [2, 0, 2, 0, 0]);
     let count = |state: &str| AlertCount {
         alertname: "LowBalance".to_owned(),
@@ -53,6 +53,10 @@ async fn figures_are_told(store: &Store) {
         told.join(", ")
     };
     assert_eq!(told().await, "LowBalance no_data 2, LowBalance rule_removed 1, Other no_data 1");
+    store
+        .commit(Changes { cursor: 1, noted: vec![1, 2], ..Changes::default() })
+        .await
+        .expect("commits");
     sweep(store, 60 * 24 * 60, 10).await;
     assert_eq!(told().await, "");
     assert_eq!(counted().await, [2, 0, 0, 0, 0]);
@@ -68,6 +72,7 @@ async fn the_old_is_swept_and_the_open_is_not(store: &Store) {
     queue(store, ["d1", "d2", "d3"].map(|id| queued(id, id, 0))).await;
     assert_eq!(claim_some(store, 0, 2).await, ["d1", "d2"]);
     settle(store, "d1", 1, Next::Delivered).await;
+    assert_eq!(store.swept_as_of().await.expect("reads"), Some(at(2)), "the newest that is stored");
     let changes = Changes {
         cursor: 2,
         judgements: vec![judgement(1, "fired", "f1")],
@@ -78,7 +83,14 @@ async fn the_old_is_swept_and_the_open_is_not(store: &Store) {
     store.commit(changes).await.expect("commits");
     let sweep = async |minutes, limit| sweep(store, minutes, limit).await;
     assert_eq!(sweep(MONTH - 1, 10).await, Swept::default());
-    let expected = Swept { events: 2, deliveries: 1, alerts: 1, ..Swept::default() };
+    let first = Swept { events: 2, alerts: 1, ..Swept::default() };
+    assert_eq!(
+        sweep(MONTH * 2, 1).await,
+        first,
+        "the engine has not taken note of a delivery's end"
+    );
+    commit(store, Changes { noted: vec![1], ..Changes::default() }).await;
+    let expected = Swept { deliveries: 1, ..Swept::default() };
     assert_eq!(sweep(MONTH * 2, 1).await, expected);
     assert_eq!(store.swept_as_of().await.expect("reads"), Some(at(MONTH * 2)));
     assert_eq!(sweep(MONTH * 2, 10).await, Swept::default());
@@ -124,6 +136,26 @@ async fn each_kind_of_row_is_swept_in_its_own_time(store: &Store) {
     assert_eq!(store.rows(Space::Series, 9).await.expect("reads").len(), 1);
 }
 
+async fn an_alert_that_a_group_holds_is_not_swept(store: &Store) {
+    const MONTH: i64 = 30 * 24 * 60;
+    let held = "c".repeat(16);
+    let ended = [alert(&held, AlertState::Resolved), alert(&"d".repeat(16), AlertState::Resolved)];
+    let member = row(Space::Member, &format!("g\n{held}"), Some(b"{}"));
+    let changes = Changes { alerts: ended.into(), rows: vec![member], ..Changes::default() };
+    commit(store, changes).await;
+    let kept = async || {
+        let all = AlertFilter { limit: 9, ..AlertFilter::default() };
+        let kept = store.alerts(all).await.expect("reads");
+        kept.into_iter().map(|alert| alert.fingerprint.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(sweep(store, MONTH * 2, 10).await.alerts, 1);
+    assert_eq!(kept().await, std::slice::from_ref(&held));
+    let gone = row(Space::Member, &format!("g\n{held}"), None);
+    commit(store, Changes { rows: vec![gone], ..Changes::default() }).await;
+    assert_eq!(sweep(store, MONTH * 2, 10).await.alerts, 1);
+    assert!(kept().await.is_empty());
+}
+
 async fn who_waits_is_told_of_commits(store: &Store) {
     let (mut recorded, mut queued_up) = (store.recorded(), store.queued());
     store.record(event("a")).await.expect("records");
@@ -150,6 +182,7 @@ on_backends! {
     figures_are_told
     the_old_is_swept_and_the_open_is_not
     each_kind_of_row_is_swept_in_its_own_time
+    an_alert_that_a_group_holds_is_not_swept
     who_waits_is_told_of_commits
     a_closed_store_says_so
 }

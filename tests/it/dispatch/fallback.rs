@@ -51,6 +51,7 @@ async fn the_fallback_is_rung_at_once_when_a_delivery_dies_and_once_only() {
     until(&app, DeliveryState::Dead, 2).await;
     app.settle().await;
     assert_eq!(sink.requests("/ops").len(), 1);
+    assert_eq!(rung(&app).await, 1.0, "counted is what was sent");
     app.stop().await;
 }
 

@@ -280,7 +280,7 @@ async fn what_is_too_old_is_dead_listed_counted_and_can_be_tried_again() {
 
     sink.reopen().await;
     let again = app.app().store.retry(Retry::One(id.clone()), app.clock.now()).await.unwrap();
-    assert_eq!(again, 1);
+    assert_eq!((again.count, again.instead), (1, None));
     app.settle().await;
     assert_eq!(sink.one("/hook").header("idempotency-key"), Some(id.as_str()));
     assert!(deliveries(&app, DeliveryState::Dead).await.is_empty());

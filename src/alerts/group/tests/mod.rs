@@ -1,4 +1,4 @@
-//! A group by itself; what is owed to whom, and when, is told by the timelines of the engine.
+//! A group by itself; what is owed to whom, and when, is tested by the timelines of the engine.
 
 use std::collections::BTreeSet;
 

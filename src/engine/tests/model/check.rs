@@ -3,7 +3,7 @@
 use super::*;
 
 impl Model<'_> {
-    /// What Alertmanager is told again now.
+    /// What Alertmanager is sent again now.
     fn refreshed(&self) -> BTreeSet<Fingerprint> {
         let policy = self.policy();
         let silences = self.world.disk.active_silences();

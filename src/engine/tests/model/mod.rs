@@ -61,7 +61,7 @@ fn policies() -> Vec<Policy> {
     ]
 }
 
-/// How long Alertmanager believes what is not told again.
+/// How long Alertmanager believes what is not sent again.
 const VOUCHED: Duration = Duration::from_mins(4);
 
 #[derive(Debug, Clone)]

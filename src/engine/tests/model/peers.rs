@@ -7,7 +7,7 @@ use super::*;
 pub(super) struct Peers {
     /// PagerDuty: open incidents by their key.
     pub(super) incidents: BTreeSet<String>,
-    /// Alertmanager: alerts that were told, when, and whether as firing.
+    /// Alertmanager: alerts that were notified, when, and whether as firing.
     pub(super) active: BTreeMap<Fingerprint, (Timestamp, bool)>,
     /// People: the last word on each alert, by whom and where it was read.
     pub(super) read: BTreeMap<(TargetId, Fingerprint), (Timestamp, Status)>,

@@ -28,7 +28,7 @@ mod wire;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -52,7 +52,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Mails over one connection at most. Exim takes more, but from the 11th on it only queues them for its next queue run
 /// (`smtp_accept_queue_per_connection` is 10), which comes every half hour on Debian, and answers 250 all the same.
 const MAILS_MAX: u32 = 10;
-/// How long a kept connection may take for its MAIL; a new one has all the time there is.
+/// How long one kept connection may take for its MAIL, and no second one may; a new one has all the time there is.
 const KEPT_PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait for the answer to a QUIT, once the outcome is known.
 const QUIT_PATIENCE: Duration = Duration::from_millis(500);
@@ -110,6 +110,9 @@ impl Server {
                 connection.mails += 1;
                 Outcome::Delivered
             }
+            Err(failure @ Failure::Wire(_)) if text_begun.load(Ordering::Relaxed) => {
+                may_be_taken(classify(Phase::Mail, &failure))
+            }
             Err(failure) => classify(Phase::Mail, &failure),
         };
         let done = outcome == Outcome::Delivered && connection.mails < MAILS_MAX;
@@ -132,10 +135,16 @@ impl Server {
         };
         let fingerprint = password.as_ref().map(|text| Sha256::digest(text.expose_secret()).into());
         while let Some(mut kept) = self.unpark(fingerprint) {
+            // A server that closed it, or said that it will, has done so while nobody looked.
+            if !kept.session.wire.is_quiet().await {
+                continue;
+            }
             match timeout(KEPT_PATIENCE, kept.session.begin(envelope)).await {
                 Ok(Ok(())) => return Ok((kept, Ok(()))),
                 Ok(Err(Failure::Refused(_) | Failure::NoUtf8)) => kept.quit(QUIT_PATIENCE).await,
-                Ok(Err(_)) | Err(_) => {}
+                Ok(Err(_)) => {}
+                // What swallows this one swallows those that have been idle for longer: they are not waited for in turn.
+                Err(_elapsed) => self.parked().clear(),
             }
         }
         let session = self.connect(password.as_ref()).await?;
@@ -160,15 +169,19 @@ impl Server {
 
     /// The most recently used connection of that password; connections that are too old or of another are closed.
     fn unpark(&self, password: Option<[u8; 32]>) -> Option<Connection> {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parked = self.parked();
         parked.retain(|kept| kept.password == password && kept.used.elapsed() < IDLE_MAX);
         parked.pop()
+    }
+
+    fn parked(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a connection for the next mail; gives it back when there are enough.
     fn park(&self, mut connection: Connection) -> Option<Connection> {
         connection.used = Instant::now();
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parked = self.parked();
         if parked.len() >= self.connections {
             return Some(connection);
         }
@@ -225,7 +238,18 @@ fn timed_out(text_begun: bool) -> Outcome {
     } else {
         "no answer in time, before the text was begun"
     };
-    retry(Reason::Timeout, detail.to_owned())
+    let outcome = retry(Reason::Timeout, detail.to_owned());
+    if text_begun { may_be_taken(outcome) } else { outcome }
+}
+
+/// The text was sent, in part or whole, and no answer came.
+fn may_be_taken(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Retry { reason, after, lasting, maybe_taken: _, peer_works, detail } => {
+            Outcome::Retry { reason, after, lasting, maybe_taken: true, peer_works, detail }
+        }
+        other => other,
+    }
 }
 
 fn no_connection(detail: &str) -> Outcome {
@@ -233,7 +257,8 @@ fn no_connection(detail: &str) -> Outcome {
 }
 
 fn retry(reason: Reason, detail: String) -> Outcome {
-    Outcome::Retry { reason, after: None, lasting: None, peer_works: false, detail }
+    let (after, lasting) = (None, None);
+    Outcome::Retry { reason, after, lasting, maybe_taken: false, peer_works: false, detail }
 }
 
 fn classify(phase: Phase, failure: &Failure) -> Outcome {
@@ -258,6 +283,7 @@ fn reply(phase: Phase, code: u16, said: &str) -> Outcome {
             reason: Reason::ServerError,
             after: None,
             lasting: None,
+            maybe_taken: false,
             peer_works: true,
             detail,
         },

@@ -68,6 +68,16 @@ impl Wire {
         Ok(Self::new(connected.map_err(WireError::Lost)?))
     }
 
+    /// Whether nothing has come meanwhile, nor the end: between commands a server speaks only to say that it closes. Does
+    /// not wait.
+    pub(super) async fn is_quiet(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.0.fill_buf() => false,
+            () = std::future::ready(()) => true,
+        }
+    }
+
     /// Sends one line and reads the reply.
     pub(super) async fn command(&mut self, line: &str) -> Result<Reply, WireError> {
         self.write(format!("{line}\r\n").as_bytes()).await?;
@@ -220,6 +230,19 @@ mod tests {
         }
         assert!(matches!(reply(b"").await, Err(WireError::Closed)));
         assert!(matches!(reply(b"250-a\r\n").await, Err(WireError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_or_spoken_to_is_not_quiet() {
+        let (mut server, client) = tokio::io::duplex(64);
+        let mut wire = Wire::new(client);
+        assert!(wire.is_quiet().await);
+        assert!(wire.is_quiet().await, "to look changes nothing");
+        server.write_all(b"421 idle for too long\r\n").await.expect("written");
+        assert!(!wire.is_quiet().await);
+        let (server, client) = tokio::io::duplex(64);
+        drop(server);
+        assert!(!Wire::new(client).is_quiet().await);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What only the SQLite backend can show: the shared commit, failing files, crashes, foreign databases.
 
+mod plans;
 mod random;
 mod rules;
 
@@ -328,7 +329,7 @@ async fn a_command_beside_the_server_lists_and_retries() {
     let beside = Store::attach(&settings.path).await.expect("attaches");
     let listed = beside.deliveries(DeliveryFilter { limit: 9, ..DeliveryFilter::default() }).await;
     assert_eq!(listed.expect("reads").len(), 1);
-    assert_eq!(beside.retry(super::super::Retry::All, at(1)).await.expect("retries"), 1);
+    assert_eq!(beside.retry(super::super::Retry::All, at(1)).await.expect("retries").count, 1);
     beside.close().await.expect("closes");
     assert_eq!(claim(&store, 1).await.len(), 1);
     store.close().await.expect("closes");

@@ -115,17 +115,27 @@ pub(super) fn groups(tx: &Connection) -> Result<BTreeMap<String, OldGroup>, Fail
     Ok(groups)
 }
 
+/// How long before the last delivery an incident may have been left open at PagerDuty to be resolved now, in microseconds:
+/// seven days. Older ones people have closed, or PagerDuty has.
+const LEFT_OPEN_MICROS: i64 = 7 * 24 * 60 * 60 * 1_000_000;
+/// Incidents that are resolved so at most, the latest.
+const LEFT_OPEN_MAX: i64 = 500;
+
 /// Keys of groups with open deliveries, and of those that left an incident open at PagerDuty: such groups may be over. An
-/// incident that was never resolved would swallow the next page.
+/// incident that was never resolved would swallow the next page. Each costs one request, so there is a bound to them.
 pub(super) fn left_open(tx: &Connection) -> Result<Vec<String>, Failure> {
     let mut statement = tx.prepare(
         "SELECT group_key FROM deliveries WHERE finished_at IS NULL UNION \
-         SELECT group_key FROM (SELECT group_key, state, max(deliveries.n), json_extract(CAST(message AS TEXT), '$.status') \
-             AS status FROM deliveries JOIN contents ON contents.n = content WHERE state = 'delivered' \
+         SELECT group_key FROM (SELECT group_key FROM (SELECT group_key, finished_at, max(deliveries.n) AS last, \
+             json_extract(CAST(message AS TEXT), '$.status') AS status FROM deliveries \
+             JOIN contents ON contents.n = content WHERE state = 'delivered' \
              AND substr(integration, length(receiver) + 1, 11) = '/pagerduty/' GROUP BY integration, group_key) \
-         WHERE status = 'firing'",
+         WHERE status = 'firing' AND finished_at >= (SELECT max(finished_at) FROM deliveries) - ?1 \
+         ORDER BY last DESC LIMIT ?2)",
     )?;
-    let keys = statement.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let keys = statement
+        .query_map((LEFT_OPEN_MICROS, LEFT_OPEN_MAX), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     Ok(keys)
 }
 
