@@ -144,16 +144,6 @@ install_postgres() {
   apt_install postgresql-15
 }
 
-# What makes the Debian package. Its own speed does not matter, the time to build it does.
-install_cargo_deb() {
-  has cargo-deb && return
-  [ -x .tools/bin/cargo-deb ] && return
-  echo "tools.sh: installing cargo-deb"
-  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off cargo install --quiet --locked --no-default-features \
-    --version 3.8.0 --root .tools --target-dir .tools/cargo-deb cargo-deb || fail "cargo-deb cannot be installed"
-  rm -rf .tools/cargo-deb
-}
-
 install_python_packages() {
   local stamp
   stamp="$(sha256sum scripts/requirements.txt) $(python3 --version)"
@@ -201,7 +191,6 @@ flock 9
 need cc gcc libc6-dev
 need python3 python3 python3-venv
 need strace strace
-need chromium chromium fonts-dejavu-core
 strace -f --seccomp-bpf -e trace=none -o /dev/null true || fail "strace cannot trace here (ptrace is forbidden)"
 install_prometheus
 install_alertmanager
@@ -209,6 +198,3 @@ install_servers
 install_postgres
 install_python_packages
 install_helm
-need buildah buildah
-need strip binutils
-install_cargo_deb

@@ -13,10 +13,9 @@
 //!
 //! Beside the journey: [`telnyx`] (what is read from Telnyx's API, into the same inbox), [`heartbeat`] (dead man's
 //! switches), [`simulation`] (the engine in memory, for `test` and `replay`), [`spend`] (spending, grouped), [`metrics`],
-//! [`api`] (who may ask for what, and the API), [`console`] (pages for people), [`admin`] (the private listener), [`config`], [`policy`] (what the engine needs of a configuration), [`app`] (puts it
+//! [`admin`] (the private listener), [`config`], [`policy`] (what the engine needs of a configuration), [`app`] (puts it
 //! all together) and [`cli`]. Leaves that everyone may use: [`clock`], [`clock_steps`], [`diagnostic`], [`secret`],
-//! [`template`], [`tasks`], [`http`] and [`tls`] (as a client), [`text`], [`re2`] (patterns), [`address`],
-//! [`chart`] (pictures as SVG).
+//! [`template`], [`tasks`], [`http`] and [`tls`] (as a client), [`text`], [`re2`] (patterns), [`address`].
 
 pub mod intake;
 pub mod event;
@@ -32,8 +31,6 @@ pub mod heartbeat;
 pub mod simulation;
 pub mod spend;
 pub mod metrics;
-pub mod api;
-pub mod console;
 pub mod admin;
 pub mod config;
 pub mod policy;
@@ -51,4 +48,3 @@ pub mod tls;
 pub mod text;
 pub mod re2;
 pub mod address;
-pub mod chart;

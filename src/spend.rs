@@ -77,8 +77,8 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// Counts the charges of another sum, too. Cannot overflow: no amount of the ledger is above a billion, and no ledger has ten million million million rows.
-    pub fn add(&mut self, other: Self) {
+    /// Cannot overflow: no amount of the ledger is above a billion, and no ledger has ten million million million rows.
+    fn add(&mut self, other: Self) {
         self.charges += other.charges;
         self.amount += other.amount;
     }

@@ -49,7 +49,7 @@ fn rule(name: &str, on: &str, when: &str) -> RuleSpec {
 }
 
 fn line() -> LineSpec {
-    LineSpec { fire: at("value > 100.0"), clear: None, hold: Hold::default(), zone: None }
+    LineSpec { fire: at("value > 100.0"), clear: None, hold: Hold::default() }
 }
 
 /// The same over a window: what is judged here is only what the event tells its series.
@@ -117,7 +117,7 @@ fn compile(specs: Vec<RuleSpec>) -> RuleSet {
 
 /// Time of one judgement.
 fn judge(set: &RuleSet, event: &Event) -> Duration {
-    best(|| drop(black_box(set.judge(black_box(event), None, None))))
+    best(|| drop(black_box(set.judge(black_box(event), None))))
 }
 
 /// Time of one run of `work`: the best of many short rounds, most of which nothing else cuts into.

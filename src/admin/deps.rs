@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::reload::Reload;
-use crate::api::{self, Access};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -22,8 +21,6 @@ pub struct Deps {
     pub stopping: Arc<AtomicBool>,
     /// Asks for reloads; `None` where there is nothing to load.
     pub reload: Option<Reload>,
-    /// What the API needs.
-    pub api: api::Deps,
-    /// Who may do what.
-    pub access: Arc<Access>,
+    /// The host of `server.external_url`: a name under which people reach this listener.
+    pub own_host: Option<String>,
 }

@@ -1,10 +1,10 @@
 //! The private listener: metrics, health and reloads. Never reachable by the public address.
 
 mod deps;
+mod origin;
 mod post_reload;
 mod reload;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::{App, HttpResponse, HttpServer, Resource, Route, guard, web};
 
 pub use self::deps::Deps;
+pub use self::origin::host_of;
 pub use self::reload::{Asked, Reload, ReloadError, Reloaded, Waiting};
 use crate::alerts::SilenceState;
-use crate::api;
 use crate::clock;
 use crate::store::{DeliveryState, Role, StoreError};
 
@@ -26,31 +26,15 @@ const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Serves until stopped by its handle. `pages` adds what people look at.
-pub fn serve<P>(listener: std::net::TcpListener, deps: Deps, pages: P) -> std::io::Result<Server>
-where
-    P: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
-{
+/// Serves until stopped by its handle.
+pub fn serve(listener: std::net::TcpListener, deps: Deps) -> std::io::Result<Server> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(deps.clone()))
-            .app_data(web::Data::from(Arc::clone(&deps.access)))
-            .app_data(web::Data::new(deps.api.clone()))
             .service(looked_at("/metrics", || web::to(metrics)))
             .service(looked_at("/livez", || web::to(async || HttpResponse::Ok().body("ok\n"))))
             .service(looked_at("/readyz", || web::to(readyz)))
             .service(web::resource("/-/reload").route(web::post().to(post_reload::post)))
-            .service(looked_at("/-/healthy", || {
-                web::to(async || {
-                    HttpResponse::Ok().body(
-                        "OK
-",
-                    )
-                })
-            }))
-            .service(looked_at("/-/ready", || web::to(ready)))
-            .service(api::service())
-            .configure(pages.clone())
     })
     .workers(1)
     .max_connections(CONNECTIONS_MAX)
@@ -116,15 +100,6 @@ async fn refresh(deps: &Deps) -> Result<(), StoreError> {
 }
 
 async fn readyz(deps: web::Data<Deps>) -> HttpResponse {
-    readiness(&deps, "ok\n").await
-}
-
-/// As Alertmanager says it.
-async fn ready(deps: web::Data<Deps>) -> HttpResponse {
-    readiness(&deps, "OK\n").await
-}
-
-async fn readiness(deps: &Deps, yes: &'static str) -> HttpResponse {
     let not_ready = |why: String| {
         HttpResponse::ServiceUnavailable()
             .content_type(ContentType::plaintext())
@@ -134,7 +109,7 @@ async fn readiness(deps: &Deps, yes: &'static str) -> HttpResponse {
         return not_ready("shutting down".to_owned());
     }
     match tokio::time::timeout(PROBE_TIMEOUT, deps.store.probe()).await {
-        Ok(Ok(())) => HttpResponse::Ok().content_type(ContentType::plaintext()).body(yes),
+        Ok(Ok(())) => HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n"),
         Ok(Err(error)) => not_ready(error.to_string()),
         Err(_elapsed) => not_ready("the store does not answer".to_owned()),
     }

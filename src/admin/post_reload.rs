@@ -5,27 +5,20 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::deps::Deps;
+use super::origin;
 use super::reload::{Answer, ReloadError, Reloaded};
-use crate::api::{Refusal, Shape};
 use crate::diagnostic::Diagnostic;
 
 /// Answers `POST /-/reload`.
 pub(super) async fn post(request: HttpRequest, deps: web::Data<Deps>) -> HttpResponse {
-    if let Err(refusal) = may(&request, &deps) {
-        return refusal.response(Shape::Problem);
+    if let Err(why) = origin::check(request.headers(), deps.own_host.as_deref()) {
+        return HttpResponse::Forbidden().content_type("application/problem+json").body(
+            json!({"type": "about:blank", "title": "Forbidden", "status": 403, "detail": why})
+                .to_string(),
+        );
     }
     let Some(reload) = &deps.reload else { return respond(&Err(ReloadError::Unavailable)) };
     respond(&reload.ask().await)
-}
-
-/// Where no token is configured a reload stays free, whatever the listener's address: it changes only what files say.
-fn may(request: &HttpRequest, deps: &Deps) -> Result<(), Refusal> {
-    let from = request.peer_addr().map(|peer| peer.ip());
-    match deps.access.principal(request.headers(), request.method(), from) {
-        Ok(_principal) => Ok(()),
-        Err(Refusal::NoTokenConfigured) => deps.access.check_origin(request.headers()),
-        Err(refusal) => Err(refusal),
-    }
 }
 
 fn respond(answer: &Answer) -> HttpResponse {

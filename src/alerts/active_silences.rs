@@ -85,11 +85,6 @@ impl ActiveSilences {
         if self.silences.is_empty() {
             return None;
         }
-        self.all_silencing(labels, now).next()
-    }
-
-    /// The silences that keep an alert with these labels quiet now.
-    pub fn all_silencing(&self, labels: &Labels, now: Timestamp) -> impl Iterator<Item = &Silence> {
         let mut satisfied = self.unhit.clone();
         let mut hit = |effect: &Effect| {
             if let Some(satisfied) = satisfied.get_mut(effect.silence) {
@@ -107,11 +102,11 @@ impl ActiveSilences {
             let single = on.single.iter().filter(|(pattern, _)| pattern.is_match(value));
             single.for_each(|(_, effect)| hit(effect));
         }
-        let holds = move |(silence, satisfied): &(&Silence, u16)| {
-            usize::from(*satisfied) == silence.matchers.len()
+        let holds = |(silence, satisfied): &(&Silence, &u16)| {
+            usize::from(**satisfied) == silence.matchers.len()
                 && silence.state(now) == SilenceState::Active
         };
-        self.silences.iter().zip(satisfied).filter(holds).map(|(silence, _)| silence)
+        self.silences.iter().zip(&satisfied).find(holds).map(|(silence, _)| silence)
     }
 }
 

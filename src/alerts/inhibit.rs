@@ -166,7 +166,6 @@ mod tests {
             updated_at: Timestamp::UNIX_EPOCH,
             event_at: None,
             missed: false,
-            usual: None,
             value: None,
             notify_expired: false,
             event: Snapshot::NONE,

@@ -6,8 +6,6 @@
 //! Departs from Alertmanager where that refuses a range which has days in some months (`28:-1`), and where it takes
 //! numbers that are no month or year.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -294,43 +292,6 @@ impl YearRange {
     fn holds(self, local: DateTime) -> bool {
         (self.first..=self.last).contains(&local.year())
     }
-}
-
-/// As [`WeekdayRange::parse`] reads it.
-impl fmt::Display for WeekdayRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |day: u8| WEEKDAYS.get(usize::from(day)).copied().unwrap_or_default();
-        write_range(f, name(self.first), name(self.last))
-    }
-}
-
-/// As [`DayRange::parse`] reads it.
-impl fmt::Display for DayRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_range(f, self.first, self.last)
-    }
-}
-
-/// As [`MonthRange::parse`] reads it, by numbers.
-impl fmt::Display for MonthRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_range(f, self.first, self.last)
-    }
-}
-
-/// As [`YearRange::parse`] reads it.
-impl fmt::Display for YearRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_range(f, self.first, self.last)
-    }
-}
-
-fn write_range<T: fmt::Display + PartialEq + Copy>(
-    f: &mut fmt::Formatter<'_>,
-    first: T,
-    last: T,
-) -> fmt::Result {
-    if first == last { write!(f, "{first}") } else { write!(f, "{first}:{last}") }
 }
 
 /// An end of a range, and where in the text it stands.

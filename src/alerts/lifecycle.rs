@@ -59,7 +59,6 @@ pub fn fire(
         event_at: firing.sent_at,
         missed: firing.backfilled && clock::until(starts_at, now) >= MISSED_MIN,
         value: None,
-        usual: None,
         notify_expired: firing.notify_expired,
         event,
     };
@@ -110,7 +109,6 @@ pub fn raise(
         event_at: None,
         missed: false,
         value: series.value,
-        usual: None,
         notify_expired: false,
         event: series.event.clone(),
     };

@@ -63,9 +63,6 @@ pub struct MessageAlert {
     /// The value that was judged last; event rules have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Decimal>,
-    /// That value and what is usual, in words; see [`super::Alert::usual`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usual: Option<String>,
     /// Labels.
     pub labels: Labels,
     /// Annotations.

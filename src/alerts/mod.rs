@@ -8,7 +8,6 @@ mod group;
 mod inhibit;
 mod interval;
 mod lifecycle;
-mod links;
 mod matcher;
 mod message;
 mod notification_log;
@@ -36,7 +35,6 @@ pub use interval::{
     YearRange,
 };
 pub use lifecycle::{Transition, end, expire, fire, raise, resolve};
-pub use links::{alert_path, alerts_path, silence_path};
 pub(crate) use matcher::is_label_name;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use message::{Message, MessageAlert, Reason, Status, severity_rank};
@@ -143,10 +141,6 @@ pub struct Alert {
     /// The value that was judged last; event rules have none.
     #[serde(default)]
     pub value: Option<Decimal>,
-    /// That value and what is usual, in words, where its rule looks at that and something is known: "4.2 × the usual 31.10
-    /// USD for a Monday between 09:00 and 10:00".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usual: Option<String>,
     /// Whether an end by `active_for` is told.
     pub notify_expired: bool,
     /// Allow-listed snapshot of the last event that touched it, for templates.

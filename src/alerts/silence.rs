@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{MatchOp, Matcher};
+use super::Matcher;
 use crate::clock;
 use crate::rules::Labels;
 
@@ -27,7 +27,7 @@ pub const SILENCE_DAYS_MAX: u16 = 366;
 pub struct Silence {
     /// Identity, a random UUID: its first characters tell it apart.
     pub id: String,
-    /// All must hold; at least one that negates, or that does not match the empty label set.
+    /// All must hold; at least one that does not match the empty label set.
     pub matchers: Vec<Matcher>,
     /// From when.
     pub starts_at: Timestamp,
@@ -91,6 +91,12 @@ pub enum SilenceError {
     /// It would last too long.
     #[error("it would end more than {SILENCE_DAYS_MAX} days from now")]
     TooFar,
+    /// No author.
+    #[error("needs an author")]
+    NoAuthor,
+    /// No comment.
+    #[error("needs a comment that says why")]
+    NoComment,
     /// The author or the comment is too long.
     #[error("the {0} is longer than {SILENCE_TEXT_BYTES_MAX} bytes")]
     LongText(&'static str),
@@ -138,19 +144,18 @@ impl Silence {
         })
     }
 
-    /// Changes it. The id stays while the past does: a pending silence keeps it unless its matchers change or it is to
-    /// start in the past, an active one also unless its start changes. Otherwise, and always once it has expired, a new silence is made of the draft.
+    /// Changes it. The id stays while the past does: a pending silence keeps it unless its matchers change, an active
+    /// one also unless its start changes. Otherwise, and always once it has expired, a new silence is made of the draft.
     pub fn update(
         &self,
         draft: SilenceDraft,
         now: Timestamp,
     ) -> Result<SilenceUpdate, SilenceError> {
         let state = self.state(now);
-        // To the second: whoever read it may have been shown no more.
-        let same_start = draft.starts_at.as_second() == self.starts_at.as_second();
+        let same_start = draft.starts_at == self.starts_at;
         let in_place = draft.matchers == self.matchers
             && match state {
-                SilenceState::Pending => draft.starts_at >= now,
+                SilenceState::Pending => true,
                 SilenceState::Active => same_start,
                 SilenceState::Expired => false,
             };
@@ -217,7 +222,7 @@ impl Silence {
 }
 
 impl SilenceDraft {
-    /// The draft within its bounds, not begun before now.
+    /// The draft within its bounds: texts trimmed, not begun before now.
     fn checked(self, now: Timestamp) -> Result<Self, SilenceError> {
         if self.matchers.len() > SILENCE_MATCHERS_MAX {
             return Err(SilenceError::TooManyMatchers);
@@ -225,7 +230,8 @@ impl SilenceDraft {
         if self.matchers.iter().any(|one| one.to_string().len() > SILENCE_MATCHER_BYTES_MAX) {
             return Err(SilenceError::LongMatcher);
         }
-        if self.matchers.iter().all(matches_nothing) {
+        let nothing = Labels::new();
+        if self.matchers.iter().all(|matcher| matcher.matches(&nothing)) {
             return Err(SilenceError::MatchesAll);
         }
         if self.ends_at <= self.starts_at {
@@ -238,20 +244,18 @@ impl SilenceDraft {
         if self.ends_at > clock::add(now, limit) {
             return Err(SilenceError::TooFar);
         }
-        bounded(&self.created_by, "author")?;
-        bounded(&self.comment, "comment")?;
-        Ok(Self { starts_at: self.starts_at.max(now), ..self })
+        let created_by = text(&self.created_by, "author", SilenceError::NoAuthor)?;
+        let comment = text(&self.comment, "comment", SilenceError::NoComment)?;
+        Ok(Self { starts_at: self.starts_at.max(now), created_by, comment, ..self })
     }
 }
 
-/// Whether a matcher holds for what has no labels, as Alertmanager asks it: one that negates is meant.
-fn matches_nothing(matcher: &Matcher) -> bool {
-    let negates = matches!(matcher.op(), MatchOp::NotEqual | MatchOp::NotMatches);
-    !negates && matcher.matches(&Labels::new())
-}
-
-fn bounded(text: &str, name: &'static str) -> Result<(), SilenceError> {
-    if text.len() > SILENCE_TEXT_BYTES_MAX { Err(SilenceError::LongText(name)) } else { Ok(()) }
+fn text(text: &str, name: &'static str, missing: SilenceError) -> Result<String, SilenceError> {
+    match text.trim() {
+        "" => Err(missing),
+        text if text.len() > SILENCE_TEXT_BYTES_MAX => Err(SilenceError::LongText(name)),
+        text => Ok(text.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -318,11 +322,10 @@ mod tests {
             (Box::new(|_| ()), Ok(())),
             (Box::new(|draft| draft.matchers = vec![]), Err(SilenceError::MatchesAll)),
             (
-                Box::new(|draft| draft.matchers = matchers(&["a=\"\"", "c=~\".*\""])),
+                Box::new(|draft| draft.matchers = matchers(&["a=\"\"", "b!=x", "c=~\".*\""])),
                 Err(SilenceError::MatchesAll),
             ),
             (Box::new(|draft| draft.matchers = matchers(&["a!=\"\""])), Ok(())),
-            (Box::new(|draft| draft.matchers = matchers(&["b!=x"])), Ok(())),
             (Box::new(move |draft| draft.matchers = many(32)), Ok(())),
             (Box::new(move |draft| draft.matchers = many(33)), Err(SilenceError::TooManyMatchers)),
             (
@@ -342,8 +345,8 @@ mod tests {
                 }),
                 Err(SilenceError::TooFar),
             ),
-            (Box::new(|draft| draft.created_by = String::new()), Ok(())),
-            (Box::new(|draft| draft.comment = String::new()), Ok(())),
+            (Box::new(|draft| draft.created_by = " ".into()), Err(SilenceError::NoAuthor)),
+            (Box::new(|draft| draft.comment = "\n".into()), Err(SilenceError::NoComment)),
             (Box::new(move |draft| draft.comment = long(1024)), Ok(())),
             (
                 Box::new(move |draft| draft.comment = long(1026)),

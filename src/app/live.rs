@@ -13,7 +13,6 @@ use super::replicas;
 use crate::address;
 use crate::admin::Reloaded;
 use crate::alerts::Routing;
-use crate::api::{Access, InForce};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
@@ -21,6 +20,7 @@ use crate::dispatch::{Lanes, Senders};
 use crate::engine::Policy;
 use crate::intake;
 use crate::metrics::Metrics;
+use crate::policy::policy;
 use crate::store::{Role, Store, StoreError};
 
 /// How long a reload waits for the engine to judge by the new rules; it goes on to do so afterwards.
@@ -32,10 +32,6 @@ pub(super) struct Live {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
-    /// Who may use the API and the console.
-    pub(super) access: Arc<Access>,
-    /// What people and programs ask about.
-    pub(super) in_force: Arc<ArcSwap<InForce>>,
     /// Whose webhooks are taken.
     pub(super) intake: Arc<ArcSwap<intake::Live>>,
     /// Who sends.
@@ -69,8 +65,6 @@ impl Live {
         warnings.extend(self.fixed.warnings(&config));
         let hash = config.hash.clone();
         address::allow(config.server.allowed_targets.clone());
-        let server = &config.server;
-        self.access.take(server.tokens.clone(), server.external_url.as_deref());
         self.metrics.set_names(&parts::names(&config));
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());
@@ -79,10 +73,9 @@ impl Live {
         self.lanes.take(senders);
         let accounts = parts::intake(&config, self.fixed.payload());
         self.feeds.take(&config);
-        let in_force = parts::in_force(config, self.clock.now());
-        self.routing.store(Arc::clone(&in_force.policy.routing));
-        self.policy.send_replace(Arc::clone(&in_force.policy));
-        self.in_force.store(Arc::new(in_force));
+        let policy = policy(config);
+        self.routing.store(Arc::clone(&policy.routing));
+        self.policy.send_replace(Arc::new(policy));
         self.intake.store(Arc::new(accounts));
         // Where another replica judges, its rules stay in force.
         if self.store.holds(&Role::Judge) {

@@ -30,14 +30,14 @@ pub use self::reload::Source;
 use self::restored::Mark;
 pub use crate::admin::{ReloadError, Reloaded};
 use crate::alerts::Routing;
-use crate::api::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Lanes, Senders};
 use crate::metrics::Metrics;
+use crate::policy::policy;
 use crate::store::{self, Place, Role, Store};
 use crate::tasks::Tasks;
-use crate::{address, admin, api, console, dispatch, engine, intake, telnyx};
+use crate::{address, admin, dispatch, engine, intake, telnyx};
 
 /// How long a request in flight gets before the public listener closes on it; at most half of the shutdown's time.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
@@ -91,44 +91,24 @@ impl App {
         let tasks = Tasks::new();
         let stopping = Arc::new(AtomicBool::new(false));
         let (hash, shutdown_timeout) = (config.hash.clone(), config.server.shutdown_timeout);
-        let (public_addr, private_addr) =
-            (listeners.public.local_addr()?, listeners.private.local_addr()?);
-        let server = &config.server;
-        let access = Arc::new(Access::new(
-            private_addr.ip().is_loopback(),
-            server.tokens.clone(),
-            server.external_url.as_deref(),
-        ));
-        let workers = Workers {
-            store: store.clone(),
-            clock,
-            metrics,
-            access: Arc::clone(&access),
-            tasks: tasks.clone(),
-        };
+        let own_host = config.server.external_url.as_deref().and_then(admin::host_of);
+        let workers = Workers { store: store.clone(), clock, metrics, tasks: tasks.clone() };
         let (live, intake) = workers.start(config, senders, mark);
-        let api = api::Deps {
-            store: store.clone(),
-            clock: workers.clock.clone(),
-            audit: api::Audit { store: store.clone(), clock: workers.clock.clone() },
-            in_force: Arc::clone(&live.in_force),
-            started_at: workers.clock.now(),
-        };
-        let pages = console::configure(console::Deps::new(api.clone(), Arc::clone(&access)));
         let (reload, asked) = admin::Reload::channel();
         let reload = source.is_some().then_some(reload);
         let admin = admin::Deps {
             store: store.clone(),
             metrics: Arc::clone(&workers.metrics),
             clock: workers.clock.clone(),
-            api,
             stopping: Arc::clone(&stopping),
             reload: reload.clone(),
-            access,
+            own_host,
         };
         tasks.spawn("reload", Reloader::new(live, source, asked).run(tasks.clone()));
 
-        let private = admin::serve(listeners.private, admin, pages)?;
+        let (public_addr, private_addr) =
+            (listeners.public.local_addr()?, listeners.private.local_addr()?);
+        let private = admin::serve(listeners.private, admin)?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let grace = REQUEST_GRACE.min(shutdown_timeout / 2);
         let public = intake::serve(listeners.public, intake, threads, grace)?;
@@ -256,14 +236,13 @@ struct Workers {
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
-    access: Arc<Access>,
     tasks: Tasks,
 }
 
 impl Workers {
     /// Starts all that works without being asked. Gives what a reload swaps, and what the public listener needs.
     fn start(&self, config: Config, senders: Senders, mark: Mark) -> (Live, intake::Deps) {
-        let Self { store, clock, metrics, access, tasks } = self;
+        let Self { store, clock, metrics, tasks } = self;
         address::allow(config.server.allowed_targets.clone());
         parts::declare(metrics, &config);
         let fixed = Fixed::of(&config);
@@ -288,12 +267,11 @@ impl Workers {
             payload: fixed.payload(),
         };
         let feeds = Feeds::start(asking, &config, tasks.clone());
-        let in_force = parts::in_force(config, clock.now());
-        let policy = Arc::clone(&in_force.policy);
+        let policy = policy(config);
         routing.store(Arc::clone(&policy.routing));
         // Before the engine: nothing is opened for an integration that nobody serves.
         let lanes = Lanes::start(deps, senders, tasks.clone());
-        let policy = cell::Sender::new(policy);
+        let policy = cell::Sender::new(Arc::new(policy));
         let deps = engine::Deps {
             store: store.clone(),
             policy: Arc::new(policy),
@@ -306,8 +284,6 @@ impl Workers {
             store: store.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
-            access: Arc::clone(access),
-            in_force: Arc::new(ArcSwap::from_pointee(in_force)),
             intake: Arc::clone(&accounts),
             lanes,
             routing,
@@ -332,20 +308,17 @@ impl Workers {
     }
 
     fn start_upkeep(&self, mark: Mark) {
-        let replicas = replicas::Replicas::new(
-            self.store.clone(),
-            self.clock.clone(),
-            Arc::clone(&self.metrics),
-        );
-        self.tasks.spawn("replicas", replicas.watch(self.tasks.clone()));
+        let Self { store, clock, metrics, tasks } = self;
+        let replicas = replicas::Replicas::new(store.clone(), clock.clone(), Arc::clone(metrics));
+        tasks.spawn("replicas", replicas.watch(tasks.clone()));
         let upkeep = upkeep::Upkeep {
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            metrics: Arc::clone(&self.metrics),
-            tasks: self.tasks.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            tasks: tasks.clone(),
         };
-        self.tasks.spawn("sweep", upkeep.clone().sweep());
-        self.tasks.spawn("mark", upkeep.clone().mark(mark));
-        self.tasks.spawn("clock watch", upkeep.watch_clock());
+        tasks.spawn("sweep", upkeep.clone().sweep());
+        tasks.spawn("mark", upkeep.clone().mark(mark));
+        tasks.spawn("clock watch", upkeep.watch_clock());
     }
 }

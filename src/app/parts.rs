@@ -1,16 +1,10 @@
 //! What each stage is given of a configuration.
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
-
-use crate::api::InForce;
 use crate::config::{Config, Server, StoreSettings};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::PayloadPolicy;
 use crate::intake;
 use crate::metrics::{Metrics, Names};
-use crate::policy::policy;
 use crate::rules::{Labels, MetricKind};
 
 /// The configured names whose series start at zero.
@@ -48,17 +42,6 @@ pub(super) fn declare(metrics: &Metrics, config: &Config) {
             // There from a time when it had none.
             metrics.remove_user(&metric.name, &Labels::new());
         }
-    }
-}
-
-/// What is judged by, and what people and programs ask about.
-pub(super) fn in_force(config: Config, now: Timestamp) -> InForce {
-    InForce {
-        receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
-        accounts: config.accounts.iter().map(|account| account.name.clone()).collect(),
-        templates: config.templates.clone(),
-        policy: Arc::new(policy(config)),
-        since: now,
     }
 }
 

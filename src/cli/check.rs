@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{ConfigArg, Exit, Format, excerpt, output};
-use crate::config::{self, Candidate};
+use super::{ConfigArg, Exit, Format, output};
+use crate::config;
 use crate::diagnostic::{Diagnostic, Severity};
 
 /// Arguments of `check`.
@@ -17,9 +17,6 @@ pub(super) struct Args {
     /// Fail on warnings, too (exit code 1)
     #[arg(long)]
     strict: bool,
-    /// Secrets, keys and variables that are missing do not matter, as in CI; all else is checked
-    #[arg(long, visible_alias = "syntax-only")]
-    no_secrets: bool,
 }
 
 /// What `check --format json` prints.
@@ -32,11 +29,7 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let loaded = if args.no_secrets {
-        Candidate::new(&args.config.config, &[]).load(&config::system_env)
-    } else {
-        config::load(&args.config.config, &config::system_env)
-    };
+    let loaded = config::load(&args.config.config, &config::system_env);
     let count = |severity| loaded.diagnostics.iter().filter(|p| p.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let refused = args.strict && warnings > 0;
@@ -46,7 +39,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             output::json(&Report { ok, errors, warnings, problems: &loaded.diagnostics })?;
         }
         Format::Text => {
-            excerpt::problems(&loaded.diagnostics, &args.config.config.to_string_lossy());
+            output::problems(&loaded);
             let file = args.config.config.display();
             let warned = output::count(warnings, "warning", "warnings");
             match &loaded.config {

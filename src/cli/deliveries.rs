@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::clock::Clock;
+use crate::config::{self, Candidate};
+use crate::diagnostic::Severity;
 use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retry, Store};
 
 /// Arguments of `deliveries`.
@@ -95,8 +97,22 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// Opens the store of a configuration beside a running `serve`. `None` when the configuration has errors.
+///
+/// Files of secrets that are missing do not matter: nothing is sent, and who looks or silences need not be able to read
+/// them.
 pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> {
-    let Some(config) = config.without_secrets() else { return Ok(None) };
+    let loaded = config::load(&config.config, &config::system_env);
+    let mut errors =
+        loaded.diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
+    let without_secrets = if errors.all(|problem| problem.key.ends_with("_file")) {
+        Candidate::new(&config.config, &[]).load(&config::system_env).config
+    } else {
+        None
+    };
+    let Some(config) = loaded.config.as_ref().or(without_secrets.as_ref()) else {
+        output::problems(&loaded);
+        return Ok(None);
+    };
     let place = &config.store.place;
     let store = Store::attach(place).await;
     Ok(Some(store.with_context(|| format!("cannot open the store {place}"))?))

@@ -8,9 +8,6 @@ use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::event::product;
 use crate::store::{EventFilter, EventRecord, EventState};
 
-/// The kind that fills a list and says little: a reading each minute.
-const BALANCES: &str = "account.balance";
-
 /// Arguments of `events`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -39,9 +36,6 @@ struct List {
     /// Only those of this account
     #[arg(long)]
     account: Option<String>,
-    /// Also readings of the balance, which otherwise come only where a kind is asked for
-    #[arg(long)]
-    balances: bool,
     /// How many at most
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -94,13 +88,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 
 async fn list(args: List) -> anyhow::Result<Exit> {
     let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let asked = args.balances || args.kind.is_some();
     let filter = EventFilter {
-        without_kind: (!asked).then(|| BALANCES.to_owned()),
         kind: args.kind,
         account: args.account,
         state: args.state,
-        before: None,
         limit: args.limit,
     };
     let events = store.events(filter).await?;

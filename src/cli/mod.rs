@@ -5,20 +5,14 @@
 mod accounts;
 mod alerts;
 mod api;
-mod args;
-mod balance;
 mod check;
 mod demo;
 mod deliveries;
 mod events;
-mod excerpt;
 mod explain;
 mod healthcheck;
 mod invoices;
-mod init;
 mod log;
-mod man;
-mod notify;
 mod output;
 mod provision;
 mod repeats;
@@ -27,17 +21,13 @@ mod send;
 mod serve;
 mod silence;
 mod spend;
-mod status;
-mod terminal;
 mod test;
-mod tune;
 mod usage;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-use self::args::{CONFIG_FILE, ConfigArg, Exit, Format, Sheet, runtime};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Notifies the right people before Telnyx service stops.
 #[derive(Debug, Parser)]
@@ -49,8 +39,6 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a small working configuration, with rules and their tests, from a few questions or options
-    Init(init::Args),
     /// Receive webhooks, evaluate rules, notify
     Serve(serve::Args),
     /// Check a configuration and its rules: all problems at once
@@ -59,16 +47,10 @@ enum Command {
     Test(test::Args),
     /// Evaluate candidate rules on stored events: who would be notified; changes nothing
     Replay(replay::Args),
-    /// Show how the values of rules were distributed, and what other thresholds would have done; changes nothing
-    Tune(tune::Args),
     /// Sign a sample event or a file and post it, to try things out
     Send(send::Args),
     /// Show the whole path on this machine: throw-away key, local sinks, sample events
     Demo(demo::Args),
-    /// Show on one screen whether all is well
-    Status(status::Args),
-    /// Send a test notification to a receiver, and show what each peer answers
-    Notify(notify::Args),
     /// List and show deliveries; retry dead ones
     Deliveries(deliveries::Args),
     /// List alerts: what fires, what is suppressed; show the history of one
@@ -81,8 +63,6 @@ enum Command {
     Explain(explain::Args),
     /// Show what was spent, by product, day, kind, connection, country or number
     Spend(spend::Args),
-    /// Show what is left on each account, and how long it lasts
-    Balance(balance::Args),
     /// List the invoices that Telnyx has
     Invoices(invoices::Args),
     /// Ask Telnyx for its usage reports
@@ -93,10 +73,6 @@ enum Command {
     Provision(provision::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),
-    /// Print a script by which a shell completes commands and flags
-    Completions(man::CompletionsArgs),
-    /// Print the manual page, or write those of all commands
-    Man(man::ManArgs),
     /// Print the JSON Schema of the configuration and of rule files
     Schema {
         /// The reference of all keys instead, as Markdown
@@ -105,34 +81,71 @@ enum Command {
     },
 }
 
+/// Where the configuration is when nobody says.
+const CONFIG_FILE: &str = "config/tollbell.yaml";
+
+/// The configuration file, for the commands that need one.
+#[derive(Debug, clap::Args)]
+struct ConfigArg {
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        env = "TOLLBELL_CONFIG",
+        default_value = CONFIG_FILE,
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How rows are printed, by commands whose data belongs into a spreadsheet, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sheet {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
+}
+
+/// What a command ended with.
+enum Exit {
+    Ok,
+    Failed,
+    Usage,
+}
+
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        Command::Init(args) => init::run(args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Replay(args) => replay::run(&args),
-        Command::Tune(args) => tune::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Demo(args) => demo::run(args),
-        Command::Status(args) => status::run(&args),
-        Command::Notify(args) => notify::run(args),
         Command::Deliveries(args) => deliveries::run(args),
         Command::Alerts(args) => alerts::run(args),
         Command::Silence(args) => silence::run(args),
         Command::Events(args) => events::run(args),
         Command::Explain(args) => explain::run(&args),
         Command::Spend(args) => spend::run(&args),
-        Command::Balance(args) => balance::run(&args),
         Command::Invoices(args) => invoices::run(&args),
         Command::Usage(args) => usage::run(&args),
         Command::Accounts(args) => accounts::run(&args),
         Command::Provision(args) => provision::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
-        Command::Completions(args) => man::completions(&args),
-        Command::Man(args) => man::man(&args),
         Command::Schema { markdown } => check::schema(markdown),
     };
     match outcome {
@@ -145,4 +158,9 @@ pub fn run() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// The runtime of the commands that need one.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

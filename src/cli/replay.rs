@@ -137,9 +137,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         output::error(&format!("{} is no file", missing.display()));
         return Ok(Exit::Usage);
     }
-    let loaded = Candidate::new(&args.config.config, &args.rules);
-    let loaded = if args.store.is_none() { loaded.with_store() } else { loaded };
-    let loaded = loaded.load(&config::system_env);
+    let loaded = Candidate::new(&args.config.config, &args.rules).load(&config::system_env);
     let Some(config) = loaded.config else {
         output::all_problems(&loaded.diagnostics.iter().collect::<Vec<_>>());
         return Ok(Exit::Usage);

@@ -29,16 +29,6 @@ pub(super) struct Args {
     /// Where to post it
     #[arg(long, default_value = "http://127.0.0.1:8080/webhooks/telnyx", value_name = "URL")]
     url: String,
-    /// To this account: its name is put at the end of the URL
-    #[arg(long)]
-    account: Option<String>,
-    /// Another value in a field, such as `payload.total_cost=12.50`; may be given more than once
-    #[arg(long, value_name = "PATH=VALUE", value_parser = assignment)]
-    set: Vec<(String, String)>,
-    /// Give each event its own value of a field, such as payload.from; may be given more than once. By default each of
-    /// several events is about a call or message of its own; `--vary id` leaves them one
-    #[arg(long, value_name = "PATH")]
-    vary: Vec<String>,
     /// The private key to sign with: base64 of its 32 bytes, in a file
     #[arg(long, env = "TOLLBELL_SEND_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -61,17 +51,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.list {
-        let rows = event::described_samples().map(|it| vec![it.0.to_owned(), it.1.to_owned()]);
-        output::table(&["SAMPLE", "WHAT IT REPORTS"], &rows.collect::<Vec<_>>());
+        for (name, ..) in event::samples() {
+            output::line(name);
+        }
         return Ok(Exit::Ok);
     }
     if let Some(path) = &args.new_key {
         return new_key(path);
     }
-    let (content_type, mut body) = body(args.what.as_deref().unwrap_or_default())?;
-    for (path, value) in &args.set {
-        body = event::set(&body, content_type, path, value)?;
-    }
+    let (content_type, body) = body(args.what.as_deref().unwrap_or_default())?;
     let Some(key_file) = args.key_file.clone() else {
         output::error(
             "--key-file is missing: make a key with `tollbell send --new-key key.txt` and put the public key it prints into the account's public_keys",
@@ -139,56 +127,6 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
         .build()?)
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
-    let (path, value) =
-        text.split_once('=').ok_or("expected PATH=VALUE, such as payload.total_cost=12.50")?;
-    Ok((path.to_owned(), value.to_owned()))
-}
-
-impl Args {
-    /// Where it is posted.
-    fn address(&self) -> String {
-        match &self.account {
-            Some(account) => format!("{}/{account}", self.url.trim_end_matches('/')),
-            None => self.url.clone(),
-        }
-    }
-
-    /// The `n`th body.
-    fn nth(&self, body: &[u8], content_type: &str, n: u32) -> Result<Vec<u8>, event::EditError> {
-        if self.vary.is_empty() && self.count > 1 && !self.as_is {
-            return Ok(event::renew(body, content_type, &uuid::Uuid::now_v7().to_string()));
-        }
-        let mut body = body.to_vec();
-        // The event's own id is a new one anyway.
-        for path in self.vary.iter().filter(|path| *path != "id") {
-            let id = uuid::Uuid::now_v7().to_string();
-            body = event::vary(&body, content_type, path, (n, &id))?;
-        }
-        Ok(body)
-    }
-
-    /// What may be the matter when the answer is this status.
-    fn hint(status: u16, key: &SigningKey) -> Option<String> {
-        Some(match status {
-            401 => format!(
-                "no account there has the key that signed this; put {} into its public_keys (or allowed_sources keeps this \
-                 machine out)",
-                STANDARD.encode(key.verifying_key().to_bytes()),
-            ),
-            404 => "no account there has this path: the path of an account is /webhooks/telnyx/NAME (see --account), and \
-                    /webhooks/telnyx is that of the one named default, or of the only one; the public listener answers, not \
-                    the private one"
-                .to_owned(),
-            413 => "larger than server.max_body there".to_owned(),
-            503 => "not stored: the store is not available, or the clocks differ by more than the account's tolerance; its \
-                    log says which"
-                .to_owned(),
-            _ => return None,
-        })
-    }
-}
-
 async fn send(
     args: &Args,
     key: &SigningKey,
@@ -197,13 +135,11 @@ async fn send(
 ) -> anyhow::Result<Exit> {
     let client = client()?;
     let mut all_taken = true;
-    let url = args.address();
-    for n in 0..args.count {
-        let body = args.nth(body, content_type, n)?;
-        let signed = Signed::new(key, content_type, &body, args.as_is);
+    for _ in 0..args.count {
+        let signed = Signed::new(key, content_type, body, args.as_is);
         if args.print {
             output::json(&json!({
-                "url": url,
+                "url": args.url,
                 "headers": {
                     "content-type": signed.content_type,
                     "telnyx-timestamp": signed.timestamp,
@@ -213,13 +149,11 @@ async fn send(
             }))?;
             continue;
         }
-        let (status, text) =
-            signed.post(&client, &url).await.map_err(reqwest::Error::without_url).with_context(
-                || format!("cannot post to {url}: does `tollbell serve` run there?"),
-            )?;
-        if all_taken && let Some(hint) = Args::hint(status, key) {
-            output::error(&hint);
-        }
+        let (status, text) = signed
+            .post(&client, &args.url)
+            .await
+            .map_err(reqwest::Error::without_url)
+            .with_context(|| format!("cannot post to {}", args.url))?;
         all_taken &= status == 200;
         let mut said = format!("{status}");
         if !text.trim().is_empty() {

@@ -215,7 +215,6 @@ fn sample(names: &Names) -> Notification {
         no_data: false,
         unheard: false,
         missed: false,
-        usual: None,
         value: None,
         event: event.snapshot(),
     };

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::Value;
+
 use super::accounts::unique;
-use super::case_events::{fields, parts, read_history, time};
 use super::diagnostics::{Diagnostics, closest, quote};
 use super::section::Section;
 use super::trial::Candidate;
@@ -81,8 +83,6 @@ fn run_against(root: &CasesWords<'_>, base: &Path, instead: Option<&Path>) -> Ca
     if account.is_some() && config.is_some() {
         root.error("account", "the accounts are those of config");
     }
-    // Cases that name rules and no configuration are about those rules alone: they expect no routes of anybody's.
-    let instead = instead.filter(|_| config.is_some() || rules.is_none());
     let candidate = Candidate::of_cases(config, rules, account, base, root.position.clone());
     match instead {
         Some(config) => candidate.within(config),
@@ -121,9 +121,15 @@ fn case(section: &CaseWords<'_>, base: &Path, diagnostics: &Diagnostics) -> Opti
     if section.has("steps") && !steps.iter().any(|step| step.expect.is_some()) {
         section.error("steps", "nothing is expected: the case could not fail");
     }
-    let history = section.history();
-    let history = history.iter().filter_map(|section| read_history(section)).collect();
-    Some(Case { name: section.name()?.value, start: start?, history, steps })
+    Some(Case { name: section.name()?.value, start: start?, steps })
+}
+
+fn time(section: &Section<'_>, key: &str, text: &str) -> Option<Timestamp> {
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        section.error(key, "expected a time such as 2026-01-05T09:00:00Z");
+    }
+    parsed
 }
 
 fn step(section: &StepWords<'_>, base: &Path, diagnostics: &Diagnostics) -> Step {
@@ -172,13 +178,44 @@ fn event(step: &StepWords<'_>, base: &Path) -> Option<EventSpec> {
         },
         (true, None) => {
             let section = step.event();
-            parts(&section, repeat)
+            let occurred_at = section.occurred_at();
+            let occurred_at =
+                occurred_at.and_then(|text| time(&section, "occurred_at", &text.value));
+            let source = match section.source() {
+                "poller" => Source::Poller,
+                "backfill" => Source::Backfill,
+                "tollbell" => Source::Tollbell,
+                _ => Source::Webhook,
+            };
+            let payload = section.payload().map(json).unwrap_or_default();
+            let body = Body::Parts {
+                kind: section.kind()?.value,
+                id: section.id().map(|id| id.value),
+                occurred_at,
+                payload,
+            };
+            let (place, account) = (section.position.clone(), section.account());
+            Some(EventSpec { place, account, source, body, repeat })
         }
     }
 }
 
 fn repeat(section: &RepeatWords<'_>) -> Repeat {
-    let vary = if section.has("vary") { fields(section, section.vary()) } else { vec![Field::Id] };
+    let vary = if section.has("vary") {
+        let fields = section.vary().into_iter().enumerate();
+        let field = |(n, text): (usize, crate::diagnostic::At<String>)| {
+            let field = Field::parse(&text.value);
+            if field.is_none() {
+                let key = format!("{}[{n}]", section.at("vary"));
+                let message = "expected id or a field such as payload.call_leg_id";
+                section.push(Diagnostic::error(text.position, key, message));
+            }
+            field
+        };
+        fields.filter_map(field).collect()
+    } else {
+        vec![Field::Id]
+    };
     Repeat { times: section.times(), every: section.every(), vary }
 }
 
@@ -288,6 +325,22 @@ fn label_sets(node: &Node, key: &str, diagnostics: &Diagnostics) -> Vec<Labels> 
         sets.push(labels);
     }
     sets
+}
+
+/// YAML as JSON. A scalar in quotes is text; a plain one is what JSON takes it for, and else text.
+fn json(node: &Node) -> Value {
+    match &node.data {
+        Data::Null | Data::Broken => Value::Null,
+        Data::List(nodes) => nodes.iter().map(json).collect(),
+        Data::Map(entries) => {
+            entries.iter().map(|(key, node)| (key.value.clone(), json(node))).collect()
+        }
+        Data::Scalar(text) if node.plain => match serde_json::from_str(text) {
+            Ok(value @ (Value::Bool(_) | Value::Number(_))) => value,
+            _ => Value::String(text.clone()),
+        },
+        Data::Scalar(text) => Value::String(text.clone()),
+    }
 }
 
 #[cfg(test)]

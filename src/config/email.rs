@@ -14,8 +14,6 @@ use crate::notify::email::{Auth, EmailSettings, Mechanism, Tls};
 
 /// Recipients of one entry at most.
 const RECIPIENTS_MAX: usize = 100;
-/// Where mail servers speak TLS from the start (RFC 8314).
-const IMPLICIT_PORT: u16 = 465;
 /// Headers that tollbell sets itself: a second one would make a mail that servers refuse or read differently.
 const OWN_HEADERS: [&str; 12] = [
     "from",
@@ -54,13 +52,6 @@ pub(super) fn read(entry: &EmailWords<'_>, context: Context<'_>) -> Option<Ident
         "none" => Tls::None,
         _ => Tls::StartTls,
     };
-    if tls == Tls::StartTls && smarthost.as_ref().is_some_and(|(_, port)| *port == IMPLICIT_PORT) {
-        let message =
-            "port 465 speaks TLS from the first byte, and starttls waits for a greeting in clear";
-        let place = entry.place(if entry.has("tls") { "tls" } else { "smarthost" });
-        let diagnostic = Diagnostic::warning(place, entry.at("tls"), message);
-        entry.push(diagnostic.hint("tls: implicit, or port 587"));
-    }
     let auth = if entry.has("auth") { auth(entry, context) } else { None };
     if auth.is_some() && tls == Tls::None {
         entry.warning("auth", "without TLS the password crosses the network in plain text");

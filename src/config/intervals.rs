@@ -86,24 +86,8 @@ fn interval(section: &IntervalWords<'_>) -> TimeInterval {
     if section.is_empty("time_intervals") {
         section.error("time_intervals", "no hours and no days: it would never hold");
     }
-    let items = section.time_intervals();
-    warn_of_halves(section, &items);
-    let specs = items.iter().map(spec).collect();
+    let specs = section.time_intervals().iter().map(spec).collect();
     TimeInterval { name: name.unwrap_or_default(), specs }
-}
-
-/// Warns of days in one item and hours in another: any item is enough, so that holds all day on those days.
-fn warn_of_halves(section: &IntervalWords<'_>, items: &[SpecWords<'_>]) {
-    let days =
-        |item: &SpecWords<'_>| item.has_any(&["weekdays", "days_of_month", "months", "years"]);
-    let only_days = items.iter().any(|item| days(item) && !item.has("times"));
-    let only_hours = items.iter().find(|item| item.has("times") && !days(item));
-    if let Some(hours) = only_hours.filter(|_| only_days) {
-        let message =
-            "hours of every day, and another item has days without hours: any one item is enough";
-        let diagnostic = Diagnostic::warning(hours.position.clone(), &*hours.path, message);
-        section.push(diagnostic.hint("put times and days into one item, if both are to hold"));
-    }
 }
 
 fn spec(section: &SpecWords<'_>) -> IntervalSpec {
@@ -137,14 +121,6 @@ fn time_range(section: &TimeRangeWords<'_>) -> Option<TimeRange> {
     };
     let (start, end) =
         (minute("start_time", section.start_time()), minute("end_time", section.end_time()));
-    if section.end_time().is_some_and(|end| end.value == "23:59") {
-        let diagnostic = Diagnostic::warning(
-            section.place("end_time"),
-            section.at("end_time"),
-            "the end is not in the range: the last minute of the day is left out",
-        );
-        section.push(diagnostic.hint("24:00 is the end of the day"));
-    }
     let range = TimeRange::new(start?, end?);
     range.map_err(|error| section.error("end_time", error.message)).ok()
 }

@@ -4,8 +4,8 @@
 //! when nothing is wrong with it, that each problem carries file, line and column, and that no problem shows a
 //! secret. Two layers: a tree of values with places, then the checked types; only this module crosses over.
 //!
-//! Paths: `rule_files`, all `*_file` keys and the store's path are relative to the directory of the main file.
-//! `${ENV}` is expanded in the main file only.
+//! Paths: `rule_files` and all `*_file` keys are relative to the directory of the main file, the store's path to
+//! the working directory. `${ENV}` is expanded in the main file only.
 
 mod words;
 mod yaml;
@@ -16,8 +16,6 @@ pub(crate) mod units;
 mod files;
 mod folder;
 mod server;
-mod auth;
-mod database;
 mod accounts;
 mod heartbeats;
 mod receivers;
@@ -34,7 +32,6 @@ mod metrics;
 mod schema;
 mod reference;
 mod trial;
-mod case_events;
 mod cases;
 
 use std::fmt::Write as _;
@@ -54,7 +51,6 @@ pub use schema::schema;
 pub use trial::Candidate;
 
 use crate::alerts::{InhibitRule, Route, TimeInterval};
-use crate::api::Tokens;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::PayloadPolicy;
 use crate::heartbeat::Heartbeat;
@@ -125,8 +121,6 @@ pub struct Server {
     pub allowed_sources: Vec<IpNet>,
     /// Link-local and metadata networks that may be sent to.
     pub allowed_targets: Vec<IpNet>,
-    /// Who may use the private listener's API and console.
-    pub tokens: Tokens,
 }
 
 /// An entry of `accounts`.
@@ -149,7 +143,7 @@ pub struct Account {
 /// The `store` section.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// Where it is kept.
+    /// Where it is kept; a file's path is relative to the working directory.
     pub place: Place,
     /// How long ended things are kept; at least 7 days.
     pub retention: Duration,
@@ -267,7 +261,6 @@ fn read_tree(
 /// What the sections gave; complete only if there is no error.
 struct Parts {
     server: Option<Server>,
-    tokens: Tokens,
     accounts: Vec<Account>,
     store: Option<StoreSettings>,
     rules: RuleSet,
@@ -289,13 +282,10 @@ impl Parts {
     ) -> Self {
         let all_intervals = Intervals::read(root);
         let Folders { base, rules: rules_base } = folders;
-        let server_words = root.server();
-        let server = server::read(&server_words);
+        let server = server::read(&root.server());
         let allowed_targets = server.as_ref().map_or(&[][..], |server| &server.allowed_targets);
         let intervals = &all_intervals;
         let context = Context { base, rules_base, trial, diagnostics, allowed_targets, intervals };
-        let private = server.as_ref().map(|server| server.private_listen);
-        let tokens = auth::read(&server_words, context, private);
         let accounts = accounts::read(root, context, server.as_ref());
         let store = server::read_store(&root.store(), context);
         let templates = templates::read(root, context, sources);
@@ -315,7 +305,6 @@ impl Parts {
         let templates = templates.templates;
         Self {
             server,
-            tokens,
             accounts,
             store,
             rules,
@@ -341,7 +330,7 @@ impl Parts {
             ..
         } = self;
         Some(Config {
-            server: Server { tokens: self.tokens, ..self.server? },
+            server: self.server?,
             accounts,
             store: self.store?,
             rules,

@@ -11,7 +11,6 @@ use super::words::{ConfigWords, RouteWords};
 use crate::alerts::{GroupBy, Matcher, Route, Timing};
 use crate::diagnostic::Diagnostic;
 use crate::notify::Receiver;
-use crate::rules::Labels;
 
 /// Routes in the tree at most.
 const ROUTES_MAX: usize = 10_000;
@@ -19,8 +18,6 @@ const ROUTES_MAX: usize = 10_000;
 const COMPARED_MAX: usize = 1000;
 /// The `group_by` that puts each alert by itself.
 const ALL_LABELS: &str = "...";
-/// The `group_by` of a root that has none.
-const GROUP_BY: [&str; 2] = ["alertname", "account"];
 const TIME_INTERVALS: [&str; 2] = ["mute_time_intervals", "active_time_intervals"];
 
 /// Reads `route`; all identities are filled.
@@ -62,20 +59,11 @@ struct Reader<'a> {
 }
 
 /// What a child has of its parent where it says nothing itself.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Inherited {
     receiver: String,
     group_by: GroupBy,
     timing: Timing,
-}
-
-impl Default for Inherited {
-    /// What the root has where it says nothing. All alerts in one group, as in Alertmanager, would let one account's wait for
-    /// another's.
-    fn default() -> Self {
-        let group_by = GroupBy::Labels(GROUP_BY.map(str::to_owned).to_vec());
-        Self { receiver: String::new(), group_by, timing: Timing::default() }
-    }
 }
 
 /// A route that was read.
@@ -111,7 +99,6 @@ impl Reader<'_> {
         let read: Vec<Read> =
             children.iter().map(|child| self.route(child, Some(&own), &held)).collect();
         warn_of_siblings(&children, &read, &held);
-        warn_of_critical(section, &matchers, &own);
         let [muted, active] = TIME_INTERVALS;
         let mute_time_intervals =
             self.intervals.named(section, muted, section.mute_time_intervals());
@@ -184,33 +171,6 @@ fn timing(section: &RouteWords<'_>, parent: Timing) -> Timing {
         section.warning(key, message);
     }
     timing
-}
-
-/// Warns of a route for critical alerts that lets them wait: before their first notification, or for one another.
-fn warn_of_critical(section: &RouteWords<'_>, matchers: &[Matcher], own: &Inherited) {
-    let asks = |severity: &str| {
-        let labels = Labels::from([("severity".to_owned(), severity.to_owned())]);
-        let about = matchers.iter().filter(|matcher| matcher.name() == "severity");
-        about.clone().count() > 0 && about.clone().all(|matcher| matcher.matches(&labels))
-    };
-    if !asks("critical") || ["warning", "info", ""].into_iter().any(asks) {
-        return;
-    }
-    let warn = |key: &str, message: String, hint: &str| {
-        let place = if section.has(key) { section.place(key) } else { section.position.clone() };
-        section.push(Diagnostic::warning(place, section.at(key), message).hint(hint));
-    };
-    let wait = own.timing.group_wait;
-    if !wait.is_zero() {
-        let wait = jiff::SignedDuration::try_from(wait).unwrap_or_default();
-        let message = format!("critical alerts wait for {wait:#} before their first notification");
-        warn("group_wait", message, "group_wait: 0s notifies at once");
-    }
-    let shared = matches!(&own.group_by, GroupBy::Labels(names) if !names.iter().any(|it| it == "alertname"));
-    if shared {
-        let message = "different critical alerts are one group: once it was notified, a new one waits for group_interval";
-        warn("group_by", message.to_owned(), "group_by: [alertname, account]");
-    }
 }
 
 /// Warns of children that are twins, that take all, or that are never asked; `above` holds of all that comes here.

@@ -118,16 +118,16 @@ fn read_file(
             group.error("name", "expected a name without /");
         }
         groups.entry(name.value.clone()).or_insert(name.position);
-        specs.extend(group.rules().iter().map(|section| rule(section, &name.value, context)));
+        specs
+            .extend(group.rules().iter().filter_map(|section| rule(section, &name.value, context)));
     }
 }
 
-/// Makes a rule of its keys, which say of which kind it is. For a key that is missing or wrong, which is reported, something
-/// stands in: what else is wrong with the rule is found, too.
-fn rule(section: &RuleWords<'_>, group: &str, context: Context<'_>) -> RuleSpec {
+/// Makes a rule of its keys, which say of which kind it is; none where a key that the kind needs is missing.
+fn rule(section: &RuleWords<'_>, group: &str, context: Context<'_>) -> Option<RuleSpec> {
     let kind = Kind::of(section);
     kind.check_keys(section);
-    RuleSpec {
+    Some(RuleSpec {
         group: group.to_owned(),
         on: section.on(),
         when: section.when(),
@@ -135,11 +135,9 @@ fn rule(section: &RuleWords<'_>, group: &str, context: Context<'_>) -> RuleSpec 
         max_series: section.max_series(),
         labels: section.labels(),
         annotations: section.annotations(),
-        kind: kind.read(section, context),
-        alert: section.alert().unwrap_or_else(|| {
-            At::new(format!("unnamed_{}", section.position.line), section.position.clone())
-        }),
-    }
+        kind: kind.read(section, context)?,
+        alert: section.alert()?,
+    })
 }
 
 /// The kinds of rules.
@@ -163,11 +161,7 @@ const KEYS: &[(&str, &[Kind], &str)] = &[
     ("keep_firing_for", &[Kind::Gauge, Kind::Window, Kind::Absence], NO_HOLD),
     ("stale_after", &[Kind::Gauge], "only the latest value of a gauge rule gets old"),
     ("over", &[Kind::Window], "give absent_for or over, in two rules if need be"),
-    (
-        "time_zone",
-        &[Kind::Gauge, Kind::Window],
-        "it is for over: day, week or month, and where fire looks at usual",
-    ),
+    ("time_zone", &[Kind::Window], "it is for over: day, week or month"),
     ("active_time_intervals", &[Kind::Absence], "mute or activate the route instead"),
     ("by", &[Kind::Event, Kind::Gauge, Kind::Window], "there is one series per account"),
     ("max_series", &[Kind::Event, Kind::Gauge, Kind::Window], "there is one series per account"),
@@ -214,7 +208,7 @@ impl Kind {
         }
     }
 
-    fn read(self, section: &RuleWords<'_>, context: Context<'_>) -> KindSpec {
+    fn read(self, section: &RuleWords<'_>, context: Context<'_>) -> Option<KindSpec> {
         let hold = Hold { wait: section.r#for(), keep: section.keep_firing_for() };
         match self {
             Self::Event => {
@@ -224,65 +218,61 @@ impl Kind {
                 });
                 let active_for = section.active_for();
                 let notify_expired = section.notify_expired();
-                KindSpec::Event { active_for, notify_expired, resolve_on }
+                Some(KindSpec::Event { active_for, notify_expired, resolve_on })
             }
             Self::Gauge => {
                 let stale_after = section
                     .stale_after()
                     .and_then(|text| span(section, "stale_after", &text, SPAN));
-                let zone = section.has("time_zone").then(|| time_zone(section)).flatten();
-                let value = needed(section, "value", section.value(), self);
-                KindSpec::Gauge { value, line: line(section, self, hold, zone), stale_after }
+                let (value, line) =
+                    (needed(section, "value", section.value(), self), line(section, self, hold));
+                Some(KindSpec::Gauge { value: value?, line: line?, stale_after })
             }
             Self::Window => {
-                let zone = time_zone(section);
-                let value = needed(section, "value", section.value(), self);
-                let over = over(section, zone.clone());
-                let over = over.unwrap_or(Over::Sliding(Duration::from_hours(1)));
-                KindSpec::Window { over, value, line: line(section, self, hold, zone) }
+                let (value, line) =
+                    (needed(section, "value", section.value(), self), line(section, self, hold));
+                let over = over(section);
+                Some(KindSpec::Window { over: over?, value: value?, line: line? })
             }
-            Self::Absence => KindSpec::Absence {
-                absent_for: section
-                    .absent_for()
-                    .and_then(|text| span(section, "absent_for", &text, ABSENCE))
-                    .unwrap_or(Duration::from_hours(1)),
+            Self::Absence => Some(KindSpec::Absence {
+                absent_for: span(section, "absent_for", &section.absent_for()?, ABSENCE)?,
                 active_time_intervals: context.intervals.named(
                     section,
                     "active_time_intervals",
                     section.active_time_intervals(),
                 ),
                 hold,
-            },
+            }),
         }
     }
 }
 
-fn line(section: &RuleWords<'_>, kind: Kind, hold: Hold, zone: Option<TimeZone>) -> LineSpec {
-    let zone = zone
-        .filter(|_| section.has("time_zone"))
-        .map(|zone| At::new(zone, section.place("time_zone")));
-    let fire = needed(section, "fire", section.fire(), kind);
-    LineSpec { zone, fire, clear: section.clear(), hold }
+fn line(section: &RuleWords<'_>, kind: Kind, hold: Hold) -> Option<LineSpec> {
+    Some(LineSpec {
+        fire: needed(section, "fire", section.fire(), kind)?,
+        clear: section.clear(),
+        hold,
+    })
 }
 
-/// A key that this kind of rule cannot do without; one that is missing is reported, and the example stands in.
+/// A key that this kind of rule cannot do without.
 fn needed(
     section: &RuleWords<'_>,
     name: &str,
     given: Option<At<String>>,
     kind: Kind,
-) -> At<String> {
-    let (example, stand_in) = match (name, kind) {
-        ("fire", _) => ("fire: value > 100.0", "value > 100.0"),
-        (_, Kind::Window) => ("value: sum(event.charge), or count()", "count()"),
-        _ => ("value: payload.available_credit", "payload.available_credit"),
-    };
+) -> Option<At<String>> {
     if !section.has(name) {
         let message = format!("missing key {name:?}");
+        let example = match (name, kind) {
+            ("fire", _) => "fire: value > 100.0",
+            (_, Kind::Window) => "value: sum(event.charge), or count()",
+            _ => "value: payload.available_credit",
+        };
         let diagnostic = Diagnostic::error(section.position.clone(), &*section.path, message);
         section.push(diagnostic.hint(example));
     }
-    given.unwrap_or_else(|| At::new(stand_in.to_owned(), section.place(name)))
+    given
 }
 
 /// A duration that has no default, within bounds.
@@ -303,13 +293,19 @@ fn span(
     within.then_some(span)
 }
 
-fn over(section: &RuleWords<'_>, zone: Option<TimeZone>) -> Option<Over> {
+fn over(section: &RuleWords<'_>) -> Option<Over> {
     let text = section.over()?;
     let period = match text.value.as_str() {
         "day" => Period::Day,
         "week" => Period::Week,
         "month" => Period::Month,
         other => {
+            if section.has("time_zone") {
+                let message = "only days, weeks and months begin somewhere";
+                let diagnostic =
+                    Diagnostic::error(section.place("time_zone"), section.at("time_zone"), message);
+                section.push(diagnostic.hint("it is for over: day, week or month"));
+            }
             if units::duration(other).is_none() {
                 section
                     .error("over", "expected a duration such as 15m, 4h, 7d, or day, week, month");
@@ -318,17 +314,14 @@ fn over(section: &RuleWords<'_>, zone: Option<TimeZone>) -> Option<Over> {
             return span(section, "over", &text, OVER).map(Over::Sliding);
         }
     };
-    Some(Over::Calendar(period, zone?))
-}
-
-/// The rule's time zone; `None` where it is unknown.
-fn time_zone(section: &RuleWords<'_>) -> Option<TimeZone> {
     let zone = section.time_zone();
-    let known = TimeZone::get(&zone.value).ok();
-    if known.is_none() {
-        let diagnostic =
-            Diagnostic::error(zone.position, section.at("time_zone"), "unknown time zone");
-        section.push(diagnostic.hint("a name such as America/Chicago or UTC"));
+    match TimeZone::get(&zone.value) {
+        Ok(zone) => Some(Over::Calendar(period, zone)),
+        Err(_unknown) => {
+            let diagnostic =
+                Diagnostic::error(zone.position, section.at("time_zone"), "unknown time zone");
+            section.push(diagnostic.hint("a name such as America/Chicago or UTC"));
+            None
+        }
     }
-    known
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::diagnostics::{Diagnostics, closest, quote};
 use super::units;
-use super::words::{Bounds, Shape};
+use super::words::{Bounds, LATER, Shape};
 use super::yaml::{Data, Node};
 use crate::diagnostic::{At, Diagnostic, Position};
 
@@ -87,6 +87,9 @@ impl<'a> Section<'a> {
         let diagnostic = Diagnostic::error(key.position.clone(), self.at(&word), "unknown key");
         if let Some((_, hint)) = self.shape.hints.iter().find(|(name, _)| *name == key.value) {
             return diagnostic.hint(*hint);
+        }
+        if LATER.contains(&&*key.value) {
+            return diagnostic.hint("not in this version of tollbell");
         }
         let names = || self.shape.keys.iter().map(|key| key.name);
         diagnostic.hint(match closest(&key.value, names()) {

@@ -1,6 +1,7 @@
 //! The `server` and `store` sections.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use reqwest::Url;
@@ -8,9 +9,8 @@ use reqwest::Url;
 use super::files;
 use super::section::Section;
 use super::words::{ServerWords, StoreWords};
-use super::{Context, Server, StoreSettings, database};
+use super::{Context, Server, StoreSettings};
 use crate::address;
-use crate::api::Tokens;
 use crate::diagnostic::{At, Diagnostic};
 use crate::event::PayloadPolicy;
 use crate::store::{self, Place};
@@ -19,6 +19,9 @@ use crate::store::{self, Place};
 pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
     let listen = address(section, "listen", section.listen());
     let private_listen = address(section, "private_listen", section.private_listen());
+    if let Some(private) = private_listen {
+        warn_if_open(section, private);
+    }
     if let (Some(public), Some(private)) = (listen, private_listen) {
         check_pair(section, public, private);
     }
@@ -32,7 +35,6 @@ pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
         allowed_targets: networks(section, "allowed_targets", section.allowed_targets()),
         listen: listen?,
         private_listen: private_listen?,
-        tokens: Tokens::default(),
     })
 }
 
@@ -49,7 +51,7 @@ pub(super) fn read_store(section: &StoreWords<'_>, context: Context<'_>) -> Opti
     let place = match url.strip_prefix("sqlite:") {
         _ if is_postgres => Some(Place::Postgres(Box::new(postgres(section, &url, context)?))),
         Some(path) if !path.is_empty() && !path.starts_with("//") => {
-            Some(Place::Sqlite(database::place(section, path, &context.base.join(""))))
+            Some(Place::Sqlite(PathBuf::from(path)))
         }
         _ => {
             let message = "expected sqlite: and a path, such as sqlite:data/tollbell.db, or a URL such as \
@@ -118,6 +120,21 @@ fn check_pair(section: &Section<'_>, public: SocketAddr, private: SocketAddr) {
         || private.ip().is_unspecified();
     if public.port() == private.port() && public.port() != 0 && same_host {
         section.error("private_listen", "the two listeners have the same address");
+    }
+}
+
+/// Everything behind the private listener can be read by whoever reaches it.
+fn warn_if_open(section: &Section<'_>, private: SocketAddr) {
+    if !private.ip().is_loopback() {
+        let message = "not a loopback address: whoever reaches it can read alerts and events";
+        section.push(
+            Diagnostic::warning(
+                section.place("private_listen"),
+                section.at("private_listen"),
+                message,
+            )
+            .hint("this version has no authentication there; keep the network closed"),
+        );
     }
 }
 

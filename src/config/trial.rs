@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::diagnostics::Diagnostics;
 use super::env::{self, Env};
 use super::files::Source;
-use super::folder::{Folder, Sources};
+use super::folder::{self, Folder, Sources};
 use super::yaml::{self, Data, Node};
 use super::{Folders, Loaded, read_tree};
 use crate::diagnostic::{At, Diagnostic, Position, Severity};
@@ -21,8 +21,6 @@ const STAND_INS: &[(&str, &str)] = &[
     ("password", "unset"),
     ("username", "unset"),
     ("routing_key", "unset-unset-unset-unset-unset-un"),
-    ("token", "unset-unset-unset-unset"),
-    ("read_token", "unset-unset-unset-unset"),
     ("from", "unset@unset.invalid"),
     ("to", "unset@unset.invalid"),
     ("smarthost", "unset.invalid:25"),
@@ -38,8 +36,6 @@ pub(super) fn stand_in(key: &str) -> Option<&'static str> {
 /// A configuration to try: a main file, rule files, or a main file with other rule files.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// Whether the store will be opened: then nothing stands in for its place.
-    store: bool,
     main: Main,
     rules: Option<Rules>,
 }
@@ -67,13 +63,7 @@ impl Candidate {
         let files = rules.iter().map(|path| scalar(&path.to_string_lossy(), place())).collect();
         let files = Node::new(place(), Data::List(files));
         let rules = (!rules.is_empty()).then(|| Rules { files, base: PathBuf::new() });
-        Self { store: false, main: Main::File(config.to_owned()), rules }
-    }
-
-    /// The same, whose store will be opened: a place of it that cannot be told is an error.
-    #[must_use]
-    pub fn with_store(self) -> Self {
-        Self { store: true, ..self }
+        Self { main: Main::File(config.to_owned()), rules }
     }
 
     /// What a file of cases asks for; `rules` is the value of its `rule_files`, whose paths start from `base`.
@@ -85,8 +75,7 @@ impl Candidate {
         position: Position,
     ) -> Self {
         let main = config.map_or(Main::None { account, position }, Main::File);
-        let rules = rules.map(|files| Rules { files, base: base.to_owned() });
-        Self { store: false, main, rules }
+        Self { main, rules: rules.map(|files| Rules { files, base: base.to_owned() }) }
     }
 
     /// The same rules within another main file.
@@ -98,22 +87,16 @@ impl Candidate {
     /// Reads and checks it.
     pub fn load(&self, env: Env<'_>) -> Loaded {
         let diagnostics = Diagnostics::default();
-        let base = match &self.main {
-            Main::File(path) => path.parent().unwrap_or(Path::new("")),
-            Main::None { .. } => Path::new(""),
-        };
-        let folder = Folder::new(base);
-        let (tree, sources) = match &self.main {
-            // By the folder, so that the hash is that of a configuration that is served.
-            Main::File(path) => match folder.read(path) {
+        let (tree, base, sources) = match &self.main {
+            Main::File(path) => match folder::read(path) {
                 Ok(text) => {
                     let name: Arc<str> = Arc::from(path.to_string_lossy());
                     let mut tree = yaml::parse(&name, &text, &diagnostics);
                     if let Some(tree) = &mut tree {
-                        fill(tree, "", true, self.store, env);
+                        fill(tree, "", true, env);
                         env::expand_all(tree, env, &diagnostics);
                     }
-                    (tree, vec![Source { name, text }])
+                    (tree, path.parent().unwrap_or(Path::new("")), vec![Source { name, text }])
                 }
                 Err(message) => return unreadable(path, &message),
             },
@@ -121,7 +104,7 @@ impl Candidate {
                 let name = Arc::clone(&position.file);
                 // The account is a part of what is judged by, and of the hash that tells configurations apart.
                 let text = format!("{:?}", account.as_ref().map(|account| &account.data));
-                (Some(alone(account.clone(), position)), vec![Source { name, text }])
+                (Some(alone(account.clone(), position)), Path::new(""), vec![Source { name, text }])
             }
         };
         let mut tree = tree;
@@ -132,9 +115,8 @@ impl Candidate {
             entries.push((At::new("rule_files".to_owned(), position.clone()), rules.files.clone()));
         }
         let rules = self.rules.as_ref().map_or(base, |rules| &rules.base);
-        let rules = Folder::new(rules);
-        let folders = Folders { base: &folder, rules: &rules };
-        read_tree(tree.as_ref(), folders, true, diagnostics, sources)
+        let (base, rules) = (Folder::new(base), Folder::new(rules));
+        read_tree(tree.as_ref(), Folders { base: &base, rules: &rules }, true, diagnostics, sources)
     }
 }
 
@@ -150,8 +132,8 @@ fn unreadable(path: &Path, message: &str) -> Loaded {
     }
 }
 
-/// Puts stand-ins where a variable is not set; `outside` of [`OWN_DEFAULTS`]. With `store`, that section is left as it is.
-fn fill(node: &mut Node, key: &str, outside: bool, store: bool, env: Env<'_>) {
+/// Puts stand-ins where a variable is not set; `outside` of [`OWN_DEFAULTS`].
+fn fill(node: &mut Node, key: &str, outside: bool, env: Env<'_>) {
     match &mut node.data {
         Data::Scalar(text) if text.contains('$') => {
             // Unset, and not malformed: with any value it could be expanded.
@@ -163,13 +145,10 @@ fn fill(node: &mut Node, key: &str, outside: bool, store: bool, env: Env<'_>) {
                 _ => {}
             }
         }
-        Data::List(nodes) => nodes.iter_mut().for_each(|node| fill(node, key, outside, store, env)),
+        Data::List(nodes) => nodes.iter_mut().for_each(|node| fill(node, key, outside, env)),
         Data::Map(entries) => {
-            for (key, node) in
-                entries.iter_mut().filter(|(key, _)| !(store && key.value == "store"))
-            {
-                let outside = outside && !OWN_DEFAULTS.contains(&&*key.value);
-                fill(node, &key.value, outside, store, env);
+            for (key, node) in entries {
+                fill(node, &key.value, outside && !OWN_DEFAULTS.contains(&&*key.value), env);
             }
         }
         Data::Null | Data::Scalar(_) | Data::Broken => {}

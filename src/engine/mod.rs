@@ -4,9 +4,7 @@
 //! together with the cursor, and only then lets them count. After a crash the batch is simply judged again.
 
 mod explain;
-mod fill;
 mod fire;
-mod history;
 mod policy;
 mod record;
 mod report;
@@ -25,10 +23,9 @@ use tokio::sync::watch;
 
 pub use explain::{
     AlertReport, Explanation, GroupReport, NotificationReport, NotifiedReport, Outcome, Question,
-    Quiet, RuleReport, SeriesAsked, SeriesReport, explain, series_asked, shape_text,
+    Quiet, RuleReport, SeriesAsked, SeriesReport, explain, series_asked,
 };
 pub use groups::compose;
-pub use history::{Sample, history, reach};
 pub use policy::Policy;
 use report::Changed;
 pub use report::Report;
@@ -45,8 +42,6 @@ use crate::tasks::Tasks;
 const BATCH_EVENTS_MAX: usize = 256;
 /// How much larger each batch may be than the one before it.
 const BATCH_GROWTH: usize = 4;
-/// Events of the first fill that are taken in at a time.
-const FILL_EVENTS: usize = 256;
 /// How long the worker sleeps at most before it looks again; a signal wakes it earlier.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the worker waits after the store refused.
@@ -159,39 +154,14 @@ impl Engine {
         Ok(state.load(batch, now))
     }
 
-    /// Takes in a page of what was stored before a rule was there that looks at what is usual; whether there was one.
-    async fn fill(&mut self) -> Result<bool, StoreError> {
-        let policy = Arc::clone(&self.deps.policy.borrow());
-        let store = self.deps.store.clone();
-        let state = self.state().await?;
-        let after = state.fill_after().filter(|_| state.has_applied(&policy.config_hash));
-        let Some(after) = after else { return Ok(false) };
-        let page = store.batch_after(after, FILL_EVENTS, state.silences().version()).await?;
-        state.load_known(page.known);
-        let judged = fill::fill(state, &policy, &page.events);
-        state.clear();
-        // Out of `self` until the commit, as in `attempt`.
-        let state = self.state.take();
-        match self.commit(judged).await {
-            Ok(()) => self.state = state,
-            Err(Trouble::Store(error)) => return Err(error),
-            Err(Trouble::Event(detail)) => return Err(StoreError::Unstorable(detail)),
-        }
-        Ok(true)
-    }
-
     /// Judges one batch, or the timers that are due.
     async fn turn(&mut self) -> Result<Turn, StoreError> {
         let now = self.deps.clock.now();
         let hash = self.deps.policy.borrow().config_hash.clone();
-        let has_filled = self.fill().await?;
         let inbox = self.read(self.batch_events).await?;
         let state = self.state().await?;
         let (applied, deadline) = (state.has_applied(&hash), state.next_deadline());
         let applied = applied && !state.has_ended_deliveries();
-        if has_filled && inbox.is_empty() {
-            return Ok(Turn::More);
-        }
         if applied && inbox.is_empty() && deadline.is_none_or(|deadline| deadline > now) {
             let poll = clock::add(now, POLL);
             return Ok(Turn::Idle { until: deadline.map_or(poll, |deadline| deadline.min(poll)) });

@@ -3,23 +3,18 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 
 use super::step::{At, Batch};
 use super::timers::Due;
 use super::timers::SeriesKey;
 use crate::alerts::{self, Alert, AlertState, Fingerprint, Transition};
 use crate::clock;
-use crate::rules::usual::{OpenHours, Past};
 use crate::rules::{Added, Failure, Labels, Observation, Phase, RuleRef, Series, Shape, Turn};
 
 /// How often the engine notes that it was ready, while an absence rule needs to know.
 const READY_PERIOD: std::time::Duration = std::time::Duration::from_secs(10);
 /// A longer gap between two such notes is time in which tollbell was not ready.
 const READY_GAP_MAX: std::time::Duration = std::time::Duration::from_secs(20);
-
-/// How often a series is looked at whose window is empty, in seconds.
-const IDLE_LOOK_SECS: i64 = 900;
 
 impl Batch<'_> {
     /// An event for a series.
@@ -37,10 +32,7 @@ impl Batch<'_> {
         let mut series = kept.unwrap_or_else(|| {
             Series::new(rule, of.digest(), (&observation.labels).into(), shape, at.time)
         });
-        let mut past = self.state.pasts.of(&key, of, at.time);
-        let (added, turn, failures) = of.observe(&mut series, past.as_mut(), &observation, at.time);
-        let changed = past.map(Past::into_changed);
-        self.state.pasts.note(&key, changed);
+        let (added, turn, failures) = of.observe(&mut series, &observation, at.time);
         self.count_failures(rule, &failures);
         if added == Added::Late {
             self.judged.report.count(rule, "late");
@@ -76,21 +68,8 @@ impl Batch<'_> {
         let Some(of) = self.policy.rules.rule(&key.0) else { return };
         let Some(mut series) = self.state.take_series(key) else { return };
         let active = self.policy.routing.is_active(of.active_time_intervals(), at);
-        let before = idle(of, &series, at);
-        let mut past = self.state.pasts.of(key, of, at);
-        let (turn, failures) = of.tick(&mut series, past.as_mut(), active, at);
-        let changed = past.map(Past::into_changed);
-        self.state.pasts.note(key, changed);
+        let (turn, failures) = of.tick(&mut series, active, at);
         self.count_failures(&key.0, &failures);
-        // Most series whose windows are empty are as they were, and need not be written.
-        if turn == Turn::Quiet && before.is_some() && before == idle(of, &series, at) {
-            let deadline = self.state.pasts.is_alive(key, of, at).then(|| next_look(at));
-            if deadline.is_some() {
-                self.state.put_series_back(key.clone(), series);
-                self.due_after(Due::Series(key.clone()), deadline, at);
-                return;
-            }
-        }
         self.turn(of, key, series, turn, None, at);
     }
 
@@ -109,12 +88,10 @@ impl Batch<'_> {
             Turn::Quiet => {}
             Turn::Fired { .. } | Turn::Refreshed => {
                 let since = if let Turn::Fired { since } = turn { since } else { at };
-                let (annotations, template_errors) = of.annotate(&series, at);
+                let (annotations, template_errors) = of.annotate(&series);
                 self.judged.report.template_errors += template_errors.len();
                 let current = self.state.alerts.get(&key.1);
-                let (mut alert, transition) =
-                    alerts::raise(current, &series, annotations, since, at);
-                alert.usual = of.compared(&series, at);
+                let (alert, transition) = alerts::raise(current, &series, annotations, since, at);
                 self.change(alert, transition, cause, at);
             }
             Turn::Cleared | Turn::NoData => {
@@ -124,35 +101,17 @@ impl Batch<'_> {
                     self.state.alerts.get(&key.1).and_then(|alert| alerts::end(alert, state, at));
                 if let Some((mut alert, transition)) = ended {
                     alert.value = series.value;
-                    alert.usual = of.compared(&series, at);
                     if state == AlertState::Resolved {
-                        tell_what_is_now(of, &series, &mut alert, at);
+                        tell_what_is_now(of, &series, &mut alert);
                     }
                     self.change(alert, transition, cause, at);
                 }
             }
         }
         let live = of.shape().is_some_and(|shape| series.is_live(shape, at));
-        // That nothing happens may be unusual: it is looked at as long as something is known of the weeks before.
-        let known = self.state.pasts.is_alive(key, of, at);
-        let next = of.deadline(&series).filter(|_| live);
-        let deadline = next.or_else(|| known.then(|| next_look(at)));
-        if live || known {
-            self.state.put_series(key.clone(), Some(series));
-        } else {
-            self.forget_series(of, key, Some(series));
-        }
+        let deadline = of.deadline(&series).filter(|_| live);
+        self.state.put_series(key.clone(), live.then_some(series));
         self.due_after(Due::Series(key.clone()), deadline, at);
-    }
-
-    /// Forgets a series; its hours under way go to its history.
-    fn forget_series(&mut self, of: RuleRef<'_>, key: &SeriesKey, series: Option<Series>) {
-        if of.usual_terms().is_some()
-            && let Some(mut series) = series.or_else(|| self.state.series.get(key).cloned())
-        {
-            self.state.pasts.close(key, of, &mut series.hours);
-        }
-        self.state.put_series(key.clone(), None);
     }
 
     /// Whether the rule has no room for another series, once those that are no longer live are gone.
@@ -168,7 +127,7 @@ impl Batch<'_> {
             .map(|(key, _)| key.clone())
             .collect();
         for key in dead {
-            self.forget_series(of, &key, None);
+            self.state.put_series(key, None);
         }
         count(self) >= of.max_series()
     }
@@ -189,7 +148,6 @@ impl Batch<'_> {
     /// begin anew, and each absence rule has its series.
     pub(super) fn apply_to_series(&mut self) {
         let now = self.now;
-        self.state.pasts.apply(self.policy.rules.iter(), self.state.cursor, now);
         for key in self.state.series.keys().cloned().collect::<Vec<_>>() {
             let Some(mut series) = self.state.series.get(&key).cloned() else { continue };
             let rule = self
@@ -198,14 +156,11 @@ impl Batch<'_> {
                 .rule(&key.0)
                 .filter(|of| self.serves(*of, &series.labels.unpack()));
             let Some((of, shape)) = rule.and_then(|of| Some((of, of.shape()?))) else {
-                self.state.pasts.forget(&key);
                 self.state.put_series(key, None);
                 continue;
             };
             if series.digest == *of.digest() {
-                let looked_at = || of.usual_terms().map(|_| next_look(now));
-                let deadline = of.deadline(&series).or_else(looked_at);
-                self.state.timers.set(Due::Series(key), deadline);
+                self.state.timers.set(Due::Series(key), of.deadline(&series));
             } else {
                 let phase = series.phase;
                 series =
@@ -225,11 +180,7 @@ impl Batch<'_> {
         let gap = self.state.ready_until.is_some_and(|until| {
             now.duration_since(until).unsigned_abs() > READY_GAP_MAX && now > until
         });
-        if let Some(until) = self.state.ready_until.filter(|_| gap) {
-            self.state.pasts.note_outage(until, now);
-        }
         for of in policy.rules.iter() {
-            any |= of.usual_terms().is_some();
             let Some(shape @ Shape::Absence { .. }) = of.shape() else { continue };
             any = true;
             for account in policy.rules.accounts() {
@@ -287,25 +238,9 @@ impl Batch<'_> {
     }
 }
 
-/// A series that is not live: its value, count and hours.
-type Idle = (Option<Decimal>, u64, OpenHours);
-
-/// Of a series that is not live, what a look at it may change.
-fn idle(of: RuleRef<'_>, series: &Series, at: Timestamp) -> Option<Idle> {
-    of.usual_terms()?;
-    let live = of.shape().is_some_and(|shape| series.is_live(shape, at));
-    (!live).then(|| (series.value, series.count, series.hours.clone()))
-}
-
-/// When a series whose window is empty is looked at again: at the next quarter of an hour.
-fn next_look(at: Timestamp) -> Timestamp {
-    let next = (at.as_second().div_euclid(IDLE_LOOK_SECS) + 1) * IDLE_LOOK_SECS;
-    Timestamp::from_second(next).unwrap_or(Timestamp::MAX)
-}
-
 /// An all-clear tells what is now. Texts that need a value there is none of stay as they were.
-fn tell_what_is_now(of: RuleRef<'_>, series: &Series, alert: &mut Alert, at: Timestamp) {
-    let (annotations, template_errors) = of.annotate(series, at);
+fn tell_what_is_now(of: RuleRef<'_>, series: &Series, alert: &mut Alert) {
+    let (annotations, template_errors) = of.annotate(series);
     if template_errors.is_empty() {
         alert.annotations = annotations;
         alert.event.clone_from(&series.event);

@@ -119,7 +119,7 @@ pub(super) struct At<'e> {
 impl At<'_> {
     /// What is kept of it for templates.
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.snapshot.get_or_init(|| self.event.into()).clone()
+        self.snapshot.get_or_init(|| self.event.snapshot().into()).clone()
     }
 }
 
@@ -184,11 +184,7 @@ impl Batch<'_> {
         self.tell_unread_amount(&event, at);
         let at = At { seq: stored.seq, event: &event, time: at, snapshot: OnceCell::new() };
         let policy = self.policy;
-        let verdicts = policy.rules.judge(&event, call.as_ref(), Some(&self.state.pasts));
-        if policy.rules.remembers() {
-            self.remember(&at, call.as_ref());
-        }
-        for Verdict { rule, finding } in verdicts {
+        for Verdict { rule, finding } in policy.rules.judge(&event, call.as_ref()) {
             match finding {
                 Finding::NoMatch => self.judged.report.count(&rule, "no_match"),
                 Finding::Failed(failure) => {
@@ -204,15 +200,6 @@ impl Batch<'_> {
         self.measure(&at, call.as_ref());
         if at.event.kind == "tollbell.clock_step" && at.event.source == Source::Tollbell {
             self.state.look_at_everything(at.time);
-        }
-    }
-
-    /// Notes the values of the event that rules ask of whether they are new.
-    fn remember(&mut self, at: &At<'_>, call: Option<&CallContext>) {
-        for (of, fires, _) in self.policy.rules.naming(&at.event.kind) {
-            if fires && of.remembers() {
-                self.state.pasts.see(of, at.event, call);
-            }
         }
     }
 

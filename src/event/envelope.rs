@@ -7,15 +7,13 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{kind, size, time};
+use super::{kind, time};
 
 /// Deepest nesting of a body; what is deeper is not parsed. Well below the 127 levels that a JSON reader takes, so
 /// that an event can be kept inside other JSON.
 const NESTING_MAX: usize = 100;
 /// Longest name of a form field, in bytes; more is not a form.
 const FORM_KEY_BYTES_MAX: usize = 128;
-/// Fields of a form; one with more is none. TeXML sends some thirty.
-const FORM_FIELDS_MAX: usize = 1000;
 /// `serde_json` gives objects with such keys a meaning of its own when it reads them back.
 const RESERVED_KEYS: &str = "$serde_json::private::";
 
@@ -59,9 +57,6 @@ pub(super) fn open(content_type: Option<&str>, body: &[u8]) -> Option<Envelope> 
 /// JSON if it is JSON, else a form if it is one, whatever the content type claims.
 pub(super) fn decode(content_type: Option<&str>, body: &[u8]) -> Option<Value> {
     let json = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if size::is_too_much(json) {
-        return None;
-    }
     match serde_json::from_slice::<Value>(json) {
         Ok(value) => is_storable(&value, 0).then_some(value),
         Err(_) => form(content_type, body),
@@ -102,9 +97,6 @@ fn form(content_type: Option<&str>, body: &[u8]) -> Option<Value> {
     for (key, value) in form_urlencoded::parse(text.as_bytes()) {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
         if key.is_empty() || key.len() > FORM_KEY_BYTES_MAX || !key.bytes().all(is_plain) {
-            return None;
-        }
-        if fields.len() == FORM_FIELDS_MAX {
             return None;
         }
         fields.insert(key.into_owned(), Value::String(value.into_owned()));
@@ -236,8 +228,7 @@ fn texml_id(fields: &Fields) -> Option<String> {
 /// masks its keys.
 fn open_quality_stats(fields: &mut Fields) {
     let Some(stats) = fields.get_mut("CallQualityStats") else { return };
-    let text = stats.as_str().filter(|text| !size::is_too_much(text.as_bytes()));
-    let opened = text.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let opened = stats.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
     if let Some(opened) = opened.filter(|value| value.is_object() && is_storable(value, 1)) {
         *stats = opened;
     }

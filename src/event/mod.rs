@@ -9,12 +9,10 @@
 mod envelope;
 mod identity;
 mod kind;
-mod size;
 mod time;
 mod money;
 mod mask;
 mod snapshot;
-mod edit;
 mod sample;
 
 use std::fmt;
@@ -26,12 +24,11 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use edit::{EditError, renew, set, vary};
 pub use identity::{is_id, small as small_id};
 pub use kind::{Money, is_family, known_kinds, metric_kind, money as money_of, product};
 pub use mask::MASKED;
 pub use money::{amount, has_unread as has_unread_amount, iso_code};
-pub use sample::{content_type, described_samples, freshen, sample, samples};
+pub use sample::{content_type, freshen, sample, samples};
 pub use snapshot::Snapshot;
 pub use time::lenient as time_of;
 
@@ -135,8 +132,8 @@ pub struct Incoming<'a> {
 
 /// Turns a body into an event; total, so that whatever a genuine sender says can be kept.
 ///
-/// Bytes that are neither JSON nor a form, nest deeper than 100 levels, or would take more than 3 MiB once they are parsed
-/// (tens of thousands of tiny values), become kind `unparsed` with their size and SHA-256, and themselves in base64 only under [`PayloadPolicy::Full`]. JSON of no known shape becomes `unnamed`.
+/// Bytes that are neither JSON nor a form, or nest deeper than 100 levels, become kind `unparsed` with their size and
+/// SHA-256, and themselves in base64 only under [`PayloadPolicy::Full`]. JSON of no known shape becomes `unnamed`.
 /// In TeXML forms all values are text, save `CallQualityStats`, which is opened where it is a JSON object.
 /// Id, kind and cost do not depend on the policy.
 pub fn parse(incoming: &Incoming<'_>) -> Event {

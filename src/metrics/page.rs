@@ -66,14 +66,14 @@ mod tests {
             assert!(include_str!("mod.rs").contains(&declared), "{name} is declared");
         }
         let metrics = Metrics::new(&Names::default());
-        metrics.user_metrics(&[("seconds_total", MetricKind::Counter, "Seconds.")]);
-        metrics.user_at_zero("seconds_total", MetricKind::Counter);
+        metrics.user_metrics(&[("spoken_total", MetricKind::Counter, "Seconds of speech.")]);
+        metrics.user_at_zero("spoken_total", MetricKind::Counter);
         metrics.set_deliveries("pending", 3);
         metrics.replicas(true, 2, false);
         for (page, shown) in [(metrics.render(), true), (metrics.render_own(), false)] {
             let page = page.expect("renders");
             assert_eq!(page.contains("tollbell_deliveries{state=\"pending\"} 3\n"), shown);
-            assert_eq!(page.contains("seconds_total"), shown, "{page}");
+            assert_eq!(page.contains("spoken_total"), shown, "{page}");
             assert!(page.contains("\ntollbell_replicas 2\n"));
         }
     }

@@ -67,18 +67,6 @@ impl Metrics {
         set(&self.spend_limit_blocked, &labels, Some(Decimal::from(u8::from(blocked))));
     }
 
-    /// Of an account's spend limits only these (product and period) are known now; none where they cannot be read any more.
-    pub fn keep_spend_limits(&self, account: &str, kept: &[(&str, &str)]) {
-        let kept: Vec<_> =
-            kept.iter().map(|it| (known(it.0, &LIMITED), known(it.1, &PERIODS))).collect();
-        for family in [&self.spend_limit, &self.spend_limit_spend, &self.spend_limit_blocked] {
-            remove_where(family, |found| {
-                let label = |name: &str| found.get(name).copied().unwrap_or_default();
-                label("account") == account && !kept.contains(&(label("product"), label("period")))
-            });
-        }
-    }
-
     /// Missed webhooks were fetched.
     pub fn backfilled(&self, account: &str, events: u64) {
         self.backfilled.with_label_values(&[account]).inc_by(events);

@@ -22,7 +22,6 @@ mod outcome;
 mod plain;
 mod status;
 mod templates;
-mod test_message;
 mod view;
 #[cfg(test)]
 mod tests;
@@ -38,7 +37,6 @@ pub use self::kind::{ChannelKind, Limits, Sending, Transport};
 pub use self::notification::Notification;
 pub use self::outcome::{NotifyError, Outcome, Reason, Sent};
 pub use self::templates::MessageTemplates;
-pub use self::test_message::{channel_name, send_test, test_message};
 
 /// Hands messages to one integration's peer. Built once for each [`Integration`]; holds its clients and pools.
 #[derive(Debug)]

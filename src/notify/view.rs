@@ -15,7 +15,7 @@ use super::notification::Notification;
 use super::status::{
     End, FIRING, NAME_CHARACTERS, ROWS_MAX, ended_at, is_single, status_of, text_of,
 };
-use crate::alerts::{self, Message, MessageAlert, Status, severity_rank};
+use crate::alerts::{Message, MessageAlert, Status, severity_rank};
 use crate::rules::Labels;
 use crate::template::{ago_text, duration_text};
 use crate::text::{lines, link, one_line};
@@ -218,8 +218,6 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
             facts = Fact::new("Value", &value.normalize().to_string()).into_iter().collect();
         }
     }
-    let usual = alert.usual.as_deref().filter(|_| !over);
-    facts.extend(usual.and_then(|usual| Fact::new("Compared", usual)));
     let figure = match over {
         true => Some(lasted(alert, message)),
         false if facts.is_empty() => None,
@@ -248,7 +246,7 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
         facts,
         story: if over { String::new() } else { story(alert) },
         advice: if over || shares_advice { String::new() } else { advice(&alert.annotations) },
-        links: alert_links(alert, message),
+        links: alert_links(alert),
     }
 }
 
@@ -307,44 +305,17 @@ fn advice(annotations: &Labels) -> String {
         .join("\n")
 }
 
-fn alert_links(alert: &MessageAlert, message: &Message) -> Vec<Link> {
-    let console = |path: &dyn Fn() -> String| console_link(message, path);
-    let shown = console(&|| alerts::alert_path(&alert.fingerprint));
-    let silence = console(&|| alerts::silence_path(&alert.labels));
-    let silence = silence.filter(|_| alert.status == Status::Firing);
-    links(&alert.annotations, ("Alert", shown), silence)
+fn alert_links(alert: &MessageAlert) -> Vec<Link> {
+    links(&alert.annotations)
 }
 
 fn group_links(message: &Message) -> Vec<Link> {
-    if is_single(message) {
-        return Vec::new();
-    }
-    let console = |path: &dyn Fn() -> String| console_link(message, path);
-    let labels = &message.group_labels;
-    let shown = console(&|| alerts::alerts_path(labels));
-    let silence = console(&|| alerts::silence_path(labels));
-    let silence = silence.filter(|_| message.status == Status::Firing && !labels.is_empty());
-    links(&message.common_annotations, ("Alerts", shown), silence)
+    if is_single(message) { Vec::new() } else { links(&message.common_annotations) }
 }
 
-/// A page of the console, where it is said under which address people reach it.
-fn console_link(message: &Message, path: &dyn Fn() -> String) -> Option<String> {
-    if message.external_url.is_empty() {
-        return None;
-    }
-    link(&format!("{}{}", message.external_url, path()))
-}
-
-/// The pages of the console first, then the runbook.
-fn links(
-    annotations: &Labels,
-    (label, shown): (&'static str, Option<String>),
-    silence: Option<String>,
-) -> Vec<Link> {
-    let shown = shown.map(|url| Link { label, url });
-    let silence = silence.map(|url| Link { label: "Silence", url });
-    let runbook = runbook(annotations).map(|url| Link { label: "Runbook", url });
-    [shown, runbook, silence].into_iter().flatten().collect()
+/// Links lead only to pages that exist.
+fn links(annotations: &Labels) -> Vec<Link> {
+    runbook(annotations).map(|url| Link { label: "Runbook", url }).into_iter().collect()
 }
 
 fn runbook(annotations: &Labels) -> Option<String> {

@@ -7,7 +7,6 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json};
 
 use super::Labels;
-use super::usual::{self, Usual};
 use crate::diagnostic::{At, Diagnostic};
 use crate::event::{Event, Snapshot};
 use crate::template::{self, TemplateError, Templates};
@@ -40,22 +39,9 @@ impl Roots {
     fn names(self) -> &'static [&'static str] {
         match self {
             Self::Event => &["event", "labels", "payload"],
-            Self::Series => &[
-                "event", "labels", "value", "count", "usual", "spread", "weeks", "factor",
-                "compared",
-            ],
+            Self::Series => &["event", "labels", "value", "count"],
         }
     }
-}
-
-/// What was judged of a series.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Judged {
-    pub(super) value: Option<Decimal>,
-    pub(super) count: u64,
-    pub(super) usual: Option<Usual>,
-    /// Value and usual, in words.
-    pub(super) compared: Option<String>,
 }
 
 /// What the templates of one rule are tried on.
@@ -85,24 +71,20 @@ impl Annotations {
     }
 
     /// What templates of a gauge, window or absence rule see: `labels`, `value` as an exact number (none where there is
-    /// none), `count`, likewise `usual`, `spread`, `weeks`, how many times the usual the value is (`factor`) and all of
-    /// that in words (`compared`), and `event`, the snapshot that the series keeps (its fields null before the first).
-    pub(super) fn series_context(&self, event: &Snapshot, labels: Labels, judged: Judged) -> Value {
-        let Judged { value, count, usual, compared } = judged;
-        let number =
-            |number: Option<Decimal>| number.map_or_else(|| Value::from(()), template::decimal);
-        let factor = value.zip(usual).and_then(|(value, usual)| usual::factor(value, &usual));
+    /// none), `count`, and `event`, the snapshot that the series keeps (its fields null before the first).
+    pub(super) fn series_context(
+        &self,
+        event: &Snapshot,
+        labels: Labels,
+        value: Option<Decimal>,
+        count: u64,
+    ) -> Value {
         let event = if event.is_none() { &self.no_event } else { &event.full() };
         Value::from(BTreeMap::from([
             ("event", template::value(event)),
             ("labels", Value::from(labels)),
-            ("value", number(value)),
+            ("value", value.map_or_else(|| Value::from(()), template::decimal)),
             ("count", Value::from(count)),
-            ("usual", number(usual.map(|usual| usual.value))),
-            ("spread", number(usual.map(|usual| usual.spread))),
-            ("weeks", Value::from(usual.map_or(0, |usual| usual.weeks))),
-            ("factor", number(factor)),
-            ("compared", compared.map_or_else(|| Value::from(()), Value::from)),
         ]))
     }
 
@@ -223,10 +205,7 @@ fn unknown_names(names: &BTreeSet<String>, trial: &Trial) -> Vec<(String, String
             ("payload", ..) => "`payload` is there in event rules only: use `event.fields`, which \
                 is kept with the alert"
                 .to_owned(),
-            (
-                root @ ("value" | "count" | "usual" | "spread" | "weeks" | "factor" | "compared"),
-                ..,
-            ) => {
+            (root @ ("value" | "count"), ..) => {
                 format!("`{root}` is there in gauge, window and absence rules only")
             }
             (root, ..) => format!("unknown variable `{root}`"),

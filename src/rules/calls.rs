@@ -1,11 +1,10 @@
 //! The check of calls: functions, methods and the macros that loop.
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::checker::{CheckedPart, Checker, node};
 use super::functions::{self, FUNCTIONS, Signature, Style, TIME_PARTS};
-use super::program::{Function, IsNew, Loop, Macro, Node, Op, Pattern, TimePart};
+use super::program::{Function, Loop, Macro, Node, Op, Pattern, TimePart};
 use super::suggest::did_you_mean;
 use super::syntax::{Expr, ExprKind};
 use super::time;
@@ -16,15 +15,6 @@ use crate::re2;
 
 /// How many macros (`exists`, `map`, …) may stand inside one another.
 const MACROS_MAX: usize = 4;
-
-/// The function that remembers.
-const IS_NEW: &str = "is_new";
-const IS_NEW_EXAMPLE: &str = "is_new(call.country, duration('30d'))";
-/// How often it may stand in an expression.
-const NEWS_MAX: usize = 4;
-/// Within which times a value may be new.
-const IS_NEW_WITHIN: [SignedDuration; 2] =
-    [SignedDuration::from_hours(1), SignedDuration::from_hours(366 * 24)];
 
 const MACRO_EXAMPLE: &str = "payload.items.exists(item, item.x > 1)";
 const MACROS: &[(&str, Macro)] = &[
@@ -53,9 +43,6 @@ impl Checker {
         if name == "matches" {
             let all: Vec<&Expr> = target.into_iter().chain(args).collect();
             return self.matches(at, &all);
-        }
-        if name == IS_NEW && target.is_none() {
-            return self.is_new(at, args);
         }
         if let (Some(of), Some((_, part))) = (target, find(TIME_PARTS, name)) {
             return self.time_part(at, name, *part, of, args);
@@ -179,39 +166,6 @@ impl Checker {
         Ok((node(at, Op::Matches(Box::new(text), Box::new(pattern))), Type::Bool))
     }
 
-    /// `is_new(call.country, duration('30d'))`
-    fn is_new(&mut self, at: usize, args: &[Expr]) -> CheckedPart {
-        let wrong =
-            |at: usize, message: &str| Err(TextDiagnostic::new(at, message).hint(IS_NEW_EXAMPLE));
-        if !self.scope.remembers {
-            return wrong(at, "`is_new` is there in the `when` of rules only");
-        }
-        let [of, within] = args else {
-            return Err(count_problem(at, IS_NEW, "2", args.len()));
-        };
-        if self.macros > 0 || self.uses.news >= NEWS_MAX {
-            return wrong(at, "`is_new` does not stand in a macro, and at most 4 times in a rule");
-        }
-        let (site, of_at) = (self.uses.news, of.start);
-        self.uses.news += 1;
-        let (of, kind) = self.any(of)?;
-        if self.uses.news > site + 1 {
-            return wrong(at, "`is_new` does not stand in another");
-        }
-        if !kind.may_be(&[Type::String, Type::Int, Type::Uint, Type::Double, Type::Bool]) {
-            let message = format!("`{IS_NEW}` does not take {}", kind.as_str());
-            return Err(TextDiagnostic::new(of_at, message));
-        }
-        let within_at = within.start;
-        let Some(within) = literal_duration(within) else {
-            return wrong(within_at, "expected duration('…') with a text in quotes");
-        };
-        if !(IS_NEW_WITHIN[0]..=IS_NEW_WITHIN[1]).contains(&within) {
-            return wrong(within_at, "must be between 1h and 366d");
-        }
-        Ok((node(at, Op::IsNew(Box::new(IsNew { site, of, within }))), Type::Bool))
-    }
-
     /// `event.received_at.getHours('Europe/Berlin')`
     fn time_part(
         &mut self,
@@ -256,18 +210,6 @@ impl Checker {
     }
 }
 
-/// A duration that is written out. CEL's know no days; here 30d and 4w are meant as in the configuration.
-fn literal_duration(expression: &Expr) -> Option<SignedDuration> {
-    let ExprKind::Call(None, name, args) = &expression.kind else { return None };
-    let [Expr { kind: ExprKind::String(text), .. }] = args.as_slice() else { return None };
-    let whole = |unit: char, hours: i64| {
-        let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
-        count.checked_mul(hours).and_then(SignedDuration::try_from_hours)
-    };
-    let days = whole('d', 24).or_else(|| whole('w', 168));
-    (name == "duration").then(|| days.or_else(|| time::duration(text)))?
-}
-
 /// `timestamp('…')` and `duration('…')` of a literal are computed at load, so that a wrong one is found.
 fn literal_time(at: usize, known: &Signature, args: &[Node]) -> Option<CheckedPart> {
     let [Node { op: Op::String(text), at: text_at }] = args else {
@@ -302,7 +244,7 @@ fn unknown(at: usize, name: &str) -> TextDiagnostic {
         .map(|known| known.function.as_str())
         .chain(MACROS.iter().map(|(known, _)| *known))
         .chain(TIME_PARTS.iter().map(|(known, _)| *known))
-        .chain(["has", "matches", IS_NEW]);
+        .chain(["has", "matches"]);
     let problem = TextDiagnostic::new(at, format!("unknown function `{name}`"));
     match did_you_mean(name, names) {
         Some(hint) => problem.hint(hint),

@@ -3,7 +3,7 @@
 //! The parser gives a tree of names and calls; here each name, function, number of arguments and type is looked
 //! up, as far as types are declared. The payload is dynamic: what it holds is known when an event comes.
 
-use super::program::{Node, Op, OwnField, UsualField};
+use super::program::{Node, Op, OwnField};
 use super::suggest::did_you_mean;
 use super::syntax::{Expr, ExprKind};
 use super::types::{self, Type};
@@ -20,20 +20,13 @@ pub(super) type CheckedPart = Result<(Node, Type), TextDiagnostic>;
 pub struct Scope {
     /// The variables.
     pub(super) variables: &'static [&'static str],
-    /// Whether it may ask what was seen before.
-    pub(super) remembers: bool,
 }
 
 impl Scope {
-    /// What `by` and `value` see, and the `when` of metrics and of `resolve_on`.
-    pub const EVENT: Self = Self { variables: &["event", "payload", "call"], remembers: false };
-    /// What the `when` of a rule sees.
-    pub const WHEN: Self = Self { remembers: true, ..Self::EVENT };
+    /// What `when`, `by` and `value` see.
+    pub const EVENT: Self = Self { variables: &["event", "payload", "call"] };
     /// What `fire` and `clear` see.
-    pub const LINE: Self = Self {
-        variables: &["value", "count", "labels", "usual", "spread", "weeks"],
-        remembers: false,
-    };
+    pub const LINE: Self = Self { variables: &["value", "count", "labels"] };
 }
 
 /// What an expression looks at, as far as it matters to who asks it.
@@ -43,12 +36,6 @@ pub(super) struct Uses {
     pub(super) money: bool,
     /// `labels`.
     pub(super) labels: bool,
-    /// `usual`, `spread` or `weeks`.
-    pub(super) usual: bool,
-    /// `has(usual)`.
-    pub(super) has_usual: bool,
-    /// How many `is_new` there are.
-    pub(super) news: usize,
 }
 
 /// Checks a parsed expression and translates it; says also what is known of its value, and what it looks at.
@@ -68,7 +55,7 @@ pub(super) struct Checker {
     pub(super) macros: usize,
     depth: usize,
     /// What was met so far.
-    pub(super) uses: Uses,
+    uses: Uses,
 }
 
 impl Checker {
@@ -162,9 +149,6 @@ impl Checker {
                 self.uses.labels = true;
                 Ok((node(at, Op::Labels), Type::Map))
             }
-            "usual" => Ok(self.usual(at, UsualField::Usual, Type::Double)),
-            "spread" => Ok(self.usual(at, UsualField::Spread, Type::Double)),
-            "weeks" => Ok(self.usual(at, UsualField::Weeks, Type::Int)),
             _ => {
                 let first = types::own_fields(name).and_then(|fields| fields.first());
                 let first =
@@ -173,11 +157,6 @@ impl Checker {
                     .hint(format!("name one of its fields: `{name}.{first}`")))
             }
         }
-    }
-
-    fn usual(&mut self, at: usize, field: UsualField, of: Type) -> (Node, Type) {
-        self.uses.usual = true;
-        (node(at, Op::Usual(field)), of)
     }
 
     /// `operand.name`; `at` is the place of the name.
@@ -267,13 +246,6 @@ impl Checker {
             TextDiagnostic::new(at + "has".len(), "has() takes a field").hint("has(payload.status)")
         };
         let [of] = args else { return Err(wrong()) };
-        // Not in CEL, whose `has` takes fields only: what is usual is there or not, like a field.
-        if matches!(&of.kind, ExprKind::Ident(name, _) if name == "usual" || name == "spread")
-            && self.scope == Scope::LINE
-        {
-            (self.uses.usual, self.uses.has_usual) = (true, true);
-            return Ok((node(at, Op::HasUsual), Type::Bool));
-        }
         let (operand, name, name_at) = match &of.kind {
             ExprKind::Select(operand, name) => (operand.as_ref(), name, of.at),
             ExprKind::Index(parts) => match parts.as_ref() {

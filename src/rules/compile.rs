@@ -77,13 +77,13 @@ impl Compiler {
         let mut seen = HashMap::<String, Position>::new();
         for spec in specs {
             let name = format!("{}/{}", spec.group, spec.alert.value);
-            let problems_before = self.problems.len();
             if let Some(first) = seen.get(&name) {
                 let problem = names::twice("rule", &name, &spec.alert.position, &name, first);
                 self.problems.push(problem);
-            } else {
-                seen.insert(name.clone(), spec.alert.position.clone());
+                continue;
             }
+            seen.insert(name.clone(), spec.alert.position.clone());
+            let problems_before = self.problems.len();
             let fires = self.kinds(&spec.on, &format!("{name}.on"), &spec.alert.position);
             let resolves = self.resolve_kinds(&spec, &name);
             let rule = self.rule(&name, &spec);
@@ -105,8 +105,7 @@ impl Compiler {
         let by_name = rules.iter().enumerate().map(|(n, rule)| (Arc::clone(&rule.name), n));
         let by_name = by_name.collect();
         let Self { annotations, problems, .. } = self;
-        let remembers = rules.iter().any(|rule: &Rule| rule.remembers);
-        (RuleSet { rules, remembers, by_name, index, metrics, annotations, accounts }, problems)
+        (RuleSet { rules, by_name, index, metrics, annotations, accounts }, problems)
     }
 
     pub(super) fn error(&mut self, at: &Position, key: &str, message: impl Into<String>) {
@@ -159,7 +158,7 @@ impl Compiler {
     /// The rule; none, or one that is not to be used, where it has an error.
     fn rule(&mut self, name: &str, spec: &RuleSpec) -> Option<Rule> {
         let when = spec.when.as_ref();
-        let when = self.expression(when, &format!("{name}.when"), Scope::WHEN, Want::Bool);
+        let when = self.event_expression(when, &format!("{name}.when"), Want::Bool);
         let judged = self.judged(name, spec);
         self.problems.extend(names::check_rule(name, spec));
         let by = self.by(name, &spec.by);
@@ -167,7 +166,6 @@ impl Compiler {
         let pair =
             |(name, text): &(At<String>, At<String>)| (name.value.clone(), text.value.clone());
         let value = judged.value();
-        let remembers = when.as_ref().is_some_and(|when| when.uses().news > 0);
         let mut rule = Rule {
             by_currency: !judged.is_absence() && uses_money(when.as_ref(), value, &by),
             name: name.into(),
@@ -178,7 +176,6 @@ impl Compiler {
             annotations: Vec::new(),
             digest: digest(spec).into(),
             max_series: usize::try_from(spec.max_series).unwrap_or(usize::MAX),
-            remembers,
             judged,
         };
         rule.annotations = self.annotations(&rule, spec);

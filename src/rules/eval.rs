@@ -15,7 +15,7 @@ use super::operate::{
     two_types,
 };
 use super::program::{Binary, Function, Loop, Macro, Node, Op};
-use super::values::{self, Value, ValueKind, text_weight};
+use super::values::{Value, ValueKind, text_weight};
 
 /// Steps that one run may take: a few milliseconds.
 const STEPS_MAX: usize = 100_000;
@@ -54,16 +54,7 @@ impl<'a> Evaluation<'a> {
             Op::Map(members) => self.map(at, members),
             Op::Own(field) => own_field(self.inputs, *field).map_err(|name| missing(at, name)),
             Op::HasOwn(field) => Ok(Value::Bool(own_field(self.inputs, *field).is_ok())),
-            Op::IsNew(parts) => {
-                let of = self.any(&parts.of)?;
-                let Some(text) = values::as_label(&of) else {
-                    return Err(one_type(at, "is_new", &of));
-                };
-                self.look_at(at, [&of])?;
-                Ok(Value::Bool(self.inputs.is_new(parts.site, &text, parts.within)))
-            }
-            Op::HasUsual => Ok(Value::Bool(self.inputs.usual().is_some())),
-            Op::Payload | Op::Value | Op::Count | Op::Labels | Op::Usual(_) => {
+            Op::Payload | Op::Value | Op::Count | Op::Labels => {
                 variable(self.inputs, &node.op).map_err(|name| missing(at, name))
             }
             Op::Local(level) => self.local(at, *level),

@@ -17,7 +17,7 @@ use super::number;
 use super::operate::{Cause, Fault};
 use super::program::Node;
 use super::types::Type;
-use super::values::{self, Value, ValueKind};
+use super::values::{Value, ValueKind};
 use super::{Failure, FailureReason, syntax};
 use crate::diagnostic::{At, Diagnostic, Position, TextDiagnostic, line_and_column};
 
@@ -90,8 +90,9 @@ impl Expression {
         let mut text = match self.run(inputs)? {
             Value::Null => return Ok(None),
             Value::String(text) => text.into_owned(),
-            other => match values::as_label(&other) {
-                Some(text) => text.into_owned(),
+            Value::Bool(flag) => flag.to_string(),
+            other => match other.number_text() {
+                Some(text) => text,
                 None => return Err(self.wrong_result(&other)),
             },
         };
@@ -122,11 +123,6 @@ impl Expression {
     /// As written.
     pub(super) fn source(&self) -> &str {
         &self.program.source
-    }
-
-    /// Where it stands.
-    pub(super) fn origin(&self) -> &Position {
-        &self.origin
     }
 
     /// Its checked form.

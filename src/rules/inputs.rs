@@ -1,44 +1,11 @@
 //! What expressions see: the variables and their fields, read from an event or from the level of a series.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::program::{CallField, EventField, Op, OwnField, UsualField};
-use super::usual::Usual;
+use super::program::{CallField, EventField, Op, OwnField};
 use super::values::Value;
 use super::{CallContext, Labels, Level, time};
 use crate::event::{self, Event};
-
-/// What rules have seen before.
-pub trait Memory: std::fmt::Debug {
-    /// Whether a rule has not seen this value within so long before `at`. While that is not known yet, it is not new.
-    fn is_new(
-        &self,
-        rule: &str,
-        value: &NewValue<'_>,
-        within: SignedDuration,
-        at: Timestamp,
-    ) -> bool;
-}
-
-/// A value that may be new.
-#[derive(Debug, Clone, Copy)]
-pub struct NewValue<'v> {
-    /// Which `is_new` of the rule asks.
-    pub site: usize,
-    /// The event's account: what is known to one is new to another.
-    pub account: &'v str,
-    /// The value as text.
-    pub value: &'v str,
-}
-
-/// The memory of one rule.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    /// Of all rules.
-    pub memory: &'a dyn Memory,
-    /// `group/alert`.
-    pub rule: &'a str,
-}
 
 /// What an expression computes with.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +16,6 @@ pub enum Inputs<'a> {
         event: &'a Event,
         /// What is known of its call leg.
         call: Option<&'a CallContext>,
-        /// What was seen before, for `is_new`.
-        seen: Option<Seen<'a>>,
     },
     /// For [`super::Scope::LINE`].
     Line {
@@ -58,30 +23,13 @@ pub enum Inputs<'a> {
         level: &'a Level,
         /// `labels`.
         labels: &'a Labels,
-        /// `usual`, `spread` and `weeks`.
-        usual: Option<Usual>,
     },
 }
 
 impl<'a> Inputs<'a> {
     /// An event of which no call is known.
     pub fn of(event: &'a Event) -> Self {
-        Self::Event { event, call: None, seen: None }
-    }
-
-    /// Whether a value was not seen before; of an event without a memory nothing is new.
-    pub(super) fn is_new(&self, site: usize, value: &str, within: SignedDuration) -> bool {
-        let Self::Event { event, seen: Some(seen), .. } = self else { return false };
-        let value = NewValue { site, account: &event.account, value };
-        seen.memory.is_new(seen.rule, &value, within, event.received_at)
-    }
-
-    /// What is usual for the series.
-    pub(super) fn usual(&self) -> Option<Usual> {
-        match self {
-            Self::Line { usual, .. } => *usual,
-            Self::Event { .. } => None,
-        }
+        Self::Event { event, call: None }
     }
 }
 
@@ -96,14 +44,6 @@ pub(super) fn variable<'a>(inputs: Inputs<'a>, op: &Op) -> Result<Value<'a>, &'s
         (Op::Count, Inputs::Event { .. }) => Err("count"),
         (Op::Labels, Inputs::Line { labels, .. }) => Ok(Value::Labels(labels)),
         (Op::Labels, Inputs::Event { .. }) => Err("labels"),
-        (Op::Usual(field), _) => match (field, inputs.usual()) {
-            (UsualField::Weeks, usual) => {
-                Ok(Value::Int(usual.map_or(0, |usual| i64::from(usual.weeks))))
-            }
-            (UsualField::Usual, Some(usual)) => Ok(Value::Decimal(usual.value)),
-            (UsualField::Spread, Some(usual)) => Ok(Value::Decimal(usual.spread)),
-            (field, None) => Err(field.as_str()),
-        },
         (_, Inputs::Line { level, .. }) => level.value.map(Value::Decimal).ok_or("value"),
         (_, Inputs::Event { .. }) => Err("value"),
     }

@@ -10,7 +10,6 @@ use serde_json::Value as Json;
 
 use super::annotations::{Annotations, context_of};
 use super::index::{Hit, Index};
-use super::inputs::{Memory, Seen};
 use super::metric::Metrics;
 use super::rule::{Rule, RuleKind, Valued, Watch};
 use super::{
@@ -27,8 +26,6 @@ const AHEAD_MAX: Duration = Duration::from_mins(5);
 #[derive(Debug, Default)]
 pub struct RuleSet {
     pub(super) rules: Vec<Rule>,
-    /// Whether one of them asks what was seen before.
-    pub(super) remembers: bool,
     /// Places in `rules` by name.
     pub(super) by_name: HashMap<Arc<str>, usize>,
     pub(super) index: Index,
@@ -44,14 +41,10 @@ impl RuleSet {
     /// A rule that names the kind in `on` and in `resolve_on` says the first of these that holds: it fires; it
     /// resolves; it failed; no match. So one event never starts and ends an alert at once.
     ///
-    /// `call` is what is known of the event's call leg, `memory` what was seen before; without it nothing is new.
-    pub fn judge(
-        &self,
-        event: &Event,
-        call: Option<&CallContext>,
-        memory: Option<&dyn Memory>,
-    ) -> Vec<Verdict> {
-        let judgement = EventJudgement::new(self, event, call, memory);
+    /// `call` is what is known of the event's call leg.
+    pub fn judge(&self, event: &Event, call: Option<&CallContext>) -> Vec<Verdict> {
+        let inputs = Inputs::Event { event, call };
+        let judgement = EventJudgement { set: self, event, inputs, snapshot: OnceCell::new() };
         let hits = self.index.hits(&event.kind);
         hits.iter()
             .filter_map(|hit| {
@@ -71,21 +64,6 @@ impl RuleSet {
                 Some((RuleRef { set: self, rule }, hit.fires, hit.resolves))
             })
             .collect()
-    }
-
-    /// See [`RuleRef::observation`].
-    pub(super) fn observation(
-        &self,
-        rule: &Rule,
-        watch: &Watch,
-        event: &Event,
-        call: Option<&CallContext>,
-    ) -> Option<Observation> {
-        let judgement = EventJudgement::new(self, event, call, None);
-        match judgement.observe(rule, watch) {
-            Ok(Finding::Observe(observation)) => Some(observation),
-            _ => None,
-        }
     }
 
     /// What the user's own metrics say of an event, in the order of the configuration.
@@ -129,11 +107,6 @@ impl RuleSet {
         self.annotations.render_all(&rule.annotations, &context)
     }
 
-    /// Whether a rule asks what was seen before.
-    pub fn remembers(&self) -> bool {
-        self.remembers
-    }
-
     /// Names of the accounts.
     pub fn accounts(&self) -> impl Iterator<Item = &str> {
         self.accounts.keys().map(String::as_str)
@@ -164,35 +137,12 @@ impl RuleSet {
 struct EventJudgement<'j> {
     set: &'j RuleSet,
     event: &'j Event,
-    call: Option<&'j CallContext>,
-    memory: Option<&'j dyn Memory>,
     inputs: Inputs<'j>,
     /// Made for the first rule that fires.
     snapshot: OnceCell<Json>,
 }
 
-impl<'j> EventJudgement<'j> {
-    fn new(
-        set: &'j RuleSet,
-        event: &'j Event,
-        call: Option<&'j CallContext>,
-        memory: Option<&'j dyn Memory>,
-    ) -> Self {
-        let inputs = Inputs::Event { event, call, seen: None };
-        Self { set, event, call, memory, inputs, snapshot: OnceCell::new() }
-    }
-
-    /// Whether the rule's `when` holds.
-    fn when(&self, rule: &Rule) -> Result<bool, Failure> {
-        let seen = self.memory.filter(|_| rule.remembers);
-        let seen = seen.map(|memory| Seen { memory, rule: &rule.name });
-        let inputs = match seen {
-            Some(_) => Inputs::Event { event: self.event, call: self.call, seen },
-            None => self.inputs,
-        };
-        holds(rule.when.as_ref(), inputs, "when")
-    }
-
+impl EventJudgement<'_> {
     fn finding(&self, rule: &Rule, hit: Hit) -> Result<Finding, Failure> {
         let (active_for, notify_expired, resolve_when) = match &rule.judged {
             RuleKind::Series(watch) => return self.observe(rule, watch),
@@ -200,7 +150,7 @@ impl<'j> EventJudgement<'j> {
                 (*active_for, *notify_expired, resolve_when.as_ref())
             }
         };
-        let fires = hit.fires.then(|| self.when(rule));
+        let fires = hit.fires.then(|| holds(rule.when.as_ref(), self.inputs, "when"));
         if let Some(Ok(true)) = fires {
             return self.fire(rule, active_for, notify_expired).map(Finding::Fire);
         }
@@ -219,7 +169,7 @@ impl<'j> EventJudgement<'j> {
 
     /// What a gauge, window or absence rule takes from the event.
     fn observe(&self, rule: &Rule, watch: &Watch) -> Result<Finding, Failure> {
-        if !self.when(rule)? {
+        if !holds(rule.when.as_ref(), self.inputs, "when")? {
             return Ok(Finding::NoMatch);
         }
         let value = match &watch.value {

@@ -45,7 +45,7 @@ pub(super) struct Metrics {
 impl Metrics {
     /// What they say of an event, in their order.
     pub(super) fn measure(&self, event: &Event, call: Option<&CallContext>) -> Vec<Measurement> {
-        let inputs = Inputs::Event { event, call, seen: None };
+        let inputs = Inputs::Event { event, call };
         let hits = self.index.hits(&event.kind);
         let measured = hits.iter().filter_map(|hit| {
             let metric = self.all.get(hit.rule)?;

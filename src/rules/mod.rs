@@ -9,8 +9,7 @@
 //! kind, `judge` asks them, and `eval` computes their expressions over `values`, borrowed from the
 //! event by `inputs`
 //! (`numeric`, `time`); `number` reads exact amounts, `metric` feeds the user's own series. `rule_ref` is a rule as the engine sees it: it gives the
-//! observations to a `series`. `usual` knows what a series had in the weeks before, `news` what a rule is to remember.
-//! `trace` says how a rule came to its answer.
+//! observations to a `series`. `trace` says how a rule came to its answer.
 //!
 //! Beside them: `ledger` counts money once, `call_context` knows on which call it was spent, `meter` holds the user's
 //! own metrics and what was spent in all.
@@ -33,7 +32,6 @@ mod meter;
 mod metric;
 mod moneyless;
 mod names;
-mod news;
 mod number;
 mod numeric;
 mod observed;
@@ -51,7 +49,6 @@ mod time;
 mod trace;
 mod trial;
 mod types;
-pub mod usual;
 mod values;
 mod window;
 
@@ -59,7 +56,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
 use crate::diagnostic::At;
@@ -67,14 +63,14 @@ use crate::diagnostic::At;
 pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country};
 pub use checker::Scope;
 pub use expression::{Expression, Want};
-pub use inputs::{Inputs, Memory, NewValue, Seen};
+pub use inputs::Inputs;
 pub use judge::RuleSet;
 pub use ledger::{Booked, Entry, LedgerKey, is_reconciled, ledger_key};
 pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};
 pub use metric::Metric;
 pub use observed::{Hold, Labels, Observation, Observed};
 pub use packed::PackedLabels;
-pub use rule_ref::{RuleRef, Written};
+pub use rule_ref::RuleRef;
 pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
 pub use trace::Traced;
 pub use window::{Added, Aggregate, Over, Period, Window};
@@ -166,8 +162,6 @@ pub struct LineSpec {
     pub clear: Option<At<String>>,
     /// How long it has to hold.
     pub hold: Hold,
-    /// Time zone of the hours of the week that `usual` is about, where one is given.
-    pub zone: Option<At<TimeZone>>,
 }
 
 /// One entry of the `metrics` list as written: a series of the user's own, made from events.

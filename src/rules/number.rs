@@ -221,7 +221,7 @@ mod tests {
     fn a_line_has_no_payload() {
         let program = Node { at: 0, op: Op::Value };
         let (level, labels) = (crate::rules::Level::default(), crate::rules::Labels::new());
-        let inputs = Inputs::Line { level: &level, labels: &labels, usual: None };
+        let inputs = Inputs::Line { level: &level, labels: &labels };
         assert_eq!(run(&program, inputs, "x"), Err(crate::rules::operate::missing(0, "value")));
     }
 

@@ -41,14 +41,3 @@ pub enum Observed {
     /// That it happened: `count()` and absence.
     Event,
 }
-
-impl Observed {
-    /// What it adds to its hour: the number, or one event of `count()`. `distinct` is kept by its level.
-    pub(super) fn number(&self) -> Option<Decimal> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Event => Some(Decimal::ONE),
-            Self::Text(_) => None,
-        }
-    }
-}

@@ -46,12 +46,6 @@ pub(super) enum Op {
     Count,
     /// `labels` of such a rule's series.
     Labels,
-    /// `usual`, `spread` or `weeks` of such a rule's series.
-    Usual(UsualField),
-    /// `has(usual)`.
-    HasUsual,
-    /// `is_new(value, duration)`
-    IsNew(Box<IsNew>),
     /// The variable of the macro so many levels from the outside.
     Local(usize),
     Field(Box<Node>, Box<str>),
@@ -78,15 +72,6 @@ pub(super) struct Pattern {
     /// As written.
     pub(super) source: Box<str>,
     pub(super) regex: Regex,
-}
-
-/// Whether a value was not seen before within a time.
-#[derive(Debug)]
-pub(super) struct IsNew {
-    /// Which of the expression's it is, from 0: each remembers by itself.
-    pub(super) site: usize,
-    pub(super) of: Node,
-    pub(super) within: SignedDuration,
 }
 
 /// The parts of a macro such as `range.exists(x, body)`.
@@ -128,28 +113,6 @@ pub(super) enum CallField {
     CountryCertain,
     StartedAt,
     EndedAt,
-}
-
-/// What is known of a series' past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum UsualField {
-    /// The median.
-    Usual,
-    /// The median distance from it.
-    Spread,
-    /// How many weeks it rests on.
-    Weeks,
-}
-
-impl UsualField {
-    /// As written.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Usual => "usual",
-            Self::Spread => "spread",
-            Self::Weeks => "weeks",
-        }
-    }
 }
 
 /// A field of one of the variables that have declared fields.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::series::Shape;
-use super::{Expression, Hold, usual};
+use super::{Expression, Hold};
 
 /// A rule that can judge.
 #[derive(Debug)]
@@ -22,8 +22,6 @@ pub(super) struct Rule {
     /// See [`super::RuleRef::digest`].
     pub(super) digest: Arc<str>,
     pub(super) max_series: usize,
-    /// Whether `when` asks what was seen before.
-    pub(super) remembers: bool,
     pub(super) judged: RuleKind,
 }
 
@@ -60,8 +58,6 @@ pub(super) struct Watch {
     /// None for "not `fire`".
     pub(super) clear: Option<Expression>,
     pub(super) hold: Hold,
-    /// How its hours are kept, where `fire` or `clear` looks at what is usual.
-    pub(super) usual: Option<usual::Terms>,
     pub(super) active_time_intervals: Vec<String>,
 }
 
@@ -74,7 +70,6 @@ impl Watch {
             fire: None,
             clear: None,
             hold: Hold::default(),
-            usual: None,
             active_time_intervals: Vec::new(),
         }
     }

@@ -20,7 +20,6 @@ pub(super) fn children(node: &Node) -> Vec<&Node> {
         Op::Index(parts) | Op::Binary(_, parts) => parts.iter().collect(),
         Op::If(parts) => parts.iter().collect(),
         Op::Macro(_, parts) => vec![&parts.range],
-        Op::IsNew(parts) => vec![&parts.of],
         Op::Null
         | Op::Bool(_)
         | Op::Int(_)
@@ -38,8 +37,6 @@ pub(super) fn children(node: &Node) -> Vec<&Node> {
         | Op::Value
         | Op::Count
         | Op::Labels
-        | Op::Usual(_)
-        | Op::HasUsual
         | Op::Local(_) => Vec::new(),
     }
 }
@@ -72,12 +69,6 @@ pub(super) fn source(node: &Node) -> String {
         Op::Value => "value".to_owned(),
         Op::Count => "count".to_owned(),
         Op::Labels => "labels".to_owned(),
-        Op::Usual(field) => field.as_str().to_owned(),
-        Op::HasUsual => "has(usual)".to_owned(),
-        Op::IsNew(parts) => {
-            let within = time::duration_text(parts.within);
-            format!("is_new({}, duration('{within}'))", source(&parts.of))
-        }
         // The name was not kept; only a macro's own parts can hold one, which are not shown.
         Op::Local(level) => format!("${level}"),
         Op::Field(of, name) => member(of, name),

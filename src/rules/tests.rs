@@ -93,7 +93,7 @@ pub(super) fn sample(kind: &str) -> Event {
 }
 
 pub(super) fn only(set: &RuleSet, event: &Event) -> Finding {
-    let mut verdicts = set.judge(event, None, None);
+    let mut verdicts = set.judge(event, None);
     assert_eq!(verdicts.len(), 1, "{verdicts:?}");
     verdicts.remove(0).finding
 }
@@ -163,7 +163,7 @@ fn only_rules_that_name_the_kind_speak_and_one_failure_stops_no_other() {
         Draft { name: "D", on: &["call.hangup", "call.cost"], ..DRAFT },
         Draft { name: "E", by: &[("x", "payload.cost_parts")], ..DRAFT },
     ]);
-    let verdicts = set.judge(&sample("call.cost"), None, None);
+    let verdicts = set.judge(&sample("call.cost"), None);
     let mut seen = String::new();
     for Verdict { rule, finding } in &verdicts {
         let word = match finding {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::annotations::{Judged, Roots, Trial, context};
+use super::annotations::{Roots, Trial, context};
 use super::compile::Compiler;
 use super::index::Glob;
 use super::names::ENTRIES_MAX;
@@ -45,8 +45,7 @@ impl Compiler {
             RuleKind::Series(_) => {
                 let view = |event: Snapshot, labels: Labels| {
                     let value = (!rule.judged.is_absence()).then_some(SAMPLE_VALUE);
-                    let judged = Judged { value, count: 1, ..Judged::default() };
-                    self.annotations.series_context(&event, labels, judged)
+                    self.annotations.series_context(&event, labels, value, 1)
                 };
                 let blank = view(Snapshot::NONE, blank_labels);
                 let samples = samples.map(|sample| {

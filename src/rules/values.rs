@@ -361,15 +361,6 @@ fn up_to<T>(
     sum
 }
 
-/// A value as the text of a label; `None` where it is none.
-pub(super) fn as_label<'v>(value: &'v Value<'_>) -> Option<Cow<'v, str>> {
-    match value {
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Bool(flag) => Some(Cow::Owned(flag.to_string())),
-        other => other.number_text().map(Cow::Owned),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,35 +6,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::alerts::{IntervalSpec, Matcher};
+use crate::alerts::Matcher;
 use crate::diagnostic::{At, Position};
 use crate::event::{Event, Source};
 use crate::rules::Labels;
 
-/// One case; it begins with nothing but its history.
+/// One case; it begins with nothing.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// Its name.
     pub name: String,
     /// The time of step `at: 0s`.
     pub start: Timestamp,
-    /// What happened in the weeks before the start.
-    pub history: Vec<HistorySpec>,
     /// What happens, in the order of time.
     pub steps: Vec<Step>,
-}
-
-/// An event that happened again and again in the weeks before a case's start.
-#[derive(Debug, Clone)]
-pub struct HistorySpec {
-    /// For how many weeks.
-    pub weeks: u32,
-    /// From one to the next.
-    pub every: Duration,
-    /// At which times.
-    pub when: IntervalSpec,
-    /// What it says. Its `repeat` says only what each has of its own.
-    pub event: EventSpec,
 }
 
 /// One step: the clock moves, then the silence, the event and the look, as far as there are any.

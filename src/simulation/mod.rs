@@ -10,8 +10,7 @@ mod run;
 mod world;
 
 pub use case::{
-    Body, Case, EventSpec, Expect, Field, HistorySpec, NotificationSpec, QuietSpec, Repeat,
-    SilenceSpec, Step,
+    Body, Case, EventSpec, Expect, Field, NotificationSpec, QuietSpec, Repeat, SilenceSpec, Step,
 };
 pub use check::Mismatch;
 pub use run::{Account, Failure, Stage, run};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::case::{Body, Case, EventSpec, HistorySpec, SilenceSpec, Step};
+use super::case::{Body, Case, EventSpec, SilenceSpec, Step};
 use super::check::{self, Mismatch};
 use super::world::World;
 use crate::alerts::{Silence, SilenceDraft};
@@ -17,9 +17,6 @@ use crate::notify::MessageTemplates;
 
 /// The account that is meant where there are several and a case names none.
 const DEFAULT_ACCOUNT: &str = "default";
-/// Events of a case's history at most.
-const HISTORY_EVENTS_MAX: usize = 100_000;
-const WEEK: Duration = Duration::from_hours(168);
 
 /// What cases are run against.
 #[derive(Debug)]
@@ -70,8 +67,7 @@ impl Stage {
 
     /// What a case asks for that is not there.
     pub fn check(&self, case: &Case) -> Vec<Diagnostic> {
-        let steps = case.steps.iter().filter_map(|step| step.event.as_ref());
-        let events = case.history.iter().map(|history| &history.event).chain(steps);
+        let events = case.steps.iter().filter_map(|step| step.event.as_ref());
         events.filter_map(|event| self.account(event).err()).collect()
     }
 }
@@ -84,12 +80,7 @@ fn no_account(place: &Position, name: &str) -> Diagnostic {
 
 /// Runs a case that [`Stage::check`] finds nothing wrong with, up to the first step that does not hold.
 pub fn run(stage: &Stage, case: &Case) -> Result<(), Failure> {
-    let mut world = with_history(stage, case).map_err(|(place, mismatch)| Failure {
-        place,
-        at: Duration::ZERO,
-        now: case.start,
-        mismatches: vec![mismatch],
-    })?;
+    let mut world = World::new(&stage.policy, case.start);
     for (n, step) in case.steps.iter().enumerate() {
         let failed = |place: &Position, now: Timestamp, mismatches: Vec<Mismatch>| Failure {
             place: place.clone(),
@@ -115,52 +106,6 @@ pub fn run(stage: &Stage, case: &Case) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The world at the start of the case, with its history behind it. What happened then is looked at by nobody.
-fn with_history<'p>(stage: &'p Stage, case: &Case) -> Result<World<'p>, (Position, Mismatch)> {
-    let weeks = case.history.iter().map(|history| history.weeks).max().unwrap_or(0);
-    let begin = clock::sub(case.start, WEEK.saturating_mul(weeks));
-    let mut world = World::new(&stage.policy, begin);
-    let mut coming: Vec<(Timestamp, usize, &HistorySpec)> = Vec::new();
-    for (n, history) in case.history.iter().enumerate() {
-        let mut at = clock::sub(case.start, WEEK.saturating_mul(history.weeks));
-        while at < case.start {
-            if history.when.holds(at) {
-                coming.push((at, n, history));
-            }
-            at = clock::add(at, history.every);
-        }
-        if coming.len() > HISTORY_EVENTS_MAX {
-            let line = format!("more than {HISTORY_EVENTS_MAX} events");
-            let mismatch = Mismatch { what: "history", lines: vec![line] };
-            return Err((history.event.place.clone(), mismatch));
-        }
-    }
-    coming.sort_by_key(|(at, n, _)| (*at, *n));
-    // The n-th of each entry has the same number: parts of one call belong together.
-    let mut turns = vec![0_u32; case.history.len()];
-    for (at, n, history) in coming {
-        let Some(turn) = turns.get_mut(n) else { continue };
-        *turn += 1;
-        let turn = *turn;
-        let place = || history.event.place.clone();
-        let wrong =
-            |line: &str| (place(), Mismatch { what: "history", lines: vec![line.to_owned()] });
-        let Ok(account) = stage.account(&history.event) else {
-            return Err(wrong("it names no account of the configuration"));
-        };
-        let mut event = event_of(stage, account, &history.event, n, at);
-        event.id = format!("history-{}", event.id);
-        let fields = &history.event.repeat.vary;
-        if !fields.iter().all(|field| field.vary(&mut event, turn)) {
-            return Err(wrong("vary names a field that is no text of the payload"));
-        }
-        world.feed(event);
-    }
-    world.advance(case.start);
-    drop(world.take());
-    Ok(world)
 }
 
 fn silence_of(spec: &SilenceSpec, now: Timestamp) -> Result<Silence, Mismatch> {

@@ -3,7 +3,6 @@
 //! Promises: what an operation acknowledged is on disk (fsynced) and survives `kill -9` at any instant; each
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
-mod audit;
 mod currencies;
 mod duties;
 mod feed;
@@ -19,12 +18,10 @@ mod query;
 mod room;
 mod sqlite;
 mod values;
-mod views;
 
 #[cfg(test)]
 mod tests;
 
-pub use audit::*;
 pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
@@ -36,10 +33,9 @@ use limits::{
 pub use model::*;
 pub use open::*;
 pub use operations::{
-    Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
-    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Views,
+    Alerts, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal, Judging,
+    Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};
 pub use query::*;
-pub use views::*;

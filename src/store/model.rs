@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::audit::AuditEntry;
 use super::outbox::{EndedDelivery, NewDelivery};
 use crate::alerts::{Alert, Fingerprint, LogEntry, Silence, TargetId};
 use crate::event::Event;
@@ -131,26 +130,14 @@ pub enum Space {
     Metric,
     /// What was spent so far.
     Spend,
-    /// What series had in the hours of the last weeks.
-    Usual,
-    /// What rules have seen.
-    Seen,
     /// Single values of the engine.
     Engine,
 }
 
 impl Space {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Series,
-        Self::Group,
-        Self::Member,
-        Self::Metric,
-        Self::Spend,
-        Self::Usual,
-        Self::Seen,
-        Self::Engine,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Series, Self::Group, Self::Member, Self::Metric, Self::Spend, Self::Engine];
 
     /// The word used in the store.
     pub fn as_str(self) -> &'static str {
@@ -160,8 +147,6 @@ impl Space {
             Self::Member => "member",
             Self::Metric => "metric",
             Self::Spend => "spend",
-            Self::Usual => "usual",
-            Self::Seen => "seen",
             Self::Engine => "engine",
         }
     }
@@ -179,18 +164,6 @@ pub struct Silences {
     pub version: u64,
     /// By their beginning.
     pub silences: Vec<Silence>,
-}
-
-/// A change of silences, in one transaction with its entry of the audit log.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SilencesChange {
-    /// Inserted, or replaced by id.
-    pub silences: Vec<Silence>,
-    /// By which version of the silences it was decided: nothing is changed when they have changed since. `None` changes in
-    /// any case.
-    pub version: Option<u64>,
-    /// Who asked for it.
-    pub audit: Option<AuditEntry>,
 }
 
 /// What the ledger and the call context hold of the keys that were asked for.

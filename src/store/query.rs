@@ -47,14 +47,10 @@ pub enum EventState {
 pub struct EventFilter {
     /// Only kinds that match, with `*` globs.
     pub kind: Option<String>,
-    /// Not this kind.
-    pub without_kind: Option<String>,
     /// Only of this account.
     pub account: Option<String>,
     /// Only those that stand so.
     pub state: Option<EventState>,
-    /// Only those before this place.
-    pub before: Option<i64>,
     /// How many at most.
     pub limit: usize,
 }
@@ -175,8 +171,6 @@ pub struct Swept {
     pub journal: usize,
     /// Readings of balances.
     pub readings: usize,
-    /// Entries of the audit log.
-    pub audit: usize,
     /// True when the limit was reached, so that there may be more.
     pub more: bool,
 }

@@ -371,7 +371,7 @@ async fn an_event_that_cannot_be_judged_is_marked_told_and_passed_over() {
              SELECT 'e-poison', account, kind, type, received_at, source, content_hashed, x'7B22' FROM inbox WHERE id = 'e-1'";
         assert_eq!(store.execute(poison, ()).unwrap(), 1);
     }
-    for (id, profile) in [("e-2", "after"), ("e-3", "long after")] {
+    for (id, profile) in [("e-2", "after"), ("e-3", "long-after")] {
         ring(&app, id, profile).await;
     }
     sink.wait_for("/ops", 4).await;
@@ -379,7 +379,7 @@ async fn an_event_that_cannot_be_judged_is_marked_told_and_passed_over() {
     let mut profiles: Vec<String> =
         sink.requests("/ops").iter().map(|request| said(request)[2].clone()).collect();
     profiles.sort();
-    assert_eq!(profiles, ["after", "before", "long after", "seq 2"]);
+    assert_eq!(profiles, ["after", "before", "long-after", "seq 2"]);
     assert_eq!(app.metric("tollbell_events_faulted_total{account=\"default\"}").await, 1.0);
     let faulted: Vec<EventSummary> =
         events(&app).await.into_iter().filter(|event| event.state == EventState::Faulted).collect();

@@ -87,7 +87,12 @@ fn texts_of(message: &Value) -> Vec<(String, String)> {
 async fn an_event_can_call_nobody_and_forge_no_link() {
     let sink = HttpSink::start().await;
     let app = app(&sink).await;
-    ring(&app, "e-1", "<!channel> <!here> <@U024BE7LH> <#C1|x> <https://evil.example|ok> @everyone &lt;!channel&gt;").await;
+    ring(
+        &app,
+        "e-1",
+        "<!channel><!here><@U024BE7LH><#C1|x><https://evil.example|ok>@everyone&lt;!channel&gt;",
+    )
+    .await;
     app.settle().await;
     let message = sink.one("/slack").json();
     let texts = texts_of(&message);

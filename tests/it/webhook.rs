@@ -126,13 +126,12 @@ async fn a_body_and_headers_of_ones_own() {
         "body: '{body}', headers: {{X-Team: voice, Content-Type: application/vnd.own+json}}"
     );
     let app = setup(&[&webhook(&sink, "/hook", &hook)]).start().await;
-    ring(&app, "e-1", "a \"quoted\" \\ <name>\nof two lines").await;
+    ring(&app, "e-1", "a\"quoted\"\\<name>").await;
     app.settle().await;
     let request = sink.one("/hook");
     assert_eq!(request.header("x-team"), Some("voice"));
     assert_eq!(request.header("content-type"), Some("application/vnd.own+json"));
-    let summary =
-        "Messaging profile a \"quoted\" \\ <name>\nof two lines spent 10.02 USD of 10.00 USD";
+    let summary = "Messaging profile a\"quoted\"\\<name> spent 10.02 USD of 10.00 USD";
     let kind = "messaging-profile.spend-limit-reached";
     assert_eq!(request.json(), json!({"content": summary, "left": 1, "at": kind}));
     app.stop().await;

@@ -24,29 +24,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "tollbell.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
-{{- end -}}
-
-{{/* All rule files by name: those of the starter pack that are switched on, then yours, which replace those of the same name. */}}
-{{- define "tollbell.rules" -}}
-{{- $texts := dict -}}
-{{- range $name, $on := .Values.starterRules -}}
-{{- if $on -}}
-{{- $text := $.Files.Get (printf "files/rules/%s.yaml" $name) -}}
-{{- if not $text -}}{{- fail (printf "starterRules.%s: the starter pack has no such file" $name) -}}{{- end -}}
-{{- $_ := set $texts (printf "%s.yaml" $name) $text -}}
-{{- end -}}
-{{- end -}}
-{{- range $name, $rules := .Values.rules -}}
-{{- if kindIs "invalid" $rules -}}
-{{- $_ := unset $texts $name -}}
-{{- else -}}
-{{- $_ := set $texts $name (kindIs "string" $rules | ternary $rules (printf "%s\n" (toYaml $rules))) -}}
-{{- end -}}
-{{- end -}}
-{{- toYaml $texts -}}
 {{- end -}}
 
 {{- define "tollbell.serviceAccountName" -}}

@@ -176,7 +176,6 @@ pub fn message_alert(alert: &Alert) -> MessageAlert {
         missed: alert.missed,
         unheard: false,
         value: alert.value,
-        usual: alert.usual.clone(),
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),
         starts_at: alert.starts_at,

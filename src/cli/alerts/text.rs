@@ -251,7 +251,6 @@ mod tests {
             updated_at: at("02:30:00"),
             event_at: None,
             missed: false,
-            usual: None,
             value: (name == "LowBalance").then(|| "3.20".parse().expect("number")),
             notify_expired: false,
             event: Snapshot::NONE,

@@ -4,9 +4,7 @@
 //! what is shown is what arrived at a mail server and at a Slack over TCP.
 
 mod sinks;
-mod slack;
 
-use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
@@ -29,33 +27,21 @@ use crate::event;
 use crate::store::{DeliveryState, Reading};
 use crate::tasks::Tasks;
 
-/// Name of the configuration file.
-const MAIN: &str = "tollbell.yaml";
 /// How long the notifications of the samples may take.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often it is looked whether they are done.
 const SETTLE_POLL: Duration = Duration::from_millis(20);
 /// The rules of the demo, by file: some of the ones tollbell ships.
-const RULES: [(&str, &str); 4] = [
+const RULES: [(&str, &str); 3] = [
     ("balance.yaml", include_str!("../../../config/rules/balance.yaml")),
     ("spend.yaml", include_str!("../../../config/rules/spend.yaml")),
     ("fax.yaml", include_str!("../../../config/rules/fax.yaml")),
-    ("fraud.yaml", include_str!("../../../config/rules/fraud.yaml")),
 ];
-/// Fields of a sample and what they become.
-type Changes = &'static [(&'static str, &'static str)];
-/// What is sent, in this order: the sample, what is changed in it, and what it shows.
-const SAMPLES: [(&str, Changes, &str); 6] = [
-    ("call.initiated", &[("payload.to", "+37120000000")], "a call to Latvia begins"),
-    ("call.cost", &[("payload.total_cost", "25.00")], "and costs 25 USD: toll fraud?"),
-    ("message.finalized", &[("payload.cost.amount", "60.00")], "85 USD today, of a budget of 100"),
-    ("messaging-profile.spend-limit-reached", &[], "a profile may send no more today"),
-    ("fax.failed", &[], "a fax was refused"),
-    ("verify.delivered", &[], "a verification code was delivered: nothing to say"),
-];
-/// What is on the account: at first, below the rule's line, and after a payment of [`PAID`].
+/// What is sent, in this order.
+const SAMPLES: [&str; 4] =
+    ["call.cost", "messaging-profile.spend-limit-reached", "fax.failed", "verify.delivered"];
+/// What is on the account: at first, below the rule's line, and after a payment.
 const BALANCES: [&str; 3] = ["180.00", "31.40", "200.00"];
-const PAID: &str = "168.60";
 /// Metrics worth a look at the end.
 const SHOWN_METRICS: [&str; 5] = [
     "tollbell_available_credit",
@@ -93,7 +79,6 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     let url = format!("http://{}/webhooks/telnyx", app.public_addr);
     output::line("tollbell demo: the whole path on this machine, with a throw-away key\n");
     for (name, place) in [
-        ("files", dir.display().to_string()),
         ("webhooks", url.clone()),
         ("metrics", format!("http://{}/metrics", app.private_addr)),
         ("mail sink", format!("smtp://{}", sinks.mail)),
@@ -103,62 +88,40 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
         output::line(&format!("  {name:10} {place}"));
     }
 
-    heading("\n1. Sent over HTTP, signed as Telnyx signs\n");
+    output::line("\n1. Sent over HTTP, signed as Telnyx signs\n");
     send_samples(&key, &url).await?;
     settle(&app).await?;
-    heading("\n2. What was notified\n");
+    output::line("\n2. What was notified\n");
     let rang = show_arrivals(&mut arrived);
-    heading(&format!(
+    output::line(&format!(
         "3. The balance falls to {low} USD; tollbell reads it, no webhook reports it\n"
     ));
     reading(&app, &balance, low).await?;
     show_arrivals(&mut arrived);
-    heading(&format!("4. Somebody tops it up by {PAID} USD: {topped_up} USD are there again\n"));
+    output::line(&format!("4. Somebody pays: {topped_up} USD\n"));
     reading(&app, &balance, topped_up).await?;
     // The all-clear comes by mail when its group may be told again, a second after the first notice.
     show_until(&mut arrived, "[RESOLVED]").await?;
     settle(&app).await?;
     show_arrivals(&mut arrived);
-    heading("5. What Prometheus scrapes\n");
+    output::line("5. What Prometheus scrapes\n");
     show_metrics(app.private_addr).await?;
     if args.keep {
         keep(dir, &key, &url, &mut arrived).await?;
-    } else {
-        heading("\nNext\n");
-        output::line(
-            "  tollbell demo --keep   keeps this running, so that you can send events and use every command",
-        );
-        output::line(
-            "  tollbell init          writes a configuration of your own: a few questions",
-        );
     }
     let clean = app.shutdown().await;
     sink_tasks.drain(Duration::from_secs(1)).await;
     Ok(if clean && rang { Exit::Ok } else { Exit::Failed })
 }
 
-/// A line that stands out on a terminal.
-fn heading(text: &str) {
-    let plain = !std::io::stdout().is_terminal()
-        || config::system_env("NO_COLOR").is_some_and(|it| !it.is_empty());
-    output::line(&if plain { text.to_owned() } else { format!("\u{1b}[1m{text}\u{1b}[0m") });
-}
-
 async fn start(dir: &Path, key: &SigningKey, sinks: Addresses) -> anyhow::Result<App> {
     let Addresses { mail, slack, telnyx } = sinks;
-    let local = || TcpListener::bind("127.0.0.1:0").context("cannot listen on this machine");
-    let listeners = Listeners { public: local()?, private: local()? };
-    let (public, private) = (listeners.public.local_addr()?, listeners.private.local_addr()?);
     let public_key = STANDARD.encode(key.verifying_key().to_bytes());
-    std::fs::create_dir(dir.join("rules"))?;
     for (name, rules) in RULES {
-        std::fs::write(dir.join("rules").join(name), rules)?;
+        std::fs::write(dir.join(name), rules)?;
     }
     let text = format!(
-        r#"# The configuration of `tollbell demo`: every command works on it while the demo runs.
-server:
-  listen: {public}
-  private_listen: {private}
+        r#"
 accounts:
   - name: default
     public_keys: ["{public_key}"]
@@ -169,8 +132,8 @@ accounts:
     balance: {{poll_interval: 1s}}
     backfill: {{enabled: false}}
 store:
-  url: sqlite:tollbell.db
-rule_files: [rules/*.yaml]
+  url: "sqlite:{store}"
+rule_files: [balance.yaml, spend.yaml, fax.yaml]
 route:
   receiver: ops
   group_by: ['...']
@@ -193,29 +156,25 @@ receivers:
         smarthost: {mail}
         tls: none
 "#,
+        store = dir.join("tollbell.db").display(),
     );
-    let main = dir.join(MAIN);
-    std::fs::write(&main, text)?;
-    let loaded = config::load(&main, &|_name| None);
+    let loaded = config::parse("demo.yaml", &text, dir, &|_name| None);
     let Some(config) = loaded.config else {
         output::problems(&loaded);
         bail!("the demo's own configuration is wrong");
     };
+    let local = || TcpListener::bind("127.0.0.1:0").context("cannot listen on this machine");
+    let listeners = Listeners { public: local()?, private: local()? };
     App::start(config, listeners, Clock::system(), None).await
 }
 
 async fn send_samples(key: &SigningKey, url: &str) -> anyhow::Result<()> {
     let client = client()?;
     let mut last = None;
-    for (name, changes, about) in SAMPLES {
-        let mut body =
-            event::sample(name).with_context(|| format!("no sample is called {name}"))?;
-        let content_type = event::content_type(&body);
-        for (path, value) in changes {
-            body = event::set(&body, content_type, path, value)?;
-        }
-        let signed = Signed::new(key, content_type, &body, false);
-        say_status(&format!("{name}: {about}"), signed.post(&client, url).await?.0);
+    for name in SAMPLES {
+        let body = event::sample(name).with_context(|| format!("no sample is called {name}"))?;
+        let signed = Signed::new(key, event::content_type(&body), &body, false);
+        say_status(name, signed.post(&client, url).await?.0);
         last = Some(signed);
     }
     if let Some(again) = last {
@@ -312,7 +271,8 @@ fn show_arrival(taken: &Taken) {
         }
         Taken::Slack { body } => {
             let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-            ("slack".to_owned(), slack::seen(&json).unwrap_or_else(|| body.clone()))
+            let text = json.get("text").and_then(serde_json::Value::as_str).unwrap_or(body);
+            ("slack".to_owned(), text.to_owned())
         }
     };
     output::line(&format!("  {heading}"));
@@ -340,22 +300,11 @@ async fn keep(
 ) -> anyhow::Result<()> {
     let key_file = dir.join("key.txt");
     std::fs::write(&key_file, STANDARD.encode(key.to_bytes()))?;
-    let (main, key_file) = (dir.join(MAIN).display().to_string(), key_file.display().to_string());
-    heading("\nStill running; Ctrl-C ends it and removes its files. From another terminal:\n");
-    output::line(&format!("  export TOLLBELL_CONFIG={main} TOLLBELL_SEND_KEY_FILE={key_file}"));
-    for command in [
-        // Of profiles that were not heard of: an alert that fires already would only be extended.
-        &*format!(
-            "tollbell send messaging-profile.spend-limit-reached --vary payload.profile_id --url {url}"
-        ),
-        &*format!("tollbell send call.cost --set payload.total_cost=20.00 --count 3 --url {url}"),
-        "tollbell status",
-        "tollbell alerts",
-        "tollbell explain fax.failed",
-    ] {
-        output::line(&format!("  {command}"));
-    }
-    output::line("");
+    output::line("\nStill running; Ctrl-C ends it. Send more from another terminal:\n");
+    output::line(&format!(
+        "  tollbell send messaging-profile.spend-limit-reached --url {url} --key-file {}\n",
+        key_file.display()
+    ));
     loop {
         tokio::select! {
             ended = tokio::signal::ctrl_c() => return Ok(ended?),

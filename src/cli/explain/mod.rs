@@ -16,7 +16,7 @@ use serde::Serialize;
 use self::then::Then;
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::clock::{self, Clock};
-use crate::config::{Account, Config};
+use crate::config::{self, Account, Config};
 use crate::engine::{self, Explanation, Policy, Question, SeriesAsked, State};
 use crate::event::{self, Event, Incoming, Source};
 use crate::notify::MessageTemplates;
@@ -121,7 +121,11 @@ struct Today {
 type Mistake = String;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let Some(config) = args.config.without_secrets() else { return Ok(Exit::Usage) };
+    let loaded = config::load(&args.config.config, &config::system_env);
+    let Some(config) = loaded.config else {
+        output::problems(&loaded);
+        return Ok(Exit::Usage);
+    };
     let now = Clock::system().now();
     let file = match body(&args.what, config.server.max_body) {
         Ok(body) => body,
@@ -167,8 +171,6 @@ fn body(what: &str, max: usize) -> Result<Option<Vec<u8>>, Mistake> {
     } else if path.exists() || what.contains('/') || ends("json") || ends("form") {
         let file = std::fs::File::open(path).map_err(failed)?;
         file.take(limit).read_to_end(&mut body).map_err(failed)?;
-    } else if let Some(sample) = event::sample(what) {
-        return Ok(Some(sample));
     } else {
         return Ok(None);
     }
@@ -182,8 +184,8 @@ fn body(what: &str, max: usize) -> Result<Option<Vec<u8>>, Mistake> {
 fn incoming(config: &Config, args: &Args, body: &[u8], now: Timestamp) -> Result<Event, Mistake> {
     let account = account(config, args.account.as_deref())?;
     let content_type = event::content_type(body);
-    let is_sample = event::sample(&args.what).as_deref() == Some(body);
-    let fresh = (args.fresh || is_sample)
+    let fresh = args
+        .fresh
         .then(|| event::freshen(body, content_type, &uuid::Uuid::now_v7().to_string(), now));
     let event = event::parse(&Incoming {
         account: &account.name,

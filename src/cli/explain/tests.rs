@@ -2,7 +2,6 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config;
 use crate::engine::step;
 use crate::engine::tests::deliver;
 
@@ -71,7 +70,7 @@ fn event(kind: &str, payload: &Value) -> Event {
         content_type: None,
         body: body.to_string().as_bytes(),
         received_at: now(),
-        policy: event::PayloadPolicy::Redacted,
+        policy: event::PayloadPolicy::Full,
     })
 }
 

@@ -241,11 +241,6 @@ impl Page {
             };
             self.field(6, "series", &format!("{of} = {value}{before}{events}"));
         }
-        if let (Some(usual), Some(compared)) = (&series.usual, &series.compared) {
-            let spread = number(&usual.spread);
-            let weeks = usual.weeks;
-            self.field(6, "usual", &format!("{compared} (spread {spread}, by {weeks} weeks)"));
-        }
         // Only this one is asked as the alert stands.
         let asked = if matches!(*phase, "firing" | "keeping") && terms.len() > 1 {
             "clear"

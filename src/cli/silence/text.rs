@@ -127,7 +127,6 @@ mod tests {
                     updated_at: at("02:30:00"),
                     event_at: None,
                     missed: false,
-                    usual: None,
                     value: None,
                     notify_expired: false,
                     event: Snapshot::NONE,

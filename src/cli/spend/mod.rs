@@ -12,7 +12,6 @@ use jiff::tz::TimeZone;
 use self::compare::Compared;
 use self::range::{Range, When};
 use self::show::Shown;
-use super::terminal::{Look, LookArgs};
 use super::{ConfigArg, Exit, Sheet, api, output, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -53,8 +52,6 @@ pub(super) struct Args {
     compare: bool,
     #[command(flatten)]
     config: ConfigArg,
-    #[command(flatten)]
-    look: LookArgs,
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Sheet,
@@ -99,8 +96,7 @@ fn parse_zone(name: &str) -> Result<TimeZone, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let config = if args.compare { api::load(&args.config) } else { args.config.without_secrets() };
-    let Some(config) = config else { return Ok(Exit::Usage) };
+    let Some(config) = api::load(&args.config) else { return Ok(Exit::Usage) };
     let now = Clock::system().now();
     let range = Range::new(args.since, args.until, now, &args.time_zone);
     let range = range.and_then(|range| if args.compare { range.whole_days() } else { Ok(range) });
@@ -156,7 +152,6 @@ async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> an
         oldest,
         report,
         compared,
-        look: Look::of(args.look),
     };
     shown.print(args.format)?;
     let Some(failed) = failed else { return Ok(Exit::Ok) };

@@ -8,13 +8,10 @@ use serde_json::json;
 use super::compare::{Compared, Sides};
 use super::range::Range;
 use super::{Sheet, output};
-use crate::cli::terminal::Look;
 use crate::spend::{By, GROUPS_MAX, SpendReport, Sum, tidy};
 use crate::telnyx::breakdown::NumberCharge;
 use crate::telnyx::charges::{GRAND_TOTAL, PARTS, Part, Summary};
 
-/// Longest bar of a share, in characters.
-const BAR: usize = 16;
 /// The line of what the others leave out, and that of all.
 const OTHERS: &str = "(others)";
 const TOTAL: &str = "(total)";
@@ -35,8 +32,6 @@ pub(super) struct Shown {
     pub(super) report: SpendReport,
     /// What Telnyx says, or why it is not known; `None` when nobody asked.
     pub(super) compared: Option<Result<Compared, String>>,
-    /// How text may look.
-    pub(super) look: Look,
 }
 
 impl Shown {
@@ -87,10 +82,7 @@ impl Shown {
         }
         let line = |group: &str, currency: &str, sum: Sum, share: Option<Decimal>| {
             let (group, currency) = (group.to_owned(), currency.to_owned());
-            let share = share.map(|share| {
-                let bar = self.look.bar(share, BAR);
-                format!("{share:>5} %  {bar}").trim_end().to_owned()
-            });
+            let share = share.map(|share| format!("{share} %"));
             let share = share.unwrap_or_else(|| "-".to_owned());
             vec![group, currency, sum.charges.to_string(), sum.amount.to_string(), share]
         };

@@ -10,8 +10,7 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::args::{Exit, Format};
-use super::output;
+use super::{Exit, Format, output};
 use crate::config::{self, CaseFile, Config};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::policy::policy;
@@ -23,8 +22,7 @@ pub(super) struct Args {
     /// Files of cases; see docs/testing-rules.md
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Run them against this configuration instead of the one that a file names; a file that names rules only is run against
-    /// those, as it is without this
+    /// Run them against this configuration instead of the one that a file names
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Only cases whose name contains this text
@@ -131,17 +129,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         (true, 0) => Exit::Ok,
         (true, _) => Exit::Failed,
     })
-}
-
-/// The names of the cases of a file that do not hold; an error when something is wrong with it.
-pub(super) fn failures(path: &Path) -> anyhow::Result<Vec<String>> {
-    let args =
-        Args { files: Vec::new(), config: None, filter: None, format: Format::Text, junit: None };
-    let report = run_file(path, &args);
-    if let Some(problem) = report.problems.first() {
-        anyhow::bail!("{problem}");
-    }
-    Ok(report.results.into_iter().filter(|case| !case.ok).map(|case| case.name).collect())
 }
 
 /// Runs one file's cases, unless something is wrong with it.

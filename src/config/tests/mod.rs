@@ -5,7 +5,6 @@ mod api;
 mod diagnostics;
 mod loading;
 mod routing;
-mod traps;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::words::{ConfigWords, Kind, RuleFileWords, Shape};
+use super::words::{ConfigWords, Kind, LATER, RuleFileWords, Shape};
 use super::*;
 use crate::notify::Channel;
 
@@ -62,7 +61,6 @@ fn kitchen_sink() -> (tempfile::TempDir, String) {
         ("url", "https://hook.example/s3cr3t\n".to_owned()),
         ("body", "{{ status }}".to_owned()),
         ("auth", "Bearer s3cr3t".to_owned()),
-        ("tokens", "s3cr3t-0123456789abcdef-new\n\n s3cr3t-0123456789abcdef-old \n".to_owned()),
         ("routing", "s3cr3ts3cr3ts3cr3ts3cr3ts3cr3ts3".to_owned()),
         ("mail.txt", "{{ headline }}".to_owned()),
         (
@@ -89,8 +87,6 @@ fn the_kitchen_sink_is_read_to_the_last_key() {
     assert_eq!(config.server.max_body, 2 << 20);
     assert_eq!(config.server.public_url.as_deref(), Some("https://hooks.example.com/base"));
     assert_eq!(config.server.trusted_proxies.len(), 2);
-    let names = config.server.tokens.0.iter().map(|token| token.name).collect::<Vec<_>>();
-    assert_eq!(names, ["token", "token", "read_token"]);
     let [account] = &*config.accounts else { panic!("one account") };
     assert_eq!(account.public_keys.len(), 2);
     assert_eq!(account.tolerance, Duration::from_mins(2));
@@ -127,11 +123,27 @@ fn the_kitchen_sink_is_read_to_the_last_key() {
 }
 
 #[test]
+fn postgresql_as_the_store_is_read_to_the_last_key() {
+    let (dir, _) = kitchen_sink();
+    let text = format!("{ACCOUNT}{}", include_str!("../testdata/postgres.yaml"));
+    let loaded = parse("postgres.yaml", &text, dir.path(), &env);
+    let shown: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, Vec::<String>::new());
+    let place = loaded.config.expect("config").store.place;
+    let Place::Postgres(address) = &place else { panic!("{place}") };
+    assert_eq!((address.schema.as_str(), address.connections), ("alerts", 4));
+    let (statement, lock) = (address.statement_timeout, address.lock_timeout);
+    assert_eq!((statement, lock), (Duration::from_secs(3), Duration::from_secs(1)));
+    assert!(address.password.is_some() && address.ca_file.is_some());
+}
+
+#[test]
 fn the_kitchen_sink_holds_every_key_of_the_table() {
     let words = |text: &str| -> BTreeSet<String> {
         text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(str::to_owned).collect()
     };
-    let sink = words(include_str!("../testdata/kitchen-sink.yaml"));
+    let mut sink = words(include_str!("../testdata/kitchen-sink.yaml"));
+    sink.extend(words(include_str!("../testdata/postgres.yaml")));
     let rules = words(include_str!("../testdata/rules.yaml"));
     let shipped = words(include_str!("../../../config/tollbell.yaml"));
     for shape in shapes(ConfigWords::shape()) {
@@ -202,7 +214,7 @@ fn the_shipped_file_runs_as_it_is_and_shows_the_defaults() {
     let bare = format!(
         "{ACCOUNT}route: {{receiver: ops}}\nreceivers: [{{name: ops}}, {{name: oncall, fallback: ops}}]\n"
     );
-    let bare = parse("bare", &bare, &root, &env).config.expect("config");
+    let bare = parse("bare", &bare, Path::new(""), &env).config.expect("config");
     assert_eq!(format!("{:?}", shipped.server), format!("{:?}", bare.server));
     assert_eq!(format!("{:?}", shipped.store), format!("{:?}", bare.store));
     assert_eq!(format!("{:?}", shipped.accounts), format!("{:?}", bare.accounts));

@@ -16,20 +16,9 @@ words! {
     CaseWords "case" {
         name: text required, "Name, unique in the file.";
         start: text("2026-01-01T00:00:00Z"), "The time of at: 0s.";
-        history: maps(HistoryWords), "What happened in the weeks before, again and again.";
         steps: maps(StepWords) required, "What happens, in the order of time.";
     }, hints {
         "expect" => "what is expected stands in a step";
-    }
-
-    HistoryWords "case_history" {
-        weeks: integer("4", "1", "10"), "How many weeks before start it happened.";
-        every: duration("15m", "1m", "7d"), "From one event to the next.";
-        hours: text("00:00-24:00"), "Only at these times of the day, in time_zone.";
-        weekdays: text("monday:sunday"), "Only on these days: monday:friday.";
-        time_zone: text("UTC"), "Whose times and days these are.";
-        event: map(EventWords) required, "The event; each has an id of its own.";
-        vary: texts, "What else each has of its own: a text of the payload.";
     }
 
     StepWords "step" {

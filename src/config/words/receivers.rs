@@ -75,16 +75,6 @@ integration! {
         "auth_secret_file" => "CRAM-MD5 is not spoken; use auth.mechanism: plain, login or xoauth2";
         "require_tls" => "use tls: starttls, implicit or none";
         "force_implicit_tls" => "use tls: implicit";
-        "smtp_smarthost" => "use smarthost";
-        "smtp_from" => "use from";
-        "smtp_auth_username" => "use auth: {username: …, password_file: …}";
-        "smtp_auth_password" => "use auth: {username: …, password: …}";
-        "smtp_require_tls" => "use tls: starttls, implicit or none";
-        "host" => "use smarthost: host:port";
-        "port" => "use smarthost: host:port";
-        "username" => "use auth: {username: …, password_file: …}";
-        "password" => "use auth: {username: …, password: …}";
-        "subject" => TEXTS;
         "html" => TEXTS;
         "text" => TEXTS;
         "threading" => "mails of one group are one thread already";
@@ -98,17 +88,6 @@ integration! {
         channel: text, "Channel; works with legacy webhooks only.";
     }, hints {
         "http_config" => "use tls_config";
-        "webhook_url" => "use api_url";
-        "webhook_url_file" => "use api_url_file";
-        "url" => "use api_url";
-        "message_text" => TEXTS;
-        "image_url" => TEXTS;
-        "thumb_url" => TEXTS;
-        "callback_id" => TEXTS;
-        "short_fields" => TEXTS;
-        "mrkdwn_in" => TEXTS;
-        "link_names" => "no event can cause a mention";
-        "update_message" => "incoming webhooks cannot change a message";
         "app_token" => "only incoming webhooks are spoken: use api_url";
         "app_token_file" => "only incoming webhooks are spoken: use api_url_file";
         "app_url" => "only incoming webhooks are spoken: use api_url";
@@ -140,9 +119,6 @@ integration! {
         header_files: pairs, "Further request headers, each value in a file.";
     }, hints {
         "http_config" => HTTP;
-        "webhook_url" => "use url";
-        "api_url" => "use url";
-        "payload" => "use body; docs/webhooks.md has examples";
     }
 }
 
@@ -160,10 +136,6 @@ integration! {
         "service_key_file" => "use routing_key_file: only the Events API v2 is spoken";
         "http_config" => "use tls_config";
         "description" => TEXTS;
-        "source" => "the account is the source";
-        "images" => "the labels and annotations of each alert are sent";
-        "links" => "the runbook of each alert is sent";
-        "api_url" => "use url";
         "details" => "the labels and annotations of each alert are sent";
         "class" => "the labels of each alert are sent";
         "component" => "the labels of each alert are sent";
@@ -181,15 +153,6 @@ integration! {
         header_files: pairs, "Further request headers, each value in a file.";
     }, hints {
         "http_config" => HTTP;
-        "api_url" => "use url";
-        "webhook_url" => "use url";
-        "static_configs" => "use url, one entry for each Alertmanager";
-        "targets" => "use url, one entry for each Alertmanager";
-        "scheme" => "use url";
-        "path_prefix" => "use url";
-        "api_version" => "it is v2 always";
-        "basic_auth" => "use header_files: {Authorization: …}";
-        "authorization" => "use header_files: {Authorization: …}";
     }
 }
 

@@ -12,7 +12,7 @@ words! {
         matchers: texts, "All must hold: label = != =~ !~ value. Not on the root.";
         r#continue: flag(false), "Whether later siblings are asked too.";
         group_by: texts,
-            "Labels whose values make a group that is notified together; ['...']: each alert by itself; []: all together. A child inherits it; the root has [alertname, account] by default.";
+            "Labels whose values make a group that is notified together; ['...']: each alert by itself; []: all together. A child inherits it.";
         group_wait: duration("30s", "0s", "1d"),
             "From the first alert of a new group to its first notification. A child inherits it.";
         group_interval: duration("5m", "1s", "30d"), "Least time between two notifications of a group. A child inherits it.";

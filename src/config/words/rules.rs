@@ -24,13 +24,13 @@ words! {
         notify_expired: flag(false), "Whether an end by active_for is notified.";
         resolve_on: map(ResolveWords), "What ends the alert before that.";
         value: text, "CEL: what is judged. With over: AGG(CEL) or count().";
-        fire: text, "CEL over value, count, labels, usual, spread and weeks: when the alert fires.";
+        fire: text, "CEL over value, count and labels: when the alert fires.";
         clear: text, "CEL: when it ends; by default when fire no longer holds.";
         r#for: duration("0s", "0s", "366d"), "How long fire has to hold before the alert fires.";
         keep_firing_for: duration("0s", "0s", "366d"), "How long the alert goes on after its condition ended.";
         stale_after: text, "Without a reading for so long, it ends as \"no data\".";
         over: text, "The time that is judged: a duration, or day, week, month.";
-        time_zone: text("UTC"), "Where the days, weeks and months of over begin, and whose hours of the week usual is about.";
+        time_zone: text("UTC"), "Where the days, weeks and months of over begin.";
         absent_for: text, "Fires when no such event came for so long.";
         active_time_intervals: texts, "Time intervals outside of which absence is not counted.";
         max_series: integer("1000", "1", "100000"),

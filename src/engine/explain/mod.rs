@@ -23,9 +23,8 @@ use super::state::State;
 use super::step::{Batch, Judged, step};
 use crate::alerts::{self, Alert, Fingerprint};
 use crate::event::Event;
-use crate::rules::usual::Usual;
 use crate::rules::{
-    self, CallContext, Finding, Labels, Memory, Over, Period, Phase, RuleRef, Shape, Traced,
+    self, CallContext, Finding, Labels, Over, Period, Phase, RuleRef, Shape, Traced,
 };
 
 /// The answer.
@@ -99,10 +98,6 @@ pub struct SeriesReport {
     pub before: Option<Decimal>,
     /// Events in the window.
     pub count: u64,
-    /// What is usual, by how many weeks, where the rule looks at that.
-    pub usual: Option<Usual>,
-    /// The value and what is usual, in words.
-    pub compared: Option<String>,
     /// `inactive`, `pending`, `firing` or `keeping` (kept firing).
     pub phase: &'static str,
     /// Since when it is pending, or its condition ended.
@@ -127,7 +122,7 @@ pub struct SeriesAsked {
 /// Which series [`explain`] needs to know; a state that was kept may have very many others.
 pub fn series_asked(state: &State, policy: &Policy, question: &Question<'_>) -> Vec<SeriesAsked> {
     let (event, call) = booked(state, policy, question);
-    let verdicts = policy.rules.judge(&event, call.as_ref(), Some(&state.pasts)).into_iter();
+    let verdicts = policy.rules.judge(&event, call.as_ref()).into_iter();
     verdicts
         .filter_map(|verdict| {
             let Finding::Observe(observation) = verdict.finding else { return None };
@@ -187,8 +182,7 @@ fn booked(
 
 impl Asked<'_> {
     fn rules(&self) -> Vec<RuleReport> {
-        let memory = Some(&self.before.pasts as &dyn Memory);
-        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref(), memory);
+        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref());
         let mut findings: BTreeMap<Arc<str>, Finding> =
             verdicts.into_iter().map(|verdict| (verdict.rule, verdict.finding)).collect();
         let named = self.policy.rules.naming(&self.event.kind).into_iter();
@@ -197,7 +191,7 @@ impl Asked<'_> {
             .filter(|(of, ..)| wanted(of.name()))
             .filter_map(|(of, fires, resolves)| {
                 let finding = findings.remove(of.name())?;
-                let mut expressions = of.trace(&self.event, self.call.as_ref(), memory);
+                let mut expressions = of.trace(&self.event, self.call.as_ref());
                 expressions.retain(|traced| match traced.key.as_str() {
                     "when" => fires,
                     "resolve_on.when" => resolves,
@@ -265,8 +259,6 @@ impl Asked<'_> {
             value: series.value,
             before: before.and_then(|series| series.value),
             count: series.count,
-            usual: series.usual,
-            compared: of.compared(series, self.at),
             phase,
             since,
             next: of.deadline(series),
@@ -326,8 +318,7 @@ impl Asked<'_> {
         if !self.question.judged {
             return BTreeMap::new();
         }
-        let memory = Some(&self.before.pasts as &dyn Memory);
-        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref(), memory);
+        let verdicts = self.policy.rules.judge(&self.event, self.call.as_ref());
         verdicts
             .into_iter()
             .filter_map(|verdict| {
@@ -356,8 +347,8 @@ fn why_no_match(of: RuleRef<'_>, expressions: &[Traced]) -> Option<String> {
     takes_value.then(|| "the value is null".to_owned())
 }
 
-/// What a series is about, in words: `latest value`, `sum over 15m`.
-pub fn shape_text(shape: &Shape) -> String {
+/// What a series is about, in words.
+fn shape_text(shape: &Shape) -> String {
     let span = |span: std::time::Duration| {
         crate::template::duration_text(i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
     };

@@ -1,9 +1,6 @@
 //! What the engine remembers between batches; every part of it is also a row in the store.
 
-mod counts;
-mod past;
 mod rows;
-mod seen;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,8 +8,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use self::counts::less;
-use self::past::Pasts;
 use super::timers::{Due, SeriesKey, Timers};
 use crate::alerts::{
     ActiveSilences, Alert, Fingerprint, Group, InhibitRule, Inhibitor, LogEntry, Suppression,
@@ -71,8 +66,6 @@ pub struct State {
     pub(super) spent: Spend,
     /// Up to when the engine was ready; `None` while no rule needs to know.
     pub(super) ready_until: Option<Timestamp>,
-    /// What series had before, where their rules look at what is usual.
-    pub(super) pasts: Pasts,
     pub(super) timers: Timers,
     /// What happened before begins no notification: an older database was restored then. By the command line, not a row.
     pub(super) restored_at: Option<Timestamp>,
@@ -144,11 +137,6 @@ impl State {
     /// Whether deliveries ended that are to be taken note of.
     pub fn has_ended_deliveries(&self) -> bool {
         !self.ended_deliveries.is_empty()
-    }
-
-    /// After which stored event the next stands that rules which are new take in; `None` when they have taken in all.
-    pub fn fill_after(&self) -> Option<i64> {
-        self.pasts.fill_after()
     }
 
     /// When the next timer is due.
@@ -388,6 +376,18 @@ impl State {
         if self.ready_until != until {
             self.ready_until = until;
             self.touched.insert(Touched::Ready);
+        }
+    }
+}
+
+fn less<K: std::hash::Hash + Eq + std::borrow::Borrow<Q>, Q: std::hash::Hash + Eq + ?Sized>(
+    counts: &mut HashMap<K, usize>,
+    key: &Q,
+) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }

@@ -40,9 +40,7 @@ impl State {
                 Space::Member => read(&row).map(|one| members.push((row.key.clone(), one))),
                 Space::Metric => read(&row).map(|one| metered.push(one)),
                 Space::Spend => read(&row).map(|one| spent.push(one)),
-                Space::Series | Space::Group | Space::Usual | Space::Seen | Space::Engine => {
-                    state.take(&row, &mut texts)
-                }
+                Space::Series | Space::Group | Space::Engine => state.take(&row, &mut texts),
             };
             if let Err(error) = taken {
                 broken.push(format!("{} row {:?}: {error}", row.space.as_str(), row.key));
@@ -109,10 +107,7 @@ impl State {
             Space::Engine if let Some(digits) = row.key.strip_prefix(UNNOTIFIED) => {
                 self.unnotified.insert(Fingerprint::from(digits.to_owned()));
             }
-            Space::Usual | Space::Seen | Space::Engine => {
-                self.pasts.take(row)?;
-            }
-            Space::Member | Space::Metric | Space::Spend => {}
+            Space::Engine | Space::Member | Space::Metric | Space::Spend => {}
         }
         Ok(())
     }
@@ -156,8 +151,7 @@ impl State {
                 value: self.ready_until.as_ref().map(json),
             },
         });
-        let mut rows: Vec<Row> = rows.collect();
-        rows.extend(self.pasts.changed_rows());
+        let rows = rows.collect();
         (rows, std::mem::take(&mut self.totals))
     }
 }

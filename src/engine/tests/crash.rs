@@ -32,8 +32,6 @@ const RULES: &[&str] = &[
     "{alert: Today, on: [call.cost, message.finalized, message.received], over: day, time_zone: America/Chicago, \
      value: sum(event.charge), fire: 'value > 4.0'}",
     "{alert: Far, on: [call.cost], by: {country: call.country}, over: 15m, value: sum(event.charge), fire: 'value > 1.0'}",
-    "{alert: Unusual, on: [call.cost, message.finalized], by: {who: payload.who}, over: 10m, \
-     time_zone: America/Chicago, value: sum(event.charge), fire: 'has(usual) ? value > usual : value > 2.0', max_series: 3}",
     "{alert: Silent, on: ['call.*'], absent_for: 20m, for: 3m, keep_firing_for: 2m}",
     "{alert: OfficeSilent, on: ['message.*'], absent_for: 5m, active_time_intervals: [some]}",
 ];

@@ -4,12 +4,10 @@ mod crash;
 mod late;
 mod limit;
 mod model;
-mod news;
 mod outbox;
 mod policy;
 mod restored;
 mod timeline;
-mod usual;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -183,7 +181,7 @@ impl Disk {
 
     /// All that can be asked afterwards, as text; without when a notice was queued, which is when it was judged.
     fn story(&self) -> Vec<String> {
-        let json = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        let json = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         let opened = self.outbox.iter().map(|kept| {
             let opened_at = at(0);
             let fallback_at = kept.new.fallback_at.map(|_| at(0));

@@ -256,11 +256,3 @@ fn a_freshened_sample_is_another_event_at_another_time() {
         freshen(br#"{"event_type":"call.cost","payload":{"total_cost":0.00305}}"#, "", "id", now);
     assert!(String::from_utf8_lossy(&money).contains("0.00305"));
 }
-
-#[test]
-fn the_kept_snapshot_of_each_sample_is_what_is_shown() {
-    for (name, content_type, body) in samples() {
-        let event = read_as(content_type, body, PayloadPolicy::Full);
-        assert_eq!(Snapshot::from(&event), Snapshot::from(event.snapshot()), "{name}");
-    }
-}

@@ -33,7 +33,6 @@ pub(in crate::notify) fn alert(labels: Labels, annotations: Labels, event: Value
         expired: false,
         no_data: false,
         missed: false,
-        usual: None,
         value: None,
         labels,
         annotations,

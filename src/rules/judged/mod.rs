@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
 use crate::diagnostic::{At, Diagnostic, Position};
@@ -11,12 +10,9 @@ use crate::rules::aggregate;
 use crate::rules::checker::Scope;
 use crate::rules::compile::Compiler;
 use crate::rules::rule::{RuleKind, Valued, Watch};
-use crate::rules::usual::{self, Kept, Span};
 use crate::rules::window::{Aggregate, Over};
-use crate::rules::{Expression, KindSpec, LineSpec, Period, RuleSpec, Shape, Want};
+use crate::rules::{KindSpec, LineSpec, RuleSpec, Shape, Want};
 
-/// The longest sliding window with which `usual` can be compared.
-const USUAL_OVER_MAX: Duration = Duration::from_hours(7 * 24);
 /// Bytes of the hash that [`crate::rules::RuleRef::digest`] shows.
 const DIGEST_BYTES: usize = 8;
 
@@ -96,41 +92,7 @@ impl Compiler {
         let clear = term("clear", line.clear.as_ref());
         let mut watch = watch?;
         (watch.fire, watch.clear, watch.hold) = (fire, clear, line.hold);
-        self.usual(name, &mut watch, line);
         Some(watch)
-    }
-
-    /// How hours are kept, where `fire` or `clear` looks at what is usual.
-    fn usual(&mut self, name: &str, watch: &mut Watch, line: &LineSpec) {
-        let looks = |term: &Option<Expression>| term.as_ref().is_some_and(|it| it.uses().usual);
-        let is_calendar = matches!(watch.shape, Shape::Window { over: Over::Calendar(..), .. });
-        if !looks(&watch.fire) && !looks(&watch.clear) {
-            if let Some(zone) = line.zone.as_ref().filter(|_| !is_calendar) {
-                let message = "only days, weeks and months, and what is usual, depend on it";
-                let key = format!("{name}.time_zone");
-                self.problems.push(
-                    Diagnostic::error(zone.position.clone(), key, message)
-                        .hint("it is for over: day, week or month, and where fire looks at usual"),
-                );
-            }
-            return;
-        }
-        let at = &line.fire.position;
-        if let Some(fire) = &watch.fire
-            && fire.uses().usual
-            && !fire.uses().has_usual
-        {
-            let message = "`usual` is missing until there are 2 weeks: it does not fire before";
-            self.problems.push(
-                Diagnostic::warning(at.clone(), format!("{name}.fire"), message)
-                    .hint("has(usual) ? value > 3.0 * usual + 5.0 : value > 50.0"),
-            );
-        }
-        let zone = line.zone.as_ref().map_or(TimeZone::UTC, |zone| zone.value.clone());
-        match usual_terms(&watch.shape, zone) {
-            Ok(terms) => watch.usual = Some(terms),
-            Err(message) => self.error(at, &format!("{name}.fire"), message),
-        }
     }
 
     fn lasting(&mut self, at: &Position, name: &str, key: &str, span: Option<Duration>) {
@@ -142,36 +104,6 @@ impl Compiler {
             self.error(at, &format!("{name}.{key}"), message);
         }
     }
-}
-
-/// How the hours of a rule of this shape are kept, or why that cannot be.
-fn usual_terms(shape: &Shape, zone: TimeZone) -> Result<usual::Terms, &'static str> {
-    let (over, aggregate) = match shape {
-        Shape::Window { over, aggregate } => (over, *aggregate),
-        Shape::Gauge { .. } => {
-            return Ok(usual::Terms { kept: Kept::Reading, span: Span::Sliding(0), zone });
-        }
-        Shape::Absence { .. } => return Err("an absence has no value that could be usual"),
-    };
-    let kept = match aggregate {
-        Aggregate::Sum | Aggregate::Count => Kept::Total,
-        Aggregate::Avg => Kept::Mean,
-        Aggregate::Last => Kept::Reading,
-        Aggregate::Max | Aggregate::Distinct => Kept::Greatest,
-        Aggregate::Min => Kept::Least,
-    };
-    let span = match over {
-        Over::Sliding(over) if *over <= USUAL_OVER_MAX => {
-            Span::Sliding(i64::try_from(over.as_secs()).unwrap_or(i64::MAX))
-        }
-        Over::Sliding(_) => return Err("`usual` compares hours of the week: over is 7d at most"),
-        Over::Calendar(Period::Day, _) => Span::Day,
-        Over::Calendar(Period::Week, _) => Span::Week,
-        Over::Calendar(Period::Month, _) => {
-            return Err("`usual` compares hours of the week, and months are not made of weeks");
-        }
-    };
-    Ok(usual::Terms { kept, span, zone })
 }
 
 /// See [`crate::rules::RuleRef::digest`].

@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::usual::{OpenHours, Usual};
 use super::window::{Added, Aggregate, Over, Window};
 use super::{Hold, Observation, Observed, PackedLabels};
 use crate::clock;
@@ -53,12 +52,6 @@ pub struct Series {
     pub value: Option<Decimal>,
     /// The count at the last judgement.
     pub count: u64,
-    /// What was usual at the last judgement, where its rule looks at that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usual: Option<Usual>,
-    /// The hours under way, where its rule looks at what is usual.
-    #[serde(default, skip_serializing_if = "OpenHours::is_empty")]
-    pub hours: OpenHours,
     /// Snapshot of the last event that touched it, for templates; none before the first.
     pub event: Snapshot,
     /// The last event's place in the inbox; 0 before the first.
@@ -185,8 +178,6 @@ impl Series {
             data: Data::new(shape, now),
             value: None,
             count: 0,
-            usual: None,
-            hours: OpenHours::default(),
             event: Snapshot::NONE,
             seq: 0,
         }

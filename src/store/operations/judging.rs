@@ -6,7 +6,7 @@ use crate::alerts::{Alert, Fingerprint, Silence};
 use crate::rules::{CallKey, Entry, LedgerKey};
 use crate::store::{
     AlertFilter, Changes, ChargeFilter, Committed, JournalEntry, Known, Resumed, Row, Silences,
-    SilencesChange, Space, StoreError,
+    Space, StoreError,
 };
 
 /// What the engine goes on from, and what it commits.
@@ -76,15 +76,7 @@ pub trait SilenceList {
     /// Makes a silence, or changes the one of the same id. Once it is answered, nothing more is claimed that was composed
     /// without it ([`Claim::silences`]). There is a bound on how many are kept:
     /// [`StoreError::Unstorable`] beyond it.
-    async fn put_silence(&self, silence: Silence) -> Result<(), StoreError> {
-        let silences = vec![silence];
-        self.change_silences(SilencesChange { silences, ..SilencesChange::default() }).await
-    }
-
-    /// As [`SilenceList::put_silence`], of several, in one transaction with the entry of the audit log.
-    /// [`StoreError::Stale`] when the silences are of another version than the change was decided by; nothing is changed
-    /// then.
-    async fn change_silences(&self, change: SilencesChange) -> Result<(), StoreError>;
+    async fn put_silence(&self, silence: Silence) -> Result<(), StoreError>;
 }
 
 /// The story of each alert.

@@ -3,13 +3,11 @@
 //! Each trait holds the operations of one subject with what they promise; a [`Backend`] carries out all of them. Each
 //! operation is atomic, and what it acknowledged is on disk.
 
-mod audit;
 mod duties;
 mod events;
 mod judging;
 mod outbox;
 mod upkeep;
-mod views;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -17,13 +15,11 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use self::audit::AuditLog;
 pub use self::duties::Duties;
 pub use self::events::{Events, Feeds, Inbox};
 pub use self::judging::{Alerts, Journal, Judging, Ledger, Rows, SilenceList};
 pub use self::outbox::{Claims, Deliveries, NotificationLog, Outcomes};
 pub use self::upkeep::{Figures, Retention};
-pub use self::views::Views;
 use super::model::StoreError;
 
 /// Where the store is kept: carries out every operation.
@@ -44,9 +40,7 @@ pub trait Backend:
     + NotificationLog
     + Duties
     + Figures
-    + Views
     + Retention
-    + AuditLog
     + Any
     + Debug
     + Send

@@ -31,7 +31,7 @@ pub trait Retention {
     async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Deletes what is older than the retention: judged events, finished deliveries, ended alerts, expired silences,
-    /// the journal, readings, the audit log; charges that nothing touched for the retention and 30 days at least, calls after 7 days; `limit`
+    /// the journal, readings; charges that nothing touched for the retention and 30 days at least, calls after 7 days; `limit`
     /// of each, and what a few milliseconds are enough for. `now` is not to run ahead of the time that really passes.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept, StoreError>;
 }

@@ -314,14 +314,14 @@ impl Duties {
                 "sends that were cut off will be repeated with the same key"
             );
         }
-        if !is_orphaned {
-            tracing::info!(role = key, epoch, "this replica has taken a duty");
-        } else {
+        if is_orphaned {
             tracing::warn!(
                 role = key,
                 epoch,
                 "this replica has taken over a duty from one that is gone"
             );
+        } else {
+            tracing::info!(role = key, epoch, "this replica has taken a duty");
         }
         self.state().held.insert(role.clone(), epoch);
         Ok(true)

@@ -16,7 +16,7 @@ use crate::store::values::{micros, rows};
 use crate::store::{Checkpoint, Feed, Reading, Recorded, StoreError};
 
 /// The columns that [`reading`] reads, in its order.
-pub(super) const COLUMNS: &str = "account, at, currency, balance, available_credit, credit_limit, pending, \
+const COLUMNS: &str = "account, at, currency, balance, available_credit, credit_limit, pending, \
      burn_per_hour, hours_left";
 
 #[async_trait]
@@ -75,7 +75,7 @@ impl operations::Feeds for Postgres {
     }
 }
 
-pub(super) fn read(found: &[Row]) -> Result<Vec<Reading>, Failure> {
+fn read(found: &[Row]) -> Result<Vec<Reading>, Failure> {
     found.iter().map(|row| reading(row).map_err(Failure::unstorable)).collect()
 }
 

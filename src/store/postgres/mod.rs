@@ -8,7 +8,6 @@
 mod address;
 mod alerts;
 mod arrivals;
-mod audit;
 mod claims;
 mod deliveries;
 mod duties;
@@ -32,7 +31,6 @@ mod state;
 mod stats;
 mod sweep;
 mod values;
-mod views;
 
 #[cfg(test)]
 mod tests;

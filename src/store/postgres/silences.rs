@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 
+use super::Postgres;
 use super::failure::Failure;
 use super::link::Lent;
 use super::sql::{params, text};
 use super::values::column;
-use super::{Postgres, audit};
 use crate::alerts::Silence;
 use crate::store::operations;
 use crate::store::values::{json, micros, rows};
-use crate::store::{SILENCES_MAX, Silences, SilencesChange, StoreError};
+use crate::store::{SILENCES_MAX, Silences, StoreError};
 
 /// Shared by those who claim, taken alone by whoever makes a silence: once that is answered, nothing is claimed any more
 /// that was composed without it.
@@ -30,45 +30,27 @@ impl operations::SilenceList for Postgres {
         Ok(silences)
     }
 
-    async fn change_silences(&self, change: SilencesChange) -> Result<(), StoreError> {
-        let values = change.silences.iter().map(json).collect::<Result<Vec<_>, _>>()?;
+    async fn put_silence(&self, silence: Silence) -> Result<(), StoreError> {
+        let value = json(&silence)?;
         let tx = self.link.begin().await?;
         tx.lock(LOCK).await?;
-        let now = version(&tx).await?;
-        if change.version.is_some_and(|decided_by| decided_by != now) {
-            return Ok(tx.refuse(StoreError::Stale(now.cast_signed())).await?);
+        let sql = "SELECT 1 WHERE (SELECT count(*) FROM ~silences) >= $2 \
+             AND NOT EXISTS (SELECT 1 FROM ~silences WHERE id = $1)";
+        if tx.first(sql, params![text(&silence.id), rows(SILENCES_MAX)]).await?.is_some() {
+            let full = format!("there are {SILENCES_MAX} silences already");
+            return Ok(tx.refuse(StoreError::Unstorable(full)).await?);
         }
-        for (silence, value) in change.silences.iter().zip(&values) {
-            if is_full_for(&tx, silence).await? {
-                let full = format!("there are {SILENCES_MAX} silences already");
-                return Ok(tx.refuse(StoreError::Unstorable(full)).await?);
-            }
-            put(&tx, silence, value).await?;
-        }
-        if let Some(entry) = &change.audit {
-            audit::insert(&tx, entry).await?;
-        }
+        tx.execute(
+            "INSERT INTO ~silences (id, starts_at, ends_at, silence) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (id) DO UPDATE SET starts_at = excluded.starts_at, \
+             ends_at = excluded.ends_at, silence = excluded.silence",
+            params![text(&silence.id), micros(silence.starts_at), micros(silence.ends_at), value],
+        )
+        .await?;
+        tx.execute("UPDATE ~meta SET value = value + 1 WHERE key = 'silences'", params![]).await?;
         tx.commit().await?;
         Ok(())
     }
-}
-
-async fn is_full_for(tx: &Lent<'_>, silence: &Silence) -> Result<bool, Failure> {
-    let sql = "SELECT 1 WHERE (SELECT count(*) FROM ~silences) >= $2 \
-         AND NOT EXISTS (SELECT 1 FROM ~silences WHERE id = $1)";
-    Ok(tx.first(sql, params![text(&silence.id), rows(SILENCES_MAX)]).await?.is_some())
-}
-
-async fn put(tx: &Lent<'_>, silence: &Silence, value: &[u8]) -> Result<(), Failure> {
-    tx.execute(
-        "INSERT INTO ~silences (id, starts_at, ends_at, silence) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (id) DO UPDATE SET starts_at = excluded.starts_at, \
-         ends_at = excluded.ends_at, silence = excluded.silence",
-        params![text(&silence.id), micros(silence.starts_at), micros(silence.ends_at), value],
-    )
-    .await?;
-    tx.execute("UPDATE ~meta SET value = value + 1 WHERE key = 'silences'", params![]).await?;
-    Ok(())
 }
 
 const VERSION: &str = "SELECT value FROM ~meta WHERE key = 'silences'";

@@ -33,7 +33,6 @@ impl operations::Retention for Postgres {
             silences: delete(&tx, SILENCES, until, limit).await?,
             journal: delete(&tx, JOURNAL, until, limit).await?,
             readings: delete(&tx, READINGS, until, limit).await?,
-            audit: delete(&tx, AUDIT, until, limit).await?,
             more: false,
         };
         // Summed up, so that there is little to add when somebody asks.
@@ -54,7 +53,6 @@ impl operations::Retention for Postgres {
             swept.silences,
             swept.journal,
             swept.readings,
-            swept.audit,
         ];
         Ok(Swept { more: counts.into_iter().any(|count| count >= limit), ..swept })
     }
@@ -126,9 +124,6 @@ const SILENCES: &str = "DELETE FROM ~silences WHERE id = ANY (ARRAY(SELECT id FR
 
 /// Looks at the first lines only, as for events: those are the oldest.
 const JOURNAL: &str = "DELETE FROM ~journal WHERE n = ANY (ARRAY(SELECT n FROM ~journal \
-     ORDER BY n LIMIT $2)) AND at <= $1";
-
-const AUDIT: &str = "DELETE FROM ~audit WHERE n = ANY (ARRAY(SELECT n FROM ~audit \
      ORDER BY n LIMIT $2)) AND at <= $1";
 
 const READINGS: &str = "WITH old AS MATERIALIZED (SELECT account, at FROM ~readings \

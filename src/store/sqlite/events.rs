@@ -42,19 +42,11 @@ fn list(conn: &Connection, filter: &EventFilter) -> Result<Vec<EventSummary>, Fa
          faulted.detail IS NOT NULL FROM {from} \
          WHERE seq > (SELECT coalesce(max(seq), 0) FROM inbox) - ?1 \
          AND (?2 IS NULL OR kind GLOB ?2) AND (?3 IS NULL OR account = ?3) AND ?5 IS NOT NULL \
-         AND (?6 IS NULL OR kind <> ?6) AND (?7 IS NULL OR seq < ?7) \
          {state} ORDER BY seq DESC LIMIT ?4"
     ))?;
     let kind = filter.kind.as_deref().map(glob);
-    let mut found = statement.query((
-        LOOK_BACK,
-        kind,
-        &filter.account,
-        rows(filter.limit),
-        cursor,
-        &filter.without_kind,
-        filter.before,
-    ))?;
+    let mut found =
+        statement.query((LOOK_BACK, kind, &filter.account, rows(filter.limit), cursor))?;
     let mut events = Vec::new();
     while let Some(row) = found.next()? {
         match summary(row, cursor) {

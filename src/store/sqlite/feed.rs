@@ -13,7 +13,7 @@ use crate::store::operations;
 use crate::store::{Checkpoint, Feed, Reading, Recorded, StoreError};
 
 /// The columns that [`reading`] reads, in its order.
-pub(super) const COLUMNS: &str = "account, at, currency, balance, available_credit, credit_limit, pending, \
+const COLUMNS: &str = "account, at, currency, balance, available_credit, credit_limit, pending, \
      burn_per_hour, hours_left";
 
 #[async_trait]
@@ -88,7 +88,7 @@ impl operations::Feeds for Sqlite {
     }
 }
 
-pub(super) fn select(
+fn select(
     conn: &Connection,
     sql: &str,
     parameters: impl rusqlite::Params,

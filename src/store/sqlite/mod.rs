@@ -3,10 +3,9 @@
 //! One thread writes, in batches that share an fsync (`writer`); a few connections read (`readers`). One process
 //! serves from a database at a time, by a lock beside the file; commands attach beside it through the write-ahead log.
 //! The operations stand by subject: `inbox`, `judged`, `alerts`, `state`, `ledger`, `silences`, `journal`, `claims`,
-//! `notification_log`, `outcomes`, `deliveries`, `events`, `audit`, `stats`, `sweep`.
+//! `notification_log`, `outcomes`, `deliveries`, `events`, `stats`, `sweep`.
 
 mod alerts;
-mod audit;
 mod claims;
 mod connection;
 mod deliveries;
@@ -26,7 +25,6 @@ mod silences;
 mod state;
 mod stats;
 mod sweep;
-mod views;
 mod writer;
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::failure::Failure;
-use super::{Sqlite, audit, json, micros, rows};
+use super::{Sqlite, json, micros, rows};
 use crate::alerts::Silence;
 use crate::store::operations;
-use crate::store::{SILENCES_MAX, Silences, SilencesChange, StoreError};
+use crate::store::{SILENCES_MAX, Silences, StoreError};
 
 #[async_trait]
 impl operations::SilenceList for Sqlite {
@@ -20,19 +20,9 @@ impl operations::SilenceList for Sqlite {
         self.read(|conn| all(&*conn.unchecked_transaction()?)).await
     }
 
-    async fn change_silences(&self, change: SilencesChange) -> Result<(), StoreError> {
-        let texts = change.silences.iter().map(json).collect::<Result<Vec<_>, _>>()?;
-        self.write(move |tx, _| {
-            let now = version(tx)?;
-            if change.version.is_some_and(|decided_by| decided_by != now) {
-                return Err(StoreError::Stale(now.cast_signed()).into());
-            }
-            for (silence, text) in change.silences.iter().zip(&texts) {
-                put(tx, silence, text)?;
-            }
-            change.audit.iter().try_for_each(|entry| audit::insert(tx, entry))
-        })
-        .await
+    async fn put_silence(&self, silence: Silence) -> Result<(), StoreError> {
+        let text = json(&silence)?;
+        self.write(move |tx, _| put(tx, &silence, &text)).await
     }
 }
 

@@ -45,7 +45,6 @@ impl operations::Retention for Sqlite {
                 silences: slice(&|rows| silences(tx, until, rows))?,
                 journal: slice(&|rows| journal(tx, until, rows))?,
                 readings: slice(&|rows| readings(tx, until, rows))?,
-                audit: slice(&|rows| audit(tx, until, rows))?,
                 more: false,
             };
             tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('swept', ?1)")?
@@ -165,15 +164,6 @@ fn journal(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> 
         .prepare_cached(
             "DELETE FROM journal WHERE n IN (SELECT n FROM journal ORDER BY n LIMIT ?2) \
              AND at <= ?1",
-        )?
-        .execute((until, rows(limit)))?)
-}
-
-/// Looks at the first entries only, as for events: those are the oldest.
-fn audit(tx: &Connection, until: i64, limit: usize) -> Result<usize, Failure> {
-    Ok(tx
-        .prepare_cached(
-            "DELETE FROM audit WHERE n IN (SELECT n FROM audit ORDER BY n LIMIT ?2) AND at <= ?1",
         )?
         .execute((until, rows(limit)))?)
 }

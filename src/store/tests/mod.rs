@@ -25,7 +25,6 @@ macro_rules! on_backends {
     };
 }
 
-mod audit;
 mod batch;
 mod deliveries;
 mod events;
@@ -117,7 +116,6 @@ pub(super) fn alert(fingerprint: &str, state: AlertState) -> Alert {
         updated_at: at(0),
         event_at: None,
         missed: false,
-        usual: None,
         value: None,
         notify_expired: false,
         event: json!({"cost": "1.10"}).into(),

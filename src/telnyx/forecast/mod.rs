@@ -25,15 +25,12 @@
 //! if they never ended. It is no least-squares line, which one top-up or one gap would bend, and no median of stretches,
 //! which is 0 for whoever spends in fewer than half of the minutes.
 
-mod paces;
-
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-pub use self::paces::Paces;
 use crate::clock;
 use crate::store::Reading;
 

@@ -101,9 +101,6 @@ impl Watch {
                         self.say(&error, "spend limits");
                     }
                     let is_refused = matches!(error.status(), Some(401 | 403 | 404));
-                    if is_refused {
-                        self.deps.metrics.keep_spend_limits(&self.settings.account, &[]);
-                    }
                     if is_refused { REFUSED_AGAIN } else { self.settings.poll_interval }
                 }
             };
@@ -124,8 +121,6 @@ impl Watch {
                 .is_none_or(|(before, at)| before != *limit || clock::add(*at, TOLD_EVERY) <= now)
         };
         let new: Vec<SpendLimit> = limits.iter().filter(is_new).cloned().collect();
-        let known: Vec<_> = limits.iter().map(|it| (&*it.product, &*it.period)).collect();
-        self.deps.metrics.keep_spend_limits(account, &known);
         for limit in &limits {
             let SpendLimit { product, period, limit, spend, blocked, .. } = limit;
             self.deps.metrics.set_spend_limit(account, product, period, (*limit, *spend, *blocked));

@@ -14,7 +14,7 @@ bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
   echo "PostgreSQL is missing: run scripts/tools.sh" >&2
   exit 1
 }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/tollbell-postgres.XXXXXX")
+folder=$(mktemp -d --suffix=.tollbell-postgres)
 as=()
 if [ "$(id -u)" = 0 ]; then
   chown nobody "$folder"

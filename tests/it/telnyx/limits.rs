@@ -113,21 +113,6 @@ async fn a_missing_right_is_tried_again_hourly_and_delays_no_balance() {
 }
 
 #[tokio::test]
-async fn limits_that_cannot_be_read_any_more_have_no_series() {
-    let api = TelnyxApi::start().await;
-    api.always("/spend_limits", answer(&[limit("inference", &json!("3.00"), false)]));
-    let app = start(&api).await;
-    payloads(&app, "account.spend_limit", 1).await;
-    let series =
-        async || app.private_get("/metrics").await.1.matches("\ntollbell_spend_limit_").count();
-    assert_eq!(series().await, 3);
-    api.always("/spend_limits", error(403, "10010", "Authorization failed"));
-    asked(&app, &api, "/spend_limits", 2).await;
-    eventually_async(SOON, async || (series().await == 0).then_some(())).await;
-    app.stop().await;
-}
-
-#[tokio::test]
 async fn what_calls_cost_today_is_told_beside_the_limit_of_their_voice_profile() {
     let api = TelnyxApi::start().await;
     let profile = |id: &str, on: bool| json!({"id": id, "name": "Sales", "daily_spend_limit": "40.00", "daily_spend_limit_enabled": on});

@@ -32,7 +32,6 @@ fn alert(name: &str, state: AlertState, starts_at: Timestamp) -> Alert {
         updated_at: starts_at,
         event_at: None,
         missed: false,
-        usual: None,
         value: None,
         notify_expired: false,
         event: Value::Null.into(),

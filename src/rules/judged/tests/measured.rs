@@ -68,7 +68,7 @@ fn a_trace_shows_each_expression_with_its_parts() {
     let set = set(vec![spec]);
     let mut event = cost(json!({"x": "1.5", "list": [1, 2], "s": "ab", "a-b": "é".repeat(300)}));
     event.cost = Some("0.5".parse().expect("a number"));
-    let traced = set.rule("g/A").expect("there").trace(&event, None, None);
+    let traced = set.rule("g/A").expect("there").trace(&event, None);
     let mut text = String::new();
     for Traced { key, source, outcome, parts } in traced {
         writeln!(text, "{key}: {source}\n= {outcome}").expect("a string");
@@ -112,6 +112,6 @@ fn a_trace_is_bounded() {
     spec.when = Some(at(3, &when));
     let set = set(vec![spec]);
     let rule = set.rule("g/A").expect("there");
-    let traced = rule.trace(&cost(json!({"f1": "x".repeat(1000)})), None, None);
+    let traced = rule.trace(&cost(json!({"f1": "x".repeat(1000)})), None);
     assert_eq!(traced[0].parts.len(), 64);
 }

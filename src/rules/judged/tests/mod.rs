@@ -1,12 +1,10 @@
 //! Gauge, window and absence rules, and the user's metrics: from what is written to what is observed.
 
 mod measured;
-mod usual;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
@@ -14,12 +12,11 @@ use serde_json::{Value as Json, json};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Event, Snapshot};
 use crate::rules::tests::{Pairs, accounts, at, labels, only, sample};
-use crate::rules::usual::OpenHours;
 use crate::rules::*;
 
 fn line(fire: &str, clear: Option<&str>) -> LineSpec {
     let hold = Hold { wait: Duration::from_mins(1), keep: Duration::ZERO };
-    LineSpec { fire: at(11, fire), clear: clear.map(|clear| at(12, clear)), hold, zone: None }
+    LineSpec { fire: at(11, fire), clear: clear.map(|clear| at(12, clear)), hold }
 }
 
 fn gauge(value: &str) -> KindSpec {
@@ -163,7 +160,7 @@ fn rules_see_the_call_of_a_cost() {
         started_at: event.occurred_at,
         ..CallContext::default()
     };
-    let verdicts = set.judge(&event, Some(&call), None);
+    let verdicts = set.judge(&event, Some(&call));
     let [Verdict { finding: Finding::Observe(observation), .. }] = &*verdicts else {
         panic!("{verdicts:?}")
     };
@@ -229,7 +226,7 @@ fn a_rule_knows_its_labels() {
     assert_eq!((a.max_series(), a.hold().wait), (7, Duration::from_mins(1)));
     let mut event = sample("call.cost");
     event.charge = Some(Decimal::ONE);
-    let verdicts = set.judge(&event, None, None);
+    let verdicts = set.judge(&event, None);
     let Finding::Observe(observation) = &verdicts[0].finding else { panic!("observes") };
     let made = &observation.labels;
     assert!(a.makes(made) && !b.makes(made));
@@ -307,8 +304,6 @@ fn annotations_of_a_series_see_its_value_and_its_event() {
     let rule = set.rule("g/A").expect("there");
     let event = sample("call.cost");
     let mut series = Series {
-        usual: None,
-        hours: OpenHours::default(),
         rule: "g/A".into(),
         digest: "".into(),
         labels: (&rule.absence_labels("main")).into(),
@@ -319,13 +314,13 @@ fn annotations_of_a_series_see_its_value_and_its_event() {
         event: event.snapshot().into(),
         seq: 1,
     };
-    let (annotations, errors) = rule.annotate(&series, Timestamp::UNIX_EPOCH);
+    let (annotations, errors) = rule.annotate(&series);
     assert_eq!(errors, ["broken"]);
     assert_eq!(annotations["summary"], "voice 12.5000 USD in 4");
     let at = event.received_at;
     assert_eq!(annotations["exact"], format!("12.5000 call.cost success {at}"));
     (series.event, series.value) = (Snapshot::NONE, None);
-    let (annotations, _) = rule.annotate(&series, Timestamp::UNIX_EPOCH);
+    let (annotations, _) = rule.annotate(&series);
     assert_eq!(annotations["summary"], "voice unknown in 4");
     assert_eq!(annotations["exact"], "None None None None");
 }
@@ -372,10 +367,10 @@ fn all_mistakes_of_rules_that_judge_values_are_found() {
     r.yaml:8:25: g/C.annotations.a: `count` is there in gauge, window and absence rules only
     r.yaml:8:13: g/C.annotations.a: `value` is there in gauge, window and absence rules only
     r.yaml:11:10: g/D.fire: expected bool, found double
-    r.yaml:12:10: g/D.clear: unknown variable `event` (hint: known here: value, count, labels, usual, spread, weeks)
+    r.yaml:12:10: g/D.clear: unknown variable `event` (hint: known here: value, count, labels)
     r.yaml:11:16: g/E.fire: `>` cannot compare double with string
     r.yaml:12:16: g/E.clear: `==` cannot compare double with string
-    r.yaml:11:10: g/F.fire: unknown variable `payload` (hint: known here: value, count, labels, usual, spread, weeks)
+    r.yaml:11:10: g/F.fire: unknown variable `payload` (hint: known here: value, count, labels)
     r.yaml:12:32: g/F.clear: `==` cannot compare map with int
     r.yaml:10:10: g/G.value: expected a number or decimal text, found timestamp (hint: write double(int(…)))
     r.yaml:10:10: g/H.value: unknown variable `value` (hint: known here: event, payload, call)

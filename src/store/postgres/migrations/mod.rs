@@ -10,10 +10,7 @@ use super::sql::params;
 use super::values::column;
 
 /// Every migration in order; a released one never changes.
-const MIGRATIONS: [(&str, &str); 2] = [
-    ("0001_begin", include_str!("0001_begin.sql")),
-    ("0002_audit", include_str!("0002_audit.sql")),
-];
+const MIGRATIONS: [(&str, &str); 1] = [("0001_begin", include_str!("0001_begin.sql"))];
 
 /// Held by whoever migrates, until its transaction ends.
 const LOCK: [u8; 4] = *b"migr";

@@ -51,12 +51,7 @@ pub fn expression(data: &[u8]) -> Outcome {
         let level = Level { value: Some("12.5".parse().unwrap()), count: 3 };
         if scope == Scope::LINE {
             for level in [level, Level::default()] {
-                run(
-                    &compiled,
-                    Inputs::Line { level: &level, labels: &labels, usual: None },
-                    &text,
-                    &mut seen,
-                );
+                run(&compiled, Inputs::Line { level: &level, labels: &labels }, &text, &mut seen);
             }
         } else {
             for event in sample_events() {

@@ -145,7 +145,7 @@ fn judge(event: &Event) {
     let snapshot = event.snapshot();
     template::value(&snapshot);
     let config = shipped();
-    for verdict in config.rules.judge(event, None, None) {
+    for verdict in config.rules.judge(event, None) {
         let text = format!("{:?}", verdict.finding);
         assert!(text.len() < 64 * 1024, "a verdict is bounded");
     }
@@ -213,7 +213,7 @@ fn sound(loaded: &Loaded, data: &[u8]) -> Outcome {
     }
     if let Some(config) = &loaded.config {
         for event in sample_events() {
-            config.rules.judge(event, None, None);
+            config.rules.judge(event, None);
             config.rules.measure(event, None);
         }
         kinds.push(format!("{} rules", config.rules.len()));

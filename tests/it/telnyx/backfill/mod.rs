@@ -251,10 +251,10 @@ async fn what_came_by_webhook_is_not_doubled() {
         missed(&id.to_uppercase(), now),
         entry(&flat, now, "failed"),
         entry(&nameless, now, "failed"),
-        missed("really missed", now),
+        missed("really-missed", now),
     ]);
     next_run(&app).await;
-    assert_eq!(spends(&app).await, [id, "really missed"]);
+    assert_eq!(spends(&app).await, [id, "really-missed"]);
     assert_eq!(ids(&app, "campaign.status").await.len(), 1);
     app.stop().await;
 }

@@ -30,7 +30,7 @@ async fn after_each_kind_of_refusal_it_goes_on_where_it_was() {
     ];
     let mut expected = Vec::new();
     for (name, replies, wait) in rows {
-        let id = format!("after {name}");
+        let id = format!("after-{}", name.replace(' ', "-"));
         log.add([missed(&id, app.clock.now())]);
         let before = api.requests(PATH).len();
         let count = before + replies.len();

@@ -32,7 +32,7 @@ pub(super) fn check(headers: &HeaderMap, own_host: Option<&str>) -> Result<(), &
 }
 
 /// The host of a URL, without its port.
-pub(super) fn host_of(url: &str) -> Option<String> {
+pub fn host_of(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     rest.split('/').next().map(|authority| name_of(authority).to_ascii_lowercase())
 }
