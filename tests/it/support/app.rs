@@ -283,6 +283,11 @@ impl TestApp {
             .unwrap_or_default()
     }
 
+    /// Waits until a series has a value: what the engine counts is exported right after it is stored.
+    pub async fn metric_becomes(&self, series: &str, value: f64) {
+        eventually_async(SOON, async || (self.metric(series).await == value).then_some(())).await;
+    }
+
     /// Waits until all that is due is done: nothing unjudged, nothing sending, nothing pending that is due, unless its
     /// integration is paused.
     pub async fn settle(&self) {
