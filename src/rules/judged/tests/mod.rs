@@ -321,7 +321,7 @@ fn annotations_of_a_series_see_its_value_and_its_event() {
     };
     let (annotations, errors) = rule.annotate(&series, Timestamp::UNIX_EPOCH);
     assert_eq!(errors, ["broken"]);
-    assert_eq!(annotations["summary"], "voice 12.5000 USD in 4");
+    assert_eq!(annotations["summary"], "voice 12.50 USD in 4");
     let at = event.received_at;
     assert_eq!(annotations["exact"], format!("12.5000 call.cost success {at}"));
     (series.event, series.value) = (Snapshot::NONE, None);
