@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::address;
 use crate::clock::{self, Clock, until};
-use crate::http;
+use crate::http::{self, Proxy, Via};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
@@ -46,6 +46,8 @@ pub struct Heartbeat {
     pub url: Secret,
     /// How often.
     pub interval: Duration,
+    /// The proxy in between.
+    pub proxy: Option<Proxy>,
 }
 
 /// Who is told, and what must be fresh for that.
@@ -72,7 +74,8 @@ pub struct Deps {
 pub fn start(deps: &Deps, settings: Settings, tasks: &Tasks) {
     let Settings { heartbeats, readings } = settings;
     for (index, heartbeat) in heartbeats.into_iter().enumerate() {
-        let client = match http::client(heartbeat.interval.min(REQUEST_TIMEOUT), 1, None) {
+        let via = Via { proxy: heartbeat.proxy.clone(), ca_file: None };
+        let client = match http::client(heartbeat.interval.min(REQUEST_TIMEOUT), 1, &via) {
             Ok(client) => client,
             Err(error) => {
                 // Only TLS can be at fault, and then receivers have said so at load.

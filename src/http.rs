@@ -1,18 +1,19 @@
 //! Speaking HTTP as a client: what notifiers and the Telnyx API client share.
 //!
-//! Promises a client whose every exchange has a deadline; that follows no redirect, uses no proxy (none is configured,
-//! and the environment is not asked), keeps no cookie and repeats nothing by itself; and words for a failure without
-//! address, header or token.
+//! Promises a client whose every exchange has a deadline; that follows no redirect, uses the proxy that is configured (the
+//! environment is not asked), keeps no cookie and repeats nothing by itself; and words for a failure without address, header
+//! or token.
 
 use std::error::Error as _;
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
+use reqwest::{Client, Url};
 
 use crate::address;
 use crate::clock::until;
@@ -28,15 +29,39 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest description of a failure, in characters.
 const DESCRIPTION_CHARACTERS: usize = 400;
 
-/// A client whose every exchange ends within `timeout`, trusting the system's authorities and those of `ca_file`.
-pub(crate) fn client(
-    timeout: Duration,
-    connections: usize,
-    ca_file: Option<&Path>,
-) -> Result<Client, TlsError> {
+/// The way to a peer: who vouches for it, and through what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Via {
+    /// A PEM file of certificate authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The proxy in between.
+    pub proxy: Option<Proxy>,
+}
+
+/// An HTTP proxy. Plain requests are sent to it, TLS goes through a tunnel (CONNECT, RFC 9110 section 9.3.6), and the proxy
+/// resolves the names of peers.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy(Url);
+
+impl Proxy {
+    /// The proxy at an `http` or `https` address; a user name and a password in it are sent to the proxy.
+    pub(crate) fn new(url: Url) -> Self {
+        Self(url)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may hold a password.
+        f.debug_tuple("Proxy").field(&self.0.origin().ascii_serialization()).finish()
+    }
+}
+
+/// A client whose every exchange ends within `timeout`, trusting the system's authorities and those of `via`.
+pub(crate) fn client(timeout: Duration, connections: usize, via: &Via) -> Result<Client, TlsError> {
     // reqwest panics without a process-wide provider; one that is already there is as good.
     let _already_there = rustls::crypto::ring::default_provider().install_default().is_err();
-    let client = Client::builder()
+    let mut builder = Client::builder()
         .user_agent(concat!("tollbell/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -48,9 +73,12 @@ pub(crate) fn client(
         .connect_timeout(timeout.min(CONNECT_TIMEOUT))
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(connections.max(1))
-        .tls_backend_preconfigured(tls::client_config(ca_file)?)
-        .build();
-    client.map_err(|error| TlsError::Setup(describe(error)))
+        .tls_backend_preconfigured(tls::client_config(via.ca_file.as_deref())?);
+    let failed = |error| TlsError::Setup(describe(error));
+    if let Some(Proxy(url)) = &via.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(url.clone()).map_err(failed)?);
+    }
+    builder.build().map_err(failed)
 }
 
 /// The chain of causes on one line, without the address.

@@ -122,6 +122,7 @@ fn api(
         account: String::new(),
         currency: None,
         key: key.secret,
+        proxy: context.proxy.cloned(),
         url: url?.as_str().trim_end_matches('/').to_owned(),
         poll_interval,
         backfill: enabled.then_some(max_age),

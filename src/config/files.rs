@@ -7,10 +7,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::section::Section;
 use super::words::IntegrationWords;
-use super::{Context, trial};
+use super::{Context, server, trial};
 use crate::diagnostic::{At, Diagnostic};
+use crate::http::Via;
 use crate::secret::Secret;
 
+/// The word of `proxy_url` for no proxy.
+const DIRECT: &str = "direct";
 /// Directory entries looked at for one glob.
 const ENTRIES_MAX: usize = 10_000;
 
@@ -95,6 +98,20 @@ pub(super) fn ca_file<'a>(
         Err(message) => section.error("ca_file", message),
     }
     None
+}
+
+/// The way to an integration's peer: its `tls_config.ca_file`, and its `proxy_url`, else that of `server`.
+pub(super) fn via<'a>(
+    entry: &impl IntegrationWords<'a>,
+    proxy_url: Option<At<String>>,
+    context: Context<'_>,
+) -> Via {
+    let proxy = match proxy_url {
+        None => context.proxy.cloned(),
+        Some(text) if text.value == DIRECT => None,
+        own => server::proxy(entry, own),
+    };
+    Via { ca_file: ca_file(entry, context), proxy }
 }
 
 /// Whether a path is a pattern.

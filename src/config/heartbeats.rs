@@ -40,5 +40,5 @@ fn heartbeat(
     } else {
         seen.push(url);
     }
-    Some(Heartbeat { url: found.secret, interval })
+    Some(Heartbeat { url: found.secret, interval, proxy: context.proxy.cloned() })
 }

@@ -58,6 +58,7 @@ use crate::api::Tokens;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::PayloadPolicy;
 use crate::heartbeat::Heartbeat;
+use crate::http::Proxy;
 use crate::intake::signature::PublicKey;
 use crate::notify::{MessageTemplates, Receiver};
 use crate::rules::{Labels, RuleSet};
@@ -125,6 +126,8 @@ pub struct Server {
     pub allowed_sources: Vec<IpNet>,
     /// Link-local and metadata networks that may be sent to.
     pub allowed_targets: Vec<IpNet>,
+    /// The HTTP proxy for outgoing requests that name none of their own.
+    pub proxy: Option<Proxy>,
     /// Who may use the private listener's API and console.
     pub tokens: Tokens,
 }
@@ -185,6 +188,8 @@ struct Context<'a> {
     diagnostics: &'a Diagnostics,
     /// Link-local and metadata networks that may be sent to.
     allowed_targets: &'a [IpNet],
+    /// The proxy for what names none of its own.
+    proxy: Option<&'a Proxy>,
     /// What routes and rules may name.
     intervals: &'a Intervals<'a>,
 }
@@ -293,7 +298,9 @@ impl Parts {
         let server = server::read(&server_words);
         let allowed_targets = server.as_ref().map_or(&[][..], |server| &server.allowed_targets);
         let intervals = &all_intervals;
-        let context = Context { base, rules_base, trial, diagnostics, allowed_targets, intervals };
+        let proxy = server.as_ref().and_then(|server| server.proxy.as_ref());
+        let context =
+            Context { base, rules_base, trial, diagnostics, allowed_targets, proxy, intervals };
         let private = server.as_ref().map(|server| server.private_listen);
         let tokens = auth::read(&server_words, context, private);
         let accounts = accounts::read(root, context, server.as_ref());

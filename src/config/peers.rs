@@ -36,7 +36,7 @@ pub(super) fn read_pagerduty(
         entry.error("client_url", message);
     }
     let severity = severities(entry);
-    let ca_file = files::ca_file(entry, context);
+    let via = files::via(entry, entry.proxy_url(), context);
     let found = found?;
     if found.text.expose_secret().chars().count() != ROUTING_KEY_CHARS {
         let message = format!("a routing key of PagerDuty has {ROUTING_KEY_CHARS} characters");
@@ -48,7 +48,7 @@ pub(super) fn read_pagerduty(
         severity,
         client: entry.client().value,
         client_url,
-        ca_file,
+        via,
     };
     let target = vec![found.place, parsed?.origin().ascii_serialization()];
     Some((Channel::PagerDuty(settings), target))
@@ -76,7 +76,7 @@ pub(super) fn read_alertmanager(
 ) -> Option<Identified> {
     let found = files::needed_secret(entry, "url", [entry.url(), entry.url_file()], context);
     let headers = headers(entry, entry.headers(), entry.header_files(), context);
-    let ca_file = files::ca_file(entry, context);
+    let via = files::via(entry, entry.proxy_url(), context);
     let found = found?;
     let url = check_url(entry, &found, context);
     if url.as_ref().is_some_and(|url| url.path().trim_end_matches('/').ends_with(ALERTS_PATH)) {
@@ -86,6 +86,6 @@ pub(super) fn read_alertmanager(
         entry.error(&found.key, "the URL must end with its path: no ? and no #");
     }
     let target = target(&found, url)?;
-    let settings = alertmanager::AlertmanagerSettings { url: found.secret, headers, ca_file };
+    let settings = alertmanager::AlertmanagerSettings { url: found.secret, headers, via };
     Some((Channel::Alertmanager(settings), vec![target]))
 }

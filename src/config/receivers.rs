@@ -201,7 +201,8 @@ fn read_slack(entry: &SlackWords<'_>, context: Context<'_>) -> Option<Identified
     let found =
         files::needed_secret(entry, "api_url", [entry.api_url(), entry.api_url_file()], context);
     let channel = entry.channel().map(|channel| channel.value);
-    let ca_file = files::ca_file(entry, context);
+    let mention = mentions(entry);
+    let via = files::via(entry, entry.proxy_url(), context);
     let found = found?;
     let url = check_url(entry, &found, context);
     if channel.is_some() && url.is_some_and(|url| url.host_str() == Some(SLACK_HOST)) {
@@ -211,7 +212,29 @@ fn read_slack(entry: &SlackWords<'_>, context: Context<'_>) -> Option<Identified
         );
     }
     let target = vec![found.place, channel.clone().unwrap_or_default()];
-    Some((Channel::Slack(slack::SlackSettings { api_url: found.secret, channel, ca_file }), target))
+    let settings = slack::SlackSettings { api_url: found.secret, channel, mention, via };
+    Some((Channel::Slack(settings), target))
+}
+
+/// Whom the messages of a severity call; see [`slack::mention`].
+fn mentions(entry: &SlackWords<'_>) -> BTreeMap<String, String> {
+    let mut mentions = BTreeMap::new();
+    for (severity, whom) in entry.mention() {
+        let found: Option<Vec<String>> =
+            whom.value.split_whitespace().map(slack::mention).collect();
+        if let Some(found) = found.filter(|found| !found.is_empty()) {
+            mentions.insert(severity.value.to_lowercase(), found.join(" "));
+        } else {
+            let path = format!("{}.{}", entry.at("mention"), quote(&severity.value));
+            let message =
+                "expected here, channel, or ids of users and groups, with blanks between them";
+            let diagnostic = Diagnostic::error(whom.position, path, message);
+            entry.push(diagnostic.hint(
+                "such as <@U012AB3CD> or <!subteam^S012AB3CD>: Copy member ID in the profile",
+            ));
+        }
+    }
+    mentions
 }
 
 fn read_webhook(
@@ -228,7 +251,7 @@ fn read_webhook(
     });
     let headers = headers(entry, entry.headers(), entry.header_files(), context);
     let max_alerts = entry.max_alerts() as usize;
-    let ca_file = files::ca_file(entry, context);
+    let via = files::via(entry, entry.proxy_url(), context);
     if let Some(found) = &secret {
         check_signing_secret(entry, found);
     }
@@ -241,7 +264,7 @@ fn read_webhook(
         max_alerts,
         body,
         headers,
-        ca_file,
+        via,
     };
     Some((Channel::Webhook(settings), vec![target]))
 }

@@ -13,6 +13,7 @@ use crate::address;
 use crate::api::Tokens;
 use crate::diagnostic::{At, Diagnostic};
 use crate::event::PayloadPolicy;
+use crate::http::Proxy;
 use crate::store::{self, Place};
 
 /// Reads `server`; `None` after an error.
@@ -30,6 +31,7 @@ pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
         trusted_proxies: networks(section, "trusted_proxies", section.trusted_proxies()),
         allowed_sources: networks(section, "allowed_sources", section.allowed_sources()),
         allowed_targets: networks(section, "allowed_targets", section.allowed_targets()),
+        proxy: proxy(section, section.proxy_url()),
         listen: listen?,
         private_listen: private_listen?,
         tokens: Tokens::default(),
@@ -156,6 +158,11 @@ pub(super) fn target_url(text: &str, context: Context<'_>) -> Result<Url, &'stat
 pub(super) fn is_target(host: &str, context: Context<'_>) -> bool {
     let literal = address::literal(host);
     literal.is_none_or(|ip| address::is_permitted_by(ip, context.allowed_targets))
+}
+
+/// Reads a proxy's address. The error never shows it.
+pub(super) fn proxy(section: &Section<'_>, text: Option<At<String>>) -> Option<Proxy> {
+    http_url(&text?.value).map(Proxy::new).map_err(|why| section.error("proxy_url", why)).ok()
 }
 
 fn base_url(section: &Section<'_>, name: &str, text: Option<At<String>>) -> Option<String> {

@@ -105,7 +105,8 @@ pub(super) fn in_words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
     let mut rest = name.chars().peekable();
     while let Some(character) = rest.next() {
-        let begins = character.is_ascii_uppercase() && words.ends_with(|it: char| it.is_ascii_lowercase());
+        let begins =
+            character.is_ascii_uppercase() && words.ends_with(|it: char| it.is_ascii_lowercase());
         if begins {
             words.push(' ');
         }

@@ -14,7 +14,8 @@ use super::facts::{self, Fact};
 use super::heading::{alert_headline, headline, notes, shared, subject, why};
 use super::notification::Notification;
 use super::status::{
-    End, NAME_CHARACTERS, ROWS_MAX, ended_at, is_info, is_single, status_of, status_of_alert, text_of,
+    End, NAME_CHARACTERS, ROWS_MAX, ended_at, is_info, is_single, status_of, status_of_alert,
+    text_of,
 };
 use crate::alerts::{self, Message, MessageAlert, Status, severity_rank};
 use crate::rules::Labels;

@@ -19,7 +19,7 @@ use super::error::{ApiError, items, unreadable};
 use super::retry::{Failed, again, pause, should_retry, wait_asked};
 use super::{ApiSettings, Endpoint};
 use crate::clock::{self, Clock};
-use crate::http::{self, describe};
+use crate::http::{self, Via, describe};
 use crate::secret::Secret;
 use crate::tls::TlsError;
 
@@ -38,6 +38,7 @@ pub type Observer = Arc<dyn Fn(&'static str, &str) + Send + Sync>;
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    via: Via,
     url: String,
     key: Secret,
     clock: Clock,
@@ -56,8 +57,10 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A client for one account; connects to nobody yet.
     pub fn new(settings: &ApiSettings, clock: Clock, observer: Observer) -> Result<Self, TlsError> {
+        let via = Via { proxy: settings.proxy.clone(), ca_file: None };
         Ok(Self {
-            http: http::client(ATTEMPT_TIMEOUT, CONNECTIONS, None)?,
+            http: http::client(ATTEMPT_TIMEOUT, CONNECTIONS, &via)?,
+            via,
             url: settings.url.clone(),
             key: settings.key.clone(),
             clock,
@@ -65,6 +68,11 @@ impl Client {
             attempt_timeout: ATTEMPT_TIMEOUT,
             not_before: Arc::new(Mutex::new(Timestamp::MIN)),
         })
+    }
+
+    /// The way to Telnyx.
+    pub(super) fn via(&self) -> &Via {
+        &self.via
     }
 
     /// The same client with another bound on one attempt, from connecting to the last byte; 20 s without it. Several

@@ -40,7 +40,7 @@ pub async fn fetch(client: &Client, invoice: &str) -> Result<Vec<u8>, DocumentEr
     if !is_fine {
         return Err(no("the link is not https"));
     }
-    let http = http::client(TIMEOUT, 1, None).map_err(|error| no(&error.to_string()))?;
+    let http = http::client(TIMEOUT, 1, client.via()).map_err(|error| no(&error.to_string()))?;
     let mut response = http.get(url).send().await.map_err(said)?;
     if !response.status().is_success() {
         let status = response.status().as_u16();

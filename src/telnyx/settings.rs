@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::http::Proxy;
 use crate::secret::Secret;
 
 /// What is asked of Telnyx for one account.
@@ -13,6 +14,8 @@ pub struct ApiSettings {
     pub currency: Option<String>,
     /// The API key.
     pub key: Secret,
+    /// The proxy in between.
+    pub proxy: Option<Proxy>,
     /// Where the API is, such as `https://api.telnyx.com/v2`; no slash at the end.
     pub url: String,
     /// How often the balance is read.

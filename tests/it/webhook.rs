@@ -21,6 +21,35 @@ fn setup(lines: &[&str]) -> Setup {
 }
 
 #[tokio::test]
+async fn a_proxy_stands_in_between_where_it_is_configured() {
+    let (proxy, own, peer) =
+        (HttpSink::start().await, HttpSink::start().await, HttpSink::start().await);
+    let by = |name: &str, more: &str| {
+        format!("{{name: {name}, url: 'http://peer.example.com/{name}'{more}}}")
+    };
+    let entries = [
+        by("general", ""),
+        by("own", &format!(", proxy_url: '{}'", own.url(""))),
+        format!("{{name: direct, url: '{}', proxy_url: direct}}", peer.url("/direct")),
+    ];
+    let lines = [format!("webhook_configs: [{}]", entries.join(", "))];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let app = setup(&lines).server(format!("  proxy_url: '{}'\n", proxy.url(""))).start().await;
+    ring(&app, "e-1", "p").await;
+    app.settle().await;
+    for (sink, path) in [(&proxy, "/general"), (&own, "/own"), (&peer, "/direct")] {
+        let [request] = sink.wait_for(path, 1).await.try_into().unwrap();
+        let host = if path == "/direct" {
+            peer.url("").replace("http://", "")
+        } else {
+            "peer.example.com".to_owned()
+        };
+        assert_eq!(request.header("host"), Some(host.as_str()), "{path}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_body_is_alertmanagers_in_every_field() {
     let sink = HttpSink::start().await;
     let app = setup(&[&webhook(&sink, "/hook?token=t0k3n", "")])

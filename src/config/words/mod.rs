@@ -242,6 +242,7 @@ words! {
         allowed_sources: texts, "Networks that may send webhooks. Empty: all; the signature decides.";
         allowed_targets: texts,
             "Networks that receivers and heartbeats may be in though they are link-local or hold metadata. None by default.";
+        proxy_url: text, "HTTP proxy for outgoing requests, to Telnyx, too; the environment is not asked.";
         auth: map(AuthWords),
             "Who may use the API and the console; needed where private_listen is not a loopback address.";
     }

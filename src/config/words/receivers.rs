@@ -93,9 +93,11 @@ integration! {
 
 integration! {
     SlackWords "slack_config", "10s", "1", SlackRateWords "How fast; Slack takes one a second." {
+        proxy_url: text, "HTTP proxy for its requests; direct: none. By default that of server.";
         api_url: text, "The incoming webhook; a secret.";
         api_url_file: text, "File that holds it.";
         channel: text, "Channel; works with legacy webhooks only.";
+        mention: pairs, "Severity to whom its firing alerts call: here, channel, <@U…>, <!subteam^S…>.";
     }, hints {
         "http_config" => "use tls_config";
         "webhook_url" => "use api_url";
@@ -107,7 +109,7 @@ integration! {
         "callback_id" => TEXTS;
         "short_fields" => TEXTS;
         "mrkdwn_in" => TEXTS;
-        "link_names" => "no event can cause a mention";
+        "link_names" => "no event can cause a mention; see mention";
         "update_message" => "incoming webhooks cannot change a message";
         "app_token" => "only incoming webhooks are spoken: use api_url";
         "app_token_file" => "only incoming webhooks are spoken: use api_url_file";
@@ -129,6 +131,7 @@ integration! {
 
 integration! {
     WebhookWords "webhook_config", "10s", "16", RateWords "How fast." {
+        proxy_url: text, "HTTP proxy for its requests; direct: none. By default that of server.";
         url: text, "Where to; treated as a secret.";
         url_file: text, "File that holds it.";
         secret: text, "Key of the Standard Webhooks signature; a secret.";
@@ -148,6 +151,7 @@ integration! {
 
 integration! {
     PagerDutyWords "pagerduty_config", "10s", "4", PagerDutyRateWords "How fast; PagerDuty takes 120 a minute." {
+        proxy_url: text, "HTTP proxy for its requests; direct: none. By default that of server.";
         routing_key: text, "Integration key of the Events API v2; a secret.";
         routing_key_file: text, "File that holds it.";
         url: text("https://events.pagerduty.com/v2/enqueue"),
@@ -173,6 +177,7 @@ integration! {
 
 integration! {
     AlertmanagerWords "alertmanager_config", "10s", "16", RateWords "How fast." {
+        proxy_url: text, "HTTP proxy for its requests; direct: none. By default that of server.";
         url: text, "Where its pages begin; treated as a secret.";
         url_file: text, "File that holds it.";
         resend_interval: duration("1m", "10s", "1h"),

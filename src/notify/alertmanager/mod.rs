@@ -56,7 +56,7 @@ impl AlertmanagerPoster {
         connections: usize,
         resend: Duration,
     ) -> Result<Self, NotifyError> {
-        let client = crate::http::client(timeout, connections, settings.ca_file.as_deref())?;
+        let client = crate::http::client(timeout, connections, &settings.via)?;
         let headers = http::own_headers(&settings.headers)?;
         Ok(Self { settings: settings.clone(), headers, resend, client })
     }

@@ -1,7 +1,6 @@
 //! What the configuration says of it.
 
-use std::path::PathBuf;
-
+use crate::http::Via;
 use crate::secret::Secret;
 
 /// The settings of an `alertmanager_configs` entry.
@@ -11,6 +10,6 @@ pub struct AlertmanagerSettings {
     pub url: Secret,
     /// Further request headers.
     pub headers: Vec<(String, Secret)>,
-    /// A PEM file of certificate authorities to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
+    /// The way there.
+    pub via: Via,
 }

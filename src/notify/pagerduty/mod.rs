@@ -67,7 +67,7 @@ impl PagerDutyPoster {
         connections: usize,
         templates: &MessageTemplates,
     ) -> Result<Self, NotifyError> {
-        let client = crate::http::client(timeout, connections, settings.ca_file.as_deref())?;
+        let client = crate::http::client(timeout, connections, &settings.via)?;
         Ok(Self { settings: settings.clone(), templates: templates.clone(), client })
     }
 
@@ -341,7 +341,7 @@ mod tests {
             severity: BTreeMap::from([("sev1".to_owned(), Severity::Critical)]),
             client: "tollbell".to_owned(),
             client_url: None,
-            ca_file: None,
+            via: crate::http::Via::default(),
         }
     }
 

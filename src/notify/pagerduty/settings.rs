@@ -1,8 +1,8 @@
 //! What the configuration says of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
+use crate::http::Via;
 use crate::secret::Secret;
 
 /// The settings of a `pagerduty_configs` entry.
@@ -18,8 +18,8 @@ pub struct PagerDutySettings {
     pub client: String,
     /// Where that leads; `server.external_url` when absent.
     pub client_url: Option<String>,
-    /// A PEM file of certificate authorities to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
+    /// The way there.
+    pub via: Via,
 }
 
 /// PagerDuty's severities, the least first.

@@ -16,8 +16,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use self::answer::{classify, refuses_form};
-pub use self::settings::SlackSettings;
-use crate::alerts::PeerKind;
+pub use self::settings::{SlackSettings, mention};
+use crate::alerts::{PeerKind, Status, severity_rank};
 use crate::notify::facts::Fact;
 use crate::notify::http::{self, Answer};
 use crate::notify::kind::{ChannelKind, Limits, Sending, Transport};
@@ -80,7 +80,7 @@ impl SlackPoster {
         connections: usize,
         templates: &MessageTemplates,
     ) -> Result<Self, NotifyError> {
-        let client = crate::http::client(timeout, connections, settings.ca_file.as_deref())?;
+        let client = crate::http::client(timeout, connections, &settings.via)?;
         Ok(Self { settings: settings.clone(), templates: templates.clone(), client })
     }
 
@@ -147,9 +147,12 @@ pub fn render(
         None => format!("{} {}", view.tone.mark(), view.subject),
     };
     let header = header.unwrap_or_else(built_in);
+    let called = called(settings, notification);
+    let head = json!({"type": "header", "text": plain_text(&header, HEADER_MAX)});
+    let head = [head].into_iter().chain(called.map(section)).collect::<Vec<_>>();
     let mut payload = json!({
         "text": escaped(&text, TEXT_MAX),
-        "blocks": [{"type": "header", "text": plain_text(&header, HEADER_MAX)}],
+        "blocks": head,
         "attachments": [{
             "color": view.color,
             "fallback": escaped(&text, TEXT_MAX),
@@ -164,9 +167,21 @@ pub fn render(
     Rendered { payload, template_failed }
 }
 
+/// Whom a message calls: only while something fires, by the worst severity that does.
+fn called<'a>(settings: &'a SlackSettings, notification: &Notification) -> Option<&'a str> {
+    let firing = notification.message.alerts.iter().filter(|it| it.status == Status::Firing);
+    let worst = firing.map(|alert| &alert.labels).max_by_key(|labels| severity_rank(labels))?;
+    let severity = worst.get("severity")?.to_lowercase();
+    settings.mention.get(&severity).map(String::as_str)
+}
+
 /// The message without any form.
 fn plain_payload(settings: &SlackSettings, notification: &Notification) -> String {
     let text = escaped(&plain::render(notification), PLAIN_MAX);
+    let text = match called(settings, notification) {
+        Some(called) => format!("{called} {text}"),
+        None => text,
+    };
     let mut payload = json!({"text": text, "unfurl_links": false, "unfurl_media": false});
     if let (Some(channel), Some(fields)) = (&settings.channel, payload.as_object_mut()) {
         fields.insert("channel".to_owned(), json!(channel));
@@ -395,6 +410,8 @@ impl Transport for SlackPoster {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -405,7 +422,8 @@ mod tests {
         SlackSettings {
             api_url: Secret::inline("https://hooks.slack.com/x"),
             channel: None,
-            ca_file: None,
+            mention: BTreeMap::new(),
+            via: crate::http::Via::default(),
         }
     }
 
@@ -687,6 +705,22 @@ mod tests {
         let advice = "&".repeat(5_000);
         long.message.common_annotations.insert("action".to_owned(), advice);
         assert_acceptable(&rendered(&settings(), &long));
+    }
+
+    #[test]
+    fn only_the_configuration_calls_somebody_and_only_while_something_fires() {
+        let mention = BTreeMap::from([("critical".to_owned(), "<!here> <@U012AB3CD>".to_owned())]);
+        let calling = SlackSettings { mention, ..settings() };
+        let firing = rendered(&calling, &samples::spend_limit());
+        assert_eq!(firing["blocks"][1]["text"]["text"], "<!here> <@U012AB3CD>");
+        let mut warning = samples::spend_limit();
+        warning.message.alerts[0].labels.insert("severity".to_owned(), "warning".to_owned());
+        for quiet in [warning, samples::resolved()] {
+            let blocks = rendered(&calling, &quiet)["blocks"].clone();
+            assert_eq!(blocks.as_array().expect("blocks").len(), 1, "{blocks}");
+        }
+        let plain = plain_payload(&calling, &samples::spend_limit());
+        assert!(plain.contains(r#""text":"<!here> <@U012AB3CD> "#), "{plain}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ async fn a_certificate_is_checked_and_ca_file_adds_an_authority() {
         let url = Secret::inline(format!("https://{address}/"));
         let channel = Channel::Webhook(webhook::WebhookSettings {
             url,
-            ca_file: ca_file.clone(),
+            via: Via { ca_file: ca_file.clone(), proxy: None },
             ..webhook("x")
         });
         let peer = async {
@@ -64,7 +64,10 @@ fn a_ca_file_without_certificates_is_refused() {
     let Channel::Email(settings) = email(25, None) else { unreachable!() };
     let tls = email::Tls::StartTls;
     for channel in [
-        Channel::Webhook(webhook::WebhookSettings { ca_file: ca_file.clone(), ..webhook("x") }),
+        Channel::Webhook(webhook::WebhookSettings {
+            via: Via { ca_file: ca_file.clone(), proxy: None },
+            ..webhook("x")
+        }),
         Channel::Email(email::EmailSettings { tls, ca_file, ..settings }),
     ] {
         let error = Notifier::new(&integration(channel, LONG), &MessageTemplates::default())

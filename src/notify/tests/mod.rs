@@ -4,6 +4,7 @@ mod certificates;
 mod documented;
 pub(super) mod samples;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -14,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use self::samples::told;
 use super::*;
+use crate::http::Via;
 use crate::secret::Secret;
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -35,7 +37,12 @@ fn integration(channel: Channel, timeout: Duration) -> Integration {
 
 fn slack(address: &str) -> Channel {
     let api_url = Secret::inline(format!("http://{address}/services/T0/B0/planted-token"));
-    Channel::Slack(slack::SlackSettings { api_url, channel: None, ca_file: None })
+    Channel::Slack(slack::SlackSettings {
+        api_url,
+        channel: None,
+        mention: BTreeMap::new(),
+        via: Via::default(),
+    })
 }
 
 fn webhook(address: &str) -> webhook::WebhookSettings {
@@ -45,7 +52,7 @@ fn webhook(address: &str) -> webhook::WebhookSettings {
         max_alerts: 100,
         body: None,
         headers: vec![("Authorization".to_owned(), Secret::inline("Bearer planted-bearer"))],
-        ca_file: None,
+        via: Via::default(),
     }
 }
 

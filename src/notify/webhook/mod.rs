@@ -59,7 +59,7 @@ impl WebhookPoster {
         let body = compile(settings.body.as_deref()).map_err(NotifyError::Template)?;
         Ok(Self {
             headers: http::own_headers(&settings.headers)?,
-            client: crate::http::client(timeout, connections, settings.ca_file.as_deref())?,
+            client: crate::http::client(timeout, connections, &settings.via)?,
             settings: settings.clone(),
             body,
         })
@@ -273,7 +273,7 @@ mod tests {
             max_alerts: 2,
             body: body.map(str::to_owned),
             headers: Vec::new(),
-            ca_file: None,
+            via: crate::http::Via::default(),
         }
     }
 

@@ -51,6 +51,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "diagnostic",
             "event",
             "heartbeat",
+            "http",
             "intake",
             "notify",
             "rules",

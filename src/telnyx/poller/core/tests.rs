@@ -4,6 +4,7 @@ use crate::secret::Secret;
 
 fn settings() -> ApiSettings {
     ApiSettings {
+        proxy: None,
         account: "main".to_owned(),
         currency: Some("USD".to_owned()),
         key: Secret::inline("key"),
