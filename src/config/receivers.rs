@@ -216,23 +216,19 @@ fn read_slack(entry: &SlackWords<'_>, context: Context<'_>) -> Option<Identified
     Some((Channel::Slack(settings), target))
 }
 
-/// Whom the messages of a severity call; see [`slack::mention`].
+/// Whom the messages of a severity call; see [`slack::mentions`].
 fn mentions(entry: &SlackWords<'_>) -> BTreeMap<String, String> {
     let mut mentions = BTreeMap::new();
     for (severity, whom) in entry.mention() {
-        let found: Option<Vec<String>> =
-            whom.value.split_whitespace().map(slack::mention).collect();
-        if let Some(found) = found.filter(|found| !found.is_empty()) {
-            mentions.insert(severity.value.to_lowercase(), found.join(" "));
-        } else {
-            let path = format!("{}.{}", entry.at("mention"), quote(&severity.value));
-            let message =
-                "expected here, channel, or ids of users and groups, with blanks between them";
-            let diagnostic = Diagnostic::error(whom.position, path, message);
-            entry.push(diagnostic.hint(
-                "such as <@U012AB3CD> or <!subteam^S012AB3CD>: Copy member ID in the profile",
-            ));
+        if let Some(found) = slack::mentions(&whom.value) {
+            mentions.insert(severity.value.to_lowercase(), found);
+            continue;
         }
+        let path = format!("{}.{}", entry.at("mention"), quote(&severity.value));
+        let message =
+            "expected here, channel, or ids of users and groups, with blanks between them";
+        let diagnostic = Diagnostic::error(whom.position, path, message);
+        entry.push(diagnostic.hint("such as <@U012AB3CD> or <!subteam^S012AB3CD>: Copy member ID"));
     }
     mentions
 }

@@ -9,6 +9,9 @@
 
 mod settings;
 mod answer;
+mod mention;
+mod fit;
+mod formless;
 
 use std::time::Duration;
 
@@ -16,14 +19,18 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use self::answer::{classify, refuses_form};
-pub use self::settings::{SlackSettings, mention};
-use crate::alerts::{PeerKind, Status, severity_rank};
+use self::fit::{cut, escaped, units};
+use self::formless::plain_payload;
+use self::mention::called;
+pub use self::mention::mentions;
+pub use self::settings::SlackSettings;
+use crate::alerts::PeerKind;
 use crate::notify::facts::Fact;
 use crate::notify::http::{self, Answer};
 use crate::notify::kind::{ChannelKind, Limits, Sending, Transport};
 use crate::notify::templates::{MessageTemplates, SLACK_TEXT, SLACK_TITLE};
 use crate::notify::view::{AlertView, Link, Tone, View};
-use crate::notify::{Notification, NotifyError, Outcome, Sent, plain};
+use crate::notify::{Notification, NotifyError, Outcome, Sent};
 use crate::template::slack_escape;
 use crate::text::one_line;
 
@@ -62,8 +69,6 @@ const INLINE_LINK_MAX: usize = 300;
 const CONTEXT_MAX: usize = 600;
 /// The notification text; Slack advises 4,000 at most.
 const TEXT_MAX: usize = 600;
-/// A message of plain text alone.
-const PLAIN_MAX: usize = 3_000;
 
 /// Posts to one incoming webhook.
 #[derive(Debug)]
@@ -165,28 +170,6 @@ pub fn render(
         fields.insert("channel".to_owned(), json!(channel));
     }
     Rendered { payload, template_failed }
-}
-
-/// Whom a message calls: only while something fires, by the worst severity that does.
-fn called<'a>(settings: &'a SlackSettings, notification: &Notification) -> Option<&'a str> {
-    let firing = notification.message.alerts.iter().filter(|it| it.status == Status::Firing);
-    let worst = firing.map(|alert| &alert.labels).max_by_key(|labels| severity_rank(labels))?;
-    let severity = worst.get("severity")?.to_lowercase();
-    settings.mention.get(&severity).map(String::as_str)
-}
-
-/// The message without any form.
-fn plain_payload(settings: &SlackSettings, notification: &Notification) -> String {
-    let text = escaped(&plain::render(notification), PLAIN_MAX);
-    let text = match called(settings, notification) {
-        Some(called) => format!("{called} {text}"),
-        None => text,
-    };
-    let mut payload = json!({"text": text, "unfurl_links": false, "unfurl_media": false});
-    if let (Some(channel), Some(fields)) = (&settings.channel, payload.as_object_mut()) {
-        fields.insert("channel".to_owned(), json!(channel));
-    }
-    payload.to_string()
 }
 
 /// A body of the user's own template, which escaped what it was given, and the reason below it.
@@ -339,41 +322,6 @@ fn linked(link: &Link) -> String {
 fn pressable(link: &Link) -> bool {
     let url = reqwest::Url::parse(&link.url).ok();
     url.is_some_and(|url| url.host_str().is_some_and(|host| host.contains('.')))
-}
-
-/// Escaped text of at most `max` UTF-16 units, cut between characters, never within an escape.
-fn escaped(text: &str, max: usize) -> String {
-    cut(&slack_escape(text), max)
-}
-
-/// The beginning of a text that is escaped already, likewise.
-fn cut(whole: &str, max: usize) -> String {
-    if units(whole) <= max {
-        return whole.to_owned();
-    }
-    let (mut cut, mut rest, mut used) = (String::new(), whole, 1);
-    while let Some(first) = rest.chars().next() {
-        // After escaping, each `&` begins an escape that ends with `;`.
-        let length = match first {
-            '&' => rest.find(';').map_or(1, |at| at + 1),
-            // A link or a mention of a template's own: whole or not at all.
-            '<' => rest.find('>').map_or(1, |at| at + 1),
-            other => other.len_utf8(),
-        };
-        let Some((piece, tail)) = rest.split_at_checked(length) else { break };
-        used += units(piece);
-        if used > max {
-            break;
-        }
-        cut.push_str(piece);
-        rest = tail;
-    }
-    cut.push('…');
-    cut
-}
-
-fn units(text: &str) -> usize {
-    text.chars().map(char::len_utf16).sum()
 }
 
 impl ChannelKind for SlackSettings {
