@@ -161,13 +161,14 @@ impl<'a> Batch<'a> {
 impl Batch<'_> {
     /// Applies a configuration that may be new to what is kept.
     pub(super) fn apply_config(&mut self) {
+        let is_other = self.state.note_in_force(&self.policy.config_hash);
         if self.state.applied == self.policy.config_hash && !self.policy.config_hash.is_empty() {
             return;
         }
         self.state.index_inhibition(&self.policy.routing.inhibit_rules);
         self.apply_to_alerts();
         self.apply_to_series();
-        self.apply_routes();
+        self.apply_routes(is_other);
         self.apply_to_metrics();
         self.state.applied.clone_from(&self.policy.config_hash);
     }

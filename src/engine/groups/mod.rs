@@ -79,7 +79,10 @@ impl Batch<'_> {
             let causes = open.values().map(|id| (id.clone(), vec![cause]));
             self.judged.changes.causes.extend(causes);
         }
-        let mut when = self.earliest(&group, route, at);
+        // What it did before, unheard, counts as well.
+        let since =
+            group.members.get(&alert.fingerprint).map_or(at, |one| one.owed_since().min(at));
+        let mut when = self.earliest(&group, route, since, at);
         let rules = &self.policy.routing.inhibit_rules;
         // What waits to be sent must not take along what is inhibited: who composes it asks the member. And when something
         // was dropped, who knows it is owed its end since it was notified.
@@ -96,11 +99,17 @@ impl Batch<'_> {
 
     /// The earliest time at which what has just changed may be due; `None` while every target has a delivery open, whose
     /// end brings the next look.
-    fn earliest(&self, group: &Group, route: &Route, at: Timestamp) -> Option<Timestamp> {
+    fn earliest(
+        &self,
+        group: &Group,
+        route: &Route,
+        since: Timestamp,
+        at: Timestamp,
+    ) -> Option<Timestamp> {
         let receiver = self.policy.receivers.get(&route.receiver)?;
         let (open, log) = (self.state.open.get(&group.key), self.state.log.get(&group.key));
         let interval = route.timing.group_interval.max(INTERVAL_MIN);
-        let waited = clock::add(at, route.timing.group_wait);
+        let waited = clock::add(since, route.timing.group_wait).max(at);
         let integrations = receiver.integrations.iter();
         let targets = integrations.flat_map(|one| {
             one.channel
@@ -210,13 +219,7 @@ impl Batch<'_> {
             self.open(&mut group, &target, causes);
         }
         for member in group.members.values() {
-            match &member.suppressed {
-                Some(Suppression::Inhibited(source)) => {
-                    self.state.inhibited.entry(source.clone()).or_default().insert(key.clone());
-                }
-                Some(Suppression::Silenced(_)) => drop(self.state.silenced.insert(key.clone())),
-                Some(Suppression::Inactive(_) | Suppression::Muted(_)) | None => {}
-            }
+            self.state.index_quiet(&key, member.suppressed.as_ref());
         }
         if self.is_over(&group) {
             self.state.forget_group(&group);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use self::counts::less;
 use self::past::Pasts;
@@ -36,6 +37,8 @@ pub struct State {
     pub(super) cursor: i64,
     /// Hash of the configuration that was applied to the state; empty before the first batch.
     pub(super) applied: String,
+    /// What was in force when rows were last written.
+    pub(super) in_force: InForce,
     /// The alerts that fire.
     pub(super) alerts: BTreeMap<Fingerprint, Alert>,
     /// How many of them each rule has.
@@ -85,6 +88,17 @@ pub struct State {
     touched: BTreeSet<Touched>,
 }
 
+/// What deadlines depend on besides the rows: while it is the same, they hold across a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct InForce {
+    /// tollbell's version.
+    version: String,
+    /// Hash of the configuration.
+    config: String,
+    /// Version of the silences.
+    silences: u64,
+}
+
 /// Totals that changed in a batch, by the key of their row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Totals {
@@ -102,6 +116,7 @@ pub(super) enum Touched {
     Spend(String),
     Ended(Fingerprint),
     Unnotified(Fingerprint),
+    InForce,
     Ready,
 }
 
@@ -178,6 +193,21 @@ impl State {
         for key in std::mem::take(&mut self.silenced) {
             self.look_soon(&key, now);
         }
+    }
+
+    /// Notes what is in force now; whether something else was when rows were last written.
+    pub(super) fn note_in_force(&mut self, config_hash: &str) -> bool {
+        let now = InForce {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config: config_hash.to_owned(),
+            silences: self.silences.version(),
+        };
+        let is_other = self.in_force != now;
+        if is_other {
+            self.in_force = now;
+            self.touched.insert(Touched::InForce);
+        }
+        is_other
     }
 
     /// Loads what the store knows of the charges and calls that a batch speaks of, the silences when they have changed, and

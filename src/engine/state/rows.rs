@@ -7,13 +7,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{State, Totals, Touched, compiled};
-use crate::alerts::{Alert, Fingerprint, Group, Member};
-use crate::engine::timers::SeriesKey;
+use crate::alerts::{Alert, Fingerprint, Group, Member, Suppression};
+use crate::engine::timers::{Due, SeriesKey};
 use crate::rules::{Meter, Series, Spend};
 use crate::store::{Resumed, Row, Space, member_key};
 
 /// Row of the time up to which the engine was ready.
 const READY: &str = "ready";
+/// Row of what was in force when rows were last written.
+const IN_FORCE: &str = "in_force";
 /// Before the fingerprint in the key of a row that says when an alert was ended.
 const ENDED: &str = "ended/";
 /// Before the fingerprint in the key of a row that says of an alert that nobody is notified of it.
@@ -60,6 +62,7 @@ impl State {
         state.meter = Meter::resume(metered);
         state.spent = Spend::resume(spent);
         state.touched.clear();
+        state.timers.take_moved();
         (state, broken)
     }
 
@@ -84,8 +87,20 @@ impl State {
         if member.over {
             member.ended = ended.get(&fingerprint).cloned();
         }
+        self.index_quiet(group, member.suppressed.as_ref());
         if let Some(group) = self.groups.get_mut(group) {
             group.members.insert(fingerprint, member);
+        }
+    }
+
+    /// Indexes a group by what keeps one of its alerts quiet: the end of that brings a look.
+    pub(in crate::engine) fn index_quiet(&mut self, group: &str, why: Option<&Suppression>) {
+        match why {
+            Some(Suppression::Inhibited(source)) => {
+                self.inhibited.entry(source.clone()).or_default().insert(group.to_owned());
+            }
+            Some(Suppression::Silenced(_)) => drop(self.silenced.insert(group.to_owned())),
+            Some(Suppression::Inactive(_) | Suppression::Muted(_)) | None => {}
         }
     }
 
@@ -100,8 +115,10 @@ impl State {
             }
             Space::Group => {
                 let group: Group = read(row)?;
+                self.timers.set(Due::Group(group.key.clone()), group.look_at);
                 self.put_group(group);
             }
+            Space::Engine if row.key == IN_FORCE => self.in_force = read(row)?,
             Space::Engine if row.key == READY => self.ready_until = Some(read(row)?),
             Space::Engine if let Some(digits) = row.key.strip_prefix(ENDED) => {
                 self.ended.insert(Fingerprint::from(digits.to_owned()), read(row)?);
@@ -117,8 +134,21 @@ impl State {
         Ok(())
     }
 
+    /// A look drops what nobody is to hear of any more: it must come when it would have come without a restart.
+    fn keep_deadlines(&mut self) {
+        for key in self.timers.take_moved() {
+            let look_at = self.timers.of(&Due::Group(key.clone()));
+            if let Some(group) = self.groups.get_mut(&key).filter(|group| group.look_at != look_at)
+            {
+                group.look_at = look_at;
+                self.touched.insert(Touched::Group(key));
+            }
+        }
+    }
+
     /// The rows that changed, as they are now, and the totals among them.
     pub(in crate::engine) fn changed_rows(&mut self) -> (Vec<Row>, Totals) {
+        self.keep_deadlines();
         let rows = std::mem::take(&mut self.touched).into_iter().map(|touched| match touched {
             Touched::Series(key) => Row {
                 space: Space::Series,
@@ -149,6 +179,11 @@ impl State {
                 space: Space::Engine,
                 key: format!("{UNNOTIFIED}{fingerprint}"),
                 value: self.unnotified.contains(&fingerprint).then(|| json(&true)),
+            },
+            Touched::InForce => Row {
+                space: Space::Engine,
+                key: IN_FORCE.to_owned(),
+                value: Some(json(&self.in_force)),
             },
             Touched::Ready => Row {
                 space: Space::Engine,
