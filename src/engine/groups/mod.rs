@@ -12,6 +12,8 @@ use serde_json::json;
 
 pub use asked::compose;
 pub(in crate::engine) use asked::next_notification;
+#[cfg(test)]
+pub(in crate::engine) use asked::owed_next;
 use decided::Decided;
 
 use super::step::Batch;

@@ -1,0 +1,168 @@
+//! What is promised, asked after each step, and at the end.
+
+use super::nodes::resumed;
+use super::*;
+use crate::engine::groups::owed_next;
+use crate::engine::timers::Due;
+
+/// What a notification says.
+pub(super) fn content(arrived: &Arrived) -> String {
+    let message = &arrived.message;
+    let alerts = message.alerts.iter().map(|alert| {
+        (&alert.fingerprint, alert.status, alert.starts_at, alert.ends_at, &alert.annotations)
+    });
+    let alerts: Vec<_> = alerts.collect();
+    format!("{:?} {} {} {alerts:?}", message.status, message.reopens, message.truncated_alerts)
+}
+
+impl Sim<'_> {
+    /// What holds at any time.
+    pub(super) fn assert_promises(&self) {
+        let stored: BTreeSet<&str> = self.inbox.iter().map(|stored| &*stored.event.id).collect();
+        assert_eq!(stored.len(), self.inbox.len(), "an event is stored twice");
+        for id in &self.acknowledged {
+            assert!(stored.contains(&**id), "{id} was acknowledged, and is not stored");
+        }
+        let disk = &self.model.world.disk;
+        let booked: Decimal = disk.charges.iter().map(|(_, charge)| *charge).sum();
+        let mut amounts: BTreeMap<String, Decimal> = BTreeMap::new();
+        for stored in self.inbox.iter().filter(|stored| stored.seq <= disk.cursor) {
+            let leg = stored.event.payload["call_leg_id"].as_str().expect("a leg");
+            if let Some(cost) = stored.event.cost {
+                amounts.insert(leg.to_owned(), cost);
+            }
+        }
+        assert_eq!(booked, amounts.values().sum(), "each call's last amount is booked, once");
+    }
+
+    /// A commit judges what was not judged before, and nothing else.
+    pub(super) fn assert_judged_once(&self, changes: &Changes, before: i64) {
+        let judged = changes.judgements.iter().map(|judgement| judgement.seq);
+        for seq in judged.chain(changes.charges.iter().map(|(seq, _)| *seq)) {
+            assert!(seq > before && seq <= changes.cursor, "{seq} in {before}..{}", changes.cursor);
+        }
+    }
+
+    /// No state outside of the store that a restart would miss.
+    pub(super) fn assert_restart_is_no_change(&self, state: &State) {
+        let anew = resumed(&self.model.world.disk);
+        assert_eq!(anew.cursor, state.cursor);
+        assert_eq!(anew.alerts, state.alerts);
+        assert_eq!(anew.groups, state.groups);
+        assert_eq!(
+            anew.log,
+            state
+                .log
+                .iter()
+                .filter(|(_, log)| !log.is_empty())
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
+        );
+        assert_eq!(anew.open, state.open);
+        for group in state.groups.values() {
+            let due = Due::Group(group.key.clone());
+            assert_eq!(anew.timers.of(&due), state.timers.of(&due), "{}", group.key);
+        }
+        assert!(
+            anew.silenced.is_subset(&state.silenced),
+            "{:?} {:?}",
+            anew.silenced,
+            state.silenced
+        );
+        for (source, groups) in &anew.inhibited {
+            assert!(
+                state.inhibited.get(source).is_some_and(|all| groups.is_subset(all)),
+                "{source} {groups:?}"
+            );
+        }
+    }
+
+    /// What is owed has a deadline: nobody must wait for something else to happen.
+    pub(super) fn assert_what_is_owed_has_a_deadline(&self, state: &State) {
+        let now = self.now();
+        for key in state.groups.keys() {
+            let Some(owed) = owed_next(state, self.model.policy(), key, now) else { continue };
+            let look_at = state.timers.of(&Due::Group(key.clone()));
+            assert!(
+                look_at.is_some_and(|at| at <= owed.max(now)),
+                "{key} is owed at {owed}, looked at at {look_at:?}, now {now}"
+            );
+        }
+    }
+
+    /// What is silenced or inhibited is not notified.
+    pub(super) fn assert_is_to_be_heard(&self, arrived: &Arrived) {
+        let policy = self.model.policy();
+        let disk = &self.model.world.disk;
+        let rules = &policy.routing.inhibit_rules;
+        let alerts = disk.alerts.values();
+        let alerts = alerts.map(|json| serde_json::from_slice::<Alert>(json).expect("an alert"));
+        let firing: Vec<Alert> = alerts.filter(Alert::is_firing).collect();
+        let inhibitor = Inhibitor::new(rules, firing.iter());
+        let (_, integration) = policy.integration(&arrived.target.integration).expect("one");
+        let kind = integration.channel.peer_kind();
+        assert_audible(arrived, kind, &disk.silences, |alert| {
+            inhibitor.inhibited_by(rules, &alert.labels)
+        });
+    }
+
+    /// The same is sent again under the same key, or because it is a repeat.
+    pub(super) fn assert_same_content_has_one_key(&mut self, n: i64, arrived: &Arrived) {
+        let said = content(arrived);
+        if let Some((key, before)) = self.sent.get(&n)
+            && *before == said
+        {
+            assert_eq!(*key, arrived.key, "another key for {said}");
+        }
+        self.sent.insert(n, (arrived.key.clone(), said.clone()));
+        let known = self.told.get(&(arrived.message.group_key.clone(), arrived.target.clone()));
+        if let Some((key, before)) = known
+            && arrived.message.reason != Reason::Repeat
+        {
+            assert!(
+                *before != said || *key == arrived.key,
+                "notified twice of {said}, {:?}",
+                arrived.message.reason
+            );
+        }
+    }
+
+    /// Quiet returns: everything comes to rest, and everybody knows what is so.
+    pub(super) fn settle(&mut self) {
+        self.show("quiet returns");
+        for event in std::mem::take(&mut self.unanswered) {
+            if self.inbox.iter().all(|stored| stored.event.id != event.id) {
+                let seq = i64::try_from(self.inbox.len()).expect("few") + 1;
+                let event = Event { received_at: self.now(), ..event };
+                self.inbox.push(StoredEvent { seq, event });
+            }
+        }
+        while !self.flights.is_empty() {
+            self.go_on();
+        }
+        self.model.policy = 0;
+        self.model.world.state = resumed(&self.model.world.disk);
+        let cursor = self.model.world.disk.cursor;
+        let rest: Vec<&StoredEvent> =
+            self.inbox.iter().filter(|stored| stored.seq > cursor).collect();
+        let (policy, now) = (self.model.policy(), self.now());
+        self.model.world.step(policy, &rest, now);
+        self.model.settle();
+        self.model.check();
+        self.assert_promises();
+        let last = self.inbox.last().map_or(0, |stored| stored.seq);
+        assert_eq!(self.model.world.disk.cursor, last, "not all is judged");
+        let rest = rest.iter().filter(|stored| stored.event.kind == "fax.delivered");
+        self.lasting.extend(rest.map(|stored| stored.event.id.clone()));
+        let firing: BTreeSet<&str> = self
+            .model
+            .world
+            .state
+            .alerts()
+            .filter_map(|alert| alert.labels.get("id"))
+            .map(|id| &**id)
+            .collect();
+        let lasting: BTreeSet<&str> = self.lasting.iter().map(|id| &**id).collect();
+        assert_eq!(firing, lasting, "an event had no effect, or a second one");
+    }
+}
