@@ -339,6 +339,11 @@ impl Batch<'_> {
             _ => self.state.inhibitor.remove(rules, &alert),
         };
         self.state.put_alert(alert.clone());
+        if !alert.is_firing() {
+            for key in self.state.elsewhere.remove(&alert.fingerprint).unwrap_or_default() {
+                self.state.look_soon(&key, at);
+            }
+        }
         if is_source && alert.is_firing() {
             self.source_began(at);
         } else if is_source {

@@ -223,6 +223,7 @@ impl Batch<'_> {
         for member in group.members.values() {
             self.state.index_quiet(&key, member.suppressed.as_ref());
         }
+        self.state.index_elsewhere(&key, &decided.elsewhere);
         if self.is_over(&group) {
             self.state.forget_group(&group);
             self.judged.changes.forgotten.push(key);

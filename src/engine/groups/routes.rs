@@ -17,6 +17,7 @@ impl Batch<'_> {
         let policy = self.policy;
         self.state.index_inhibition(&policy.routing.inhibit_rules);
         self.state.edges.clear();
+        self.state.elsewhere.clear();
         let mut astray: Vec<Alert> = Vec::new();
         for key in self.state.groups.keys().cloned().collect::<Vec<_>>() {
             let Some(mut group) = self.state.take_group(&key) else { continue };
@@ -43,6 +44,9 @@ impl Batch<'_> {
             for gate in &group.gates {
                 let gated = self.state.gated.entry(gate.target.integration.clone()).or_default();
                 gated.insert(key.clone());
+            }
+            for target in self.state.targets(policy, &group, route) {
+                self.state.index_elsewhere(&key, &target.elsewhere);
             }
             let is_as_before = !is_other && strays.is_empty() && !self.is_of_later(&group);
             if strays.is_empty() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{State, Totals, Touched, compiled};
-use crate::alerts::{Alert, Fingerprint, Group, Member, Suppression};
+use crate::alerts::{Alert, Fingerprint, Group, Member};
 use crate::engine::timers::{Due, SeriesKey};
 use crate::rules::{Meter, Series, Spend};
 use crate::store::{Resumed, Row, Space, member_key};
@@ -93,17 +93,6 @@ impl State {
         }
     }
 
-    /// Indexes a group by what keeps one of its alerts quiet: the end of that brings a look.
-    pub(in crate::engine) fn index_quiet(&mut self, group: &str, why: Option<&Suppression>) {
-        match why {
-            Some(Suppression::Inhibited(source)) => {
-                self.inhibited.entry(source.clone()).or_default().insert(group.to_owned());
-            }
-            Some(Suppression::Silenced(_)) => drop(self.silenced.insert(group.to_owned())),
-            Some(Suppression::Inactive(_) | Suppression::Muted(_)) | None => {}
-        }
-    }
-
     fn take(&mut self, row: &Row, texts: &mut Texts) -> Result<(), serde_json::Error> {
         match row.space {
             Space::Series => {
@@ -132,18 +121,6 @@ impl State {
             Space::Member | Space::Metric | Space::Spend => {}
         }
         Ok(())
-    }
-
-    /// A look drops what nobody is to hear of any more: it must come when it would have come without a restart.
-    fn keep_deadlines(&mut self) {
-        for key in self.timers.take_moved() {
-            let look_at = self.timers.of(&Due::Group(key.clone()));
-            if let Some(group) = self.groups.get_mut(&key).filter(|group| group.look_at != look_at)
-            {
-                group.look_at = look_at;
-                self.touched.insert(Touched::Group(key));
-            }
-        }
     }
 
     /// The rows that changed, as they are now, and the totals among them.
