@@ -6,9 +6,6 @@ use crate::alerts::Message;
 use crate::engine::groups::owed_next;
 use crate::engine::timers::Due;
 
-/// Looks of a quiet hour at most: an absence rule has the engine note every 10 seconds that it was ready.
-const LOOKS_MAX: usize = 500;
-
 /// What a notification says of its alerts.
 pub(super) fn content(arrived: &Arrived) -> String {
     let message = &arrived.message;
@@ -160,7 +157,7 @@ impl Sim<'_> {
             self.inbox.iter().filter(|stored| stored.seq > cursor).collect();
         let (policy, now) = (self.model.policy(), self.now());
         self.model.world.step(policy, &rest, now);
-        self.model.settle(LOOKS_MAX);
+        self.model.settle();
         self.model.check();
         self.assert_promises();
         let last = self.inbox.last().map_or(0, |stored| stored.seq);
