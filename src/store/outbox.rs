@@ -17,6 +17,8 @@ use crate::event::Event;
 pub struct EndedDelivery {
     /// Its place among the deliveries.
     pub n: i64,
+    /// Its identity.
+    pub id: String,
     /// The group.
     pub group_key: String,
     /// Who was to be notified.

@@ -244,9 +244,8 @@ impl Batch<'_> {
                 return false;
             };
             let kind = integration.channel.peer_kind();
-            let elsewhere = self.state.elsewhere(self.policy, group, kind, id, Some(entry));
-            let mut left = entry.maybe_known().filter(|(one, _)| !elsewhere.contains(*one));
-            kind.keeps_state() && integration.send_resolved && left.next().is_some()
+            // Also of what another group notifies it of now: when that ends unheard there, this one says so.
+            kind.keeps_state() && integration.send_resolved && entry.maybe_known().next().is_some()
         };
         group.members.is_empty()
             && self.state.open.get(&group.key).is_none_or(BTreeMap::is_empty)

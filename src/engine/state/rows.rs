@@ -54,7 +54,8 @@ impl State {
             state.log.entry(group).or_default().insert(target, entry);
         }
         for (group, target, id) in resumed.open {
-            state.open.entry(group).or_default().insert(target, id);
+            // What is open comes first, what ended and is to be noted behind it.
+            state.open.entry(group).or_default().entry(target).or_insert(id);
         }
         for (key, member) in members {
             state.resume_member(&key, member, &ended);

@@ -329,6 +329,7 @@ pub(crate) fn deliver(state: &mut State, policy: &Policy, judged: Judged, now: T
         let composed = compose(state, policy, &opened, now).expect("owed");
         EndedDelivery {
             n,
+            id: opened.id,
             group_key: opened.group_key,
             target: opened.target,
             state: DeliveryState::Delivered,

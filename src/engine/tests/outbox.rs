@@ -135,11 +135,12 @@ impl Disk {
     }
 
     pub(super) fn open_rows(&self) -> Vec<(String, TargetId, String)> {
-        let open = self.outbox.iter().filter(|kept| kept.is_open() || !kept.noted);
+        let open = self.outbox.iter().filter(|kept| kept.is_open());
+        let ended = self.outbox.iter().filter(|kept| !kept.is_open() && !kept.noted);
         let row = |kept: &Kept| {
             (kept.new.group_key.clone(), kept.new.target.clone(), kept.new.id.clone())
         };
-        open.map(row).collect()
+        open.chain(ended).map(row).collect()
     }
 
     /// Ended deliveries that the engine has not taken note of.
@@ -149,6 +150,7 @@ impl Disk {
             let key = (kept.new.group_key.clone(), kept.new.target.clone());
             Some(EndedDelivery {
                 n,
+                id: kept.new.id.clone(),
                 state: kept.state,
                 finished_at,
                 entry: self.log.get(&key).cloned(),

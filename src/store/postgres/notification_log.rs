@@ -168,13 +168,14 @@ fn named(row: &tokio_postgres::Row) -> Result<(String, TargetId), String> {
 pub(super) async fn unnoted(tx: &Lent<'_>) -> Result<Vec<EndedDelivery>, Failure> {
     let sql = "SELECT group_key, integration, target, n, state, finished_at, \
            (SELECT log.entry FROM ~notification_log AS log WHERE log.group_key = ended.group_key \
-             AND log.integration = ended.integration AND log.target = ended.target) \
+             AND log.integration = ended.integration AND log.target = ended.target), id \
          FROM ~deliveries AS ended WHERE finished_at IS NOT NULL AND NOT noted ORDER BY n LIMIT $1";
     let one = |row: &tokio_postgres::Row| -> Result<_, String> {
         let (group_key, target) = named(row)?;
         let entry: Option<&[u8]> = column(row, 6)?;
         Ok(EndedDelivery {
             n: column(row, 3)?,
+            id: column(row, 7)?,
             state: deliveries::state(column(row, 4)?)?,
             finished_at: moment(row, 5)?,
             entry: entry.and_then(|bytes| read(&group_key, bytes)),

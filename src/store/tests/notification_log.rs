@@ -110,6 +110,7 @@ async fn ended_deliveries_are_given_until_they_are_noted(store: &Store) {
     let found = ended().await;
     let a = EndedDelivery {
         n: 1,
+        id: "a".to_owned(),
         group_key: "a".to_owned(),
         target: slack(),
         state: DeliveryState::Delivered,
