@@ -4,24 +4,24 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// Weeks of traffic.
-pub const WEEKS: i64 = 26;
+pub(crate) const WEEKS: i64 = 26;
 /// Bursts begin in this week; false alarms are counted from then on.
-pub const FIRST_WEEK: i64 = 8;
+pub(crate) const FIRST_WEEK: i64 = 8;
 /// How long a burst lasts, in seconds.
-pub const BURST: i64 = 3_600;
+pub(crate) const BURST: i64 = 3_600;
 /// How many times the usual.
-pub const FACTORS: [i64; 3] = [3, 5, 20];
+pub(crate) const FACTORS: [i64; 3] = [3, 5, 20];
 /// 2026-01-05T00:00:00Z, a Monday.
-pub const START: i64 = 1_767_571_200;
-pub const WEEK: i64 = 604_800;
+pub(crate) const START: i64 = 1_767_571_200;
+pub(crate) const WEEK: i64 = 604_800;
 const HOUR: i64 = 3_600;
 
 /// A kind of account.
 #[derive(Clone, Copy)]
-pub struct Account {
-    pub name: &'static str,
+pub(crate) struct Account {
+    pub(crate) name: &'static str,
     /// Time zone of the rule.
-    pub zone: &'static str,
+    pub(crate) zone: &'static str,
     /// Charges an hour, by local hour of the week (Monday 0) and zone.
     rate: fn(i64) -> f64,
     /// A second office, somewhere else.
@@ -31,22 +31,22 @@ pub struct Account {
     /// 30 % more on a weekday of every second week.
     campaigns: bool,
     /// A week in which tollbell was down.
-    pub outage: Option<i64>,
+    pub(crate) outage: Option<i64>,
 }
 
 /// A burst.
 #[derive(Clone, Copy)]
-pub struct Burst {
-    pub from: i64,
-    pub factor: i64,
-    pub by_day: bool,
+pub(crate) struct Burst {
+    pub(crate) from: i64,
+    pub(crate) factor: i64,
+    pub(crate) by_day: bool,
 }
 
 /// What happens to an account.
-pub struct Traffic {
+pub(crate) struct Traffic {
     /// Second, and ten-thousandths of a dollar; in order.
-    pub charges: Vec<(i64, i64)>,
-    pub bursts: Vec<Burst>,
+    pub(crate) charges: Vec<(i64, i64)>,
+    pub(crate) bursts: Vec<Burst>,
 }
 
 fn office(hour: i64) -> f64 {
@@ -83,7 +83,7 @@ const PLAIN: Account = Account {
     outage: None,
 };
 
-pub const ACCOUNTS: [Account; 7] = [
+pub(crate) const ACCOUNTS: [Account; 7] = [
     PLAIN,
     Account { name: "weekends", zone: "America/Chicago", rate: weekends, ..PLAIN },
     Account { name: "growth, 1.5 % a week", growth: 1.015, ..PLAIN },
@@ -93,8 +93,8 @@ pub const ACCOUNTS: [Account; 7] = [
     Account { name: "a week of outage", outage: Some(14), ..PLAIN },
 ];
 
-/// SplitMix64: the same numbers on every machine.
-pub struct Random(pub u64);
+/// `SplitMix64`: the same numbers on every machine.
+pub(crate) struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -184,7 +184,7 @@ impl Account {
 
     /// The charges of 26 weeks. A burst by day makes so many times the traffic of its time; at night, when that is next
     /// to nothing, so many times what the account has in an hour on average.
-    pub fn traffic(&self, seed: u64) -> Traffic {
+    pub(crate) fn traffic(&self, seed: u64) -> Traffic {
         let mut random = Random(seed);
         let zones = self.zones();
         let bursts = self.bursts(&zones, &mut random);

@@ -32,7 +32,7 @@ fn resident() -> u64 {
     pages * 4_096
 }
 
-pub fn print() {
+pub(crate) fn print() {
     for (cents, what) in [(47, "sums of two bytes"), (470_011, "of three"), (95_700_011, "of four")]
     {
         let (bytes, stored, weeks) = history(cents);
@@ -59,7 +59,7 @@ fn history(cents: i64) -> (u64, usize, usize) {
         now += SignedDuration::from_hours(1);
         let mut past = Past::new(&mut history, &outages, true);
         let value = Observed::Number(rust_decimal::Decimal::new(cents, 4));
-        let observation = Observation { labels: labels.clone(), at: now, value };
+        let observation = Observation { labels: labels.clone().into(), at: now, value };
         of.observe(&mut series, Some(&mut past), &observation, now);
     }
     let stored = history.weeks().filter_map(|week| history.stored_week(week)).map(<[u8]>::len);

@@ -24,24 +24,24 @@ const WEIGHT: f64 = 0.1;
 const AVERAGE: (f64, f64) = (3.0, 1.25);
 
 /// The shipped rule in a time zone.
-pub struct Policies(Policy);
+pub(crate) struct Policies(Policy);
 
 /// A window as it was judged.
-pub struct Point {
+pub(crate) struct Point {
     at: i64,
     value: f64,
     count: u64,
 }
 
 /// What was judged.
-pub struct Judged {
-    pub points: Vec<Point>,
+pub(crate) struct Judged {
+    pub(crate) points: Vec<Point>,
     /// When the shipped rule began to fire.
-    pub usual: Vec<i64>,
+    pub(crate) usual: Vec<i64>,
 }
 
 impl Policies {
-    pub fn new(zone: &str) -> Self {
+    pub(crate) fn new(zone: &str) -> Self {
         let rules = include_str!("../../config/rules/usual/rules.yaml");
         let rules = rules.replace("time_zone: &zone UTC", &format!("time_zone: &zone {zone}"));
         assert!(rules.contains(zone), "the rules name their time zone otherwise");
@@ -50,7 +50,7 @@ impl Policies {
 }
 
 /// A policy with these rules.
-pub fn policy(rules: &str) -> Policy {
+pub(crate) fn policy(rules: &str) -> Policy {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("rules.yaml"), rules).expect("written");
     let main = "accounts: [{name: default, public_keys: [jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=]}]\n\
@@ -65,7 +65,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// Lets the shipped rule judge an account as the engine does: at each charge, and whenever its window changes.
-pub fn judge(Policies(policy): &Policies, account: &Account, traffic: &Traffic) -> Judged {
+pub(crate) fn judge(Policies(policy): &Policies, account: &Account, traffic: &Traffic) -> Judged {
     let of = policy.rules.rule(RULE).expect("it is shipped");
     let (shape, terms) = (of.shape().expect("a window"), of.usual_terms().expect("it compares"));
     let names = ["account", "alertname", "currency", "product", "severity", "team"];
@@ -95,7 +95,7 @@ pub fn judge(Policies(policy): &Policies, account: &Account, traffic: &Traffic) 
         let turn = if next <= due {
             let (_, amount) = charges.next().expect("there is one");
             let value = Observed::Number(Decimal::new(*amount, 4));
-            let observation = Observation { labels: labels.clone(), at: at(now), value };
+            let observation = Observation { labels: labels.clone().into(), at: at(now), value };
             of.observe(&mut series, Some(&mut past), &observation, at(now)).1
         } else {
             of.tick(&mut series, Some(&mut past), true, at(now)).0
@@ -130,7 +130,7 @@ fn alarms<'p>(
 }
 
 /// The alarms of the lowest fixed threshold that has few enough false ones: nobody can know it before.
-pub fn best_fixed(points: &[Point], false_alarms: impl Fn(&[i64]) -> f64) -> Vec<i64> {
+pub(crate) fn best_fixed(points: &[Point], false_alarms: impl Fn(&[i64]) -> f64) -> Vec<i64> {
     let mut threshold = 0.5;
     loop {
         let fires = |point: &Point| point.value > threshold && point.count >= 3;
@@ -143,7 +143,7 @@ pub fn best_fixed(points: &[Point], false_alarms: impl Fn(&[i64]) -> f64) -> Vec
 }
 
 /// The alarms of an exponential average of the hours before.
-pub fn average(points: &[Point], traffic: &Traffic) -> Vec<i64> {
+pub(crate) fn average(points: &[Point], traffic: &Traffic) -> Vec<i64> {
     let hours = (WEEKS * WEEK / 3_600) as usize;
     let mut sums = vec![0.0; hours];
     for (second, amount) in &traffic.charges {

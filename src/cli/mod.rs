@@ -59,7 +59,7 @@ enum Command {
     Test(test::Args),
     /// Evaluate candidate rules on stored events: who would be notified; changes nothing
     Replay(replay::Args),
-    /// Show how the values of rules were distributed, and what other thresholds would have done; changes nothing
+    /// Show how a value was distributed, and what other thresholds would have done
     Tune(tune::Args),
     /// Sign a sample event or a file and post it, to try things out
     Send(send::Args),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -137,9 +137,13 @@ impl Visit {
         session::csrf(&self.deps, self.known.as_ref())
     }
 
-    /// The path and query.
+    /// The path and query of the page; of what answers a form, the path of its section, which can be asked for again.
     pub(super) fn here(&self) -> String {
-        self.request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned()
+        let uri = self.request.uri();
+        if self.request.method() != Method::GET {
+            return format!("/{}", uri.path().split('/').nth(1).unwrap_or_default());
+        }
+        uri.path_and_query().map_or("/", |path| path.as_str()).to_owned()
     }
 
     /// A part of the path that the route names.

@@ -273,7 +273,9 @@ impl<'j> EventJudgement<'j> {
         for part in [&*rule.name, account, currency.unwrap_or_default()] {
             parts.push(part);
         }
-        by.iter().for_each(|value| parts.push(value));
+        for value in &by {
+            parts.push(value);
+        }
         Ok(self.set.sets.get(&parts, || {
             let mut labels = self.set.accounts.get(account).cloned().unwrap_or_default();
             labels.extend(rule.by.iter().map(|(name, _)| name.clone()).zip(by));

@@ -129,7 +129,9 @@ mod tests {
 
     fn parts(texts: &[&str]) -> Parts {
         let mut parts = Parts::new();
-        texts.iter().for_each(|text| parts.push(text));
+        for text in texts {
+            parts.push(text);
+        }
         parts
     }
 

@@ -292,7 +292,9 @@ fn a_routing_tree_takes_the_same_alerts_without_a_warning() {
         let webhook = ", webhook_configs: [{url: https://hooks.example.com/}]";
         let ours = format!("{ACCOUNT}{}{}", tree.routes, list(webhook));
         let loaded = config::parse("t", &ours, std::path::Path::new(""), &|_| None);
-        let said: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        let mut said: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        // Advice of our own, about what both take.
+        said.retain(|line| !line.contains("critical alerts wait for"));
         assert_eq!(said, ["t:1:1: warning: rule_files: no rules: no alert can ever fire"]);
         let config = loaded.config.unwrap();
         for labels in tree.labels {

@@ -93,6 +93,7 @@ async fn each_series_that_is_named_is_in_a_live_scrape() {
             "backfilled_events_total",
             "backfill_covered_timestamp_seconds",
             "backfill_slices_cut_total",
+            "amounts_unread_total",
         ];
         help.contains(name)
             || help.contains(family)
@@ -110,7 +111,7 @@ async fn each_series_that_is_named_is_in_a_live_scrape() {
         );
     }
     // No series, but words that begin alike.
-    let words = ["tollbell_"];
+    let words = ["tollbell_", "tollbell_end"];
     missing.retain(|it| !words.iter().any(|word| it.ends_with(&format!(": {word}"))));
     assert_eq!(missing, Vec::<String>::new());
     drop(api);

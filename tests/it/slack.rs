@@ -45,13 +45,15 @@ async fn a_message_is_blocks_beside_a_bar_in_the_colour_of_what_happened() {
     assert_eq!((&bar["color"], &bar["fallback"]), (&json!("#c1121f"), &firing["text"]));
     let kinds: Vec<&str> =
         bar["blocks"].as_array().unwrap().iter().map(|b| b["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["section", "section", "context"]);
+    assert_eq!(kinds, ["section", "section", "actions", "context"]);
     let amounts = bar["blocks"][0]["text"]["text"].as_str().unwrap();
     assert!(amounts.contains("10.02 of 10.00 USD") && amounts.contains("*Since:*"), "{amounts}");
     let fields = bar["blocks"][1]["fields"].to_string();
     assert!(fields.contains("critical") && fields.contains("profile-1"), "{fields}");
-    // There is no page of an alert to link to.
-    assert!(!firing.to_string().contains("tollbell.example.com/alerts"), "{firing:#}");
+    let buttons = bar["blocks"][2]["elements"].to_string();
+    for page in ["/alerts/", "/silences/new?matcher="] {
+        assert!(buttons.contains(&format!("https://tollbell.example.com{page}")), "{buttons}");
+    }
 
     assert_eq!(resolved["attachments"][0]["color"], "#1a7f37");
     let text = resolved["text"].as_str().unwrap();

@@ -34,7 +34,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $texts := dict -}}
 {{- range $name, $on := .Values.starterRules -}}
 {{- if $on -}}
-{{- $text := $.Files.Get (printf "files/rules/%s.yaml" $name) -}}
+{{- $text := $.Files.Get (printf "files/rules/%s.yaml" $name) | default ($.Files.Get (printf "files/rules/%s/rules.yaml" $name)) -}}
 {{- if not $text -}}{{- fail (printf "starterRules.%s: the starter pack has no such file" $name) -}}{{- end -}}
 {{- $_ := set $texts (printf "%s.yaml" $name) $text -}}
 {{- end -}}

@@ -89,7 +89,7 @@ impl Shown {
             let (group, currency) = (group.to_owned(), currency.to_owned());
             let share = share.map(|share| {
                 let bar = self.look.bar(share, BAR);
-                format!("{share:>5} %  {bar}").trim_end().to_owned()
+                format!("{share} %  {bar}").trim_end().to_owned()
             });
             let share = share.unwrap_or_else(|| "-".to_owned());
             vec![group, currency, sum.charges.to_string(), sum.amount.to_string(), share]

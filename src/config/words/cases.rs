@@ -26,7 +26,7 @@ words! {
         weeks: integer("4", "1", "10"), "How many weeks before start it happened.";
         every: duration("15m", "1m", "7d"), "From one event to the next.";
         hours: text("00:00-24:00"), "Only at these times of the day, in time_zone.";
-        weekdays: text("monday:sunday"), "Only on these days: monday:friday.";
+        weekdays: text("sunday:saturday"), "Only on these days: monday:friday.";
         time_zone: text("UTC"), "Whose times and days these are.";
         event: map(EventWords) required, "The event; each has an id of its own.";
         vary: texts, "What else each has of its own: a text of the payload.";

@@ -314,14 +314,11 @@ impl Duties {
                 "sends that were cut off will be repeated with the same key"
             );
         }
-        if !is_orphaned {
-            tracing::info!(role = key, epoch, "this replica has taken a duty");
+        if is_orphaned {
+            let said = "this replica has taken over a duty from one that is gone";
+            tracing::warn!(role = key, epoch, "{said}");
         } else {
-            tracing::warn!(
-                role = key,
-                epoch,
-                "this replica has taken over a duty from one that is gone"
-            );
+            tracing::info!(role = key, epoch, "this replica has taken a duty");
         }
         self.state().held.insert(role.clone(), epoch);
         Ok(true)

@@ -179,9 +179,10 @@ fn the_example_of_the_documentation_holds_and_prints_what_is_shown() {
     let said = run(dir.path(), &["test", "balance.test.yaml"]).ok();
     assert_eq!(said, block("text", 1));
     // What is shown beside the example is understood, too.
-    let repeat = block("yaml", 3).replace('\n', "");
+    let history = block("yaml", 3).replace('\n', "\n    ");
+    let repeat = block("yaml", 4).replace('\n', "");
     let cases = format!(
-        "rule_files: [balance.yaml]\ntests:\n  - name: a\n    steps:\n      - at: 0s\n        \
+        "rule_files: [balance.yaml]\ntests:\n  - name: a\n    {history}\n    steps:\n      - at: 0s\n        \
          event: {{kind: call.cost, payload: {{call_leg_id: a}}}}\n        {repeat}\n        expect: {{nothing: true}}\n"
     );
     write(dir.path(), &[("repeat.yaml", &cases)]);

@@ -93,6 +93,7 @@ fn help_tells_a_new_user_where_to_go() {
       check        Check a configuration and its rules: all problems at once
       test         Run test cases of rules: events in, alerts and notifications out; nothing is sent
       replay       Evaluate candidate rules on stored events: who would be notified; changes nothing
+      tune         Show how a value was distributed, and what other thresholds would have done
       send         Sign a sample event or a file and post it, to try things out
       demo         Show the whole path on this machine: throw-away key, local sinks, sample events
       status       Show on one screen whether all is well
@@ -103,11 +104,14 @@ fn help_tells_a_new_user_where_to_go() {
       events       List and show stored events, and the judgement of each rule
       explain      Explain what the rules make of one event, who is notified, and why or why not
       spend        Show what was spent, by product, day, kind, connection, country or number
+      balance      Show what is left on each account, and how long it lasts
       invoices     List the invoices that Telnyx has
       usage        Ask Telnyx for its usage reports
       accounts     List the accounts of the configuration, and those that they manage at Telnyx
       provision    Set up Telnyx's notifications: plan, create, repair, delete
       healthcheck  Ask a running tollbell whether it is ready (exit code 0 or 1)
+      completions  Print a script by which a shell completes commands and flags
+      man          Print the manual page, or write those of all commands
       schema       Print the JSON Schema of the configuration and of rule files
       help         Print this message or the help of the given subcommand(s)
 
@@ -163,7 +167,7 @@ fn check_likes_the_shipped_configuration() {
     assert!(said.ends_with(" 2 receivers, 0 warnings\n"), "{said}");
     run(root(), &["check", "--syntax-only"]).ok();
     let unset = run(root(), &["check"]).fails(2);
-    let expected = "config/tollbell.yaml:24:10: environment variable TELNYX_PUBLIC_KEY is not set";
+    let expected = "config/tollbell.yaml:29:10: environment variable TELNYX_PUBLIC_KEY is not set";
     assert!(unset.starts_with(expected), "{unset}");
 }
 

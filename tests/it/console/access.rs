@@ -91,7 +91,8 @@ async fn a_token_gives_a_cookie_that_no_script_and_no_other_site_can_use() {
     visitor.cookie = honest;
     assert_eq!(visitor.get("/").await.status(), StatusCode::OK);
     let changed = setup(&sink).server("  auth: {token: another-0123456789}\n");
-    app.reload_with(&changed).await;
+    app.write(&changed);
+    assert_eq!(app.reload_as(TOKEN).await.0, 200);
     assert_eq!(visitor.get("/").await.status(), StatusCode::SEE_OTHER);
     visitor.sign_in("another-0123456789").await;
     assert_eq!(visitor.get("/").await.status(), StatusCode::OK);

@@ -10,6 +10,7 @@ import json
 import pathlib
 import shutil
 import sys
+import traceback
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
@@ -73,7 +74,10 @@ def fails_sideways(page):
         """() => document.documentElement.scrollWidth <= innerWidth ? null
              : [...document.querySelectorAll("main *, header *, footer *")]
                  .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".wide-ok, pre, .values, .places"))
-                 .slice(0, 3).map((one) => one.outerHTML.slice(0, 120)).join(" | ") || "something" """
+                 .slice(0, 3).map((one) => one.outerHTML.slice(0, 120)).join(" | ")
+               || "only in what may scroll: " + [...document.querySelectorAll("*")]
+                 .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+                 .slice(0, 9).map((one) => one.outerHTML.slice(0, 60)).join(" | ") """
     )
 
 
@@ -117,7 +121,7 @@ def acts(console):
 
     page.get_by_role("link", name="Silence", exact=True).click()
     expect(page.get_by_role("heading", name="1 alert that fires will not be notified")).to_be_visible()
-    page.get_by_label("Matchers").fill('alertname="SpendLimitReached"')
+    page.get_by_label("Matchers").fill('alertname="CallSpend"')
     page.get_by_label("Why").fill("paying <b>now</b>")
     page.get_by_label("Who").fill("ada")
     page.get_by_role("button", name="Silence", exact=True).click()
@@ -131,7 +135,7 @@ def acts(console):
     page.get_by_role("button", name="End now").click()
     expect(page.get_by_role("status")).to_contain_text("The silence is over")
     page.get_by_role("link", name="Again").click()
-    expect(page.get_by_label("Matchers")).to_have_value('alertname="SpendLimitReached"')
+    expect(page.get_by_label("Matchers")).to_have_value('alertname="CallSpend"')
 
     page.goto(console.base + "/deliveries?state=dead")
     page.get_by_role("button", name="Try again").first.click()
@@ -140,9 +144,9 @@ def acts(console):
     page.get_by_role("button", name="Send a test to ops").click()
     expect(page.get_by_role("status")).to_contain_text("delivered")
     page.get_by_role("button", name="dark").click()
-    assert page.locator("html").get_attribute("data-theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.get_by_role("button", name="auto").click()
-    assert page.locator("html").get_attribute("data-theme") is None
+    expect(page.locator("html:not([data-theme])")).to_have_count(1)
 
     page.goto(console.base + "/alerts")
     page.get_by_label("Matchers").fill('severity="none"')
@@ -247,4 +251,4 @@ if __name__ == "__main__":
     try:
         main()
     except AssertionError as error:
-        sys.exit(f"{error}")
+        sys.exit(f"{error}" or traceback.format_exc())

@@ -213,8 +213,14 @@ impl TestApp {
 
     /// Posts `/-/reload`; gives status, content type and body.
     pub async fn reload(&self) -> (u16, String, serde_json::Value) {
+        self.reload_as("").await
+    }
+
+    /// Posts `/-/reload` with a token.
+    pub async fn reload_as(&self, token: &str) -> (u16, String, serde_json::Value) {
         let url = format!("http://{}/-/reload", self.app().private_addr);
-        let response = self.client.post(url).send().await.expect("answers");
+        let request = self.client.post(url).bearer_auth(token);
+        let response = request.send().await.expect("answers");
         let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
         let (status, text) = (response.status().as_u16(), response.text().await.expect("text"));
         (status, kind, serde_json::from_str(&text).unwrap())
@@ -275,6 +281,11 @@ impl TestApp {
         text.lines()
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
             .unwrap_or_default()
+    }
+
+    /// Waits until a series has a value: what the engine counts is exported right after it is stored.
+    pub async fn metric_becomes(&self, series: &str, value: f64) {
+        eventually_async(SOON, async || (self.metric(series).await == value).then_some(())).await;
     }
 
     /// Waits until all that is due is done: nothing unjudged, nothing sending, nothing pending that is due, unless its

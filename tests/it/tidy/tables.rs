@@ -75,7 +75,6 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "heartbeat",
             "intake",
             "metrics",
-            "notify",
             "policy",
             "rules",
             "store",
@@ -88,6 +87,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
         &[
             "alerts",
             "app",
+            "chart",
             "clock",
             "config",
             "engine",
