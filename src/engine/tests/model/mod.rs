@@ -4,12 +4,12 @@ mod check;
 mod peers;
 mod seeds;
 
-use peers::Peers;
+use peers::{Peers, closes_incident};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::alerts::{Inhibitor, Matcher, PeerKind, Reason, Silence};
+use crate::alerts::{Inhibitor, Matcher, Message, PeerKind, Reason, Silence};
 use crate::clock;
 use crate::dispatch;
 use crate::store::DeliveryState;

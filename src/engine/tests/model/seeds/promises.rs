@@ -2,18 +2,25 @@
 
 use super::nodes::resumed;
 use super::*;
-use crate::alerts::Message;
 use crate::engine::groups::owed_next;
 use crate::engine::timers::Due;
 
-/// What a notification says of its alerts.
-pub(super) fn content(arrived: &Arrived) -> String {
+/// What a notification says of its alerts, and whether it ends an incident.
+pub(super) fn content(arrived: &Arrived, kind: PeerKind) -> String {
     let message = &arrived.message;
     let alerts = message.alerts.iter().map(|alert| {
         (&alert.fingerprint, alert.status, alert.starts_at, alert.ends_at, &alert.annotations)
     });
     let alerts: Vec<_> = alerts.collect();
-    format!("{:?} {} {} {alerts:?}", message.status, message.reopens, message.truncated_alerts)
+    let closes = kind == PeerKind::Incident && closes_incident(message);
+    let Message { status, reopens, truncated_alerts, .. } = message;
+    format!("{status:?} {closes} {reopens} {truncated_alerts} {alerts:?}")
+}
+
+/// What the peer makes of notifications.
+pub(super) fn peer_kind(policy: &Policy, arrived: &Arrived) -> PeerKind {
+    let (_, integration) = policy.integration(&arrived.target.integration).expect("one");
+    integration.channel.peer_kind()
 }
 
 impl Sim<'_> {
@@ -107,8 +114,7 @@ impl Sim<'_> {
         let alerts = alerts.map(|json| serde_json::from_slice::<Alert>(json).expect("an alert"));
         let firing: Vec<Alert> = alerts.filter(Alert::is_firing).collect();
         let inhibitor = Inhibitor::new(rules, firing.iter());
-        let (_, integration) = policy.integration(&arrived.target.integration).expect("one");
-        let kind = integration.channel.peer_kind();
+        let kind = peer_kind(policy, arrived);
         assert_audible(arrived, kind, &disk.silences, |alert| {
             inhibitor.inhibited_by(rules, &alert.labels)
         });
@@ -124,7 +130,7 @@ impl Sim<'_> {
             assert_eq!(*key, arrived.key, "another key for {body}");
         }
         self.sent.insert(n, (arrived.key.clone(), body));
-        let said = content(arrived);
+        let said = content(arrived, peer_kind(self.model.policy(), arrived));
         let known = self.told.get(&(arrived.message.group_key.clone(), arrived.target.clone()));
         if let Some((key, before)) = known
             && arrived.message.reason != Reason::Repeat

@@ -49,6 +49,12 @@ impl Sim<'_> {
             key: notification.key.clone(),
             message: notification.message.clone(),
         };
+        self.show(&format!(
+            "delivery {n} to {}: {:?}, {}",
+            arrived.target.integration,
+            arrived.message.reason,
+            promises::content(&arrived, promises::peer_kind(policy, &arrived))
+        ));
         self.assert_is_to_be_heard(&arrived);
         self.assert_same_content_has_one_key(n, &arrived);
         let node = self.rng.usize(0..self.nodes.len());
@@ -75,10 +81,11 @@ impl Sim<'_> {
             let is_heeded = disk.settle(policy, &flight.composed, answer, now);
             let key = (flight.arrived.message.group_key.clone(), flight.arrived.target.clone());
             if answer == Answer::Taken && is_heeded {
-                self.told
-                    .insert(key, (flight.arrived.key.clone(), promises::content(&flight.arrived)));
+                let kind = promises::peer_kind(policy, &flight.arrived);
+                let said = promises::content(&flight.arrived, kind);
+                self.told.insert(key, (flight.arrived.key.clone(), said));
             }
-            self.show(&format!("{} {answer:?}", flight.arrived.target.integration));
+            self.show(&format!("delivery {}: {answer:?}", flight.composed.n));
             return;
         }
         if clock::add(flight.arrived.at, Duration::from_secs(BEGINS_S)) < now {
