@@ -259,6 +259,7 @@ pub struct Resumed {
     pub silences: Silences,
     /// The notification log: group, target, entry.
     pub log: Vec<(String, TargetId, LogEntry)>,
-    /// Deliveries that are open, or ended without the engine having taken note of it: group, target, id.
+    /// Deliveries that are open, or ended without the engine having taken note of it: group, target, id. The open ones come
+    /// first, then the others, each from the newest to the oldest: of a group and target the first is the one that counts.
     pub open: Vec<(String, TargetId, String)>,
 }

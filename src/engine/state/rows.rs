@@ -54,7 +54,7 @@ impl State {
             state.log.entry(group).or_default().insert(target, entry);
         }
         for (group, target, id) in resumed.open {
-            // What is open comes first, what ended and is to be noted behind it.
+            // The first is the one that counts: open, or the last that ended and is to be noted.
             state.open.entry(group).or_default().entry(target).or_insert(id);
         }
         for (key, member) in members {

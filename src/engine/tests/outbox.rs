@@ -135,8 +135,8 @@ impl Disk {
     }
 
     pub(super) fn open_rows(&self) -> Vec<(String, TargetId, String)> {
-        let open = self.outbox.iter().filter(|kept| kept.is_open());
-        let ended = self.outbox.iter().filter(|kept| !kept.is_open() && !kept.noted);
+        let open = self.outbox.iter().rev().filter(|kept| kept.is_open());
+        let ended = self.outbox.iter().rev().filter(|kept| !kept.is_open() && !kept.noted);
         let row = |kept: &Kept| {
             (kept.new.group_key.clone(), kept.new.target.clone(), kept.new.id.clone())
         };

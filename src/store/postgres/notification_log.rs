@@ -187,11 +187,12 @@ pub(super) async fn unnoted(tx: &Lent<'_>) -> Result<Vec<EndedDelivery>, Failure
     found.iter().map(|row| one(row).map_err(Failure::unstorable)).collect()
 }
 
-/// Deliveries that are open, or ended and not noted: group, target, id.
+/// [`Resumed::open`](crate::store::Resumed::open).
 pub(super) async fn open(tx: &Lent<'_>) -> Result<Vec<(String, TargetId, String)>, Failure> {
-    let sql = "SELECT group_key, integration, target, id FROM ~deliveries WHERE finished_at IS NULL \
-         UNION ALL SELECT group_key, integration, target, id FROM ~deliveries \
-         WHERE finished_at IS NOT NULL AND NOT noted";
+    let sql = "SELECT group_key, integration, target, id, n, 0 AS ended FROM ~deliveries \
+         WHERE finished_at IS NULL \
+         UNION ALL SELECT group_key, integration, target, id, n, 1 FROM ~deliveries \
+         WHERE finished_at IS NOT NULL AND NOT noted ORDER BY ended, n DESC";
     let one = |row: &tokio_postgres::Row| -> Result<_, String> {
         let (group_key, target) = named(row)?;
         Ok((group_key, target, column(row, 3)?))

@@ -200,11 +200,12 @@ pub(super) fn unnoted(conn: &Connection) -> Result<Vec<EndedDelivery>, Failure> 
     Ok(ended)
 }
 
-/// Deliveries that are open, or ended and not noted: group, target, id.
+/// [`Resumed::open`](crate::store::Resumed::open).
 pub(super) fn open(conn: &Connection) -> Result<Vec<(String, TargetId, String)>, Failure> {
-    let sql = "SELECT group_key, integration, target, id FROM deliveries WHERE finished_at IS NULL \
-         UNION ALL SELECT group_key, integration, target, id FROM deliveries \
-         WHERE finished_at IS NOT NULL AND noted = 0";
+    let sql = "SELECT group_key, integration, target, id, n, 0 AS ended FROM deliveries \
+         WHERE finished_at IS NULL \
+         UNION ALL SELECT group_key, integration, target, id, n, 1 FROM deliveries \
+         WHERE finished_at IS NOT NULL AND noted = 0 ORDER BY ended, n DESC";
     let open = conn
         .prepare_cached(sql)?
         .query_map((), |row| {

@@ -146,6 +146,25 @@ async fn ended_deliveries_are_given_until_they_are_noted(store: &Store) {
     assert_eq!((again.len(), again[0].n, again[0].state), (1, 4, DeliveryState::Superseded));
 }
 
+async fn what_is_open_is_given_before_what_ended_and_the_newest_first(store: &Store) {
+    // Given up, noted, and known late to have arrived, while later ones of the same target ended, or are open.
+    queue(store, ["z1", "a", "b"].map(|id| queued(id, id, 0))).await;
+    assert_eq!(claim(store, 0).await.len(), 3);
+    settle(store, "z1", 1, Next::Dead).await;
+    commit(store, Changes { noted: vec![1], ..Changes::default() }).await;
+    queue(store, [queued("y2", "z1", 1)]).await;
+    assert_eq!(claim(store, 1).await, ["y2"]);
+    settle(store, "y2", 1, Next::Dead).await;
+    deliver(store, "z1", 1, &told(1, &[("f1", 1)])).await;
+    let open = async || {
+        let open = store.resume().await.expect("reads").open;
+        open.into_iter().map(|(.., id)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(open().await, ["b", "a", "y2", "z1"]);
+    queue(store, [queued("x3", "z1", 2)]).await;
+    assert_eq!(open().await, ["x3", "b", "a", "y2", "z1"]);
+}
+
 async fn ended_deliveries_are_given_in_bounded_numbers(store: &Store) {
     let names: Vec<String> = (0..300).map(|n| format!("d{n:03}")).collect();
     queue(store, names.iter().map(|id| queued(id, id, 0)).collect::<Vec<_>>()).await;
@@ -358,6 +377,7 @@ on_backends! {
     an_attempt_without_an_answer_is_logged_at_the_claim
     entries_go_with_their_group
     ended_deliveries_are_given_until_they_are_noted
+    what_is_open_is_given_before_what_ended_and_the_newest_first
     ended_deliveries_are_given_in_bounded_numbers
     what_is_due_comes_with_all_that_it_is_composed_of
     what_was_notified_is_in_the_journal_with_its_outcome

@@ -18,7 +18,7 @@ use sends::Flight;
 use super::*;
 
 /// Seeds of an ordinary run.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 100;
 /// Seeds that failed once.
 const FAILED_ONCE: [u64; 2] = [263, 100_084];
 /// Steps of one seed at most.
