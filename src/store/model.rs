@@ -80,6 +80,9 @@ impl StoreError {
 pub struct Changes {
     /// The last `seq` that is judged now.
     pub cursor: i64,
+    /// The epoch of [`Role::Judge`](super::Role::Judge) under which was read what this was computed from: when another has judged since,
+    /// it is refused. `None`: it hangs on nothing that was read.
+    pub epoch: Option<i64>,
     /// Records of what the rules said.
     pub judgements: Vec<Judgement>,
     /// Events that could not be judged, with one line why; marked and skipped.

@@ -319,8 +319,12 @@ impl Disk {
             Next::Delivered => {
                 let key = (kept.new.group_key.clone(), kept.new.target.clone());
                 let was_delivered = kept.state == DeliveryState::Delivered;
+                // Who took the same content earlier has taken what the last attempt says.
+                let is_same = kept.revision == composed.revision;
+                let by = if is_same { attempt.max(kept.attempts) } else { attempt };
+                kept.noted = false;
                 let entry = LogEntry { notified_at: Some(now), ..composed.entry.clone() };
-                self.put_log(&key, (n, attempt), entry);
+                self.put_log(&key, (n, by), entry);
                 if was_delivered {
                     return false;
                 }

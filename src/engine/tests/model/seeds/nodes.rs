@@ -42,7 +42,7 @@ impl Sim<'_> {
         if self.nodes[n].epoch == 0 {
             return;
         }
-        let (policy, now) = (self.model.policy(), self.now());
+        let (policy, now, read_under) = (self.model.policy(), self.now(), self.nodes[n].epoch);
         let disk = &self.model.world.disk;
         let mut state = self.nodes[n].state.take().unwrap_or_else(|| resumed(disk));
         let limit = [1, 2, 5, 100][self.rng.usize(0..4)];
@@ -64,9 +64,12 @@ impl Sim<'_> {
             2 => self.go_on(),
             _ => {}
         }
-        if self.nodes[n].epoch != self.epoch {
-            self.show(&format!("process {n} leads no more, and commits nothing"));
-            self.nodes[n] = Node::default();
+        if read_under != self.epoch {
+            // It may lead again: what it read before another did is out of date all the same.
+            self.show(&format!("process {n} led when it read, and commits nothing"));
+            if self.nodes[n].epoch != self.epoch {
+                self.nodes[n] = Node::default();
+            }
             return;
         }
         let before = self.model.world.disk.cursor;
