@@ -73,7 +73,7 @@ impl Sim<'_> {
             return;
         }
         let before = self.model.world.disk.cursor;
-        self.assert_judged_once(&judged.changes, before);
+        promises::assert_judged_once(&judged.changes, before);
         self.show(&format!(
             "events {before}..{}: {} deliveries",
             judged.changes.cursor,

@@ -23,6 +23,14 @@ pub(super) fn peer_kind(policy: &Policy, arrived: &Arrived) -> PeerKind {
     integration.channel.peer_kind()
 }
 
+/// A commit judges what was not judged before, and nothing else.
+pub(super) fn assert_judged_once(changes: &Changes, before: i64) {
+    let judged = changes.judgements.iter().map(|judgement| judgement.seq);
+    for seq in judged.chain(changes.charges.iter().map(|(seq, _)| *seq)) {
+        assert!(seq > before && seq <= changes.cursor, "{seq} in {before}..{}", changes.cursor);
+    }
+}
+
 impl Sim<'_> {
     /// What holds at any time.
     pub(super) fn assert_promises(&self) {
@@ -48,14 +56,6 @@ impl Sim<'_> {
         assert_eq!(booked, amounts, "each call's last amount is booked, once");
     }
 
-    /// A commit judges what was not judged before, and nothing else.
-    pub(super) fn assert_judged_once(&self, changes: &Changes, before: i64) {
-        let judged = changes.judgements.iter().map(|judgement| judgement.seq);
-        for seq in judged.chain(changes.charges.iter().map(|(seq, _)| *seq)) {
-            assert!(seq > before && seq <= changes.cursor, "{seq} in {before}..{}", changes.cursor);
-        }
-    }
-
     /// No state outside of the store that a restart would miss.
     pub(super) fn assert_restart_is_no_change(&self, state: &State) {
         let anew = resumed(&self.model.world.disk);
@@ -70,12 +70,13 @@ impl Sim<'_> {
         let is_looked_at = |group: &String| {
             state.timers.of(&Due::Group(group.clone())).is_some_and(|at| at <= now)
         };
-        let silenced = anew.silenced.difference(&state.silenced);
-        assert_eq!(silenced.filter(|group| !is_looked_at(group)).next(), None);
+        let mut silenced = anew.silenced.difference(&state.silenced);
+        assert_eq!(silenced.find(|group| !is_looked_at(group)), None);
         for (source, groups) in &anew.inhibited {
             let of = state.inhibited.get(source);
-            let missed = groups.iter().filter(|group| of.is_none_or(|of| !of.contains(*group)));
-            assert_eq!(missed.filter(|group| !is_looked_at(group)).next(), None, "{source}");
+            let is_missed = |group: &&String| of.is_none_or(|of| !of.contains(*group));
+            let missed = groups.iter().find(|group| is_missed(group) && !is_looked_at(group));
+            assert_eq!(missed, None, "{source}");
         }
         if !self.model.world.disk.unnoted().is_empty() {
             return;
