@@ -3,22 +3,10 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::{State, Touched};
+use super::{InForce, State, Touched};
 use crate::alerts::{Fingerprint, Suppression};
 use crate::engine::timers::Due;
-
-/// What deadlines depend on besides the rows: while it is the same, they hold across a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::engine) struct InForce {
-    /// tollbell's version.
-    version: String,
-    /// Hash of the configuration.
-    config: String,
-    /// Version of the silences.
-    silences: u64,
-}
 
 impl State {
     /// Notes what is in force now; whether something else was when rows were last written.

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use self::counts::less;
-use self::looks::InForce;
 use self::past::Pasts;
 use super::timers::{Due, SeriesKey, Timers};
 use crate::alerts::{
@@ -85,6 +85,17 @@ pub struct State {
     totals: Totals,
     /// Rows that changed since the last batch.
     touched: BTreeSet<Touched>,
+}
+
+/// What deadlines depend on besides the rows: while it is the same, they hold across a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct InForce {
+    /// tollbell's version.
+    version: String,
+    /// Hash of the configuration.
+    config: String,
+    /// Version of the silences.
+    silences: u64,
 }
 
 /// Totals that changed in a batch, by the key of their row.
