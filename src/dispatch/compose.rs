@@ -23,6 +23,8 @@ pub(crate) struct Composed {
     pub(crate) delivery: Delivery,
     /// What it says, under which key: the same as long as the content is.
     pub(crate) notification: Notification,
+    /// Which content that is: [`Content::revision`].
+    pub(crate) revision: u32,
     /// Whether the peer may have seen just this already.
     pub(crate) repeats: bool,
     /// The target's entry of the notification log once it is delivered.
@@ -74,7 +76,8 @@ pub(crate) fn compose(
                 now,
                 message,
             };
-            let sent = Composed { n, delivery, notification, repeats, entry: delivered, news };
+            let sent =
+                Composed { n, delivery, notification, revision, repeats, entry: delivered, news };
             (n, Claimed::Sent { content, unanswered }, Some(sent))
         }
         Err(Unsent::Superseded(why)) => (n, Claimed::Superseded(why), None),

@@ -42,7 +42,7 @@ pub use then::{Caused, Then};
 
 use crate::clock::{self, Clock};
 use crate::metrics::Metrics;
-use crate::store::{Role, Store, StoreError, StoredEvent, Unreadable};
+use crate::store::{Changes, Role, Store, StoreError, StoredEvent, Unreadable};
 use crate::tasks::Tasks;
 
 /// Events judged in one transaction at most.
@@ -76,17 +76,19 @@ pub struct Deps {
 
 /// Judges until shutdown.
 pub async fn run(deps: Deps, tasks: Tasks) {
-    let mut engine = Engine { deps: deps.clone(), state: None, batch_events: 1 };
+    let mut engine = Engine { deps: deps.clone(), epoch: None, state: None, batch_events: 1 };
     let mut recorded = deps.store.recorded();
     let mut policy = deps.policy.subscribe();
     let mut duties = deps.store.duties();
     while !tasks.is_stopping() {
         duties.borrow_and_update();
-        if !deps.store.holds(&Role::Judge) {
-            // Another replica judges; what is known here is out of date by the time that it does not.
+        let epoch = deps.store.epoch(&Role::Judge);
+        if engine.epoch != epoch {
+            // Another replica judges, or has: what is known here is out of date.
+            (engine.epoch, engine.state, engine.batch_events) = (epoch, None, 1);
+        }
+        if epoch.is_none() {
             deps.store.leaves(&Role::Judge);
-            engine.state = None;
-            engine.batch_events = 1;
             tokio::select! {
                 changed = duties.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(POLL) => {}
@@ -130,6 +132,8 @@ enum Turn {
 
 struct Engine {
     deps: Deps,
+    /// The epoch of [`Role::Judge`] under which the state was read; `None` while another judges.
+    epoch: Option<i64>,
     /// `None` when the last batch was not committed: then it is read back from the store.
     state: Option<State>,
     /// Events of the next batch at most. After a start it is one, and grows: what ended the process before is not repeated
@@ -264,6 +268,7 @@ impl Engine {
 
     async fn commit(&mut self, judged: Judged) -> Result<(), Trouble> {
         let Judged { changes, report } = judged;
+        let changes = Changes { epoch: self.epoch, ..changes };
         match self.deps.store.commit(changes).await {
             Ok(committed) => {
                 publish(&report, &self.deps.metrics);

@@ -161,13 +161,14 @@ impl<'a> Batch<'a> {
 impl Batch<'_> {
     /// Applies a configuration that may be new to what is kept.
     pub(super) fn apply_config(&mut self) {
+        let is_other = self.state.note_in_force(&self.policy.config_hash);
         if self.state.applied == self.policy.config_hash && !self.policy.config_hash.is_empty() {
             return;
         }
         self.state.index_inhibition(&self.policy.routing.inhibit_rules);
         self.apply_to_alerts();
         self.apply_to_series();
-        self.apply_routes();
+        self.apply_routes(is_other);
         self.apply_to_metrics();
         self.state.applied.clone_from(&self.policy.config_hash);
     }
@@ -338,6 +339,11 @@ impl Batch<'_> {
             _ => self.state.inhibitor.remove(rules, &alert),
         };
         self.state.put_alert(alert.clone());
+        if !alert.is_firing() {
+            for key in self.state.elsewhere.remove(&alert.fingerprint).unwrap_or_default() {
+                self.state.look_soon(&key, at);
+            }
+        }
         if is_source && alert.is_firing() {
             self.source_began(at);
         } else if is_source {

@@ -25,6 +25,8 @@ pub(super) enum Due {
 pub(super) struct Timers {
     order: BTreeSet<(Timestamp, Due)>,
     deadlines: BTreeMap<Due, Timestamp>,
+    /// Groups whose deadline was set since it was last asked which.
+    moved: BTreeSet<String>,
 }
 
 impl Timers {
@@ -32,6 +34,9 @@ impl Timers {
     pub(super) fn set(&mut self, due: Due, at: Option<Timestamp>) {
         if self.deadlines.get(&due).copied() == at {
             return;
+        }
+        if let Due::Group(key) = &due {
+            self.moved.insert(key.clone());
         }
         let before = match at {
             Some(at) => self.deadlines.insert(due.clone(), at),
@@ -50,6 +55,16 @@ impl Timers {
         if self.deadlines.get(&due).is_none_or(|planned| *planned > at) {
             self.set(due, Some(at));
         }
+    }
+
+    /// When something is due.
+    pub(super) fn of(&self, due: &Due) -> Option<Timestamp> {
+        self.deadlines.get(due).copied()
+    }
+
+    /// Groups whose deadline was set since this was last asked.
+    pub(super) fn take_moved(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.moved)
     }
 
     /// When the next one is due.

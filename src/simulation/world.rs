@@ -231,6 +231,7 @@ impl<'p> World<'p> {
             if composed.is_some() { DeliveryState::Delivered } else { DeliveryState::Superseded };
         let ended = EndedDelivery {
             n: self.delivered,
+            id: delivery.id.clone(),
             group_key: delivery.group_key.clone(),
             target: delivery.target.clone(),
             state,

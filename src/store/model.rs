@@ -82,6 +82,9 @@ impl StoreError {
 pub struct Changes {
     /// The last `seq` that is judged now.
     pub cursor: i64,
+    /// The epoch of [`Role::Judge`](super::Role::Judge) under which was read what this was computed from: when another has judged since,
+    /// it is refused. `None`: it hangs on nothing that was read.
+    pub epoch: Option<i64>,
     /// Records of what the rules said.
     pub judgements: Vec<Judgement>,
     /// Events that could not be judged, with one line why; marked and skipped.
@@ -261,6 +264,7 @@ pub struct Resumed {
     pub silences: Silences,
     /// The notification log: group, target, entry.
     pub log: Vec<(String, TargetId, LogEntry)>,
-    /// Deliveries that are open, or ended without the engine having taken note of it: group, target, id.
+    /// Deliveries that are open, or ended without the engine having taken note of it: group, target, id. The open ones come
+    /// first, then the others, each from the newest to the oldest: of a group and target the first is the one that counts.
     pub open: Vec<(String, TargetId, String)>,
 }

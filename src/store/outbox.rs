@@ -18,6 +18,8 @@ use crate::event::Event;
 pub struct EndedDelivery {
     /// Its place among the deliveries.
     pub n: i64,
+    /// Its identity.
+    pub id: String,
     /// The group.
     pub group_key: String,
     /// Who was to be notified.
@@ -265,6 +267,8 @@ pub struct Settlement {
     pub id: String,
     /// The attempt.
     pub attempt: Attempt,
+    /// Which content it sent: [`Content::revision`].
+    pub revision: u32,
     /// What becomes of it.
     pub next: Next,
     /// The peer may have taken it all the same: the next attempt may be a repeat.
@@ -294,6 +298,13 @@ pub enum Next {
 }
 
 impl Settlement {
+    /// The attempt by which a success is noted in the notification log, of a delivery with so many attempts, the last of them
+    /// with this content: whoever took the same content earlier has taken what the last one says.
+    pub(super) fn logged_by(&self, attempts: u32, revision: u32) -> u32 {
+        let number = self.attempt.number;
+        if self.revision == revision { number.max(attempts) } else { number }
+    }
+
     /// What becomes of the delivery, which stands in for `fallback_of` now: what has come to stand in for another one while it
     /// was sent goes on at once.
     pub(super) fn next_of(&self, fallback_of: Option<&String>) -> Next {

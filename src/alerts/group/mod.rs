@@ -66,6 +66,9 @@ pub struct Group {
     /// Targets whose last delivery died, and when they are owed again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// When it is looked at next; `None` while every target has a delivery open, whose end brings the next look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<Timestamp>,
     /// Its alerts.
     #[serde(skip)]
     pub members: BTreeMap<Fingerprint, Member>,
@@ -127,6 +130,7 @@ impl Group {
             opened: 0,
             lives: 0,
             gates: Vec::new(),
+            look_at: None,
             members: BTreeMap::new(),
         }
     }

@@ -73,6 +73,7 @@ impl Lane {
                 reason: reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
                 detail,
             },
+            revision: composed.revision,
             next,
             maybe_taken: matches!(outcome, Outcome::Retry { maybe_taken: true, .. }),
             fallback_of: delivery.fallback_of.clone(),

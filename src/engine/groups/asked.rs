@@ -73,6 +73,23 @@ pub fn compose(
     })
 }
 
+/// When a target that has no delivery open is owed something next if nothing happens.
+#[cfg(test)]
+pub(in crate::engine) fn owed_next(
+    state: &State,
+    policy: &Policy,
+    key: &str,
+    at: Timestamp,
+) -> Option<Timestamp> {
+    let asked = Asked::new(state, policy, key, at)?;
+    let (mut targets, timing) = (asked.targets(), asked.timing());
+    targets.retain(|one| state.open.get(key).is_none_or(|open| !open.contains_key(&one.id)));
+    asked.look(|look| {
+        let due = targets.iter().filter_map(|one| look.due(one, asked.entry(&one.id), &timing));
+        due.map(|due| due.at).min()
+    })
+}
+
 /// When somebody is notified of a group next if nothing happens, and which setting says so.
 pub(in crate::engine) fn next_notification(
     state: &State,

@@ -20,6 +20,8 @@ pub(super) struct Decided {
     pub(super) dropped: Vec<Fingerprint>,
     /// Deliveries to open: who, and the events that caused them.
     pub(super) open: Vec<(Target, Vec<i64>)>,
+    /// Alerts that targets know by this group and hear of by another.
+    pub(super) elsewhere: BTreeSet<Fingerprint>,
     /// Whether somebody is owed what is not due yet.
     pub(super) some_wait: bool,
     /// When to look again.
@@ -76,6 +78,7 @@ impl Decided {
         state: &State,
         at: Timestamp,
     ) {
+        self.elsewhere.extend(target.elsewhere.iter().cloned());
         let Some(due) = look.due(target, entry, timing) else { return };
         let key = look.group_key();
         if state.open.get(key).is_some_and(|open| open.contains_key(&target.id)) {

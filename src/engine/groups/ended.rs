@@ -18,7 +18,10 @@ impl Batch<'_> {
             self.judged.changes.noted.push(ended.n);
             let at = ended.finished_at.min(self.now);
             if let Some(open) = self.state.open.get_mut(&ended.group_key) {
-                open.remove(&ended.target);
+                // That it was delivered may be known long after it was given up, when another is open.
+                if open.get(&ended.target) == Some(&ended.id) {
+                    open.remove(&ended.target);
+                }
                 if open.is_empty() {
                     self.state.open.remove(&ended.group_key);
                 }

@@ -12,6 +12,8 @@ use serde_json::json;
 
 pub use asked::compose;
 pub(in crate::engine) use asked::next_notification;
+#[cfg(test)]
+pub(in crate::engine) use asked::owed_next;
 use decided::Decided;
 
 use super::step::Batch;
@@ -79,7 +81,10 @@ impl Batch<'_> {
             let causes = open.values().map(|id| (id.clone(), vec![cause]));
             self.judged.changes.causes.extend(causes);
         }
-        let mut when = self.earliest(&group, route, at);
+        // What it did before, unheard, counts as well.
+        let since =
+            group.members.get(&alert.fingerprint).map_or(at, |one| one.owed_since().min(at));
+        let mut when = self.earliest(&group, route, since, at);
         let rules = &self.policy.routing.inhibit_rules;
         // What waits to be sent must not take along what is inhibited: who composes it asks the member. And when something
         // was dropped, who knows it is owed its end since it was notified.
@@ -96,11 +101,17 @@ impl Batch<'_> {
 
     /// The earliest time at which what has just changed may be due; `None` while every target has a delivery open, whose
     /// end brings the next look.
-    fn earliest(&self, group: &Group, route: &Route, at: Timestamp) -> Option<Timestamp> {
+    fn earliest(
+        &self,
+        group: &Group,
+        route: &Route,
+        since: Timestamp,
+        at: Timestamp,
+    ) -> Option<Timestamp> {
         let receiver = self.policy.receivers.get(&route.receiver)?;
         let (open, log) = (self.state.open.get(&group.key), self.state.log.get(&group.key));
         let interval = route.timing.group_interval.max(INTERVAL_MIN);
-        let waited = clock::add(at, route.timing.group_wait);
+        let waited = clock::add(since, route.timing.group_wait).max(at);
         let integrations = receiver.integrations.iter();
         let targets = integrations.flat_map(|one| {
             one.channel
@@ -210,14 +221,9 @@ impl Batch<'_> {
             self.open(&mut group, &target, causes);
         }
         for member in group.members.values() {
-            match &member.suppressed {
-                Some(Suppression::Inhibited(source)) => {
-                    self.state.inhibited.entry(source.clone()).or_default().insert(key.clone());
-                }
-                Some(Suppression::Silenced(_)) => drop(self.state.silenced.insert(key.clone())),
-                Some(Suppression::Inactive(_) | Suppression::Muted(_)) | None => {}
-            }
+            self.state.index_quiet(&key, member.suppressed.as_ref());
         }
+        self.state.index_elsewhere(&key, &decided.elsewhere);
         if self.is_over(&group) {
             self.state.forget_group(&group);
             self.judged.changes.forgotten.push(key);
@@ -238,9 +244,8 @@ impl Batch<'_> {
                 return false;
             };
             let kind = integration.channel.peer_kind();
-            let elsewhere = self.state.elsewhere(self.policy, group, kind, id, Some(entry));
-            let mut left = entry.maybe_known().filter(|(one, _)| !elsewhere.contains(*one));
-            kind.keeps_state() && integration.send_resolved && left.next().is_some()
+            // Also of what another group notifies it of now: when that ends unheard there, this one says so.
+            kind.keeps_state() && integration.send_resolved && entry.maybe_known().next().is_some()
         };
         group.members.is_empty()
             && self.state.open.get(&group.key).is_none_or(BTreeMap::is_empty)

@@ -2,6 +2,8 @@
 //! batch at hand.
 
 mod counts;
+mod ends;
+mod looks;
 mod past;
 mod rows;
 mod seen;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use self::counts::less;
 use self::past::Pasts;
@@ -25,17 +28,14 @@ use crate::rules::{
 };
 use crate::store::{Batch, EndedDelivery, Known, Silences, StoredEvent, Unreadable};
 
-/// Ends that are remembered at most.
-const ENDED_MAX: usize = 10_000;
-/// How many make room at once, those that happened longest ago first.
-const ENDED_EVICTED: usize = 1_000;
-
 /// What the engine remembers between batches.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     pub(super) cursor: i64,
     /// Hash of the configuration that was applied to the state; empty before the first batch.
     pub(super) applied: String,
+    /// What was in force when rows were last written.
+    pub(super) in_force: InForce,
     /// The alerts that fire.
     pub(super) alerts: BTreeMap<Fingerprint, Alert>,
     /// How many of them each rule has.
@@ -58,6 +58,8 @@ pub struct State {
     pub(super) inhibited: BTreeMap<Fingerprint, BTreeSet<String>>,
     /// Groups with an alert that is silenced.
     pub(super) silenced: BTreeSet<String>,
+    /// Groups by which Alertmanager knows an alert that another group notifies it of now, by the alert.
+    pub(super) elsewhere: BTreeMap<Fingerprint, BTreeSet<String>>,
     /// Groups with a target that failed, by its integration.
     pub(super) gated: BTreeMap<String, BTreeSet<String>>,
     /// When routes that are quiet by the time of day are so no more: asked when, and the answer.
@@ -85,6 +87,17 @@ pub struct State {
     touched: BTreeSet<Touched>,
 }
 
+/// What deadlines depend on besides the rows: while it is the same, they hold across a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct InForce {
+    /// tollbell's version.
+    version: String,
+    /// Hash of the configuration.
+    config: String,
+    /// Version of the silences.
+    silences: u64,
+}
+
 /// Totals that changed in a batch, by the key of their row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Totals {
@@ -102,6 +115,7 @@ pub(super) enum Touched {
     Spend(String),
     Ended(Fingerprint),
     Unnotified(Fingerprint),
+    InForce,
     Ready,
 }
 
@@ -210,22 +224,6 @@ impl State {
         self.ended_deliveries.clear();
     }
 
-    /// Looks at a group at this time, or earlier where that is planned.
-    pub(super) fn look_soon(&mut self, key: &str, at: Timestamp) {
-        if self.groups.contains_key(key) {
-            self.timers.set_earlier(Due::Group(key.to_owned()), at);
-        }
-    }
-
-    /// Looks at all groups and series soon: their deadlines were set by a clock that showed another time.
-    pub(super) fn look_at_everything(&mut self, at: Timestamp) {
-        let groups = self.groups.keys().cloned().map(Due::Group);
-        let series = self.series.keys().cloned().map(Due::Series);
-        for due in groups.chain(series) {
-            self.timers.set_earlier(due, at);
-        }
-    }
-
     /// Indexes the sources of inhibition by the rules in force.
     pub(super) fn index_inhibition(&mut self, rules: &[InhibitRule]) {
         self.inhibitor = Inhibitor::new(rules, self.alerts.values());
@@ -266,33 +264,6 @@ impl State {
             *self.firing_by_rule.entry(alert.rule.clone()).or_default() += 1;
             self.alerts.insert(alert.fingerprint.clone(), alert);
         }
-    }
-
-    /// Notes that an event that happened then ended an alert by `resolve_on`; of one without a time nothing can be said.
-    pub(super) fn note_end(&mut self, fingerprint: &Fingerprint, sent_at: Option<Timestamp>) {
-        let Some(at) = sent_at else { return };
-        if self.ended.len() >= ENDED_MAX && !self.ended.contains_key(fingerprint) {
-            let mut oldest: Vec<(Timestamp, Fingerprint)> =
-                self.ended.iter().map(|(fingerprint, at)| (*at, fingerprint.clone())).collect();
-            oldest.sort_unstable();
-            for (_, fingerprint) in oldest.into_iter().take(ENDED_EVICTED) {
-                self.ended.remove(&fingerprint);
-                self.touched.insert(Touched::Ended(fingerprint));
-            }
-        }
-        let end = self.ended.entry(fingerprint.clone()).or_insert(at);
-        *end = at.max(*end);
-        self.touched.insert(Touched::Ended(fingerprint.clone()));
-    }
-
-    /// Whether an alert is known to have been ended by an event that happened after this.
-    pub(super) fn ended_after(
-        &self,
-        fingerprint: &Fingerprint,
-        sent_at: Option<Timestamp>,
-    ) -> bool {
-        let end = self.ended.get(fingerprint);
-        end.zip(sent_at).is_some_and(|(end, sent_at)| sent_at < *end)
     }
 
     /// Begins a series. It is a row only once it is touched.

@@ -8,12 +8,14 @@ use serde::de::DeserializeOwned;
 
 use super::{State, Totals, Touched, compiled};
 use crate::alerts::{Alert, Fingerprint, Group, Member};
-use crate::engine::timers::SeriesKey;
+use crate::engine::timers::{Due, SeriesKey};
 use crate::rules::{Meter, Series, Spend};
 use crate::store::{Resumed, Row, Space, member_key};
 
 /// Row of the time up to which the engine was ready.
 const READY: &str = "ready";
+/// Row of what was in force when rows were last written.
+const IN_FORCE: &str = "in_force";
 /// Before the fingerprint in the key of a row that says when an alert was ended.
 const ENDED: &str = "ended/";
 /// Before the fingerprint in the key of a row that says of an alert that nobody is notified of it.
@@ -52,7 +54,8 @@ impl State {
             state.log.entry(group).or_default().insert(target, entry);
         }
         for (group, target, id) in resumed.open {
-            state.open.entry(group).or_default().insert(target, id);
+            // The first is the one that counts: open, or the last that ended and is to be noted.
+            state.open.entry(group).or_default().entry(target).or_insert(id);
         }
         for (key, member) in members {
             state.resume_member(&key, member, &ended);
@@ -60,6 +63,7 @@ impl State {
         state.meter = Meter::resume(metered);
         state.spent = Spend::resume(spent);
         state.touched.clear();
+        state.timers.take_moved();
         (state, broken)
     }
 
@@ -84,6 +88,7 @@ impl State {
         if member.over {
             member.ended = ended.get(&fingerprint).cloned();
         }
+        self.index_quiet(group, member.suppressed.as_ref());
         if let Some(group) = self.groups.get_mut(group) {
             group.members.insert(fingerprint, member);
         }
@@ -100,8 +105,10 @@ impl State {
             }
             Space::Group => {
                 let group: Group = read(row)?;
+                self.timers.set(Due::Group(group.key.clone()), group.look_at);
                 self.put_group(group);
             }
+            Space::Engine if row.key == IN_FORCE => self.in_force = read(row)?,
             Space::Engine if row.key == READY => self.ready_until = Some(read(row)?),
             Space::Engine if let Some(digits) = row.key.strip_prefix(ENDED) => {
                 self.ended.insert(Fingerprint::from(digits.to_owned()), read(row)?);
@@ -119,6 +126,7 @@ impl State {
 
     /// The rows that changed, as they are now, and the totals among them.
     pub(in crate::engine) fn changed_rows(&mut self) -> (Vec<Row>, Totals) {
+        self.keep_deadlines();
         let rows = std::mem::take(&mut self.touched).into_iter().map(|touched| match touched {
             Touched::Series(key) => Row {
                 space: Space::Series,
@@ -149,6 +157,11 @@ impl State {
                 space: Space::Engine,
                 key: format!("{UNNOTIFIED}{fingerprint}"),
                 value: self.unnotified.contains(&fingerprint).then(|| json(&true)),
+            },
+            Touched::InForce => Row {
+                space: Space::Engine,
+                key: IN_FORCE.to_owned(),
+                value: Some(json(&self.in_force)),
             },
             Touched::Ready => Row {
                 space: Space::Engine,

@@ -99,6 +99,8 @@ struct Disk {
     outbox: Vec<Kept>,
     /// The notification log, by group and target.
     log: BTreeMap<(String, TargetId), LogEntry>,
+    /// Which attempt of which delivery wrote each.
+    logged: BTreeMap<(String, TargetId), (i64, u32)>,
     /// Events that caused deliveries which were open already.
     causes: BTreeSet<(String, Vec<i64>)>,
     ids: BTreeSet<String>,
@@ -130,6 +132,7 @@ impl Disk {
         }
         for group in changes.forgotten {
             self.log.retain(|(key, _), _| *key != group);
+            self.logged.retain(|(key, _), _| *key != group);
         }
         for delivery in changes.deliveries {
             // The store leaves an id that it knows alone: the message would be lost.
@@ -326,6 +329,7 @@ pub(crate) fn deliver(state: &mut State, policy: &Policy, judged: Judged, now: T
         let composed = compose(state, policy, &opened, now).expect("owed");
         EndedDelivery {
             n,
+            id: opened.id,
             group_key: opened.group_key,
             target: opened.target,
             state: DeliveryState::Delivered,

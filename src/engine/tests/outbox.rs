@@ -135,11 +135,12 @@ impl Disk {
     }
 
     pub(super) fn open_rows(&self) -> Vec<(String, TargetId, String)> {
-        let open = self.outbox.iter().filter(|kept| kept.is_open() || !kept.noted);
+        let open = self.outbox.iter().rev().filter(|kept| kept.is_open());
+        let ended = self.outbox.iter().rev().filter(|kept| !kept.is_open() && !kept.noted);
         let row = |kept: &Kept| {
             (kept.new.group_key.clone(), kept.new.target.clone(), kept.new.id.clone())
         };
-        open.map(row).collect()
+        open.chain(ended).map(row).collect()
     }
 
     /// Ended deliveries that the engine has not taken note of.
@@ -149,6 +150,7 @@ impl Disk {
             let key = (kept.new.group_key.clone(), kept.new.target.clone());
             Some(EndedDelivery {
                 n,
+                id: kept.new.id.clone(),
                 state: kept.state,
                 finished_at,
                 entry: self.log.get(&key).cloned(),
@@ -233,7 +235,7 @@ impl Disk {
     }
 
     /// Claims a delivery that is due; `None` when there is nothing left to send.
-    fn claim(&mut self, policy: &Policy, n: i64, now: Timestamp) -> Option<Composed> {
+    pub(super) fn claim(&mut self, policy: &Policy, n: i64, now: Timestamp) -> Option<Composed> {
         let kept = self.kept(n).clone();
         let Some((_, integration)) = policy.integration(&kept.new.target.integration) else {
             self.end(n, DeliveryState::Dead, now);
@@ -255,8 +257,9 @@ impl Disk {
                 kept.message =
                     composed.as_ref().map(|composed| composed.notification.message.clone());
                 let key = (kept.new.group_key.clone(), kept.new.target.clone());
+                let by = (n, kept.attempts);
                 if let Some(entry) = unanswered {
-                    self.log.insert(key, entry);
+                    self.put_log(&key, by, entry);
                 }
             }
             Claimed::Superseded(_) => self.end(n, DeliveryState::Superseded, now),
@@ -267,10 +270,18 @@ impl Disk {
 
     fn end(&mut self, n: i64, state: DeliveryState, now: Timestamp) {
         let kept = self.kept(n);
-        (kept.state, kept.finished_at) = (state, Some(now));
+        (kept.state, kept.finished_at, kept.noted) = (state, Some(now), false);
     }
 
-    fn settle(&mut self, policy: &Policy, composed: &Composed, answer: Answer, now: Timestamp) {
+    /// Records how an attempt ended; whether that moved the delivery. That a peer took it is believed at any time, any
+    /// other word only of the attempt that is under way.
+    pub(super) fn settle(
+        &mut self,
+        policy: &Policy,
+        composed: &Composed,
+        answer: Answer,
+        now: Timestamp,
+    ) -> bool {
         let n = composed.n;
         let outcome = match answer {
             Answer::Taken => Outcome::Delivered,
@@ -286,7 +297,8 @@ impl Disk {
                 maybe_taken: false,
             },
             Answer::TakenUnanswered | Answer::Lost => {
-                self.kept(n).cut_off = true;
+                let kept = self.kept(n);
+                kept.cut_off |= kept.attempts == composed.delivery.attempts;
                 Outcome::Retry {
                     reason: Refusal::Timeout,
                     detail: String::new(),
@@ -299,11 +311,23 @@ impl Disk {
         };
         let integration = &composed.delivery.integration;
         let (_, integration) = policy.integration(integration).expect("it was sent by it");
-        match dispatch::next(&composed.delivery, &integration.retry, &outcome, now, 0.5) {
+        let next = dispatch::next(&composed.delivery, &integration.retry, &outcome, now, 0.5);
+        let attempt = composed.delivery.attempts;
+        let kept = self.kept(n);
+        let is_under_way = kept.state == DeliveryState::Sending && kept.attempts == attempt;
+        match next {
             Next::Delivered => {
-                let kept = self.kept(n);
                 let key = (kept.new.group_key.clone(), kept.new.target.clone());
+                let was_delivered = kept.state == DeliveryState::Delivered;
+                // Who took the same content earlier has taken what the last attempt says.
+                let is_same = kept.revision == composed.revision;
+                let by = if is_same { attempt.max(kept.attempts) } else { attempt };
+                kept.noted = false;
                 let entry = LogEntry { notified_at: Some(now), ..composed.entry.clone() };
+                self.put_log(&key, (n, by), entry);
+                if was_delivered {
+                    return false;
+                }
                 for fingerprint in &composed.news {
                     self.journal.push(JournalEntry {
                         at: now,
@@ -313,14 +337,23 @@ impl Disk {
                         detail: composed.notification.message.reason.as_str().to_owned(),
                     });
                 }
-                self.log.insert(key, entry);
                 self.end(n, DeliveryState::Delivered, now);
             }
+            Next::RetryAt(_) | Next::Dead if !is_under_way => return false,
             Next::RetryAt(at) => {
                 let kept = self.kept(n);
                 (kept.state, kept.due_at) = (DeliveryState::Pending, at);
             }
             Next::Dead => self.end(n, DeliveryState::Dead, now),
+        }
+        true
+    }
+
+    /// Writes an entry of the notification log, unless a later attempt has written it.
+    fn put_log(&mut self, key: &(String, TargetId), by: (i64, u32), entry: LogEntry) {
+        if self.logged.get(key).is_none_or(|before| *before <= by) {
+            self.logged.insert(key.clone(), by);
+            self.log.insert(key.clone(), entry);
         }
     }
 }

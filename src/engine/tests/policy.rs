@@ -1,6 +1,7 @@
 //! A new configuration: nobody is notified twice, nothing is lost, what is removed ends without a word.
 
 use super::*;
+use crate::alerts::{Matcher, Silence};
 
 const EVENTS: &str = "  - {alert: R, on: [call.hangup], by: {who: payload.who}, active_for: 1d}\n";
 
@@ -83,7 +84,44 @@ fn alerts_of_a_rule_that_is_gone_end_without_a_word() {
     assert_eq!(world.state.alerts().count(), 0);
     let whats: Vec<&str> = world.disk.journal.iter().map(|entry| &*entry.what).collect();
     assert_eq!(whats.iter().filter(|what| **what == "rule_removed").count(), 2, "{whats:?}");
-    assert_eq!(world.disk.rows, BTreeMap::new());
+    // What is in force is noted for good.
+    let left: Vec<_> = world.disk.rows.keys().filter(|(_, key)| key != "in_force").collect();
+    assert_eq!(left, Vec::<&(Space, String)>::new());
+}
+
+/// Its new group has never said anything of it, and says nothing of what is silenced; the old one has.
+#[test]
+fn what_a_reload_moved_ends_for_alertmanager_although_it_is_silenced() {
+    let rule = "  - {alert: R, on: [call.hangup], by: {who: payload.who}, active_for: 1d, \
+                resolve_on: {on: [call.answered]}}\n";
+    let by = |label: &str| {
+        let route =
+            format!("{{receiver: ops, group_by: [{label}], group_wait: 0s, group_interval: 1m}}");
+        let receiver = "{name: ops, alertmanager_configs: [{url: 'https://example.com'}]}";
+        policy(rule, &format!("route: {route}\nreceivers: [{receiver}]\n"))
+    };
+    let (old, new) = (by("alertname"), by("who"));
+    let mut world = World::new(&old);
+    hangups(&mut world, &old, &[(1, "a")]);
+    world.disk.silences = Silences {
+        version: 1,
+        silences: vec![Silence {
+            id: "s".to_owned(),
+            matchers: vec![Matcher::parse("who=a").expect("parses")],
+            starts_at: at(0),
+            ends_at: at(3_600_000),
+            created_by: "me".to_owned(),
+            comment: "test".to_owned(),
+            created_at: at(0),
+            updated_at: at(0),
+        }],
+    };
+    world.live(&new, at(10_000));
+    world.judge(&new, &[&of(2, "call.answered", at(20_000), "a")], at(20_000));
+    world.live(&new, at(600_000));
+    let (_, _, firing, ended) = world.told("ops").pop().expect("notified");
+    assert_eq!((&*firing, &*ended), ("", "a"));
+    assert_eq!(world.state.groups().count(), 0, "what is over is forgotten");
 }
 
 /// Of a rule that judged values and takes each event for itself now: nothing else would ever end its alert.

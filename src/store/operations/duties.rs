@@ -12,8 +12,14 @@ pub trait Duties {
     /// What this process can do from now on. What nobody does is taken on soon after.
     fn offer(&self, offer: Offer);
 
+    /// As whose turn this process holds the role now; `None` when it does not. Whoever gets a role back after another had it
+    /// has another epoch: what it knew before is out of date.
+    fn epoch(&self, role: &Role) -> Option<i64>;
+
     /// Whether this process holds the role now.
-    fn holds(&self, role: &Role) -> bool;
+    fn holds(&self, role: &Role) -> bool {
+        self.epoch(role).is_some()
+    }
 
     /// Changes when a role was taken or lost. Subscribe before asking.
     fn duties(&self) -> watch::Receiver<u64>;

@@ -43,7 +43,7 @@ impl operations::Claims for Postgres {
         let now = micros(claim.now);
         let lease_until = micros(clock::add(claim.now, claim.lease));
         let tx = self.link.begin().await?;
-        if !self.duties.hold(&tx, &Role::Send(claim.integration.clone())).await? {
+        if !self.duties.hold(&tx, &Role::Send(claim.integration.clone()), None).await? {
             // Another sends what is due there.
             return Ok(tx.refuse(StoreError::Stale(0)).await?);
         }

@@ -110,9 +110,17 @@ impl Duties {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this transaction may do what the duty allows. Until it ends the duty cannot change hands.
-    pub(super) async fn hold(&self, tx: &Lent<'_>, role: &Role) -> Result<bool, Failure> {
-        let Some(epoch) = self.state().held.get(role).copied() else { return Ok(false) };
+    /// Whether this transaction may do what the duty allows, by what was read under this epoch; `None` where nothing was read
+    /// before. Until it ends the duty cannot change hands.
+    pub(super) async fn hold(
+        &self,
+        tx: &Lent<'_>,
+        role: &Role,
+        read_under: Option<i64>,
+    ) -> Result<bool, Failure> {
+        let held = self.state().held.get(role).copied();
+        let is_current = |held: &i64| read_under.is_none_or(|epoch| epoch == *held);
+        let Some(epoch) = held.filter(is_current) else { return Ok(false) };
         let sql = "SELECT 1 FROM ~leases WHERE role = $1 AND epoch = $2 FOR KEY SHARE";
         let is_ours = tx.first(sql, params![text(&role.key()), epoch]).await?.is_some();
         if !is_ours {
@@ -132,9 +140,10 @@ impl Duties {
         self.state().held.keys().filter_map(sends).collect()
     }
 
-    pub(super) fn is_held(&self, role: &Role) -> bool {
+    pub(super) fn epoch(&self, role: &Role) -> Option<i64> {
         let state = self.state();
-        state.until.is_some_and(|until| Instant::now() < until) && state.held.contains_key(role)
+        let is_certain = state.until.is_some_and(|until| Instant::now() < until);
+        state.held.get(role).copied().filter(|_| is_certain)
     }
 
     /// Renews and takes over until told to stop; then gives everything back.
@@ -158,7 +167,7 @@ impl Duties {
                 }
             }
             // Who waits to judge looks more often than who does renews: so a takeover takes no longer than 5 seconds.
-            let pause = if self.is_held(&Role::Judge) { RENEWAL } else { RENEWAL / 2 };
+            let pause = if self.epoch(&Role::Judge).is_some() { RENEWAL } else { RENEWAL / 2 };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.offered.notified() => {}

@@ -45,7 +45,7 @@ impl operations::Judging for Postgres {
             .map(|event| NewRow::new(event.clone(), self.retention))
             .collect::<Result<_, _>>()?;
         let tx = self.link.begin().await?;
-        if !self.duties.hold(&tx, &Role::Judge).await? {
+        if !self.duties.hold(&tx, &Role::Judge, changes.epoch).await? {
             let stood = cursor(&tx).await?;
             return Ok(tx.refuse(StoreError::Stale(stood)).await?);
         }

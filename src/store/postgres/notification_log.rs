@@ -168,13 +168,14 @@ fn named(row: &tokio_postgres::Row) -> Result<(String, TargetId), String> {
 pub(super) async fn unnoted(tx: &Lent<'_>) -> Result<Vec<EndedDelivery>, Failure> {
     let sql = "SELECT group_key, integration, target, n, state, finished_at, \
            (SELECT log.entry FROM ~notification_log AS log WHERE log.group_key = ended.group_key \
-             AND log.integration = ended.integration AND log.target = ended.target) \
+             AND log.integration = ended.integration AND log.target = ended.target), id \
          FROM ~deliveries AS ended WHERE finished_at IS NOT NULL AND NOT noted ORDER BY n LIMIT $1";
     let one = |row: &tokio_postgres::Row| -> Result<_, String> {
         let (group_key, target) = named(row)?;
         let entry: Option<&[u8]> = column(row, 6)?;
         Ok(EndedDelivery {
             n: column(row, 3)?,
+            id: column(row, 7)?,
             state: deliveries::state(column(row, 4)?)?,
             finished_at: moment(row, 5)?,
             entry: entry.and_then(|bytes| read(&group_key, bytes)),
@@ -186,11 +187,12 @@ pub(super) async fn unnoted(tx: &Lent<'_>) -> Result<Vec<EndedDelivery>, Failure
     found.iter().map(|row| one(row).map_err(Failure::unstorable)).collect()
 }
 
-/// Deliveries that are open, or ended and not noted: group, target, id.
+/// [`Resumed::open`](crate::store::Resumed::open).
 pub(super) async fn open(tx: &Lent<'_>) -> Result<Vec<(String, TargetId, String)>, Failure> {
-    let sql = "SELECT group_key, integration, target, id FROM ~deliveries WHERE finished_at IS NULL \
-         UNION ALL SELECT group_key, integration, target, id FROM ~deliveries \
-         WHERE finished_at IS NOT NULL AND NOT noted";
+    let sql = "SELECT group_key, integration, target, id, n, 0 AS ended FROM ~deliveries \
+         WHERE finished_at IS NULL \
+         UNION ALL SELECT group_key, integration, target, id, n, 1 FROM ~deliveries \
+         WHERE finished_at IS NOT NULL AND NOT noted ORDER BY ended, n DESC";
     let one = |row: &tokio_postgres::Row| -> Result<_, String> {
         let (group_key, target) = named(row)?;
         Ok((group_key, target, column(row, 3)?))

@@ -30,7 +30,7 @@ impl Duties {
             if self.state().replicas.len() > 1
                 && let Ok(now) = newest(&link).await
             {
-                if now.0 != seen.0 && self.is_held(&Role::Judge) {
+                if now.0 != seen.0 && self.epoch(&Role::Judge).is_some() {
                     signals.recorded.send_modify(|count| *count += 1);
                 }
                 if now.1 != seen.1 {
@@ -62,8 +62,8 @@ impl operations::Duties for Postgres {
         self.duties.offered.notify_one();
     }
 
-    fn holds(&self, role: &Role) -> bool {
-        self.duties.is_held(role)
+    fn epoch(&self, role: &Role) -> Option<i64> {
+        self.duties.epoch(role)
     }
 
     fn duties(&self) -> watch::Receiver<u64> {

@@ -39,8 +39,11 @@ impl operations::Outcomes for Postgres {
         };
         note(&tx, found.n, attempt).await?;
         if let (Next::Delivered, Some(entry)) = (next, &entry) {
-            let key = (found.n, attempt.number);
+            let key = (found.n, settlement.logged_by(found.attempts, found.revision));
             notification_log::put(&tx, &found.group_key, &found.target, key, entry).await?;
+            // The engine takes note of what the log says now, also when the delivery had ended.
+            let sql = "UPDATE ~deliveries SET noted = false WHERE n = $1";
+            tx.execute(sql, params![found.n]).await?;
         }
         if !next.is_heeded(found.state, found.attempts, attempt) {
             tx.commit().await?;
@@ -135,6 +138,7 @@ struct Found {
     n: i64,
     state: DeliveryState,
     attempts: u32,
+    revision: u32,
     created_at: i64,
     group_key: String,
     target: TargetId,
@@ -143,14 +147,15 @@ struct Found {
 
 impl Found {
     async fn by_id(tx: &Lent<'_>, id: &str) -> Result<Option<Self>, Failure> {
-        let sql = "SELECT n, state, attempts, created_at, group_key, integration, target, fallback_of \
-             FROM ~deliveries WHERE id = $1 FOR NO KEY UPDATE";
+        let sql = "SELECT n, state, attempts, created_at, group_key, integration, target, fallback_of, \
+             revision FROM ~deliveries WHERE id = $1 FOR NO KEY UPDATE";
         let Some(row) = tx.first(sql, params![text(id)]).await? else { return Ok(None) };
         let read = || -> Result<Self, String> {
             Ok(Self {
                 n: column(&row, 0)?,
                 state: deliveries::state(column(&row, 1)?)?,
                 attempts: unsigned(&row, 2)?,
+                revision: unsigned(&row, 8)?,
                 created_at: column(&row, 3)?,
                 group_key: column(&row, 4)?,
                 target: TargetId { integration: column(&row, 5)?, target: column(&row, 6)? },

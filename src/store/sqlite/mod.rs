@@ -184,8 +184,8 @@ impl Sqlite {
 impl operations::Duties for Sqlite {
     fn offer(&self, _offer: Offer) {}
 
-    fn holds(&self, _role: &Role) -> bool {
-        true
+    fn epoch(&self, _role: &Role) -> Option<i64> {
+        Some(0)
     }
 
     fn duties(&self) -> watch::Receiver<u64> {

@@ -13,7 +13,7 @@ use crate::store::operations;
 use crate::store::{ENDED_ROWS, EndedDelivery, GroupRecord, KnownGroup, StoreError};
 
 /// The first ended deliveries that the engine has not taken note of.
-pub(super) const UNNOTED: &str = "SELECT n, group_key, integration, target, state, finished_at \
+pub(super) const UNNOTED: &str = "SELECT n, group_key, integration, target, state, finished_at, id \
      FROM deliveries WHERE finished_at IS NOT NULL AND noted = 0 ORDER BY n LIMIT ?1";
 
 #[async_trait]
@@ -189,6 +189,7 @@ pub(super) fn unnoted(conn: &Connection) -> Result<Vec<EndedDelivery>, Failure> 
         let target = TargetId { integration: row.get(2)?, target: row.get(3)? };
         ended.push(EndedDelivery {
             n: row.get(0)?,
+            id: row.get(6)?,
             state: deliveries::state(&row.get::<_, String>(4)?).map_err(Failure::unstorable)?,
             finished_at: time(row.get(5)?).map_err(Failure::unstorable)?,
             entry: entry(conn, &group_key, &target)?,
@@ -199,11 +200,12 @@ pub(super) fn unnoted(conn: &Connection) -> Result<Vec<EndedDelivery>, Failure> 
     Ok(ended)
 }
 
-/// Deliveries that are open, or ended and not noted: group, target, id.
+/// [`Resumed::open`](crate::store::Resumed::open).
 pub(super) fn open(conn: &Connection) -> Result<Vec<(String, TargetId, String)>, Failure> {
-    let sql = "SELECT group_key, integration, target, id FROM deliveries WHERE finished_at IS NULL \
-         UNION ALL SELECT group_key, integration, target, id FROM deliveries \
-         WHERE finished_at IS NOT NULL AND noted = 0";
+    let sql = "SELECT group_key, integration, target, id, n, 0 AS ended FROM deliveries \
+         WHERE finished_at IS NULL \
+         UNION ALL SELECT group_key, integration, target, id, n, 1 FROM deliveries \
+         WHERE finished_at IS NOT NULL AND noted = 0 ORDER BY ended, n DESC";
     let open = conn
         .prepare_cached(sql)?
         .query_map((), |row| {

@@ -31,8 +31,11 @@ impl operations::Outcomes for Sqlite {
             };
             note(tx, found.n, attempt)?;
             if let (Next::Delivered, Some(entry)) = (next, &entry) {
-                let key = (found.n, attempt.number);
+                let key = (found.n, settlement.logged_by(found.attempts, found.revision));
                 notification_log::put(tx, &found.group_key, &found.target, key, entry)?;
+                // The engine takes note of what the log says now, also when the delivery had ended.
+                tx.prepare_cached("UPDATE deliveries SET noted = 0 WHERE n = ?1")?
+                    .execute([found.n])?;
             }
             if !next.is_heeded(found.state, found.attempts, attempt) {
                 return Ok(Settled::Stale);
@@ -171,6 +174,7 @@ struct Found {
     n: i64,
     state: DeliveryState,
     attempts: u32,
+    revision: u32,
     created_at: i64,
     group_key: String,
     target: TargetId,
@@ -181,14 +185,15 @@ impl Found {
     fn by_id(tx: &Connection, id: &str) -> Result<Option<Self>, Failure> {
         let found = tx
             .prepare_cached(
-                "SELECT n, attempts, created_at, group_key, integration, target, state, fallback_of \
-                 FROM deliveries WHERE id = ?1",
+                "SELECT n, attempts, created_at, group_key, integration, target, state, fallback_of, \
+                 revision FROM deliveries WHERE id = ?1",
             )?
             .query_row([id], |row| {
                 let found = Self {
                     n: row.get(0)?,
                     state: DeliveryState::Pending,
                     attempts: row.get(1)?,
+                    revision: row.get(8)?,
                     created_at: row.get(2)?,
                     group_key: row.get(3)?,
                     target: TargetId { integration: row.get(4)?, target: row.get(5)? },

@@ -22,7 +22,8 @@ async fn a_batch_is_committed_whole_and_once(store: &Store) {
     let committed = store.commit(changes.clone()).await.expect("commits");
     assert_eq!(committed, Committed { recorded: 1, opened: 2, calls_evicted: 0 });
     let resumed = store.resume().await.expect("reads");
-    let open = ["d1", "d2"].map(|id| (id.to_owned(), slack(), id.to_owned())).to_vec();
+    // The newest first.
+    let open = ["d2", "d1"].map(|id| (id.to_owned(), slack(), id.to_owned())).to_vec();
     let alerts = vec![alert("f1", AlertState::Firing)];
     assert_eq!(resumed, Resumed { cursor: 2, alerts, open, ..Resumed::default() });
 

@@ -343,6 +343,7 @@ pub(super) fn settlement(id: &str, number: u32, next: Next) -> Settlement {
     Settlement {
         id: id.to_owned(),
         attempt,
+        revision: 0,
         next,
         maybe_taken: false,
         fallback_of: None,

@@ -6,12 +6,12 @@ fn fingerprint(one: &str) -> Fingerprint {
     Fingerprint::from(one.to_owned())
 }
 
-/// Claims the only delivery that is due, with this entry while it is unanswered.
-async fn claim_unanswered(store: &Store, minutes: i64, unanswered: &LogEntry) {
+/// Claims the only delivery that is due, with this content and this entry while it is unanswered.
+async fn claim_unanswered(store: &Store, minutes: i64, revision: u32, unanswered: &LogEntry) {
     let due = store.due("slack", at(minutes), 10).await.expect("reads");
     assert_eq!(due.deliveries.len(), 1);
-    let sent =
-        Claimed::Sent { content: content(&message("a"), 0), unanswered: Some(unanswered.clone()) };
+    let content = content(&message("a"), revision);
+    let sent = Claimed::Sent { content, unanswered: Some(unanswered.clone()) };
     let deliveries = vec![(due.deliveries[0].n, sent)];
     let claim = Claim { deliveries, ..request(minutes, &due) };
     assert_eq!(store.claim(claim).await.expect("claims").len(), 1);
@@ -69,17 +69,38 @@ async fn an_older_attempt_that_is_answered_late_does_not_write_over_a_newer_one(
 async fn an_attempt_without_an_answer_is_logged_at_the_claim(store: &Store) {
     let unanswered = LogEntry { maybe: [(fingerprint("f1"), 3)].into(), ..LogEntry::default() };
     queue(store, [queued("a1", "a", 0)]).await;
-    claim_unanswered(store, 0, &unanswered).await;
+    claim_unanswered(store, 0, 0, &unanswered).await;
     assert_eq!(logged(store, "a").await, Some(unanswered.clone()));
     settle(store, "a1", 1, Next::RetryAt(at(1))).await;
     assert_eq!(logged(store, "a").await, Some(unanswered.clone()), "a refusal changes nothing");
     let closed = LogEntry { maybe_closed: true, ..unanswered };
-    claim_unanswered(store, 1, &closed).await;
-    // The answer of the first attempt says nothing of the second one.
+    claim_unanswered(store, 1, 1, &closed).await;
+    // The answer of the first attempt says nothing of the second one, which said something else.
     assert_eq!(deliver(store, "a1", 1, &told(2, &[("f1", 3)])).await, Settled::Applied);
     assert_eq!(logged(store, "a").await, Some(closed));
     assert_eq!(deliver(store, "a1", 2, &told(3, &[])).await, Settled::Stale, "it has ended");
     assert_eq!(logged(store, "a").await, Some(told(3, &[])), "but it was answered");
+}
+
+async fn who_took_an_earlier_attempt_has_taken_the_same_content_of_a_later_one(store: &Store) {
+    let unanswered = LogEntry { maybe: [(fingerprint("f1"), 3)].into(), ..LogEntry::default() };
+    queue(store, [queued("a1", "a", 0)]).await;
+    claim_unanswered(store, 0, 0, &unanswered).await;
+    claim_unanswered(store, 5, 0, &unanswered).await;
+    assert_eq!(deliver(store, "a1", 1, &told(6, &[("f1", 3)])).await, Settled::Applied);
+    assert_eq!(logged(store, "a").await, Some(told(6, &[("f1", 3)])));
+}
+
+async fn what_a_late_success_writes_into_the_log_is_to_be_noted(store: &Store) {
+    queue(store, [queued("a1", "a", 0)]).await;
+    assert_eq!(claim(store, 0).await, ["a1"]);
+    assert_eq!(claim(store, 5).await, ["a1"], "the lease is over");
+    deliver(store, "a1", 1, &told(6, &[("f1", 1)])).await;
+    commit(store, Changes { noted: vec![1], ..Changes::default() }).await;
+    assert_eq!(deliver(store, "a1", 2, &told(7, &[("f1", 1)])).await, Settled::Stale);
+    let ended = store.batch_after(0, 10, 0).await.expect("reads").ended;
+    let entries: Vec<_> = ended.into_iter().map(|ended| (ended.n, ended.entry)).collect();
+    assert_eq!(entries, [(1, Some(told(7, &[("f1", 1)])))]);
 }
 
 async fn entries_go_with_their_group(store: &Store) {
@@ -110,6 +131,7 @@ async fn ended_deliveries_are_given_until_they_are_noted(store: &Store) {
     let found = ended().await;
     let a = EndedDelivery {
         n: 1,
+        id: "a".to_owned(),
         group_key: "a".to_owned(),
         target: slack(),
         state: DeliveryState::Delivered,
@@ -143,6 +165,25 @@ async fn ended_deliveries_are_given_until_they_are_noted(store: &Store) {
     store.claim(Claim { deliveries: superseded, ..request(1, &due) }).await.expect("claims");
     let again = ended().await;
     assert_eq!((again.len(), again[0].n, again[0].state), (1, 4, DeliveryState::Superseded));
+}
+
+async fn what_is_open_is_given_before_what_ended_and_the_newest_first(store: &Store) {
+    // Given up, noted, and known late to have arrived, while later ones of the same target ended, or are open.
+    queue(store, ["z1", "a", "b"].map(|id| queued(id, id, 0))).await;
+    assert_eq!(claim(store, 0).await.len(), 3);
+    settle(store, "z1", 1, Next::Dead).await;
+    commit(store, Changes { noted: vec![1], ..Changes::default() }).await;
+    queue(store, [queued("y2", "z1", 1)]).await;
+    assert_eq!(claim(store, 1).await, ["y2"]);
+    settle(store, "y2", 1, Next::Dead).await;
+    deliver(store, "z1", 1, &told(1, &[("f1", 1)])).await;
+    let open = async || {
+        let open = store.resume().await.expect("reads").open;
+        open.into_iter().map(|(.., id)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(open().await, ["b", "a", "y2", "z1"]);
+    queue(store, [queued("x3", "z1", 2)]).await;
+    assert_eq!(open().await, ["x3", "b", "a", "y2", "z1"]);
 }
 
 async fn ended_deliveries_are_given_in_bounded_numbers(store: &Store) {
@@ -355,8 +396,11 @@ on_backends! {
     a_success_is_logged_and_a_failure_is_not
     an_older_attempt_that_is_answered_late_does_not_write_over_a_newer_one
     an_attempt_without_an_answer_is_logged_at_the_claim
+    who_took_an_earlier_attempt_has_taken_the_same_content_of_a_later_one
+    what_a_late_success_writes_into_the_log_is_to_be_noted
     entries_go_with_their_group
     ended_deliveries_are_given_until_they_are_noted
+    what_is_open_is_given_before_what_ended_and_the_newest_first
     ended_deliveries_are_given_in_bounded_numbers
     what_is_due_comes_with_all_that_it_is_composed_of
     what_was_notified_is_in_the_journal_with_its_outcome

@@ -2,13 +2,14 @@
 
 mod check;
 mod peers;
+mod seeds;
 
-use peers::Peers;
+use peers::{Peers, closes_incident};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::alerts::{Inhibitor, Matcher, PeerKind, Reason, Silence};
+use crate::alerts::{Inhibitor, Matcher, Message, PeerKind, Reason, Silence};
 use crate::clock;
 use crate::dispatch;
 use crate::store::DeliveryState;
@@ -38,6 +39,14 @@ receivers:
 
 /// The configurations that come and go; the first is the one of the end.
 fn policies() -> Vec<Policy> {
+    let rules = |names: &[usize]| -> String {
+        names.iter().map(|n| ["  - ", RULES[*n], "\n"].concat()).collect()
+    };
+    policies_of(&rules(&[0, 1, 2, 3]), &rules(&[1, 2]))
+}
+
+/// As [`policies`], with these rules: all of them, and a few.
+fn policies_of(every: &str, few: &str) -> Vec<Policy> {
     let timing = "group_wait: 10s, group_interval: 1m, repeat_interval: 1h";
     let quiet = "mute_time_intervals: [some]";
     let all = |group_by: &str, more: &str| {
@@ -46,18 +55,14 @@ fn policies() -> Vec<Policy> {
              group_by: {group_by}, {quiet}}}]}}\n{RECEIVERS}"
         )
     };
-    let rules = |names: &[usize]| -> String {
-        names.iter().map(|n| ["  - ", RULES[*n], "\n"].concat()).collect()
-    };
-    let every = rules(&[0, 1, 2, 3]);
     let left = "{matchers: [who=a], receiver: people}, ";
     vec![
-        policy(&every, &all("[alertname]", "")),
-        policy(&every, &all("['...']", "")),
-        policy(&every, &all("[]", "")),
-        policy(&every, &all("[alertname]", left)),
-        policy(&rules(&[1, 2]), &all("[alertname]", "")),
-        policy(&every, &all("[alertname]", "").replace("who=~", "alertname!~")),
+        policy(every, &all("[alertname]", "")),
+        policy(every, &all("['...']", "")),
+        policy(every, &all("[]", "")),
+        policy(every, &all("[alertname]", left)),
+        policy(few, &all("[alertname]", "")),
+        policy(every, &all("[alertname]", "").replace("who=~", "alertname!~")),
     ]
 }
 
@@ -146,36 +151,10 @@ impl<'p> Model<'p> {
         self.world.send(policy, now, &mut |arrived| {
             let (_, integration) = policy.integration(&arrived.target.integration).expect("one");
             let kind = integration.channel.peer_kind();
-            for alert in &arrived.message.alerts {
-                if kind == PeerKind::People || alert.status == Status::Firing {
-                    let silenced =
-                        silences.silences.iter().any(|one| one.silences(&alert.labels, now));
-                    assert!(
-                        !silenced,
-                        "silenced: {} {:?}",
-                        arrived.target.integration,
-                        arrived.message.alerts.iter().map(|a| &a.labels).collect::<Vec<_>>()
-                    );
-                    let by = inhibitor.inhibited_by(rules, &alert.labels);
-                    assert!(
-                        by.is_none(),
-                        "inhibited: {} {:?}",
-                        arrived.target.integration,
-                        arrived
-                            .message
-                            .alerts
-                            .iter()
-                            .map(|a| (&a.labels, a.status))
-                            .collect::<Vec<_>>()
-                    );
-                }
-            }
-            let answer = match integration.channel.kind() {
-                "email" => answers[0],
-                "pagerduty" => answers[1],
-                "alertmanager" => answers[2],
-                _ => answers[3],
-            };
+            assert_audible(arrived, kind, &silences, |alert| {
+                inhibitor.inhibited_by(rules, &alert.labels)
+            });
+            let answer = answers[slot(integration)];
             if answer.is_none_or(Answer::arrives) {
                 peers.take(arrived, kind);
             }
@@ -234,29 +213,9 @@ impl<'p> Model<'p> {
             }
             Op::Silence(who, long) => {
                 self.one_shots.retain(|(_, other), _| other != who);
-                let silences = &mut self.world.disk.silences;
-                silences.version += 1;
-                silences.silences.push(Silence {
-                    id: format!("s-{}", silences.version),
-                    matchers: vec![Matcher::parse(&format!("who={}", WHOS[*who])).expect("parses")],
-                    starts_at: now,
-                    ends_at: clock::add(
-                        now,
-                        Duration::from_secs(u64::try_from(*long).expect("long")),
-                    ),
-                    created_by: "me".to_owned(),
-                    comment: "test".to_owned(),
-                    created_at: now,
-                    updated_at: now,
-                });
+                self.silence(*who, *long);
             }
-            Op::Unsilence => {
-                let silences = &mut self.world.disk.silences;
-                silences.version += 1;
-                for silence in &mut silences.silences {
-                    silence.ends_at = silence.ends_at.min(now);
-                }
-            }
+            Op::Unsilence => self.unsilence(),
             Op::Config(policy) => {
                 if *policy != self.policy {
                     self.one_shots.clear();
@@ -269,6 +228,33 @@ impl<'p> Model<'p> {
         }
         self.world.pass(self.policy(), now);
         self.send();
+    }
+
+    /// Silences somebody for so many seconds.
+    fn silence(&mut self, who: usize, long: i64) {
+        let now = self.world.now;
+        let silences = &mut self.world.disk.silences;
+        silences.version += 1;
+        silences.silences.push(Silence {
+            id: format!("s-{}", silences.version),
+            matchers: vec![Matcher::parse(&format!("who={}", WHOS[who])).expect("parses")],
+            starts_at: now,
+            ends_at: clock::add(now, Duration::from_secs(u64::try_from(long).expect("long"))),
+            created_by: "me".to_owned(),
+            comment: "test".to_owned(),
+            created_at: now,
+            updated_at: now,
+        });
+    }
+
+    /// Ends all silences.
+    fn unsilence(&mut self) {
+        let now = self.world.now;
+        let silences = &mut self.world.disk.silences;
+        silences.version += 1;
+        for silence in &mut silences.silences {
+            silence.ends_at = silence.ends_at.min(now);
+        }
     }
 
     /// Quiet returns: the first configuration, no silence, and peers that are well.
@@ -291,6 +277,36 @@ impl<'p> Model<'p> {
         let superseded = opened.filter(|kept| kept.state == DeliveryState::Superseded);
         assert_eq!(superseded.count(), 0, "opened for nothing");
         assert!(self.looks - looks < 200, "{} looks in a quiet hour", self.looks - looks);
+    }
+}
+
+/// The place among the answers of peers of an integration's kind.
+fn slot(integration: &crate::notify::Integration) -> usize {
+    match integration.channel.kind() {
+        "email" => 0,
+        "pagerduty" => 1,
+        "alertmanager" => 2,
+        _ => 3,
+    }
+}
+
+/// Nobody hears of what is silenced or inhibited; peers that keep state hear of its end.
+fn assert_audible(
+    arrived: &Arrived,
+    kind: PeerKind,
+    silences: &Silences,
+    inhibited_by: impl Fn(&crate::alerts::MessageAlert) -> Option<Fingerprint>,
+) {
+    for alert in &arrived.message.alerts {
+        if kind != PeerKind::People && alert.status != Status::Firing {
+            continue;
+        }
+        let silenced = silences.silences.iter().any(|one| one.silences(&alert.labels, arrived.at));
+        let all: Vec<_> =
+            arrived.message.alerts.iter().map(|one| (&one.labels, one.status)).collect();
+        assert!(!silenced, "silenced: {} {all:?}", arrived.target.integration);
+        let by = inhibited_by(alert);
+        assert!(by.is_none(), "inhibited: {} {all:?}", arrived.target.integration);
     }
 }
 

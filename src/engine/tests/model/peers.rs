@@ -29,12 +29,11 @@ impl Peers {
                 }
             }
             PeerKind::Incident => {
-                let ends =
-                    message.reason == Reason::AllResolved && message.status == Status::Resolved;
-                if message.reopens || ends {
+                let closes = closes_incident(message);
+                if message.reopens || closes {
                     self.incidents.remove(&message.group_key);
                 }
-                if !ends {
+                if !closes {
                     self.incidents.insert(message.group_key.clone());
                 }
             }
@@ -46,4 +45,9 @@ impl Peers {
             }
         }
     }
+}
+
+/// Whether PagerDuty closes an incident by a message; by any other it opens one, also by an end that it had not heard of.
+pub(super) fn closes_incident(message: &Message) -> bool {
+    message.reason == Reason::AllResolved && message.status == Status::Resolved
 }

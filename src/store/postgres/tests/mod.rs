@@ -68,12 +68,34 @@ async fn who_was_taken_over_commits_and_claims_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_before_another_judged_is_not_committed_after() {
+    let settings = postgres_settings();
+    let one = open(&settings).await;
+    let read_under = one.epoch(&Role::Judge);
+    assert!(read_under.is_some());
+    // Another judges, and this one again; what it has in hand it read before.
+    let mut changed = one.duties();
+    let pass = "UPDATE ~leases SET expires_at = '-infinity', epoch = epoch + 1, holder = 'other'";
+    postgres(&one).link.query(pass, params![]).await.expect("passes");
+    while one.epoch(&Role::Judge).is_none_or(|epoch| Some(epoch) == read_under) {
+        changed.borrow_and_update();
+        if one.epoch(&Role::Judge).is_none_or(|epoch| Some(epoch) == read_under) {
+            changed.changed().await.expect("is kept");
+        }
+    }
+    let changes = Changes { epoch: read_under, ..Changes::default() };
+    assert!(matches!(one.commit(changes.clone()).await, Err(StoreError::Stale(0))));
+    let anew = Changes { epoch: one.epoch(&Role::Judge), ..changes };
+    one.commit(anew).await.expect("commits");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_takeover_waits_for_a_commit_that_is_under_way() {
     let settings = postgres_settings();
     let before = open(&settings).await;
     let holding = postgres(&before).link.begin().await.expect("begins");
     let duties = Arc::clone(&postgres(&before).duties);
-    assert!(duties.hold(&holding, &Role::Judge).await.expect("holds"));
+    assert!(duties.hold(&holding, &Role::Judge, None).await.expect("holds"));
     postgres(&before).stop.send_replace(true);
     let expire = "UPDATE ~leases SET expires_at = '-infinity'";
     postgres(&before).link.query(expire, params![]).await.expect("renewing goes on meanwhile");
