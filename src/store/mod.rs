@@ -4,6 +4,8 @@
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
 mod audit;
+mod backup;
+mod copy;
 mod currencies;
 mod duties;
 mod feed;
@@ -19,6 +21,7 @@ mod postgres;
 mod query;
 mod recent;
 mod room;
+mod soundness;
 mod sqlite;
 mod values;
 mod views;
@@ -27,6 +30,8 @@ mod views;
 mod tests;
 
 pub use audit::*;
+pub use backup::*;
+pub use copy::{Copied, CopyError, CopyProgress, copy};
 pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
@@ -40,9 +45,11 @@ pub use model::*;
 pub use open::*;
 pub use operations::{
     Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
-    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Views,
+    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Soundness,
+    Views,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};
 pub use query::*;
+pub use soundness::*;
 pub use views::*;
