@@ -1,11 +1,10 @@
-//! A copy of the database's file, made while it is served from.
+//! What is said of a copy of the database's file that is made while it is served from.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::sqlite;
 use super::{OpenError, StoreError};
 
 /// How far a backup is, in bytes.
@@ -51,19 +50,4 @@ pub enum BackupError {
         /// Why.
         error: io::Error,
     },
-}
-
-/// Writes the database as it is now to a new file, fsynced, readable for its owner alone. It is there whole or not at all.
-/// Slow enough that whoever serves from the database is not held up.
-pub async fn backup(
-    database: &Path,
-    to: &Path,
-    progress: impl FnMut(BackupProgress) + Send + 'static,
-) -> Result<BackedUp, BackupError> {
-    let (database, to) = (database.to_owned(), to.to_owned());
-    let file = to.clone();
-    let work = move || sqlite::back_up(&database, &to, progress);
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
-        Err(BackupError::Io { path: file, error: io::Error::other(panic.to_string()) })
-    })
 }

@@ -9,6 +9,7 @@ mod copy;
 mod currencies;
 mod duties;
 mod feed;
+mod forget;
 mod handle;
 mod health;
 mod journal;
@@ -31,10 +32,11 @@ mod tests;
 
 pub use audit::*;
 pub use backup::*;
-pub use copy::{Copied, CopyError, CopyProgress, copy};
+pub use copy::{Copied, CopyError, CopyProgress, copy_store};
 pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
+pub use forget::{Forgotten, PhoneNumber};
 pub use handle::Store;
 pub use journal::*;
 use limits::{
@@ -52,4 +54,5 @@ pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};
 pub use query::*;
 pub use soundness::*;
+pub use sqlite::back_up;
 pub use views::*;

@@ -1,5 +1,6 @@
 //! Whether what is stored is sound: what is looked at, and what that says.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
@@ -100,38 +101,29 @@ impl Books {
         ledger: Decimal,
         total: Decimal,
     ) -> Verdict {
-        if ledger == total {
-            return Verdict::Agrees;
-        }
-        let of = |currency: &str| {
-            let key = (account.clone(), product.clone(), currency.to_owned());
-            self.sums.get(&key).copied().unwrap_or_default()
-        };
-        // A charge that was counted as of an unknown currency is not counted again once it is known.
-        let moved = |(ledger, total): (Decimal, Decimal)| total - ledger;
-        let unknown = moved(of(UNKNOWN));
-        if currency == UNKNOWN {
-            let others = self
-                .sums
-                .iter()
-                .filter(|((a, p, c), _)| a == account && p == product && c != UNKNOWN);
-            let came = others.map(|(_, sums)| -moved(*sums)).filter(|it| *it > Decimal::ZERO);
-            let came: Vec<Decimal> = came.collect();
-            if came.contains(&(total - ledger)) || (!self.is_whole && total > ledger) {
-                return if came.is_empty() { Verdict::Removed } else { Verdict::Moved };
+        let missing = total - ledger;
+        let of_product = self.sums.iter().filter(|((a, p, _), _)| a == account && p == product);
+        let all = of_product.map(|((_, _, currency), (ledger, total))| (currency, total - ledger));
+        let (unknown, known): (Vec<_>, Vec<_>) = all.partition(|(name, _)| *name == UNKNOWN);
+        // A charge that was counted as of an unknown currency is not counted again once it is known: by as much as the ledger
+        // has more there, it has less here.
+        let left: Decimal = unknown.first().map_or(Decimal::ZERO, |(_, missing)| *missing);
+        let mut came =
+            known.iter().map(|(_, missing)| -*missing).filter(|more| *more > Decimal::ZERO);
+        match missing.cmp(&Decimal::ZERO) {
+            Ordering::Equal => Verdict::Agrees,
+            Ordering::Less if currency == UNKNOWN => Verdict::Differs,
+            Ordering::Less if -missing == left || (!self.is_whole && -missing < left) => {
+                Verdict::Moved
             }
-        } else if ledger - total == unknown
-            || (!self.is_whole && ledger > total && unknown >= ledger - total)
-        {
-            return Verdict::Moved;
-        }
-        // Corrections may be of a charge whose first report was removed; either way something was.
-        if self.is_whole {
-            Verdict::Differs
-        } else if total > ledger {
-            Verdict::Removed
-        } else {
-            Verdict::Differs
+            Ordering::Less => Verdict::Differs,
+            Ordering::Greater
+                if currency == UNKNOWN && came.any(|more| more == missing || !self.is_whole) =>
+            {
+                Verdict::Moved
+            }
+            Ordering::Greater if self.is_whole => Verdict::Differs,
+            Ordering::Greater => Verdict::Removed,
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let shown = move |now: store::BackupProgress| {
         moving.show(&format!("{} of {} MB", now.bytes / MEGABYTE, now.of / MEGABYTE));
     };
-    let BackedUp { bytes, events, newest } = store::backup(database, &args.file, shown).await?;
+    let BackedUp { bytes, events, newest } = store::back_up(database, &args.file, shown).await?;
     let newest = newest.map_or_else(String::new, |at| format!(", the newest received {at:.0}"));
     let file = args.file.display();
     output::line(&format!("{file}: {bytes} bytes, {events} events{newest}"));

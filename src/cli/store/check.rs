@@ -26,7 +26,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let books = store.books().await?.books();
     print_books(&books);
     let owners = store.owners().await?;
-    let rules: BTreeSet<String> = config.rules.names().map(|name| name.to_string()).collect();
+    let rules: BTreeSet<String> = config.rules.names().map(str::to_owned).collect();
     let all = config.receivers.iter().flat_map(|receiver| &receiver.integrations);
     let integrations: BTreeSet<String> = all.map(|one| one.id.clone()).collect();
     left("series or alerts of rules", owners.rules.difference(&rules));

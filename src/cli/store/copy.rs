@@ -59,7 +59,7 @@ pub(super) async fn run(mut args: Args) -> anyhow::Result<Exit> {
     address.password = args.password_file.map(Secret::File);
     address.ca_file = args.ca_file.or(address.ca_file.take());
     let mut moving = Moving::default();
-    let copied = store::copy(&args.from, &args.to, |now| moving.show(&described(now))).await;
+    let copied = store::copy_store(&args.from, &args.to, |now| moving.show(&described(now))).await;
     drop(moving);
     print(&copied?, &args.to);
     Ok(Exit::Ok)

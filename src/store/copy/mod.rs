@@ -5,15 +5,16 @@
 //! table is there the target is [`OpenError::Unfinished`] to everybody else. At the end everything is counted on both
 //! sides, and the ledger and the totals are summed up, exactly.
 
+mod end;
 mod tables;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use async_trait::async_trait;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+pub(super) use self::end::{Counters, End, META, PAGE_BYTES_MAX, WIDE_ROWS};
 pub(super) use self::tables::{CONTENTS, Cell, Cells, Kind, LEDGER, STATE, TABLES, Table};
 use super::open::{OpenError, Place};
 use super::postgres::PostgresEnd;
@@ -23,80 +24,16 @@ use crate::rules::SpendRow;
 
 /// Rows that are copied in one transaction at most.
 const PAGE_ROWS: usize = 500;
-/// Bytes that are copied in one transaction at most, plus one row; of PostgreSQL's, [`WIDE_ROWS`] bound them.
-pub(super) const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Rows that are read at once at most where each may be as large as the body of a webhook.
-pub(super) const WIDE_ROWS: usize = 64;
-
 /// The row of `copying` that says where the rows come from.
-pub(super) const FROM: &str = "/from";
+const FROM: &str = "/from";
 /// The row of `copying` that says whose copy it is.
-pub(super) const TOKEN: &str = "/token";
-
-/// Single values of a store that go over as they are.
-pub(super) const META: [&str; 3] = ["cursor", "silences", "swept"];
-
-/// What a store counts on from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Counters {
-    /// Those of [`META`] that are there.
-    pub(super) meta: Vec<(String, i64)>,
-    /// How many events were judged in all.
-    pub(super) judged: i64,
-    /// The last number that was given, by table: a number is never given twice, even when its row is gone.
-    pub(super) last: Vec<(&'static str, i64)>,
-}
+const TOKEN: &str = "/token";
 
 /// Up to where a table was copied, and how many rows that were.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Reached {
-    pub(super) key: Option<Cells>,
-    pub(super) rows: u64,
-}
-
-/// A database on either side of a copy.
-#[async_trait]
-pub(super) trait End: Send + Sync {
-    /// Why it is in use by others; `None` when it is not.
-    async fn in_use(&self) -> Result<Option<String>, StoreError>;
-
-    /// The next rows behind a key, in its order; none when there are no more.
-    async fn page(
-        &self,
-        table: &'static Table,
-        after: Option<Cells>,
-        limit: usize,
-    ) -> Result<Vec<Cells>, StoreError>;
-
-    async fn count(&self, table: &'static Table) -> Result<u64, StoreError>;
-
-    async fn counters(&self) -> Result<Counters, StoreError>;
-
-    /// Whether a copy into it has begun and not ended.
-    async fn is_unfinished(&self) -> Result<bool, StoreError>;
-
-    /// Makes the table `copying`, which it must not have yet.
-    async fn mark(&self) -> Result<(), StoreError>;
-
-    /// The rows of the table `copying`.
-    async fn marks(&self) -> Result<BTreeMap<String, String>, StoreError>;
-
-    /// Sets a row of the table `copying`.
-    async fn set_mark(&self, name: &str, value: String) -> Result<(), StoreError>;
-
-    /// Adds rows, and notes in `copying` up to where, all or nothing.
-    async fn put(
-        &self,
-        table: &'static Table,
-        rows: Vec<Cells>,
-        reached: String,
-    ) -> Result<(), StoreError>;
-
-    /// Sets what is counted on from, and counts anew what is derived.
-    async fn settle(&self, counters: Counters) -> Result<(), StoreError>;
-
-    /// Drops the table `copying`.
-    async fn finish(&self) -> Result<(), StoreError>;
+struct Reached {
+    key: Option<Cells>,
+    rows: u64,
 }
 
 /// How far a copy is.
@@ -165,7 +102,7 @@ pub enum CopyError {
 }
 
 /// Copies everything of one store into another, which must be empty or hold an unfinished copy of the same.
-pub async fn copy(
+pub async fn copy_store(
     from: &Place,
     to: &Place,
     mut progress: impl FnMut(CopyProgress),

@@ -221,12 +221,11 @@ pub(super) async fn page(
 ) -> Result<Vec<Cells>, Failure> {
     let limit = if table.is_wide() { limit.min(WIDE_ROWS) } else { limit };
     let (names, key) = (table.names(), table.key_names());
-    let behind = match &after {
-        None => String::new(),
-        Some(_) => {
-            let places: Vec<String> = (1..=table.key).map(|n| format!("${n}")).collect();
-            format!("WHERE ({key}) > ({})", places.join(", "))
-        }
+    let behind = if after.is_some() {
+        let places: Vec<String> = (1..=table.key).map(|n| format!("${n}")).collect();
+        format!("WHERE ({key}) > ({})", places.join(", "))
+    } else {
+        String::new()
     };
     let sql = format!(
         "SELECT {names} FROM {} AS kept {behind} ORDER BY {key} LIMIT {}",

@@ -16,6 +16,7 @@ mod duties;
 mod events;
 mod failure;
 mod feed;
+mod forget;
 mod inbox;
 mod journal;
 mod judged;

@@ -26,8 +26,22 @@ const REST_STEPS: u32 = 2;
 /// The shortest and the longest rest.
 const REST: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// See [`crate::store::backup`].
-pub(in crate::store) fn back_up(
+/// Writes the database as it is now to a new file, fsynced, readable for its owner alone. It is there whole or not at all.
+/// Slow enough that whoever serves from the database is not held up.
+pub async fn back_up(
+    database: &Path,
+    to: &Path,
+    progress: impl FnMut(BackupProgress) + Send + 'static,
+) -> Result<BackedUp, BackupError> {
+    let (database, to) = (database.to_owned(), to.to_owned());
+    let file = to.clone();
+    let work = move || write(&database, &to, progress);
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
+        Err(BackupError::Io { path: file, error: io::Error::other(panic.to_string()) })
+    })
+}
+
+fn write(
     database: &Path,
     to: &Path,
     mut progress: impl FnMut(BackupProgress),
@@ -123,7 +137,8 @@ fn publish(draft: &Path, to: &Path) -> Result<(), BackupError> {
         }
         // A file system without links.
         Err(_no_links) => {
-            fs::rename(draft, to).map_err(|error| BackupError::Io { path: to.to_owned(), error })?
+            fs::rename(draft, to)
+                .map_err(|error| BackupError::Io { path: to.to_owned(), error })?;
         }
     }
     sync_directories(to);

@@ -16,6 +16,7 @@ mod deliveries;
 mod events;
 mod failure;
 mod feed;
+mod forget;
 mod inbox;
 mod job;
 mod journal;
@@ -46,7 +47,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(super) use self::backup::back_up;
+pub use self::backup::back_up;
 use self::connection::{Identity, Purpose, sibling};
 pub(super) use self::copy::SqliteEnd;
 use self::failure::Failure;

@@ -5,6 +5,7 @@ mod cases;
 mod first;
 mod replay;
 mod explain;
+mod forget;
 mod store;
 
 use std::fs;
@@ -76,7 +77,7 @@ fn with_config<'a>(args: &[&'a str]) -> Vec<&'a str> {
 
 /// All of them, in the order of the help.
 const COMMANDS: &str = "init serve check test replay send demo status notify deliveries alerts silence events explain \
-    spend invoices usage accounts provision store healthcheck schema";
+    spend invoices usage accounts provision store forget healthcheck schema";
 
 #[test]
 fn help_tells_a_new_user_where_to_go() {
@@ -111,6 +112,7 @@ fn help_tells_a_new_user_where_to_go() {
       accounts     List the accounts of the configuration, and those that they manage at Telnyx
       provision    Set up Telnyx's notifications: plan, create, repair, delete
       store        Move, back up and check the database
+      forget       Erase a phone number from everything that is stored
       healthcheck  Ask a running tollbell whether it is ready (exit code 0 or 1)
       completions  Print a script by which a shell completes commands and flags
       man          Print the manual page, or write those of all commands
@@ -151,6 +153,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["healthcheck", "--address", "nowhere"], "invalid socket address"),
         (&["store", "copy", "--from", "sqlite:a"], "--to <URL>"),
         (&["store", "backup"], "<FILE>"),
+        (&["forget", "--number", "15550100"], "expected a number with its country"),
     ] {
         let err = run(root(), args).fails(2);
         assert!(err.contains(said), "{args:?}: {err}");
