@@ -26,6 +26,8 @@ use crate::rules::SpendRow;
 const PAGE_ROWS: usize = 500;
 /// The row of `copying` that says where the rows come from.
 const FROM: &str = "/from";
+/// The row of `copying` that says how the source was when the copy was begun.
+const BEGUN: &str = "/begun";
 /// The row of `copying` that says whose copy it is.
 const TOKEN: &str = "/token";
 
@@ -96,6 +98,16 @@ pub enum CopyError {
         /// The source of that copy.
         from: String,
     },
+    /// The source was used since a copy was begun that is to go on.
+    #[error(
+        "{from} was used since the copy into {place} was begun: delete the target, and begin anew"
+    )]
+    Changed {
+        /// The source.
+        from: String,
+        /// The target.
+        place: String,
+    },
     /// The two are not the same in the end.
     #[error("the copy differs from its source, and is not finished: {0}")]
     Differs(String),
@@ -109,13 +121,13 @@ pub async fn copy_store(
 ) -> Result<Copied, CopyError> {
     let source = Side::source(from).await?;
     let target = Side::target(to).await?;
-    let (resumed, token) = target.begin(&source.name).await?;
+    let counters = source.done(source.end.counters().await)?;
+    let (resumed, token) = target.begin(&source.name, &format!("{counters:?}")).await?;
     let mut tables = Vec::new();
     for &table in TABLES {
         let rows = copy_table(&source, &target, table, &token, &mut progress).await?;
         tables.push((table.name, rows));
     }
-    let counters = source.done(source.end.counters().await)?;
     target.done(target.end.settle(counters).await)?;
     progress(CopyProgress { table: None, rows: 0, of: 0 });
     let sums = verify(&source, &target).await?;
@@ -175,9 +187,9 @@ impl Side {
         }
     }
 
-    /// Begins a copy, or goes on with one of the same source. Gives whether it goes on, and the token of this one: one that
+    /// Begins a copy, or goes on with one of the same source that is as it was then: who serves counts on, and sweeps. Gives whether it goes on, and the token of this one: one that
     /// begins later takes over.
-    async fn begin(&self, from: &str) -> Result<(bool, String), CopyError> {
+    async fn begin(&self, from: &str, state: &str) -> Result<(bool, String), CopyError> {
         let resumed = self.done(self.end.is_unfinished().await)?;
         if resumed {
             let marks = self.done(self.end.marks().await)?;
@@ -185,6 +197,10 @@ impl Side {
             if let Some(known) = marks.get(FROM).filter(|known| *known != from) {
                 let (place, from) = (self.name.clone(), known.clone());
                 return Err(CopyError::OtherSource { place, from });
+            }
+            if marks.get(BEGUN).is_some_and(|known| known != state) {
+                let (place, from) = (self.name.clone(), from.to_owned());
+                return Err(CopyError::Changed { from, place });
             }
         } else {
             for &table in TABLES {
@@ -198,6 +214,7 @@ impl Side {
         }
         let token = uuid::Uuid::new_v4().to_string();
         self.done(self.end.set_mark(FROM, from.to_owned()).await)?;
+        self.done(self.end.set_mark(BEGUN, state.to_owned()).await)?;
         self.done(self.end.set_mark(TOKEN, token.clone()).await)?;
         Ok((resumed, token))
     }

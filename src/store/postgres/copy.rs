@@ -102,7 +102,7 @@ impl End for PostgresEnd {
     async fn counters(&self) -> Result<Counters, StoreError> {
         let mut counters = Counters::default();
         let tx = self.begin().await?;
-        for row in tx.query("SELECT key, value FROM ~meta", params![]).await? {
+        for row in tx.query("SELECT key, value FROM ~meta ORDER BY key", params![]).await? {
             let key: String = column(&row, 0).map_err(Failure::unstorable)?;
             let value: i64 = column(&row, 1).map_err(Failure::unstorable)?;
             if key == "judged" {

@@ -125,6 +125,16 @@ async fn everything_goes_over_and_a_copy_that_was_killed_goes_on() {
     let refused = copy(&sqlite(elsewhere.database()), &url, &schema).fails(1);
     assert!(refused.contains("holds an unfinished copy of"), "{refused}");
 
+    // Whoever serves sweeps: what was copied of the source is old then.
+    let swept = |by: i64| {
+        let sql = format!("UPDATE meta SET value = value + {by} WHERE key = 'swept'");
+        assert_eq!(Connection::open(site.database()).unwrap().execute(&sql, ()).unwrap(), 1);
+    };
+    swept(1);
+    let refused = copy(&from, &url, &schema).fails(1);
+    assert!(refused.contains("was used since the copy into"), "{refused}");
+    swept(-1);
+
     let said = copy(&from, &url, &schema).ok();
     assert!(said.contains("going on where a copy was cut off"), "{said}");
     let journal = number(site.database(), "SELECT count(*) FROM journal");
