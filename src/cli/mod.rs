@@ -13,6 +13,7 @@ mod deliveries;
 mod events;
 mod excerpt;
 mod explain;
+mod forget;
 mod healthcheck;
 mod invoices;
 mod init;
@@ -28,6 +29,7 @@ mod serve;
 mod silence;
 mod spend;
 mod status;
+mod store;
 mod terminal;
 mod test;
 mod tune;
@@ -91,6 +93,10 @@ enum Command {
     Accounts(accounts::Args),
     /// Set up Telnyx's notifications: plan, create, repair, delete
     Provision(provision::Args),
+    /// Move, back up and check the database
+    Store(store::Args),
+    /// Erase a phone number from everything that is stored
+    Forget(forget::Args),
     /// Ask a running tollbell whether it is ready (exit code 0 or 1)
     Healthcheck(healthcheck::Args),
     /// Print a script by which a shell completes commands and flags
@@ -133,6 +139,8 @@ pub fn run() -> ExitCode {
         Command::Usage(args) => usage::run(&args),
         Command::Accounts(args) => accounts::run(&args),
         Command::Provision(args) => provision::run(&args),
+        Command::Store(args) => store::run(args),
+        Command::Forget(args) => forget::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Completions(args) => man::completions(&args),
         Command::Man(args) => man::man(&args),

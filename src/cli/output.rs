@@ -1,7 +1,10 @@
 //! The only file that prints.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::config::Loaded;
 use crate::diagnostic::Diagnostic;
@@ -63,6 +66,40 @@ pub(super) fn all_problems(problems: &[&Diagnostic]) {
 /// Prints how far a long command is to standard error.
 pub(super) fn progress(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// A line on the terminal that says how far something is, over and over in the same place. Where standard error is no
+/// terminal it says nothing.
+#[derive(Debug, Default)]
+pub(super) struct Moving {
+    shown_at: Option<Instant>,
+}
+
+impl Moving {
+    /// How often it changes at most: nobody reads faster.
+    const EVERY: Duration = Duration::from_millis(100);
+
+    /// Shows this in place of what it showed before.
+    pub(super) fn show(&mut self, text: &str) {
+        let now = Instant::now();
+        if self.shown_at.is_some_and(|at| now.duration_since(at) < Self::EVERY)
+            || !io::stderr().is_terminal()
+        {
+            return;
+        }
+        self.shown_at = Some(now);
+        let mut out = io::stderr().lock();
+        drop(write!(out, "\r\x1b[K{}", clean(text)).and_then(|()| out.flush()));
+    }
+}
+
+/// What comes next begins at the start of the line.
+impl Drop for Moving {
+    fn drop(&mut self) {
+        if self.shown_at.is_some() {
+            drop(write!(io::stderr().lock(), "\r\x1b[K"));
+        }
+    }
 }
 
 /// Prints rows under headings, columns aligned; the last column is not padded.

@@ -191,7 +191,6 @@ impl Store {
     }
 
     /// The backend, where it is PostgreSQL's.
-    #[cfg(test)]
     pub(super) fn postgres(&self) -> Option<&Postgres> {
         let backend: &dyn Any = &*self.backend;
         backend.downcast_ref()

@@ -4,9 +4,12 @@
 //! operation is atomic. Only this module speaks SQL. Concurrent writes share one fsync; a single one does not wait.
 
 mod audit;
+mod backup;
+mod copy;
 mod currencies;
 mod duties;
 mod feed;
+mod forget;
 mod handle;
 mod health;
 mod journal;
@@ -19,6 +22,7 @@ mod postgres;
 mod query;
 mod recent;
 mod room;
+mod soundness;
 mod sqlite;
 mod values;
 mod views;
@@ -27,9 +31,12 @@ mod views;
 mod tests;
 
 pub use audit::*;
+pub use backup::*;
+pub use copy::{Copied, CopyError, CopyProgress, copy_store};
 pub use currencies::Currencies;
 pub use duties::*;
 pub use feed::*;
+pub use forget::{Forgotten, PhoneNumber};
 pub use handle::Store;
 pub use journal::*;
 use limits::{
@@ -40,9 +47,12 @@ pub use model::*;
 pub use open::*;
 pub use operations::{
     Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
-    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Views,
+    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Soundness,
+    Views,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};
 pub use query::*;
+pub use soundness::*;
+pub use sqlite::back_up;
 pub use views::*;

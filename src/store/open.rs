@@ -109,6 +109,11 @@ pub enum OpenError {
     /// It holds tables that are not ours.
     #[error("{0} is not a tollbell database")]
     Foreign(PathBuf),
+    /// A copy into it was begun and not ended.
+    #[error(
+        "the copy into {0} is unfinished: run `tollbell store copy` once more, or delete the database"
+    )]
+    Unfinished(String),
     /// The server cannot be reached, refuses, or would lose what it commits.
     #[error("cannot open the database {database}: {reason}")]
     Unreachable {

@@ -8,6 +8,7 @@ mod duties;
 mod events;
 mod judging;
 mod outbox;
+mod soundness;
 mod upkeep;
 mod views;
 
@@ -22,6 +23,7 @@ pub use self::duties::Duties;
 pub use self::events::{Events, Feeds, Inbox};
 pub use self::judging::{Alerts, Journal, Judging, Ledger, Rows, SilenceList};
 pub use self::outbox::{Claims, Deliveries, NotificationLog, Outcomes};
+pub use self::soundness::Soundness;
 pub use self::upkeep::{Figures, Retention};
 pub use self::views::Views;
 use super::model::StoreError;
@@ -47,6 +49,7 @@ pub trait Backend:
     + Views
     + Retention
     + AuditLog
+    + Soundness
     + Any
     + Debug
     + Send

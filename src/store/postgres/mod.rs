@@ -10,11 +10,13 @@ mod alerts;
 mod arrivals;
 mod audit;
 mod claims;
+mod copy;
 mod deliveries;
 mod duties;
 mod events;
 mod failure;
 mod feed;
+mod forget;
 mod inbox;
 mod journal;
 mod judged;
@@ -27,6 +29,7 @@ mod outcomes;
 mod recorder;
 mod release;
 mod silences;
+mod soundness;
 mod sql;
 mod state;
 mod stats;
@@ -48,6 +51,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use self::address::Address;
+pub(super) use self::copy::PostgresEnd;
 use self::duties::Duties;
 use self::failure::Failure;
 use self::link::Link;
@@ -192,6 +196,7 @@ fn refused(address: &Address, mismatch: Mismatch) -> OpenError {
         Mismatch::Older { found, known } => OpenError::Older { found, known },
         Mismatch::Changed(name) => OpenError::Changed(name),
         Mismatch::Foreign => OpenError::Foreign(PathBuf::from(address.to_string())),
+        Mismatch::Unfinished => OpenError::Unfinished(address.to_string()),
         Mismatch::Unsafe(reason) => {
             OpenError::Unreachable { database: address.to_string(), reason: reason.to_owned() }
         }

@@ -3,16 +3,20 @@
 //! One thread writes, in batches that share an fsync (`writer`); a few connections read (`readers`). One process
 //! serves from a database at a time, by a lock beside the file; commands attach beside it through the write-ahead log.
 //! The operations stand by subject: `inbox`, `judged`, `alerts`, `state`, `ledger`, `silences`, `journal`, `claims`,
-//! `notification_log`, `outcomes`, `deliveries`, `events`, `audit`, `stats`, `sweep`.
+//! `notification_log`, `outcomes`, `deliveries`, `events`, `audit`, `stats`, `sweep`, `soundness`; beside them `backup` and
+//! `copy`.
 
 mod alerts;
 mod audit;
+mod backup;
 mod claims;
 mod connection;
+mod copy;
 mod deliveries;
 mod events;
 mod failure;
 mod feed;
+mod forget;
 mod inbox;
 mod job;
 mod journal;
@@ -23,6 +27,7 @@ mod notification_log;
 mod outcomes;
 mod readers;
 mod silences;
+mod soundness;
 mod state;
 mod stats;
 mod sweep;
@@ -42,7 +47,9 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::backup::back_up;
 use self::connection::{Identity, Purpose, sibling};
+pub(super) use self::copy::SqliteEnd;
 use self::failure::Failure;
 use self::job::{Call, Effects};
 use self::migrations::Mismatch;
@@ -277,6 +284,7 @@ fn refused(path: &Path, mismatch: Mismatch) -> OpenError {
         Mismatch::Older { found, known } => OpenError::Older { found, known },
         Mismatch::Changed(name) => OpenError::Changed(name),
         Mismatch::Foreign => OpenError::Foreign(path.to_owned()),
+        Mismatch::Unfinished => OpenError::Unfinished(path.display().to_string()),
         Mismatch::Failed(failure) => OpenError::Failed {
             path: path.to_owned(),
             reason: StoreError::from(failure).to_string(),

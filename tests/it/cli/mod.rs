@@ -5,6 +5,8 @@ mod cases;
 mod first;
 mod replay;
 mod explain;
+mod forget;
+mod store;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -75,7 +77,7 @@ fn with_config<'a>(args: &[&'a str]) -> Vec<&'a str> {
 
 /// All of them, in the order of the help.
 const COMMANDS: &str = "init serve check test replay send demo status notify deliveries alerts silence events explain \
-    spend invoices usage accounts provision healthcheck schema";
+    spend invoices usage accounts provision store forget healthcheck schema";
 
 #[test]
 fn help_tells_a_new_user_where_to_go() {
@@ -109,6 +111,8 @@ fn help_tells_a_new_user_where_to_go() {
       usage        Ask Telnyx for its usage reports
       accounts     List the accounts of the configuration, and those that they manage at Telnyx
       provision    Set up Telnyx's notifications: plan, create, repair, delete
+      store        Move, back up and check the database
+      forget       Erase a phone number from everything that is stored
       healthcheck  Ask a running tollbell whether it is ready (exit code 0 or 1)
       completions  Print a script by which a shell completes commands and flags
       man          Print the manual page, or write those of all commands
@@ -147,6 +151,9 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["deliveries", "list", "--state", "lost"], "expected one of pending, sending, delivered"),
         (&["events", "list", "--state", "lost"], "expected one of waiting, judged, faulted"),
         (&["healthcheck", "--address", "nowhere"], "invalid socket address"),
+        (&["store", "copy", "--from", "sqlite:a"], "--to <URL>"),
+        (&["store", "backup"], "<FILE>"),
+        (&["forget", "--number", "15550100"], "expected a number with its country"),
     ] {
         let err = run(root(), args).fails(2);
         assert!(err.contains(said), "{args:?}: {err}");

@@ -74,6 +74,12 @@ impl Site {
         self
     }
 
+    /// The same service with its store there from now on.
+    pub fn moved_to(&self, url: &str, schema: &str) -> Self {
+        let site = Self::new(self.routing.clone()).server(&self.server).postgres(url, schema);
+        Self { signer: self.signer.clone(), ..site }
+    }
+
     /// Another replica on the same store, in a folder of its own.
     pub fn replica(&self) -> Self {
         let site = Self::new(self.routing.clone()).server(&self.server);

@@ -35,6 +35,8 @@ pub(super) enum Mismatch {
     Changed(String),
     /// The schema holds tables that are not ours.
     Foreign,
+    /// A copy into it was begun and not ended.
+    Unfinished,
     /// What was acknowledged would not survive.
     Unsafe(&'static str),
     Failed(Failure),
@@ -46,9 +48,15 @@ impl<E: Into<Failure>> From<E> for Mismatch {
     }
 }
 
+/// Brings it up to date, and refuses a database that a copy goes into.
+pub(super) async fn migrate(link: &Link, schema: &str) -> Result<(), Mismatch> {
+    bring_up(link, schema).await?;
+    require_finished(link).await
+}
+
 /// Applies what is missing, all of it in one transaction: of replicas that start together one migrates, and the others
 /// wait. The lock ends with the transaction, so it works behind a pooler too.
-pub(super) async fn migrate(link: &Link, schema: &str) -> Result<(), Mismatch> {
+pub(super) async fn bring_up(link: &Link, schema: &str) -> Result<(), Mismatch> {
     let mut tx = link.begin().await?;
     // Another may take its time to migrate.
     tx.is_given(MIGRATING_MAX);
@@ -82,8 +90,28 @@ pub(super) async fn migrate(link: &Link, schema: &str) -> Result<(), Mismatch> {
     Ok(tx.commit().await?)
 }
 
-/// Refuses a database that is not exactly at this binary's version.
+/// Refuses a database that is not exactly at this binary's version, or that a copy goes into.
 pub(super) async fn require_current(link: &Link, schema: &str) -> Result<(), Mismatch> {
+    require_version(link, schema).await?;
+    require_finished(link).await
+}
+
+async fn require_finished(link: &Link) -> Result<(), Mismatch> {
+    let tx = link.begin_reading().await?;
+    let unfinished = is_unfinished(&tx).await?;
+    tx.commit().await?;
+    if unfinished { Err(Mismatch::Unfinished) } else { Ok(()) }
+}
+
+/// Whether a copy into it was begun and not ended.
+pub(super) async fn is_unfinished(tx: &Lent<'_>) -> Result<bool, Failure> {
+    let schema = tx.link().schema.replace(['"', '.'], "");
+    let sql = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'copying'";
+    Ok(tx.first(sql, params![schema]).await?.is_some())
+}
+
+/// Refuses a database that is not exactly at this binary's version.
+pub(super) async fn require_version(link: &Link, schema: &str) -> Result<(), Mismatch> {
     let tx = link.begin_reading().await?;
     let (found, known) = (verify(&tx, schema).await?, known());
     tx.commit().await?;

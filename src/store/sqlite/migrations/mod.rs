@@ -29,10 +29,18 @@ const MIGRATIONS: [(&str, &str, Option<Fill>); 5] = [
 /// Why a database cannot be used by this binary.
 #[derive(Debug)]
 pub(super) enum Mismatch {
-    Newer { found: u32, known: u32 },
-    Older { found: u32, known: u32 },
+    Newer {
+        found: u32,
+        known: u32,
+    },
+    Older {
+        found: u32,
+        known: u32,
+    },
     Changed(String),
     Foreign,
+    /// A copy into it was begun and not ended.
+    Unfinished,
     Failed(Failure),
 }
 
@@ -42,8 +50,14 @@ impl<E: Into<Failure>> From<E> for Mismatch {
     }
 }
 
-/// Applies what is missing, each migration in a transaction of its own.
+/// Applies what is missing, each migration in a transaction of its own. Refuses a database that a copy goes into.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), Mismatch> {
+    bring_up(conn)?;
+    require_finished(conn)
+}
+
+/// As [`migrate`], also of a database that a copy goes into.
+pub(super) fn bring_up(conn: &mut Connection) -> Result<(), Mismatch> {
     migrate_to(conn, known())
 }
 
@@ -71,8 +85,24 @@ pub(super) fn migrate_to(conn: &mut Connection, wanted: u32) -> Result<(), Misma
     Ok(())
 }
 
-/// Refuses a database that is not exactly at this binary's version.
+/// Refuses a database that is not exactly at this binary's version, or that a copy goes into.
 pub(super) fn require_current(conn: &Connection) -> Result<(), Mismatch> {
+    require_version(conn)?;
+    require_finished(conn)
+}
+
+fn require_finished(conn: &Connection) -> Result<(), Mismatch> {
+    if is_unfinished(conn)? { Err(Mismatch::Unfinished) } else { Ok(()) }
+}
+
+/// Whether a copy into it was begun and not ended.
+pub(super) fn is_unfinished(conn: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'copying'";
+    conn.query_row(sql, (), |row| row.get(0))
+}
+
+/// Refuses a database that is not exactly at this binary's version.
+pub(super) fn require_version(conn: &Connection) -> Result<(), Mismatch> {
     let (found, known) = (verify(conn)?, known());
     if found < known { Err(Mismatch::Older { found, known }) } else { Ok(()) }
 }
