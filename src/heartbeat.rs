@@ -1,4 +1,4 @@
-//! Dead man's switches: somebody outside is told at intervals that tollbell works, and rings when that stops.
+//! Dead man's switches: somebody outside hears at intervals that tollbell works, and notifies when that stops.
 //!
 //! Receives an address, an interval and what must be fresh. Promises one GET each interval, on a steady grid from the
 //! start on, while the store commits, the engine has caught up and each balance that is read was read lately; and none
@@ -39,7 +39,7 @@ const READING_GRACE: Duration = Duration::from_mins(1);
 /// After a look that sent nothing, the next one; half the interval where that is shorter.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Somebody who is told that tollbell works, and rings when that stops.
+/// Somebody who hears that tollbell works, and notifies when that stops.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heartbeat {
     /// What is asked for.

@@ -83,7 +83,7 @@ impl Args {
             (Some(from), _) => from,
             (None, since) => before(now, since.unwrap_or_default())?,
         };
-        // What is to come is not known: nothing may ring for its absence.
+        // What is to come is not known: nothing may fire for its absence.
         let to = self.to.unwrap_or(now).min(now);
         if from >= to {
             bail!("the time range is empty: from {from} to {to}");

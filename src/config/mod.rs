@@ -82,7 +82,7 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// Where things are kept.
     pub store: StoreSettings,
-    /// What rings.
+    /// What fires.
     pub rules: RuleSet,
     /// Who hears of it; all identities are filled.
     pub route: Route,

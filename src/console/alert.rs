@@ -63,12 +63,12 @@ struct Figure {
 struct InGroup {
     name: String,
     words: String,
-    targets: Vec<Told>,
+    targets: Vec<TargetRow>,
 }
 
 /// A target, and what it knows.
 #[derive(Debug, Serialize)]
-struct Told {
+struct TargetRow {
     to: String,
     state: State,
     at: Option<Stamp>,
@@ -257,7 +257,7 @@ fn in_group(situation: &Situation, alert: &Alert, record: &GroupRecord) -> InGro
             _ => State::quiet("dot", "was not notified of it"),
         };
         let at = entry.and_then(|entry| entry.notified_at).map(|at| Stamp::at(at, situation.now));
-        Told { to: target_name(&integration, &target), state, at }
+        TargetRow { to: target_name(&integration, &target), state, at }
     });
     InGroup {
         name: group_name(group),

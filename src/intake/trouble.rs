@@ -1,7 +1,7 @@
 //! What goes wrong at the door: genuine webhooks that the clocks keep out, webhooks without a right signature, and webhooks
 //! on a wrong path.
 //!
-//! Receives each such refusal as a count. Promises events that rules can ring for, `tollbell.clock_skew` at the first
+//! Receives each such refusal as a count. Promises events that rules can fire for, `tollbell.clock_skew` at the first
 //! and `tollbell.rejected_signatures` from [`SIGNATURES_MIN`] refusals within [`WINDOW`] on, and
 //! `tollbell.misdirected_webhooks` at the first; of each one event for an
 //! account in [`WINDOW`] at most, whatever strangers send and however often the process starts anew. While it goes on

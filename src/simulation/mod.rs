@@ -1,4 +1,4 @@
-//! tollbell without its surroundings: what would ring, given these rules and these events.
+//! tollbell without its surroundings: what would be notified, given these rules and these events.
 //!
 //! Receives a policy, a time that the caller moves, and events; promises to judge as the engine's worker does, with the
 //! same step, and to tell what came of it. Nothing is kept, sent or waited for. `tollbell test` runs [`Case`]s in it,

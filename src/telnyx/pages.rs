@@ -60,7 +60,7 @@ pub struct Pages<'a> {
     /// Items that were given.
     items: u64,
     /// What the last answer said of all pages.
-    told: Told,
+    told: PageFacts,
 }
 
 impl Client {
@@ -99,7 +99,7 @@ impl<'a> Pages<'a> {
         query: Query<'a>,
         size: u32,
     ) -> Self {
-        let told = Told::default();
+        let told = PageFacts::default();
         Self { client, endpoint, query, size, next: Some(1), before: None, items: 0, told }
     }
 
@@ -110,7 +110,7 @@ impl<'a> Pages<'a> {
         query.push(("page[number]", number.to_string()));
         query.push(("page[size]", self.size.to_string()));
         let mut answer = self.client.get(self.endpoint, &query).await?;
-        let told = Told::read(&answer);
+        let told = PageFacts::read(&answer);
         let items = list_of(&mut answer)
             .ok_or_else(|| unreadable(self.endpoint, "there is no list under data"))?;
         // An endpoint without pages answers alike whatever page is asked for.
@@ -147,7 +147,7 @@ impl<'a> Pages<'a> {
 
 /// What `meta` says of all pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Told {
+struct PageFacts {
     pages: Option<u64>,
     results: Option<u64>,
     /// Items of a page at most, which may be fewer than were asked for.
@@ -157,7 +157,7 @@ struct Told {
     unclear: bool,
 }
 
-impl Told {
+impl PageFacts {
     fn read(answer: &Value) -> Self {
         let meta = |key: &str| answer.get("meta").and_then(|meta| meta.get(key));
         let pages = meta("total_pages").filter(|pages| !pages.is_null());
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_page_knows_how_many_there_are_or_guesses_by_its_size() {
         let pages = |mut answer: Value, number, read| {
-            let told = Told::read(&answer);
+            let told = PageFacts::read(&answer);
             let items = list_of(&mut answer)?;
             Some((told.pages_from(number, read, items.len(), 2), told.agrees_with(read)))
         };

@@ -107,7 +107,7 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     send_samples(&key, &url).await?;
     settle(&app).await?;
     heading("\n2. What was notified\n");
-    let rang = show_arrivals(&mut arrived);
+    let notified = show_arrivals(&mut arrived);
     heading(&format!(
         "3. The balance falls to {low} USD; tollbell reads it, no webhook reports it\n"
     ));
@@ -134,7 +134,7 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     }
     let clean = app.shutdown().await;
     sink_tasks.drain(Duration::from_secs(1)).await;
-    Ok(if clean && rang { Exit::Ok } else { Exit::Failed })
+    Ok(if clean && notified { Exit::Ok } else { Exit::Failed })
 }
 
 /// A line that stands out on a terminal.
