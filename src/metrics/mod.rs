@@ -11,7 +11,7 @@ mod telnyx;
 mod totals;
 mod user;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use prometheus::{
@@ -305,8 +305,9 @@ impl Metrics {
 
     /// How many alerts of each name are in each state; what is not named is zero.
     pub fn set_alerts<'a>(&self, counts: impl Iterator<Item = (&'a str, &'a str, u64)>) {
+        let names = self.names();
         self.alerts.reset();
-        for alertname in &self.names.lock().unwrap_or_else(PoisonError::into_inner).alerts {
+        for alertname in &names.alerts {
             for state in names::ALERT_STATES {
                 self.alerts.with_label_values(&[alertname, state]);
             }

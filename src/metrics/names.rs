@@ -1,7 +1,7 @@
 //! Series of configured names: at zero from the first scrape on, and gone when the configuration has the name no more.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use prometheus::core::{Collector as _, MetricVec, MetricVecBuilder};
 
@@ -68,18 +68,22 @@ const CHARGED: [&str; 3] = ["voice", "messaging", "ai"];
 const USUAL_CURRENCY: &str = "USD";
 
 impl Metrics {
+    /// The names on the page. Whoever takes series from it and puts others there holds this meanwhile, and so does a scrape.
+    pub(super) fn names(&self) -> MutexGuard<'_, Owned> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The configured names, at the start and at each reload: series of new ones begin at zero, those of names that are
     /// gone are taken from the page.
     pub fn set_names(&self, names: &Names<'_>) {
         let owned = Owned::of(names);
-        {
-            let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = std::mem::replace(&mut *known, owned);
-            self.forget(&before, &known);
-            let new = |name: &&&str| !before.accounts.contains(**name);
-            for account in names.accounts.iter().filter(new) {
-                self.account_at_zero(account, names.refusals);
-            }
+        // Held to the end: no scrape sees half of it.
+        let mut known = self.names();
+        let before = std::mem::replace(&mut *known, owned);
+        self.forget(&before, &known);
+        let new = |name: &&&str| !before.accounts.contains(**name);
+        for account in names.accounts.iter().filter(new) {
+            self.account_at_zero(account, names.refusals);
         }
         // What comes by a path of no account.
         self.webhooks_rejected.with_label_values(&["", "unknown_account"]);

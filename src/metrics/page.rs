@@ -33,16 +33,22 @@ fn encode(families: &[prometheus::proto::MetricFamily]) -> prometheus::Result<St
 impl Metrics {
     /// The exposition text of a scrape (Prometheus text format 0.0.4).
     pub fn render(&self) -> prometheus::Result<String> {
-        let mut text = encode(&self.registry.gather())?;
+        let mut text = encode(&self.gathered())?;
         self.user.render(&mut text);
         Ok(text)
     }
 
     /// As [`Metrics::render`], without what the store knows: where another replica judges, that one shows it.
     pub fn render_own(&self) -> prometheus::Result<String> {
-        let mut families = self.registry.gather();
+        let mut families = self.gathered();
         families.retain(|family| !OF_THE_STORE.contains(&family.name()));
         encode(&families)
+    }
+
+    /// All families, none of them half exchanged.
+    fn gathered(&self) -> Vec<prometheus::proto::MetricFamily> {
+        let _whole = self.names();
+        self.registry.gather()
     }
 
     /// Who serves: whether this process judges, how many there are, and whether their configurations differ.
@@ -76,5 +82,26 @@ mod tests {
             assert_eq!(page.contains("spoken_total"), shown, "{page}");
             assert!(page.contains("\ntollbell_replicas 2\n"));
         }
+    }
+    #[test]
+    fn no_scrape_sees_names_half_exchanged() {
+        let named = |hash| Names { alerts: vec!["A"], config_hash: hash, ..Names::default() };
+        let metrics = Metrics::new(&named("one"));
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..2_000 {
+                    metrics.set_names(&named(if n % 2 == 0 { "two" } else { "one" }));
+                    metrics.set_alerts([("A", "firing", 1)].into_iter());
+                }
+                is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                let page = metrics.render().expect("renders");
+                let count = |start| page.lines().filter(|line| line.starts_with(start)).count();
+                assert_eq!(count("tollbell_config_info{"), 1, "{page}");
+                assert_eq!(count("tollbell_alerts{"), 5, "{page}");
+            }
+        });
     }
 }

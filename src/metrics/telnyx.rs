@@ -1,7 +1,5 @@
 //! What is known of accounts by Telnyx's API.
 
-use std::sync::PoisonError;
-
 use jiff::Timestamp;
 use prometheus::GaugeVec;
 use rust_decimal::Decimal;
@@ -27,7 +25,7 @@ impl Metrics {
     /// none any more. Of an account that is not asked any more nothing is shown: its last reading may end after a reload.
     pub fn set_balance(&self, reading: &Reading) {
         // Held until the end, so that a reload comes before it or after it.
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names();
         if !names.asked.contains(&reading.account) {
             return;
         }
@@ -57,7 +55,7 @@ impl Metrics {
         period: &str,
         (limit, spend, blocked): (Option<Decimal>, Option<Decimal>, bool),
     ) {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names();
         if !names.asked.contains(account) {
             return;
         }

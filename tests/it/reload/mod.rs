@@ -42,17 +42,13 @@ fn more_rules(rules: &str) -> String {
 
 const FAX: &str = "      - alert: Fax\n        on: [fax.failed]\n        active_for: 1h\n";
 
-/// Hash of the configuration in force, as the metrics show it. While one takes the place of another there may be none.
+/// Hash of the configuration in force, as the metrics show it.
 async fn hash(app: &TestApp) -> String {
-    let look = async || {
-        let (_, page) = app.private_get("/metrics").await;
-        let start = "tollbell_config_info{hash=\"";
-        let mut hashes =
-            page.lines().filter_map(|line| line.strip_prefix(start)?.split('"').next());
-        let found = hashes.next().map(str::to_owned);
-        found.filter(|_| hashes.next().is_none())
-    };
-    eventually_async(SOON, look).await
+    let (_, page) = app.private_get("/metrics").await;
+    let hashes: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("tollbell_config_info{hash=\"")).collect();
+    assert_eq!(hashes.len(), 1, "{hashes:?}");
+    hashes[0].split('"').next().unwrap().to_owned()
 }
 
 /// Moves the clock from look to look until another configuration is in force.
