@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::group_key;
 use crate::alerts::{
     DELIVERY_CAUSES_MAX, Fingerprint, Group, LogEntry, Look, Owed, PeerKind, Reason, Route,
     Suppression, Target, TargetId, Timing, newest,
@@ -60,6 +61,28 @@ impl State {
             }
             None => BTreeSet::new(),
         }
+    }
+
+    /// Whether a target that may know an alert by this group was notified by another one since that it fires: then its end is
+    /// owed there.
+    pub(super) fn is_taken_over(
+        &self,
+        policy: &Policy,
+        group: &str,
+        id: &TargetId,
+        fingerprint: &Fingerprint,
+    ) -> bool {
+        let entry = |key: &str| self.log.get(key).and_then(|log| log.get(id));
+        let Some((alert, known)) = self.alerts.get(fingerprint).zip(entry(group)) else {
+            return false;
+        };
+        policy.routing.route.take(&alert.labels).into_iter().any(|route| {
+            let (key, _) = group_key(route, &alert.labels);
+            key != group
+                && entry(&key).is_some_and(|other| {
+                    other.notified_at >= known.notified_at && other.firing.contains_key(fingerprint)
+                })
+        })
     }
 }
 

@@ -38,6 +38,12 @@ impl Batch<'_> {
                 self.close_gate(&ended, at);
             }
             if let Some(entry) = ended.entry {
+                // Groups by which it was known before are looked at: they may have nothing left to say.
+                for one in entry.firing.keys() {
+                    for before in self.state.elsewhere.get(one).cloned().unwrap_or_default() {
+                        self.state.look_soon(&before, at);
+                    }
+                }
                 let log = self.state.log.entry(ended.group_key.clone()).or_default();
                 log.insert(ended.target, entry);
             }

@@ -19,8 +19,8 @@ use decided::Decided;
 use super::step::Batch;
 use super::timers::Due;
 use crate::alerts::{
-    self, Alert, Fingerprint, Group, INTERVAL_MIN, LogEntry, Look, MEMBERS_MAX, Route, Scope,
-    Suppression, Target, TargetId, Timing,
+    self, Alert, Fingerprint, Group, INTERVAL_MIN, LogEntry, Look, MEMBERS_MAX, PeerKind, Route,
+    Scope, Suppression, Target, TargetId, Timing,
 };
 use crate::clock;
 use crate::rules::Labels;
@@ -244,8 +244,14 @@ impl Batch<'_> {
                 return false;
             };
             let kind = integration.channel.peer_kind();
-            // Also of what another group notifies it of now: when that ends unheard there, this one says so.
-            kind.keeps_state() && integration.send_resolved && entry.maybe_known().next().is_some()
+            // Also of what another group is to notify it of: when that ends unheard there, this one says so.
+            let mut known = entry.maybe_known().map(|(one, _)| one);
+            kind.keeps_state()
+                && integration.send_resolved
+                && known.any(|one| {
+                    kind != PeerKind::Alerts
+                        || !self.state.is_taken_over(self.policy, &group.key, id, one)
+                })
         };
         group.members.is_empty()
             && self.state.open.get(&group.key).is_none_or(BTreeMap::is_empty)
