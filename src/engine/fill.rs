@@ -1,13 +1,13 @@
 //! The first fill: rules that look at what is usual take in what was stored before they were there.
 //!
-//! Beside the judgement, a page at a time, so that it delays nothing; until it is done nothing is called usual. How
-//! far it is goes into the transaction of each page.
+//! A page at a time, while no event waits and no timer is due; until it is done nothing is called usual. How far it is goes
+//! into the transaction of each page.
 
 use std::sync::Arc;
 
 use super::policy::Policy;
 use super::state::State;
-use super::step::{Judged, Kept};
+use super::step::{self, Judged, Kept};
 use crate::alerts::Fingerprint;
 use crate::rules::{self, CallContext};
 use crate::store::Changes;
@@ -15,13 +15,7 @@ use crate::store::Changes;
 /// Takes in a page of events that were judged before, in order; an empty one means that there are no more. The state moves
 /// along.
 pub(super) fn fill(state: &mut State, policy: &Policy, page: &[Kept]) -> Judged {
-    let mut last = None;
-    for kept in page {
-        let Ok(stored) = kept else {
-            last = kept.as_ref().err().map(|unreadable| unreadable.seq);
-            continue;
-        };
-        last = Some(stored.seq);
+    for stored in page.iter().flatten() {
         let event = &stored.event;
         let known = rules::call_keys(event);
         let known = known.iter().filter_map(|key| state.calls.get(key)).cloned();
@@ -43,7 +37,12 @@ pub(super) fn fill(state: &mut State, policy: &Policy, page: &[Kept]) -> Judged 
             state.pasts.note(&key, Some(changed));
         }
     }
-    state.pasts.filled(last);
+    leave_out(state, page)
+}
+
+/// Goes on behind a page without what it holds.
+pub(super) fn leave_out(state: &mut State, page: &[Kept]) -> Judged {
+    state.pasts.filled(page.last().map(step::seq_of));
     let cursor = state.cursor;
     let (rows, _) = state.changed_rows();
     Judged { changes: Changes { cursor, rows, ..Changes::default() }, ..Judged::default() }

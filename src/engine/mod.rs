@@ -176,15 +176,16 @@ impl Engine {
         let Some(after) = after else { return Ok(false) };
         let page = store.batch_after(after, FILL_EVENTS, state.silences().version()).await?;
         state.load_known(page.known);
-        let judged = fill::fill(state, &policy, &page.events);
-        state.clear();
-        // Out of `self` until the commit, as in `attempt`.
-        let state = self.state.take();
-        match self.commit(judged).await {
-            Ok(()) => self.state = state,
-            Err(Trouble::Store(error)) => return Err(error),
-            Err(Trouble::Event(detail)) => return Err(StoreError::Unstorable(detail)),
-        }
+        let events = Arc::new(page.events);
+        let taken = Arc::clone(&events);
+        let filled = self.step(move |state| fill::fill(state, &policy, &taken)).await;
+        let Err(Trouble::Event(detail)) = filled else {
+            return filled.map(|()| true).map_err(StoreError::from);
+        };
+        // What one event brings must not keep all that follow from being judged.
+        tracing::error!(after, %detail, "stored events cannot be taken into histories and are left out of them");
+        self.state().await?;
+        self.step(move |state| fill::leave_out(state, &events)).await?;
         Ok(true)
     }
 
@@ -192,30 +193,27 @@ impl Engine {
     async fn turn(&mut self) -> Result<Turn, StoreError> {
         let now = self.deps.clock.now();
         let hash = self.deps.policy.borrow().config_hash.clone();
-        let has_filled = self.fill().await?;
         let inbox = self.read(self.batch_events).await?;
         let state = self.state().await?;
         let (applied, deadline) = (state.has_applied(&hash), state.next_deadline());
         let applied = applied && !state.has_ended_deliveries();
-        if has_filled && inbox.is_empty() {
-            return Ok(Turn::More);
-        }
         if applied && inbox.is_empty() && deadline.is_none_or(|deadline| deadline > now) {
+            // Nothing waits: what was stored before a rule was there can be taken in.
+            if self.fill().await? {
+                return Ok(Turn::More);
+            }
             let poll = clock::add(now, POLL);
             return Ok(Turn::Idle { until: deadline.map_or(poll, |deadline| deadline.min(poll)) });
         }
         let count = inbox.len();
         match self.attempt(inbox, now).await {
             Ok(()) => self.batch_events = (self.batch_events * BATCH_GROWTH).min(BATCH_EVENTS_MAX),
-            Err(Trouble::Store(error)) => return Err(error),
             // Without events it is timers; they run only when no event waits, for it may have come before them.
-            Err(Trouble::Event(detail)) if count == 0 => {
-                return Err(StoreError::Unstorable(detail));
-            }
-            Err(Trouble::Event(detail)) => {
+            Err(Trouble::Event(detail)) if count > 0 => {
                 tracing::warn!(%detail, "a batch failed; its events are judged one by one");
                 self.judge_singly(count, now).await?;
             }
+            Err(trouble) => return Err(trouble.into()),
         }
         Ok(Turn::More)
     }
@@ -241,14 +239,29 @@ impl Engine {
             .map_err(|unreadable| Trouble::Event(unreadable.detail))?;
         let policy = Arc::clone(&self.deps.policy.borrow());
         let hash = policy.config_hash.clone();
-        // Out of `self` until the commit: whatever goes wrong below, a state that ran ahead is gone.
+        self.step(move |state| step::step_owned(state, &policy, events, now)).await?;
+        if *self.deps.applied.borrow() != hash {
+            if let Some(state) = &self.state {
+                // Families that are declared anew have lost what they showed.
+                publish_totals(state, &self.deps.metrics);
+            }
+            self.deps.applied.send_replace(hash);
+        }
+        Ok(())
+    }
+
+    /// Moves the state and commits what that changed. Whatever goes wrong, a state that ran ahead is gone.
+    async fn step(
+        &mut self,
+        act: impl FnOnce(&mut State) -> Judged + Send + 'static,
+    ) -> Result<(), Trouble> {
         let mut state = self.state.take().unwrap_or_default();
         // Many rules of one kind, or many alerts, are too much work for a thread that answers requests.
-        let judging = tokio::task::spawn_blocking(move || {
-            let judged = step::step_owned(&mut state, &policy, events, now);
+        let acting = tokio::task::spawn_blocking(move || {
+            let judged = act(&mut state);
             (state, judged)
         });
-        let (mut state, judged) = judging.await.map_err(|error| {
+        let (mut state, judged) = acting.await.map_err(|error| {
             if error.is_panic() {
                 Trouble::Event("judging it panicked".to_owned())
             } else {
@@ -257,11 +270,6 @@ impl Engine {
         })?;
         self.commit(judged).await?;
         state.clear();
-        if *self.deps.applied.borrow() != hash {
-            // Families that are declared anew have lost what they showed.
-            publish_totals(&state, &self.deps.metrics);
-            self.deps.applied.send_replace(hash);
-        }
         self.state = Some(state);
         Ok(())
     }
@@ -286,11 +294,8 @@ impl Engine {
         tracing::error!(seq, %detail, "an event cannot be judged and is skipped");
         self.state = None;
         let account = step::account_of(one);
-        match self.commit(step::fault(one, detail, now)).await {
-            Ok(()) => self.deps.metrics.event_faulted(account),
-            Err(Trouble::Event(detail)) => return Err(StoreError::Unstorable(detail)),
-            Err(Trouble::Store(error)) => return Err(error),
-        }
+        self.commit(step::fault(one, detail, now)).await?;
+        self.deps.metrics.event_faulted(account);
         Ok(())
     }
 }
@@ -361,6 +366,15 @@ enum Trouble {
     Event(String),
     /// The store is; try again later.
     Store(StoreError),
+}
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Event(detail) => Self::Unstorable(detail),
+            Trouble::Store(error) => error,
+        }
+    }
 }
 
 #[cfg(test)]

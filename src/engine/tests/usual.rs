@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::engine::fill::fill;
+use crate::engine::fill::{fill, leave_out};
 
 const HOUR: i64 = 3_600_000;
 
@@ -142,6 +142,23 @@ fn silence_where_there_usually_are_calls_fires_unless_we_were_away() {
         world.pass(&policy, at(begin + 15 * HOUR));
         assert_eq!(world.firing(), Vec::<&str>::new());
     }
+}
+
+#[test]
+fn what_cannot_be_taken_in_is_left_out_and_the_rest_is_not() {
+    let (without, with) = (policy(NONE, PLAIN), policy(OFTEN, PLAIN));
+    let events = calls(0..15);
+    let mut world = World::new(&without);
+    world.take(&without, &events, |_| {});
+    world.pass(&with, world.now);
+    let page: Vec<_> = events.iter().take(7).cloned().map(Ok).collect();
+    let judged = leave_out(&mut world.state, &page);
+    world.disk.commit(judged.changes);
+    assert_eq!(world.state.fill_after(), Some(events[6].seq));
+    world.crash();
+    assert_eq!(world.state.fill_after(), Some(events[6].seq));
+    world.fill(&with, &events, 100);
+    assert_eq!(world.state.fill_after(), None);
 }
 
 #[test]
