@@ -138,7 +138,8 @@ async fn list(args: List) -> anyhow::Result<Exit> {
     match args.format {
         Format::Json => output::json(&seen)?,
         Format::Text => {
-            output::line(&text::list_text(&seen, now));
+            let fire = store.stats().await?.firing();
+            output::line(&text::list_text(&seen, fire, now));
             if alerts.len() >= args.limit {
                 output::line(&format!("(the first {}; --limit shows more)", args.limit));
             }

@@ -36,10 +36,14 @@ fn suppression_text(why: &Suppression) -> String {
     }
 }
 
-pub(super) fn list_text(seen: &[Seen<'_>], now: Timestamp) -> String {
+/// The list; `fire` is how many fire in all, of which the list may have the first only.
+pub(super) fn list_text(seen: &[Seen<'_>], fire: u64, now: Timestamp) -> String {
     let firing: Vec<_> = seen.iter().filter(|seen| seen.alert.is_firing()).collect();
     let silenced = firing.iter().filter(|seen| seen.is_silenced()).count();
     let mut text = match (firing.len(), silenced) {
+        (shown, _) if fire > shown as u64 => {
+            format!("{fire} alerts fire, of which the first {shown} are shown")
+        }
         (0, _) => "no alert fires".to_owned(),
         (1, 0) => "1 alert fires".to_owned(),
         (1, _) => "1 alert fires, silenced".to_owned(),
@@ -286,7 +290,7 @@ mod tests {
         let seen = alerts.iter().zip(quiet);
         let seen: Vec<Seen<'_>> =
             seen.map(|(alert, members)| Seen::of(alert, &silences, members, now)).collect();
-        insta::assert_snapshot!(list_text(&seen, now), @r#"
+        insta::assert_snapshot!(list_text(&seen, 2, now), @r#"
         2 alerts fire, 1 of them silenced
 
         FINGERPRINT       STATE    ALERT            SINCE                 LASTS    VALUE  QUIET             LABELS
@@ -294,9 +298,11 @@ mod tests {
         9a12d384b4cd5713  firing   WebhooksStopped  2026-11-23T01:52:40Z  1h 7m    -      muted by nights   account="other"
         bffd7e354a327b88  no_data  LowBalance       2026-11-23T01:52:40Z  47m 20s  3.2    -                 account="old"
         "#);
-        assert_eq!(list_text(&[], now), "no alert fires");
+        assert_eq!(list_text(&[], 0, now), "no alert fires");
+        let cut = list_text(&seen, 300, now);
+        assert!(cut.starts_with("300 alerts fire, of which the first 2 are shown\n"), "{cut}");
         assert_eq!(
-            list_text(&seen[1..2], now).lines().next(),
+            list_text(&seen[1..2], 1, now).lines().next(),
             Some("1 alert fires"),
             "muted is not silenced"
         );

@@ -7,6 +7,12 @@ use rust_decimal::Decimal;
 
 use crate::cli::output;
 
+/// The most that is taken as an amount: far above any account's, and exact in a rule's numbers with its six digits.
+const AMOUNT_MAX: i64 = 1_000_000_000;
+
+/// A month's budget of one who says a day's alone.
+const DAYS_OF_A_MONTH: i64 = 30;
+
 /// What the configuration is made from. What is absent is left out.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Answers {
@@ -190,16 +196,21 @@ impl Answers {
         Ok(())
     }
 
+    /// The budget of a month: of one who says that of a day alone, thirty times as much, for a shipped one could be less than a
+    /// day's.
+    pub(super) fn monthly(&self) -> Option<Decimal> {
+        self.monthly_budget.or_else(|| Some(self.daily_budget? * Decimal::from(DAYS_OF_A_MONTH)))
+    }
+
     /// What is wrong, or missing for what was asked for; one line. The rest is found when the file is checked.
     pub(super) fn check(&mut self) -> Result<(), String> {
         if self.accounts.is_empty() {
             self.accounts.push("default".to_owned());
         }
         // The file takes them from where it stands, and whoever answers from here.
-        for path in [&mut self.api_key_file, &mut self.mail_password_file, &mut self.slack_url_file]
-            .into_iter()
-            .flatten()
-        {
+        let files =
+            [&mut self.api_key_file, &mut self.mail_password_file, &mut self.slack_url_file];
+        for path in files.into_iter().flatten() {
             *path = std::path::absolute(&*path).map_err(|error| error.to_string())?;
         }
         if self.public_key.is_some() && self.accounts.len() > 1 {
@@ -213,6 +224,17 @@ impl Answers {
                 "mail needs a sender and a mail server: --mail-from, --smarthost".to_owned()
             );
         }
+        let of_mail = [
+            ("--mail-from", self.mail_from.is_some()),
+            ("--smarthost", self.smarthost.is_some()),
+            ("--mail-user", self.mail_user.is_some()),
+            ("--mail-password-file", self.mail_password_file.is_some()),
+        ];
+        if let (true, Some((option, _))) =
+            (self.mail_to.is_empty(), of_mail.iter().find(|(_, is_given)| *is_given))
+        {
+            return Err(format!("{option} is about mail, and nobody gets one: --mail-to"));
+        }
         let mails = self.mail_to.iter().chain(&self.mail_from);
         if let Some(wrong) =
             mails.clone().find(|it| !it.contains('@') || it.contains(char::is_whitespace))
@@ -223,10 +245,13 @@ impl Answers {
             return Err("--mail-user and --mail-password-file belong together".to_owned());
         }
         let amounts = [self.low_balance, self.daily_budget, self.monthly_budget];
-        if amounts.into_iter().flatten().any(|amount| amount <= Decimal::ZERO || amount.scale() > 6)
-        {
-            return Err("an amount has to be above zero, with six digits behind the point at most"
-                .to_owned());
+        let is_fine = |amount: &Decimal| {
+            *amount > Decimal::ZERO && *amount <= Decimal::from(AMOUNT_MAX) && amount.scale() <= 6
+        };
+        if !amounts.iter().flatten().all(is_fine) {
+            return Err(format!(
+                "an amount has to be above zero and {AMOUNT_MAX} at most, with six digits behind the point at most"
+            ));
         }
         let code =
             |text: &String| text.len() == 2 && text.bytes().all(|it| it.is_ascii_uppercase());
@@ -234,6 +259,11 @@ impl Answers {
             return Err(format!("{wrong:?} is no country code; write two capitals, such as US"));
         }
         Ok(())
+    }
+
+    /// The files that hold secrets.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.api_key_file, &self.mail_password_file, &self.slack_url_file].into_iter().flatten()
     }
 
     /// The receiver, if anybody is notified.

@@ -43,6 +43,12 @@ pub(super) const SHIPPED: &[(&str, &str)] = shipped! {
     "usual/rules.yaml"
 };
 
+/// Cases about thresholds that were given.
+pub(super) const OWN_TESTS: &str = "tests/own.test.yaml";
+
+/// At which percent of a budget somebody is notified.
+const STEPS: [i64; 3] = [50, 80, 100];
+
 /// How cases begin in the shipped tests.
 const CASE: &str = "\n  - name: ";
 
@@ -60,7 +66,7 @@ pub(super) fn files(answers: &Answers) -> anyhow::Result<Vec<(String, String)>> 
         };
         files.push(((*name).to_owned(), text));
     }
-    files.extend(own_tests(answers).map(|text| ("tests/own.test.yaml".to_owned(), text)));
+    files.extend(own_tests(answers).map(|text| (OWN_TESTS.to_owned(), text)));
     Ok(files)
 }
 
@@ -97,26 +103,25 @@ fn spend(text: &str, answers: &Answers) -> anyhow::Result<String> {
     let mut text = text.to_owned();
     let budgets = [
         (answers.daily_budget, 100, "100 a day, notified at 50, 80 and 100", "day"),
-        (answers.monthly_budget, 2000, "2000 a month, notified at 1000, 1600 and 2000", "month"),
+        (answers.monthly(), 2000, "2000 a month, notified at 1000, 1600 and 2000", "month"),
     ];
     let line = |of: Decimal, percent: i64| {
         let at = of * Decimal::new(percent, 2);
         let clear = double(at * Decimal::new(9, 1));
         format!("fire: value >= {}\n        clear: value < {clear}\n", double(at))
     };
-    let steps = [50, 80, 100];
     let given = budgets.into_iter().filter_map(|(budget, shipped, about, span)| {
         Some((budget?, Decimal::from(shipped), about, span))
     });
     let given: Vec<_> = given.collect();
     // First marks, so that no step is taken for another.
     for (_, shipped, _, span) in &given {
-        for percent in steps {
+        for percent in STEPS {
             text = put(&text, &line(*shipped, percent), &format!("<{span}:{percent}>"))?;
         }
     }
     for (budget, _, about, span) in given {
-        for percent in steps {
+        for percent in STEPS {
             text = put(&text, &format!("<{span}:{percent}>"), &line(budget, percent))?;
         }
         let about_now =
@@ -166,11 +171,22 @@ fn own_tests(answers: &Answers) -> Option<String> {
             )
         };
         let (first, rest) = (budget * Decimal::new(60, 2), budget * Decimal::new(40, 2));
+        let monthly = answers.monthly().unwrap_or_default();
+        let fire = |spent: Decimal| {
+            let of = |span: &'static str, budget: Decimal| {
+                let reached =
+                    STEPS.into_iter().filter(move |step| spent >= budget * Decimal::new(*step, 2));
+                reached.map(move |step| format!("{{alertname: {span}Budget{step}}}"))
+            };
+            of("Daily", budget).chain(of("Monthly", monthly)).collect::<Vec<_>>().join(", ")
+        };
         write!(text, "{CASE}the daily budget of {budget} is notified at its half and when it is used up\n    steps:\n      \
-             - at: 0s\n        event: {}\n      - at: 1m\n        expect: {{notified: [{{alerts: [{{alertname: DailyBudget50}}]}}]}}\n      \
-             - at: 2m\n        event: {}\n        expect: {{alerts: [{{alertname: DailyBudget50}}, {{alertname: DailyBudget80}}, {{alertname: DailyBudget100}}]}}\n",
+             - at: 0s\n        event: {}\n      - at: 1m\n        expect: {{alerts: [{}]}}\n      \
+             - at: 2m\n        event: {}\n        expect: {{alerts: [{}]}}\n",
             charge(1, first),
+            fire(first),
             charge(2, rest),
+            fire(budget),
         )
         .expect("writing to text");
     }
@@ -179,38 +195,30 @@ fn own_tests(answers: &Answers) -> Option<String> {
 
 /// The files of cases in a folder that `init` wrote.
 pub(super) fn test_files(folder: &Path) -> Vec<PathBuf> {
-    let names = SHIPPED.iter().map(|(name, _)| *name).chain(["tests/own.test.yaml"]);
+    let names = SHIPPED.iter().map(|(name, _)| *name).chain([OWN_TESTS]);
     let paths =
         names.filter(|name| name.starts_with("tests/")).map(|name| folder.join("rules").join(name));
     paths.filter(|path| path.is_file()).collect()
 }
 
-/// Takes out of the shipped tests the cases that do not hold with other thresholds; says how many. `failures` gives the
-/// names of those of a file.
-pub(super) fn keep_what_holds(
-    folder: &Path,
+/// Leaves cases out of a file of tests, for they are about the shipped thresholds; gives which of the others fail.
+pub(super) fn leave_out(
+    path: &Path,
+    cases: &[String],
     failures: impl Fn(&Path) -> anyhow::Result<Vec<String>>,
-) -> anyhow::Result<usize> {
-    let mut left_out = 0;
-    for path in test_files(folder).into_iter().filter(|path| !path.ends_with("own.test.yaml")) {
-        let failing = failures(&path)?;
-        if failing.is_empty() {
-            continue;
+) -> anyhow::Result<Vec<String>> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    match without(&text, cases) {
+        Some(text) => {
+            std::fs::write(path, text).with_context(|| format!("cannot write {shown}"))?;
+            failures(path)
         }
-        left_out += failing.len();
-        let shown = path.display().to_string();
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
-        match without(&text, &failing) {
-            Some(text) => {
-                std::fs::write(&path, text).with_context(|| format!("cannot write {shown}"))?;
-            }
-            None => {
-                std::fs::remove_file(&path).with_context(|| format!("cannot remove {shown}"))?;
-            }
+        None => {
+            std::fs::remove_file(path).with_context(|| format!("cannot remove {shown}"))?;
+            Ok(Vec::new())
         }
     }
-    Ok(left_out)
 }
 
 /// A file of cases without some of them; `None` when none is left.

@@ -63,8 +63,63 @@ fn a_mistake_is_one_line() {
         ),
         (|it| it.home_countries = vec!["usa".to_owned()], "is no country code"),
         (|it| it.low_balance = Some(rust_decimal::Decimal::ZERO), "above zero"),
-        (|it| it.mail_user = Some("u".to_owned()), "belong together"),
+        (|it| it.low_balance = Some(rust_decimal::Decimal::MAX), "at most"),
+        (|it| it.smarthost = Some("mx:25".to_owned()), "--smarthost is about mail"),
+        (
+            |it| {
+                it.mail_to = vec!["a@example.com".to_owned()];
+                it.mail_from = Some("b@example.com".to_owned());
+                it.smarthost = Some("mx:25".to_owned());
+                it.mail_user = Some("u".to_owned());
+            },
+            "belong together",
+        ),
     ] {
         assert!(answers(change).contains(said), "{said}");
     }
+}
+
+fn answers(change: impl FnOnce(&mut Answers)) -> Answers {
+    let mut answers = Answers::default();
+    change(&mut answers);
+    answers.check().expect("answers that are fine");
+    answers
+}
+
+#[test]
+fn the_cases_about_thresholds_of_ones_own_hold() {
+    let amount = |text: &str| Some(text.parse().expect("amount"));
+    for (balance, daily, monthly) in [
+        (Some("0.000001"), Some("0.000001"), Some("0.000001")),
+        (None, Some("1000"), None),
+        (None, Some("2500"), Some("2000")),
+        (None, Some("1"), Some("1000000")),
+        (None, None, Some("1")),
+        (Some("1000000000"), Some("1000000000"), Some("1000000000")),
+    ] {
+        let given = answers(|it| {
+            it.low_balance = balance.and_then(amount);
+            it.daily_budget = daily.and_then(amount);
+            it.monthly_budget = monthly.and_then(amount);
+        });
+        let folder = tempfile::tempdir().expect("temp dir");
+        write(folder.path(), &given).expect("writes");
+        for file in rules::test_files(folder.path()) {
+            if file.ends_with(rules::OWN_TESTS) {
+                let failing = test::failures(&file).expect("cases that can be run");
+                assert_eq!(failing, [""; 0], "{balance:?} {daily:?} {monthly:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_what_does_not_hold_nothing_stays() {
+    let parent = tempfile::tempdir().expect("temp dir");
+    let folder = parent.path().join("new");
+    let answers = answers(|it| it.public_url = Some("no URL".to_owned()));
+    let args = Args { folder: folder.clone(), yes: true, answers };
+    let refused = run(args).err().expect("an address that is none").to_string();
+    assert!(refused.ends_with("would have errors: nothing is written"), "{refused}");
+    assert!(!folder.exists());
 }

@@ -38,6 +38,7 @@ mod writer;
 mod tests;
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -258,8 +259,10 @@ fn lock(path: &Path) -> Result<[File; 2], OpenError> {
         reason: error.to_string(),
     };
     let locked = |path_of_lock: &Path| {
-        let options = File::options().create(true).truncate(false).write(true).open(path_of_lock);
-        let file = options.map_err(failed)?;
+        // Whoever makes the file makes it for its owner alone: it holds phone numbers and maybe texts.
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(path_of_lock).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),

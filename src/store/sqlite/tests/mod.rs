@@ -41,6 +41,24 @@ fn sqlite(store: &Store) -> &Sqlite {
     store.sqlite().expect("is SQLite")
 }
 
+#[tokio::test]
+async fn the_files_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = TempDir::new().expect("a folder");
+    let settings = settings(&directory);
+    let store = open(&settings).await;
+    store.record(event("e-1")).await.expect("recorded");
+    let folder = settings.path.parent().expect("a folder");
+    let mut looked_at = 0;
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let mode = entry.metadata().expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        looked_at += 1;
+    }
+    assert!(looked_at >= 3, "database, its log, the lock");
+}
+
 fn watched() -> (Observer, Arc<Mutex<Vec<usize>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let writer = Arc::clone(&seen);
