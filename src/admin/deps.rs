@@ -8,6 +8,7 @@ use crate::api::{self, Access};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::tls::Acceptor;
 
 /// What the private listener needs.
 #[derive(Debug, Clone)]
@@ -26,4 +27,6 @@ pub struct Deps {
     pub api: api::Deps,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// TLS, where it is configured.
+    pub tls: Acceptor,
 }

@@ -8,9 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{ServiceFactoryExt as _, map_config};
+use actix_web::dev::{AppConfig, Server, fn_service};
 use actix_web::http::header::{self, ContentType};
-use actix_web::{App, HttpResponse, HttpServer, Resource, Route, guard, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpResponse, Resource, Route, guard, web};
 
 pub use self::deps::Deps;
 pub use self::reload::{Asked, Reload, ReloadError, Reloaded, Waiting};
@@ -31,7 +35,9 @@ pub fn serve<P>(listener: std::net::TcpListener, deps: Deps, pages: P) -> std::i
 where
     P: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let server = HttpServer::new(move || {
+    let address = listener.local_addr()?;
+    let tls = deps.tls.clone();
+    let app = move || {
         App::new()
             .app_data(web::Data::new(deps.clone()))
             .app_data(web::Data::from(Arc::clone(&deps.access)))
@@ -40,25 +46,41 @@ where
             .service(looked_at("/livez", || web::to(async || HttpResponse::Ok().body("ok\n"))))
             .service(looked_at("/readyz", || web::to(readyz)))
             .service(web::resource("/-/reload").route(web::post().to(post_reload::post)))
-            .service(looked_at("/-/healthy", || {
-                web::to(async || {
-                    HttpResponse::Ok().body(
-                        "OK
-",
-                    )
-                })
-            }))
+            .service(looked_at("/-/healthy", || web::to(async || HttpResponse::Ok().body("OK\n"))))
             .service(looked_at("/-/ready", || web::to(ready)))
             .service(api::service())
             .configure(pages.clone())
-    })
-    .workers(1)
-    .max_connections(CONNECTIONS_MAX)
-    .keep_alive(IDLE)
-    .client_request_timeout(IDLE)
-    .shutdown_timeout(1)
-    .disable_signals()
-    .listen(listener)?;
+    };
+    // Not actix's own server, whose TLS brings HTTP/2 along.
+    let builder = Server::build()
+        .workers(1)
+        .max_concurrent_connections(CONNECTIONS_MAX)
+        .shutdown_timeout(1)
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let server = builder.listen("private", listener, move || {
+        let app = map_config(app(), |()| AppConfig::default());
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(IDLE)
+            .client_request_timeout(IDLE)
+            .local_addr(address)
+            .h1(app);
+        let tls = tls.clone();
+        fn_service(move |socket: TcpStream| {
+            let tls = tls.clone();
+            async move {
+                let peer = socket.peer_addr().ok();
+                let stream = tls.accept(socket, IDLE).await;
+                stream.map(|stream| (stream, peer)).map_err(DispatchError::Io)
+            }
+        })
+        .and_then(http)
+    })?;
     Ok(server.run())
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Matcher;
+use super::{Fingerprint, Matcher};
 use crate::rules::{Labels, hex};
 
 /// A node of the routing tree. The root has no matchers and takes what no child took.
@@ -123,6 +123,12 @@ pub enum Answer {
 }
 
 impl Route {
+    /// Identity of the group that an alert with these labels has in this route, and the labels that it is grouped by.
+    pub fn group_key(&self, labels: &Labels) -> (String, Labels) {
+        let group_labels = self.group_by.labels_of(labels);
+        (format!("{}/{}", self.id, Fingerprint::of(&group_labels)), group_labels)
+    }
+
     /// Gives the whole tree its identities: `name`, else a hash of (parent, matchers, receiver) plus an ordinal
     /// among identical twins. Inserting a sibling changes nobody's identity. Returns the receivers of twins.
     pub fn identify(&mut self) -> Vec<String> {

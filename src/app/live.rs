@@ -15,13 +15,14 @@ use crate::admin::Reloaded;
 use crate::alerts::Routing;
 use crate::api::{Access, InForce, LastReload};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dispatch::{Lanes, Senders};
 use crate::engine::Policy;
 use crate::intake;
 use crate::metrics::Metrics;
 use crate::store::{Role, Store, StoreError};
+use crate::tls::Acceptor;
 
 /// How long a reload waits for the engine to judge by the new rules; it goes on to do so afterwards.
 const APPLY_WAIT: Duration = Duration::from_secs(5);
@@ -57,6 +58,29 @@ pub(super) struct Live {
     /// What the engine judges by.
     pub(super) applied: watch::Receiver<String>,
     pub(super) fixed: Fixed,
+    /// The certificates of the listeners.
+    pub(super) doors: Doors,
+}
+
+/// What the two listeners do with a connection before HTTP.
+#[derive(Debug, Clone)]
+pub(super) struct Doors {
+    pub(super) public: Acceptor,
+    pub(super) private: Acceptor,
+}
+
+impl Doors {
+    pub(super) fn new(server: &Server) -> Self {
+        Self {
+            public: Acceptor::new(server.certificate.as_ref()),
+            private: Acceptor::new(server.private_certificate.as_ref()),
+        }
+    }
+
+    fn take(&self, server: &Server) {
+        self.public.set(server.certificate.as_ref());
+        self.private.set(server.private_certificate.as_ref());
+    }
 }
 
 impl Live {
@@ -75,6 +99,7 @@ impl Live {
         address::allow(config.server.allowed_targets.clone());
         let server = &config.server;
         self.access.take(server.tokens.clone(), server.external_url.as_deref());
+        self.doors.take(server);
         self.metrics.set_names(&parts::names(&config));
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());

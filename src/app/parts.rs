@@ -102,6 +102,14 @@ impl Fixed {
         let keys = [
             ("server.listen", server.listen != self.server.listen),
             ("server.private_listen", server.private_listen != self.server.private_listen),
+            (
+                "server.tls_config",
+                server.certificate.is_some() != self.server.certificate.is_some(),
+            ),
+            (
+                "server.private_tls_config",
+                server.private_certificate.is_some() != self.server.private_certificate.is_some(),
+            ),
             ("server.shutdown_timeout", server.shutdown_timeout != self.server.shutdown_timeout),
             ("store.url", store.place != self.store.place),
             ("store.retention", store.retention != self.store.retention),

@@ -1,13 +1,18 @@
 //! `tollbell healthcheck`: for container probes, so that an image needs no curl.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 
 use super::args::Exit;
 use super::output;
 use crate::config::{self, Candidate};
+use crate::tls;
 
 /// How long the answer may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -62,13 +67,38 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// The answer to a GET, with its head.
-pub(super) fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+/// The answer to a GET, with its head. Whether the listener speaks TLS is found out: the certificate may be newer than what
+/// is served, or not ours to read.
+pub(super) fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
+    let plain = ask_on(connect(address)?, address, path);
+    if plain.as_ref().is_ok_and(|answer| answer.starts_with("HTTP/")) {
+        return plain;
+    }
+    let config = tls::any_certificate().map_err(io::Error::other)?;
+    let name = ServerName::from(address.ip());
+    let client = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let answer = ask_on(StreamOwned::new(client, connect(address)?), address, path);
+    // What the plain attempt said is the better explanation where TLS is not spoken either.
+    answer.or(plain)
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
+    Ok(stream)
+}
+
+fn ask_on(mut stream: impl Read + Write, address: SocketAddr, path: &str) -> io::Result<String> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
-    Ok(answer)
+    stream.flush()?;
+    let mut answer = Vec::new();
+    let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+    match read {
+        // A peer that closes without TLS's farewell has still said all.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !answer.is_empty() => {}
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    String::from_utf8(answer).map_err(io::Error::other)
 }

@@ -64,6 +64,7 @@ use crate::notify::{MessageTemplates, Receiver};
 use crate::rules::{Labels, RuleSet};
 use crate::store::Place;
 use crate::telnyx;
+use crate::tls::Certificate;
 use diagnostics::Diagnostics;
 use folder::Folder;
 use intervals::Intervals;
@@ -130,6 +131,10 @@ pub struct Server {
     pub proxy: Option<Proxy>,
     /// Who may use the private listener's API and console.
     pub tokens: Tokens,
+    /// What the public listener shows, where it speaks TLS.
+    pub certificate: Option<Certificate>,
+    /// What the private listener shows, where it speaks TLS.
+    pub private_certificate: Option<Certificate>,
 }
 
 /// An entry of `accounts`.
@@ -272,7 +277,6 @@ fn read_tree(
 /// What the sections gave; complete only if there is no error.
 struct Parts {
     server: Option<Server>,
-    tokens: Tokens,
     accounts: Vec<Account>,
     store: Option<StoreSettings>,
     rules: RuleSet,
@@ -303,6 +307,7 @@ impl Parts {
             Context { base, rules_base, trial, diagnostics, allowed_targets, proxy, intervals };
         let private = server.as_ref().map(|server| server.private_listen);
         let tokens = auth::read(&server_words, context, private);
+        let [certificate, private_certificate] = server::certificates(&server_words, context);
         let accounts = accounts::read(root, context, server.as_ref());
         let store = server::read_store(&root.store(), context);
         let templates = templates::read(root, context, sources);
@@ -320,9 +325,10 @@ impl Parts {
         let heartbeats = heartbeats::read(root, context);
         let time_intervals = all_intervals.finish();
         let templates = templates.templates;
+        let server =
+            server.map(|server| Server { tokens, certificate, private_certificate, ..server });
         Self {
             server,
-            tokens,
             accounts,
             store,
             rules,
@@ -348,7 +354,7 @@ impl Parts {
             ..
         } = self;
         Some(Config {
-            server: Server { tokens: self.tokens, ..self.server? },
+            server: self.server?,
             accounts,
             store: self.store?,
             rules,

@@ -4,17 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use reqwest::Url;
+use secrecy::ExposeSecret as _;
 
 use super::files;
 use super::section::Section;
-use super::words::{ServerWords, StoreWords};
+use super::words::{ListenerTlsWords, ServerWords, StoreWords};
 use super::{Context, Server, StoreSettings, database};
 use crate::address;
 use crate::api::Tokens;
 use crate::diagnostic::{At, Diagnostic};
 use crate::event::PayloadPolicy;
 use crate::http::Proxy;
+use crate::secret::Secret;
 use crate::store::{self, Place};
+use crate::tls::Certificate;
 
 /// Reads `server`; `None` after an error.
 pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
@@ -35,7 +38,45 @@ pub(super) fn read(section: &ServerWords<'_>) -> Option<Server> {
         listen: listen?,
         private_listen: private_listen?,
         tokens: Tokens::default(),
+        certificate: None,
+        private_certificate: None,
     })
+}
+
+/// Reads the certificates of the public and of the private listener.
+pub(super) fn certificates(
+    server: &ServerWords<'_>,
+    context: Context<'_>,
+) -> [Option<Certificate>; 2] {
+    let read = |key: &str, section: &ListenerTlsWords<'_>| {
+        if server.has(key) { certificate(section, context) } else { None }
+    };
+    [
+        read("tls_config", &server.tls_config()),
+        read("private_tls_config", &server.private_tls_config()),
+    ]
+}
+
+/// Reads the files of a certificate; `None` after an error, and in a trial without the files.
+///
+/// Both are read as secrets are: what is in them does not count for the hash of the configuration, so that a certificate
+/// that was renewed on one replica first does not look like another configuration.
+fn certificate(section: &ListenerTlsWords<'_>, context: Context<'_>) -> Option<Certificate> {
+    let text = |key: &str, path: Option<At<String>>| {
+        let file = Secret::File(context.base.join(&path?.value));
+        match context.base.read_secret(&file) {
+            Ok(text) => Some(text),
+            Err(_missing) if context.trial => None,
+            Err(error) => {
+                section.error(key, format!("cannot be used: {error}"));
+                None
+            }
+        }
+    };
+    let (chain, key) =
+        (text("cert_file", section.cert_file()), text("key_file", section.key_file()));
+    let read = Certificate::read(chain?.expose_secret(), key?.expose_secret());
+    read.map_err(|(key, why)| section.error(key, why)).ok()
 }
 
 /// Reads `store`; `None` after an error.

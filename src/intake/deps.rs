@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::event::PayloadPolicy;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::tls::Acceptor;
 
 /// The account that `POST /webhooks/telnyx` means when there are several.
 pub const DEFAULT_ACCOUNT: &str = "default";
@@ -83,4 +84,6 @@ pub struct Deps {
     pub metrics: Arc<Metrics>,
     /// What is refused, for [`watch`] to tell.
     pub troubles: Troubles,
+    /// TLS, where it is configured.
+    pub tls: Acceptor,
 }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_http::HttpService;
+use actix_http::error::DispatchError;
 use actix_service::{ServiceFactoryExt as _, map_config};
 use actix_web::dev::{AppConfig, Server, fn_service};
 use actix_web::rt::net::TcpStream;
@@ -96,7 +97,11 @@ pub(super) fn listen(
             let trusted = &state.deps.live.load().settings.trusted_proxies;
             let place = crowd.enter(address, !peers::is_in(address, trusted), Instant::now());
             let paced = Paced::new(socket, timeouts.request(), place);
-            async move { Ok::<_, actix_http::error::DispatchError>((paced, peer)) }
+            let state = state.clone();
+            async move {
+                let stream = state.deps.tls.accept(paced, timeouts.head).await;
+                stream.map(|stream| (stream, peer)).map_err(DispatchError::Io)
+            }
         })
         .and_then(http)
     })?;

@@ -22,6 +22,7 @@ mod fuzz;
 mod limits;
 mod crowd;
 mod proxies;
+mod tls;
 mod durability;
 mod replicas;
 mod upgrade;

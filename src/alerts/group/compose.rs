@@ -125,21 +125,30 @@ impl Look<'_> {
     /// The entry once this was delivered. People then know as firing just what the message says: an alert that is silenced
     /// meanwhile is new to them afterwards. A peer that keeps state goes on to know what is quiet and fires.
     fn delivered(&self, target: &Target, entry: Option<&LogEntry>, owed: &Owed<'_>) -> LogEntry {
-        let mut firing: Lives = lives(&owed.firing);
-        let may_know =
-            |one: &Listed<'_>| entry.and_then(|entry| entry.may_know(&one.alert.fingerprint));
+        let (mut firing, mut maybe) = (lives(&owed.firing), Lives::new());
         match target.kind {
             PeerKind::People => {}
             PeerKind::Incident if owed.reason == Reason::AllResolved => {}
             PeerKind::Alerts if has_left(target, entry) => {}
             PeerKind::Incident | PeerKind::Alerts => {
                 let quiet = self.listed().iter().filter(|one| !one.member.over);
-                let known = quiet.filter_map(|one| {
-                    let life = may_know(one).filter(|life| *life >= one.member.first_life)?;
-                    Some((one.alert.fingerprint.clone(), life))
-                });
-                for (fingerprint, life) in known {
-                    firing.entry(fingerprint).or_insert(life);
+                for (one, entry) in quiet.filter_map(|one| Some((one, entry?))) {
+                    let fingerprint = &one.alert.fingerprint;
+                    let of = |lives: &Lives| {
+                        lives
+                            .get(fingerprint)
+                            .copied()
+                            .filter(|life| *life >= one.member.first_life)
+                    };
+                    if let Some(life) = of(&entry.firing) {
+                        firing.entry(fingerprint.clone()).or_insert(life);
+                    }
+                    // That this arrived says nothing of whether an attempt before it did, which named others.
+                    if let Some(life) = of(&entry.maybe)
+                        && firing.get(fingerprint) < Some(&life)
+                    {
+                        maybe.insert(fingerprint.clone(), life);
+                    }
                 }
             }
         }
@@ -160,7 +169,7 @@ impl Look<'_> {
         for one in silent {
             resolved.entry(one.alert.fingerprint.clone()).or_insert(one.member.life);
         }
-        LogEntry { notified_at: Some(self.now), firing, resolved, ..LogEntry::default() }
+        LogEntry { notified_at: Some(self.now), firing, resolved, maybe, ..LogEntry::default() }
     }
 }
 

@@ -243,8 +243,15 @@ words! {
         allowed_targets: texts,
             "Networks that receivers and heartbeats may be in though they are link-local or hold metadata. None by default.";
         proxy_url: text, "HTTP proxy for outgoing requests, to Telnyx, too; the environment is not asked.";
+        tls_config: map(ListenerTlsWords), "TLS of the public listener, where no proxy in front speaks it.";
+        private_tls_config: map(ListenerTlsWords), "TLS of the private listener.";
         auth: map(AuthWords),
             "Who may use the API and the console; needed where private_listen is not a loopback address.";
+    }
+
+    ListenerTlsWords "listener_tls" {
+        cert_file: text required, "PEM file of the certificate and of those that lead to its authority, its own first.";
+        key_file: text required, "PEM file of its private key.";
     }
 
     AuthWords "auth" {

@@ -11,7 +11,7 @@ use crate::alerts::{
     Suppression, Timing,
 };
 use crate::clock;
-use crate::engine::groups::{compose, group_key, next_notification};
+use crate::engine::groups::{compose, next_notification};
 use crate::engine::state::State;
 use crate::engine::step::Batch;
 use crate::notify::{self, Integration, Notification, Receiver};
@@ -151,7 +151,7 @@ fn quiet(asked: &Asked<'_>, alert: &Alert) -> Vec<Quiet> {
 }
 
 fn group_report(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupReport {
-    let (key, labels) = group_key(route, &alert.labels);
+    let (key, labels) = route.group_key(&alert.labels);
     let group = asked.after.groups.get(&key);
     let next = next_notification(&asked.after, asked.policy, &key, asked.at);
     let (next, next_by) = next.unzip();

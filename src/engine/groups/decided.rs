@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::group_key;
 use crate::alerts::{
     DELIVERY_CAUSES_MAX, Fingerprint, Group, LogEntry, Look, Owed, PeerKind, Reason, Route,
     Suppression, Target, TargetId, Timing, newest,
@@ -77,7 +76,7 @@ impl State {
             return false;
         };
         policy.routing.route.take(&alert.labels).into_iter().any(|route| {
-            let (key, _) = group_key(route, &alert.labels);
+            let (key, _) = route.group_key(&alert.labels);
             key != group
                 && entry(&key).is_some_and(|other| {
                     other.notified_at >= known.notified_at && other.firing.contains_key(fingerprint)

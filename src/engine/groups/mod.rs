@@ -23,14 +23,7 @@ use crate::alerts::{
     Scope, Suppression, Target, TargetId, Timing,
 };
 use crate::clock;
-use crate::rules::Labels;
 use crate::store::{NewDelivery, delivery_id};
-
-/// Identity of the group that an alert with these labels has in a route.
-pub(in crate::engine) fn group_key(route: &Route, labels: &Labels) -> (String, Labels) {
-    let group_labels = route.group_by.labels_of(labels);
-    (format!("{}/{}", route.id, Fingerprint::of(&group_labels)), group_labels)
-}
 
 impl Batch<'_> {
     /// Notes an alert in the groups that it belongs to, each route's that takes it. `unnotified`: nobody is to hear of its end
@@ -60,7 +53,7 @@ impl Batch<'_> {
         dropped: bool,
         at: Timestamp,
     ) {
-        let (key, labels) = group_key(route, &alert.labels);
+        let (key, labels) = route.group_key(&alert.labels);
         let mut group = self
             .state
             .take_group(&key)

@@ -7,7 +7,6 @@ use crate::engine::step::Batch;
 use crate::rules::Labels;
 
 use super::asked::next_notification;
-use super::group_key;
 
 impl Batch<'_> {
     /// Applies routes that may be new to the groups: each alert that fires or is still to be notified as ended is in the groups of
@@ -68,7 +67,7 @@ impl Batch<'_> {
         let firing: Vec<Alert> = firing.cloned().collect();
         for alert in firing.into_iter().chain(astray) {
             for route in policy.routing.route.take(&alert.labels) {
-                let (key, _) = group_key(route, &alert.labels);
+                let (key, _) = route.group_key(&alert.labels);
                 let group = self.state.groups.get(&key);
                 if group.is_none_or(|group| !group.members.contains_key(&alert.fingerprint)) {
                     self.note_in_group(route, &alert, None, false, self.now);
@@ -92,5 +91,5 @@ impl Batch<'_> {
 /// Whether the route still takes an alert with these labels, into the group with this key.
 fn belongs(policy: &Policy, route: &Route, labels: &Labels, key: &str) -> bool {
     policy.routing.route.take(labels).iter().any(|taken| taken.id == route.id)
-        && group_key(route, labels).0 == key
+        && route.group_key(labels).0 == key
 }

@@ -93,6 +93,7 @@ async fn bed_with(live: Live, timeouts: Timeouts) -> Bed {
         clock: Clock::manual("2026-01-01T00:00:00Z".parse().unwrap()),
         metrics: Arc::new(Metrics::new(&Names { accounts: vec!["default"], ..Names::default() })),
         troubles: Troubles::default(),
+        tls: crate::tls::Acceptor::new(None),
     };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

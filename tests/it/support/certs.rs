@@ -53,6 +53,12 @@ pub fn server_pem_paths() -> (PathBuf, PathBuf) {
     (AUTHORITY.dir.join("server.pem"), AUTHORITY.dir.join("server.key"))
 }
 
+/// A certificate and its key as PEM.
+pub fn pem(shown: Shown) -> [String; 2] {
+    let (certificate, key) = leaf(shown, &AUTHORITY.issuer);
+    [certificate.pem(), key.serialize_pem()]
+}
+
 /// What a TLS server needs to show `shown`.
 pub fn server_config(shown: Shown) -> Arc<ServerConfig> {
     let (certificate, key) = leaf(shown, &AUTHORITY.issuer);

@@ -3,7 +3,7 @@
 /// Who may know whom, as it is: each module with the modules of this crate that it names. `clock` for rules and
 /// alerts is its arithmetic only; the clock itself is asked for below.
 pub(super) const KNOWS: &[(&str, &[&str])] = &[
-    ("intake", &["clock", "event", "metrics", "store", "tasks"]),
+    ("intake", &["clock", "event", "metrics", "store", "tasks", "tls"]),
     ("event", &[]),
     ("store", &["alerts", "clock", "event", "rules", "secret", "spend", "tls"]),
     (
@@ -41,7 +41,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "store", "telnyx", "template",
         ],
     ),
-    ("admin", &["alerts", "api", "clock", "metrics", "diagnostic", "store"]),
+    ("admin", &["alerts", "api", "clock", "metrics", "diagnostic", "store", "tls"]),
     (
         "config",
         &[
@@ -87,6 +87,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "store",
             "tasks",
             "telnyx",
+            "tls",
         ],
     ),
     (
@@ -111,6 +112,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "tasks",
             "telnyx",
             "template",
+            "tls",
         ],
     ),
     ("spend", &["rules"]),
@@ -192,7 +194,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
             "cli",
             "clock.rs",
             "tasks.rs",
-            "tls.rs",
+            "tls",
         ],
     ),
     (
@@ -212,7 +214,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
             "app",
             "cli",
             "tasks.rs",
-            "tls.rs",
+            "tls",
         ],
     ),
     (r"\benv::vars?(_os)?\b", &["config/env.rs"]),

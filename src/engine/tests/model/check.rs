@@ -39,7 +39,7 @@ impl Model<'_> {
         let lately = self.peers.active.iter().filter(|(_, told)| vouched(**told));
         active.extend(lately.map(|(one, _)| one.clone()));
         for alert in alerts.iter().filter(to_all) {
-            let (key, _) = groups::group_key(route(alert), &alert.labels);
+            let (key, _) = route(alert).group_key(&alert.labels);
             if told(&alert) {
                 assert!(
                     self.peers.incidents.contains(&key),
