@@ -104,10 +104,10 @@ fn make(folder: &Path, main: &Path, answers: &Answers) -> anyhow::Result<()> {
 /// Takes away what was written: neither was there before, or nothing would have been written.
 fn remove(folder: &Path, main: &Path, is_new: bool) {
     // What cannot be taken away stays; the error is the one that led here.
-    std::fs::remove_file(main).ok();
-    std::fs::remove_dir_all(folder.join("rules")).ok();
+    drop(std::fs::remove_file(main));
+    drop(std::fs::remove_dir_all(folder.join("rules")));
     if is_new {
-        std::fs::remove_dir(folder).ok();
+        drop(std::fs::remove_dir(folder));
     }
 }
 

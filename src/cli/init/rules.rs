@@ -209,16 +209,12 @@ pub(super) fn leave_out(
 ) -> anyhow::Result<Vec<String>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    match without(&text, cases) {
-        Some(text) => {
-            std::fs::write(path, text).with_context(|| format!("cannot write {shown}"))?;
-            failures(path)
-        }
-        None => {
-            std::fs::remove_file(path).with_context(|| format!("cannot remove {shown}"))?;
-            Ok(Vec::new())
-        }
-    }
+    let Some(text) = without(&text, cases) else {
+        std::fs::remove_file(path).with_context(|| format!("cannot remove {shown}"))?;
+        return Ok(Vec::new());
+    };
+    std::fs::write(path, text).with_context(|| format!("cannot write {shown}"))?;
+    failures(path)
 }
 
 /// A file of cases without some of them; `None` when none is left.
