@@ -4,6 +4,7 @@
 //! never shown, and that whatever changes something is in the audit log first ([`Audit`]).
 
 mod access;
+pub mod alerts;
 mod audit;
 mod deps;
 pub mod explain;

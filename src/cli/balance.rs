@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::deliveries::attach;
+use super::source::SourceArgs;
 use super::terminal::{Look, LookArgs};
-use super::{ConfigArg, Exit, Format, output, runtime};
+use super::{Exit, Format, output, runtime};
 use crate::chart::{amount_text, hours_text};
 use crate::clock::{self, Clock};
 use crate::store::Reading;
@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(long)]
     account: Option<String>,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     #[command(flatten)]
     look: LookArgs,
     /// How it is printed
@@ -54,14 +54,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 async fn balance(args: &Args) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
     let now = Clock::system().now();
     let mut balances = Vec::new();
-    for last in store.last_readings().await? {
+    for last in source.last_readings().await? {
         if args.account.as_ref().is_some_and(|account| *account != last.account) {
             continue;
         }
-        let readings = store.balances(&last.account, clock::sub(now, BACK), STEP).await?;
+        let readings = source.balances(&last.account, clock::sub(now, BACK), STEP).await?;
         let hours_between = Paces::of(&readings, &last).hours(&last);
         balances.push(Balance { left: left(&last), hours_between, readings, last });
     }

@@ -1,12 +1,13 @@
 //! `tollbell deliveries`
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{ConfigArg, Exit, Format, output, runtime};
+use super::source::{Source, SourceArgs};
+use super::{Exit, Format, output, runtime};
 use crate::clock::Clock;
-use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retried, Retry, Store};
+use crate::store::{Delivery, DeliveryFilter, DeliveryState, Retried, Retry};
 
 /// Arguments of `deliveries`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +29,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// Only those in this state: pending, sending, delivered, superseded, dead
     #[arg(long, value_parser = parse_state)]
     state: Option<DeliveryState>,
@@ -48,7 +49,7 @@ struct Show {
     /// The delivery's id, or its first eight characters or more
     id: String,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Format,
@@ -59,7 +60,7 @@ struct RetryArgs {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
 }
 
 /// Which dead deliveries are tried again: one of these.
@@ -94,23 +95,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Opens the store of a configuration beside a running `serve`. `None` when the configuration has errors.
-pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> {
-    let Some(config) = config.without_secrets() else { return Ok(None) };
-    let place = &config.store.place;
-    let store = Store::attach(place).await;
-    Ok(Some(store.with_context(|| format!("cannot open the store {place}"))?))
-}
-
 async fn list(args: List) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
     let filter = DeliveryFilter {
         state: args.state,
         receiver: args.receiver,
         before: None,
         limit: args.limit,
     };
-    let deliveries = store.deliveries(filter).await?;
+    let deliveries = source.deliveries(filter).await?;
     match args.format {
         Format::Json => output::json(&deliveries)?,
         Format::Text => output::table(
@@ -153,8 +146,8 @@ fn problem(delivery: &Delivery) -> String {
 }
 
 async fn show(args: Show) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let Some((delivery, attempts)) = store.delivery(&args.id).await? else {
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
+    let Some((delivery, attempts)) = source.delivery(&args.id).await? else {
         bail!("no delivery has the id {}", args.id);
     };
     if args.format == Format::Json {
@@ -202,14 +195,14 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
 }
 
 async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
     let selection = match (args.which.id, args.which.receiver) {
-        (Some(id), _) => Retry::One(dead(&store, &id).await?),
+        (Some(id), _) => Retry::One(dead(&source, &id).await?),
         (None, Some(receiver)) => Retry::Receiver(receiver),
         (None, None) => Retry::All,
     };
-    let retried = store.retry(selection, Clock::system().now()).await?;
-    store.close().await?;
+    let retried = source.retry(selection).await?;
+    source.close().await?;
     for line in described(&retried) {
         output::line(&line);
     }
@@ -234,8 +227,8 @@ fn described(retried: &Retried) -> Vec<String> {
 }
 
 /// The whole id of a dead delivery.
-async fn dead(store: &Store, id: &str) -> anyhow::Result<String> {
-    let Some((delivery, _)) = store.delivery(id).await? else {
+async fn dead(source: &Source, id: &str) -> anyhow::Result<String> {
+    let Some((delivery, _)) = source.delivery(id).await? else {
         bail!("no delivery has the id {id}");
     };
     if delivery.state != DeliveryState::Dead {

@@ -3,8 +3,8 @@
 use anyhow::bail;
 use clap::Subcommand;
 
-use super::deliveries::attach;
-use super::{ConfigArg, Exit, Format, output, runtime};
+use super::source::SourceArgs;
+use super::{Exit, Format, output, runtime};
 use crate::event::product;
 use crate::store::{EventFilter, EventRecord, EventState};
 
@@ -29,7 +29,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// Only those of this kind; `*` stands for anything
     #[arg(long)]
     kind: Option<String>,
@@ -58,7 +58,7 @@ struct Show {
     #[arg(long)]
     account: Option<String>,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Format,
@@ -82,7 +82,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn list(args: List) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
     let asked = args.balances || args.kind.is_some();
     let filter = EventFilter {
         without_kind: (!asked).then(|| BALANCES.to_owned()),
@@ -92,7 +92,7 @@ async fn list(args: List) -> anyhow::Result<Exit> {
         before: None,
         limit: args.limit,
     };
-    let events = store.events(filter).await?;
+    let events = source.events(filter).await?;
     match args.format {
         Format::Json => output::json(&events)?,
         Format::Text => {
@@ -116,8 +116,8 @@ async fn list(args: List) -> anyhow::Result<Exit> {
 }
 
 async fn show(args: Show) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let Some(record) = store.event(&args.id, args.account.as_deref()).await? else {
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
+    let Some(record) = source.event(&args.id, args.account.as_deref()).await? else {
         bail!("no event has the id {}", args.id);
     };
     match args.format {

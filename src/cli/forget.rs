@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::deliveries::attach;
+use super::source::attach;
 use super::{ConfigArg, Exit, output, runtime};
 use crate::clock::Clock;
 use crate::store::{AuditEntry, PhoneNumber, Store};

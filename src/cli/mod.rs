@@ -27,6 +27,7 @@ mod replay;
 mod send;
 mod serve;
 mod silence;
+mod source;
 mod spend;
 mod status;
 mod store;

@@ -992,6 +992,10 @@ mod tests {
             match (ours, theirs.execute(&context)) {
                 (Ok(ours), Ok(theirs)) => prop_assert_eq!(show(&ours), show_cel(&theirs), "{}", source),
                 (Err(_), Err(_)) => {}
+                // A list or a map is no key of a map: not in it, as cel-go has it, where the crate knows no overload.
+                (Ok(ours), Err(error)) if format!("{error:?}").contains("\"@in\"") => {
+                    prop_assert_eq!(show(&ours), "false", "{}", source);
+                }
                 (ours, theirs) => prop_assert!(false, "{}: {:?} {:?}", source, ours, theirs),
             }
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::event::Event;
@@ -31,7 +31,7 @@ pub struct Checkpoint {
 }
 
 /// A balance as it was read. Amounts are exact, and `None` where Telnyx did not say.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reading {
     /// The account.
     pub account: String,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::audit::AuditEntry;
@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::rules::{CallContext, CallKey, Entry};
 
 /// An event with its place in the inbox.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StoredEvent {
     /// Place in the inbox: strictly increasing in the order of acceptance.
     pub seq: i64,
@@ -222,7 +222,7 @@ pub struct Batch {
 }
 
 /// What one rule said of one event, kept so that it can be asked afterwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Judgement {
     /// The event.
     pub seq: i64,

@@ -1,7 +1,7 @@
 //! The values of the operations that people and metrics ask with: lists, records, figures.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::model::{Judgement, StoredEvent};
@@ -34,7 +34,7 @@ pub enum Retry {
 }
 
 /// What became of a wish to try dead deliveries again. Targets are those of a group.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Retried {
     /// Deliveries that wait again, one for each target.
     pub count: usize,
@@ -49,7 +49,7 @@ pub struct Retried {
 }
 
 /// Where an event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EventState {
     /// Not judged yet.
@@ -92,7 +92,7 @@ pub struct EventFilter {
 }
 
 /// One line of a list of events.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventSummary {
     /// Place in the inbox.
     pub seq: i64,
@@ -117,7 +117,7 @@ pub struct EventSummary {
 }
 
 /// All that is known of one event.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventRecord {
     /// The event; its payload is null once it was dropped.
     pub stored: StoredEvent,
@@ -134,7 +134,7 @@ pub struct EventRecord {
 }
 
 /// A delivery that an event caused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CausedDelivery {
     /// The delivery.
     pub id: String,

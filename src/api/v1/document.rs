@@ -8,7 +8,7 @@ use utoipa::OpenApi;
 use super::page::{Query, VALUE_BYTES_MAX};
 use super::problem::Problem;
 use super::reply::Answered;
-use super::{audit, balance, deliveries, events, receivers, rules, spend, status, stream};
+use super::{alerts, audit, balance, deliveries, events, receivers, rules, spend, status, stream};
 
 /// All operations.
 #[derive(OpenApi)]
@@ -19,6 +19,8 @@ use super::{audit, balance, deliveries, events, receivers, rules, spend, status,
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
+        alerts::list,
+        alerts::show,
         audit::list,
         balance::list,
         balance::readings,

@@ -3,6 +3,7 @@
 //! Errors are `application/problem+json`. Lists come in pages, newest first: `next` of a page is the `before` of the one behind
 //! it, so nothing is left out or shown twice while more comes in. The OpenAPI document is made from this code.
 
+mod alerts;
 mod audit;
 mod balance;
 mod deliveries;
@@ -34,6 +35,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .service(get("/v1/openapi.json", web::get().to(document::get)))
         .service(get("/v1/status", web::get().to(status::get)))
+        .service(get("/v1/alerts", web::get().to(alerts::list)))
+        .service(get("/v1/alerts/{fingerprint}", web::get().to(alerts::show)))
         .service(get("/v1/events", web::get().to(events::list)))
         .service(get("/v1/events/{id}", web::get().to(events::show)))
         .service(get("/v1/events/{id}/explain", web::get().to(events::explain)))

@@ -81,10 +81,15 @@ impl Query {
 
     /// How many items are asked for.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
+        self.count("limit")
+    }
+
+    /// A number of items by another name.
+    pub(super) fn count(&self, name: &str) -> Result<usize, Problem> {
         let expected = "a number from 1 to 1000";
-        let limit = self.value("limit", expected)?.unwrap_or(LIMIT_DEFAULT);
-        let allowed = (1..=LIMIT_MAX).contains(&limit);
-        if allowed { Ok(limit) } else { Err(Problem::bad(format!("limit: expected {expected}"))) }
+        let count = self.value(name, expected)?.unwrap_or(LIMIT_DEFAULT);
+        let allowed = (1..=LIMIT_MAX).contains(&count);
+        if allowed { Ok(count) } else { Err(Problem::bad(format!("{name}: expected {expected}"))) }
     }
 }
 

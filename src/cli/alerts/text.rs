@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{BEGINNING, InGroup, Seen, Story};
-use crate::alerts::{Alert, Silence, Suppression};
+use super::BEGINNING;
+use crate::alerts::{Alert, Suppression};
+use crate::api::alerts::{AlertStory, InGroup, SeenAlert};
 use crate::cli::output::{clean, table_text};
 use crate::rules::Labels;
 use crate::template::duration_text;
@@ -13,17 +14,11 @@ use crate::template::duration_text;
 /// Least width of the names in front of values.
 const NAME: usize = 11;
 
-impl Seen<'_> {
-    fn is_silenced(&self) -> bool {
-        !self.silenced_by.is_empty()
-    }
-
-    fn quiet(&self) -> String {
-        match (self.silenced_by.first(), self.suppressed) {
-            (Some(id), _) => format!("silence {}", short(id)),
-            (None, Some(why)) => suppression_text(why),
-            (None, None) => "-".to_owned(),
-        }
+fn quiet(seen: &SeenAlert) -> String {
+    match (seen.silenced_by.first(), &seen.suppressed) {
+        (Some(id), _) => format!("silence {}", short(id)),
+        (None, Some(why)) => suppression_text(why),
+        (None, None) => "-".to_owned(),
     }
 }
 
@@ -37,7 +32,7 @@ fn suppression_text(why: &Suppression) -> String {
 }
 
 /// The list; `fire` is how many fire in all, of which the list may have the first only.
-pub(super) fn list_text(seen: &[Seen<'_>], fire: u64, now: Timestamp) -> String {
+pub(super) fn list_text(seen: &[SeenAlert], fire: u64, now: Timestamp) -> String {
     let firing: Vec<_> = seen.iter().filter(|seen| seen.alert.is_firing()).collect();
     let silenced = firing.iter().filter(|seen| seen.is_silenced()).count();
     let mut text = match (firing.len(), silenced) {
@@ -56,7 +51,7 @@ pub(super) fn list_text(seen: &[Seen<'_>], fire: u64, now: Timestamp) -> String 
     let rows: Vec<Vec<String>> = seen
         .iter()
         .map(|seen| {
-            let alert = seen.alert;
+            let alert = &seen.alert;
             vec![
                 alert.fingerprint.to_string(),
                 alert.state.as_str().to_owned(),
@@ -64,7 +59,7 @@ pub(super) fn list_text(seen: &[Seen<'_>], fire: u64, now: Timestamp) -> String 
                 format!("{:.0}", alert.starts_at),
                 lasted(alert, now),
                 alert.value.map_or_else(|| "-".to_owned(), |value| value.normalize().to_string()),
-                seen.quiet(),
+                quiet(seen),
                 labels_text(&alert.labels),
             ]
         })
@@ -75,8 +70,8 @@ pub(super) fn list_text(seen: &[Seen<'_>], fire: u64, now: Timestamp) -> String 
     text
 }
 
-pub(super) fn story_text(story: &Story<'_>, silences: &[Silence], now: Timestamp) -> String {
-    let alert = story.seen.alert;
+pub(super) fn story_text(story: &AlertStory, now: Timestamp) -> String {
+    let alert = &story.seen.alert;
     let quiet = if story.seen.is_silenced() { ", silenced" } else { "" };
     let mut text = format!(
         "{}: {}{quiet}",
@@ -91,7 +86,7 @@ pub(super) fn story_text(story: &Story<'_>, silences: &[Silence], now: Timestamp
             _ => format!("{} for {}", alert.state.as_str(), lasted(alert, now)),
         }
     );
-    fields(&mut text, &facts(story, silences, now));
+    fields(&mut text, &facts(story, now));
     for (heading, labels) in [("labels", &alert.labels), ("annotations", &alert.annotations)] {
         if !labels.is_empty() {
             text.push_str("\n\n");
@@ -121,8 +116,8 @@ pub(super) fn story_text(story: &Story<'_>, silences: &[Silence], now: Timestamp
     text
 }
 
-fn facts(story: &Story<'_>, silences: &[Silence], now: Timestamp) -> Vec<(&'static str, String)> {
-    let alert = story.seen.alert;
+fn facts(story: &AlertStory, now: Timestamp) -> Vec<(&'static str, String)> {
+    let alert = &story.seen.alert;
     let mut facts = vec![
         ("fingerprint", alert.fingerprint.to_string()),
         ("rule", alert.rule.clone()),
@@ -139,8 +134,7 @@ fn facts(story: &Story<'_>, silences: &[Silence], now: Timestamp) -> Vec<(&'stat
     if let Some(value) = alert.value {
         facts.push(("value", value.normalize().to_string()));
     }
-    let silences = silences.iter().filter(|one| story.seen.silenced_by.contains(&one.id.as_str()));
-    facts.extend(silences.map(|silence| {
+    facts.extend(story.silences.iter().map(|silence| {
         let (id, until) = (short(&silence.id), silence.ends_at);
         let (by, why) = (&silence.created_by, &silence.comment);
         ("silenced", format!("until {until:.0} ({}) by {by}: {why} [{id}]", from_now(until, now)))
@@ -149,10 +143,10 @@ fn facts(story: &Story<'_>, silences: &[Silence], now: Timestamp) -> Vec<(&'stat
 }
 
 /// Who was notified of the alert in one group.
-fn group_text(text: &mut String, group: &InGroup<'_>, now: Timestamp) {
-    let labels = labels_of(group.labels);
+fn group_text(text: &mut String, group: &InGroup, now: Timestamp) {
+    let labels = labels_of(&group.labels);
     let of = if labels.is_empty() { String::new() } else { format!(" {labels}") };
-    write!(text, "\n\ngroup{} of route {}", clean(&of), clean(group.route))
+    write!(text, "\n\ngroup{} of route {}", clean(&of), clean(&group.route))
         .expect("writing to a string cannot fail");
     let mut facts: Vec<(&str, String)> = Vec::new();
     for notified in &group.notified {
@@ -163,12 +157,12 @@ fn group_text(text: &mut String, group: &InGroup<'_>, now: Timestamp) {
         } else {
             format!(" {}", notified.target)
         };
-        facts.push((notified.integration, format!("notified{whom} {at:.0} ({ago}): {what}")));
+        facts.push((&notified.integration, format!("notified{whom} {at:.0} ({ago}): {what}")));
     }
     if facts.is_empty() {
         facts.push(("notified", "nobody yet".to_owned()));
     }
-    if let Some(why) = group.suppressed {
+    if let Some(why) = &group.suppressed {
         facts.push(("suppressed", suppression_text(why)));
     }
     fields(text, &facts);
@@ -228,9 +222,9 @@ pub(in crate::cli) fn lasted(alert: &Alert, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
 
-    use super::super::Notified;
     use super::*;
-    use crate::alerts::{AlertState, Fingerprint, Matcher, SilenceDraft};
+    use crate::alerts::{AlertState, Fingerprint, Matcher, Silence, SilenceDraft};
+    use crate::api::alerts::Notified;
     use crate::event::Snapshot;
     use crate::store::JournalEntry;
 
@@ -287,9 +281,9 @@ mod tests {
         let silences = [silence()];
         let muted = [Some(Suppression::Muted("nights".into()))];
         let quiet = [&[][..], &muted, &[]];
-        let seen = alerts.iter().zip(quiet);
-        let seen: Vec<Seen<'_>> =
-            seen.map(|(alert, members)| Seen::of(alert, &silences, members, now)).collect();
+        let seen = alerts.into_iter().zip(quiet);
+        let seen: Vec<SeenAlert> =
+            seen.map(|(alert, members)| SeenAlert::of(alert, &silences, members, now)).collect();
         insta::assert_snapshot!(list_text(&seen, 2, now), @r#"
         2 alerts fire, 1 of them silenced
 
@@ -322,12 +316,13 @@ mod tests {
             (vec![loud(), muted()], "-"),
             (vec![stale()], "-"),
         ] {
-            let quiet = Seen::of(&firing, &[], &groups, at("03:00:00")).quiet();
-            assert_eq!(quiet, want, "{groups:?}");
+            let seen = SeenAlert::of(firing.clone(), &[], &groups, at("03:00:00"));
+            assert_eq!(quiet(&seen), want, "{groups:?}");
         }
         let silences = [silence()];
         for (now, want) in [("04:59:59", "silence 3f2a9c1e"), ("05:00:00", "muted by nights")] {
-            assert_eq!(Seen::of(&firing, &silences, &[muted()], at(now)).quiet(), want, "{now}");
+            let seen = SeenAlert::of(firing.clone(), &silences, &[muted()], at(now));
+            assert_eq!(quiet(&seen), want, "{now}");
         }
     }
 
@@ -338,21 +333,21 @@ mod tests {
         let other = self::alert("Other", "main", AlertState::Firing);
         let labels = labels(&[("team", "x")]);
         let inhibited = [None, Some(Suppression::Inhibited(other.fingerprint.clone()))];
-        let notified = |integration, at: &str, firing| Notified {
-            integration,
-            target: if integration == "ops/mail" { "a@example.com" } else { "" },
+        let notified = |integration: &str, at: &str, firing| Notified {
+            integration: integration.to_owned(),
+            target: if integration == "ops/mail" { "a@example.com" } else { "" }.to_owned(),
             at: self::at(at),
             firing,
         };
         let in_group = |suppressed, notified| InGroup {
-            key: "k",
-            route: "critical",
-            labels: &labels,
+            key: "k".to_owned(),
+            route: "critical".to_owned(),
+            labels: labels.clone(),
             suppressed,
             notified,
         };
-        let silences = [silence()];
-        let seen = Seen::of(&alert, &silences, &inhibited, now);
+        let silences = vec![silence()];
+        let seen = SeenAlert::of(alert.clone(), &silences, &inhibited, now);
         let entry = |when: &str, what: &str, detail: &str| JournalEntry {
             at: at(when),
             fingerprint: alert.fingerprint.to_string(),
@@ -368,9 +363,9 @@ mod tests {
             notified("ops/mail", "02:55:00", true),
             notified("ops/pager/with-a-long-name", "02:58:30", false),
         ];
-        let groups = vec![in_group(None, first), in_group(inhibited[1].as_ref(), vec![])];
-        let story = Story { seen, groups, journal };
-        let text = story_text(&story, &silences, now);
+        let groups = vec![in_group(None, first), in_group(inhibited[1].clone(), vec![])];
+        let story = AlertStory { seen, silences, groups, journal };
+        let text = story_text(&story, now);
         assert!(!text.contains('\u{1b}'), "{text}");
         insta::assert_snapshot!(text, @r#"
         LowBalance: firing for 1h 7m, silenced
@@ -401,7 +396,9 @@ mod tests {
         "#);
         let json = serde_json::to_value(&story).expect("JSON");
         assert_eq!(json["fingerprint"], alert.fingerprint.as_str());
-        assert_eq!(json["silenced_by"][0], silences[0].id);
+        assert_eq!(json["silenced_by"][0], story.silences[0].id);
+        let read: AlertStory = serde_json::from_value(json.clone()).expect("reads back");
+        assert_eq!(serde_json::to_value(&read).expect("JSON"), json);
         assert_eq!(json["groups"].as_array().map(Vec::len), Some(2));
     }
 
@@ -409,9 +406,9 @@ mod tests {
     fn a_story_of_what_is_over_says_how_long_it_was() {
         let now = at("03:00:00");
         let alert = alert("Other", "main", AlertState::Expired);
-        let seen = Seen::of(&alert, &[], &[], now);
-        let story = Story { seen, groups: vec![], journal: vec![] };
-        insta::assert_snapshot!(story_text(&story, &[], now), @r#"
+        let seen = SeenAlert::of(alert, &[], &[], now);
+        let story = AlertStory { seen, silences: vec![], groups: vec![], journal: vec![] };
+        insta::assert_snapshot!(story_text(&story, now), @r#"
         Other: expired 20m ago, after 47m 20s
           fingerprint  cefcad72dc905184
           rule         money/Other

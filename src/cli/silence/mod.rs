@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::alerts::{BEGINNING, firing};
-use super::deliveries::attach;
+use super::source::attach;
 use super::{ConfigArg, Exit, Format, output, runtime};
 use crate::alerts::{Alert, Matcher, Silence, SilenceDraft, SilenceError, SilenceState};
 use crate::clock::{self, Clock};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::deliveries::attach;
+use super::super::source::attach;
 use super::super::{ConfigArg, Exit, output};
 use crate::store::{Book, Verdict};
 

@@ -71,6 +71,7 @@ fn kitchen_sink() -> (tempfile::TempDir, String) {
         ),
         ("pagerduty.summary", "{{ subject }}".to_owned()),
         ("ca.pem", certificate.cert.pem()),
+        ("ca.key", certificate.signing_key.serialize_pem()),
         ("a.rules.yaml", include_str!("../testdata/rules.yaml").to_owned()),
     ] {
         std::fs::write(dir.path().join(name), text).expect("write");

@@ -1,0 +1,162 @@
+//! Where a command looks and acts: at the store of a configuration, or at a running tollbell by its API.
+
+mod remote;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use self::remote::Remote;
+use super::args::ConfigArg;
+use crate::api::alerts::{self, AlertList, AlertStory};
+use crate::clock::Clock;
+use crate::store::{
+    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
+    Retry, Store,
+};
+
+/// Which of both, as options of a command.
+#[derive(Debug, clap::Args)]
+pub(super) struct SourceArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Ask the tollbell whose private listener is here, instead of the store of the configuration
+    #[arg(long, env = "TOLLBELL_URL", value_name = "URL")]
+    url: Option<String>,
+    /// A file with a token for it
+    #[arg(long, env = "TOLLBELL_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A PEM file of authorities to trust for it, besides the system's
+    #[arg(long, env = "TOLLBELL_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    /// Opens it. `None` when the configuration has errors, which are printed.
+    pub(super) async fn open(&self) -> anyhow::Result<Option<Source>> {
+        if let Some(url) = &self.url {
+            let remote = Remote::new(url, self.token_file.as_deref(), self.ca_file.as_deref())?;
+            return Ok(Some(Source::Remote(remote)));
+        }
+        Ok(attach(&self.config).await?.map(Source::Store))
+    }
+}
+
+/// Opens the store of a configuration beside a running `serve`. `None` when the configuration has errors, which are printed.
+pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> {
+    let Some(config) = config.without_secrets() else { return Ok(None) };
+    let place = &config.store.place;
+    let store = Store::attach(place).await;
+    Ok(Some(store.with_context(|| format!("cannot open the store {place}"))?))
+}
+
+/// Where a command looks and acts.
+pub(super) enum Source {
+    /// The store of a configuration.
+    Store(Store),
+    /// The API of a running tollbell.
+    Remote(Remote),
+}
+
+impl Source {
+    /// Deliveries, newest first.
+    pub(super) async fn deliveries(&self, filter: DeliveryFilter) -> anyhow::Result<Vec<Delivery>> {
+        match self {
+            Self::Store(store) => Ok(store.deliveries(filter).await?),
+            Self::Remote(remote) => remote.deliveries(filter).await,
+        }
+    }
+
+    /// A delivery and its attempts, by its id or the beginning of it.
+    pub(super) async fn delivery(
+        &self,
+        id: &str,
+    ) -> anyhow::Result<Option<(Delivery, Vec<Attempt>)>> {
+        match self {
+            Self::Store(store) => Ok(store.delivery(id).await?),
+            Self::Remote(remote) => remote.delivery(id).await,
+        }
+    }
+
+    /// Tries dead deliveries again.
+    pub(super) async fn retry(&self, which: Retry) -> anyhow::Result<Retried> {
+        match self {
+            Self::Store(store) => Ok(store.retry(which, Clock::system().now()).await?),
+            Self::Remote(remote) => remote.retry(which).await,
+        }
+    }
+
+    /// Events, newest first.
+    pub(super) async fn events(&self, filter: EventFilter) -> anyhow::Result<Vec<EventSummary>> {
+        match self {
+            Self::Store(store) => Ok(store.events(filter).await?),
+            Self::Remote(remote) => remote.events(filter).await,
+        }
+    }
+
+    /// All that is known of an event.
+    pub(super) async fn event(
+        &self,
+        id: &str,
+        account: Option<&str>,
+    ) -> anyhow::Result<Option<EventRecord>> {
+        match self {
+            Self::Store(store) => Ok(store.event(id, account).await?),
+            Self::Remote(remote) => remote.event(id, account).await,
+        }
+    }
+
+    /// Alerts, those that fire first.
+    pub(super) async fn alerts(&self, all: bool, limit: usize) -> anyhow::Result<AlertList> {
+        match self {
+            Self::Store(store) => Ok(alerts::list(store, Clock::system().now(), all, limit).await?),
+            Self::Remote(remote) => remote.alerts(all, limit).await,
+        }
+    }
+
+    /// All that is known of an alert, by its fingerprint or the beginning of it, with so many lines of its history.
+    pub(super) async fn alert(
+        &self,
+        fingerprint: &str,
+        lines: usize,
+    ) -> anyhow::Result<AlertStory> {
+        match self {
+            Self::Store(store) => {
+                let now = Clock::system().now();
+                Ok(alerts::story(store, now, fingerprint, lines).await?)
+            }
+            Self::Remote(remote) => remote.alert(fingerprint, lines).await,
+        }
+    }
+
+    /// The last reading of each account's balance.
+    pub(super) async fn last_readings(&self) -> anyhow::Result<Vec<Reading>> {
+        match self {
+            Self::Store(store) => Ok(store.last_readings().await?),
+            Self::Remote(remote) => remote.last_readings().await,
+        }
+    }
+
+    /// The last reading of an account's balance in each `step` of time since then, oldest first.
+    pub(super) async fn balances(
+        &self,
+        account: &str,
+        since: Timestamp,
+        step: Duration,
+    ) -> anyhow::Result<Vec<Reading>> {
+        match self {
+            Self::Store(store) => Ok(store.balances(account, since, step).await?),
+            Self::Remote(remote) => remote.balances(account, since, step).await,
+        }
+    }
+
+    /// Ends the work with it.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        match self {
+            Self::Store(store) => Ok(store.close().await?),
+            Self::Remote(_) => Ok(()),
+        }
+    }
+}

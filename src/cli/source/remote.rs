@@ -1,0 +1,338 @@
+//! The API of a running tollbell, as a client.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use reqwest::header::{ETAG, IF_MATCH};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::alerts::{AlertList, AlertStory};
+use crate::http;
+use crate::store::{
+    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
+    Retry,
+};
+use crate::tls;
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an answer at most.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Items of one page.
+const PAGE: usize = 1000;
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+/// A list that comes whole.
+#[derive(Debug, Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DeliveryDetail {
+    delivery: Delivery,
+    attempts: Vec<Attempt>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AccountBalance {
+    last: Option<Reading>,
+}
+
+/// A client of one tollbell.
+pub(in crate::cli) struct Remote {
+    client: Client,
+    base: Url,
+    token: Option<SecretString>,
+}
+
+impl Remote {
+    /// For the private listener at `url`.
+    pub(super) fn new(
+        url: &str,
+        token_file: Option<&Path>,
+        ca_file: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let mut base = Url::parse(url).with_context(|| format!("--url {url}"))?;
+        if !matches!(base.scheme(), "http" | "https") {
+            bail!("--url {url}: expected http://… or https://…");
+        }
+        if !base.path().ends_with('/') {
+            let path = format!("{}/", base.path());
+            base.set_path(&path);
+        }
+        let token = token_file.map(token).transpose()?;
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .tls_backend_preconfigured(tls::client_config(ca_file)?)
+            .build()?;
+        Ok(Self { client, base, token })
+    }
+
+    pub(super) async fn deliveries(&self, filter: DeliveryFilter) -> anyhow::Result<Vec<Delivery>> {
+        let query = [
+            ("state", filter.state.map(|state| state.as_str().to_owned())),
+            ("receiver", filter.receiver),
+        ];
+        self.pages("api/v1/deliveries", &query, filter.limit).await
+    }
+
+    pub(super) async fn delivery(
+        &self,
+        id: &str,
+    ) -> anyhow::Result<Option<(Delivery, Vec<Attempt>)>> {
+        let found: Option<DeliveryDetail> = self.find(&["api/v1/deliveries", id], &[]).await?;
+        Ok(found.map(|found| (found.delivery, found.attempts)))
+    }
+
+    pub(super) async fn retry(&self, which: Retry) -> anyhow::Result<Retried> {
+        let request = match which {
+            Retry::One(id) => {
+                let seen = self.request(Method::GET, &["api/v1/deliveries", &id], &[])?;
+                let seen = good(send(seen).await?).await?;
+                let path = ["api/v1/deliveries", &id, "retry"];
+                let mut request = self.request(Method::POST, &path, &[])?;
+                if let Some(etag) = seen.headers().get(ETAG) {
+                    request = request.header(IF_MATCH, etag);
+                }
+                request
+            }
+            Retry::Receiver(receiver) => {
+                let query = [("receiver", Some(receiver))];
+                self.request(Method::POST, &["api/v1/deliveries/retry"], &query)?
+            }
+            Retry::All => self.request(Method::POST, &["api/v1/deliveries/retry"], &[])?,
+        };
+        read(good(send(request).await?).await?).await
+    }
+
+    pub(super) async fn events(&self, filter: EventFilter) -> anyhow::Result<Vec<EventSummary>> {
+        let query = [
+            ("kind", filter.kind),
+            ("without_kind", filter.without_kind),
+            ("account", filter.account),
+            ("state", filter.state.map(|state| state.as_str().to_owned())),
+        ];
+        self.pages("api/v1/events", &query, filter.limit).await
+    }
+
+    pub(super) async fn event(
+        &self,
+        id: &str,
+        account: Option<&str>,
+    ) -> anyhow::Result<Option<EventRecord>> {
+        self.find(&["api/v1/events", id], &[("account", account.map(str::to_owned))]).await
+    }
+
+    pub(super) async fn alerts(&self, all: bool, limit: usize) -> anyhow::Result<AlertList> {
+        let query =
+            [("all", all.then(|| "true".to_owned())), ("limit", Some(limit.min(PAGE).to_string()))];
+        let request = self.request(Method::GET, &["api/v1/alerts"], &query)?;
+        read(good(send(request).await?).await?).await
+    }
+
+    pub(super) async fn alert(
+        &self,
+        fingerprint: &str,
+        lines: usize,
+    ) -> anyhow::Result<AlertStory> {
+        let query = [("lines", Some(lines.clamp(1, PAGE).to_string()))];
+        let request = self.request(Method::GET, &["api/v1/alerts", fingerprint], &query)?;
+        read(good(send(request).await?).await?).await
+    }
+
+    pub(super) async fn last_readings(&self) -> anyhow::Result<Vec<Reading>> {
+        let request = self.request(Method::GET, &["api/v1/balance"], &[])?;
+        let list: List<AccountBalance> = read(good(send(request).await?).await?).await?;
+        Ok(list.items.into_iter().filter_map(|one| one.last).collect())
+    }
+
+    /// The last reading in each `step` of time since then, oldest first, as the store gives them.
+    pub(super) async fn balances(
+        &self,
+        account: &str,
+        since: Timestamp,
+        step: Duration,
+    ) -> anyhow::Result<Vec<Reading>> {
+        let path = format!("api/v1/balance/{}/readings", segment(account));
+        let query = [("since", Some(since.to_string()))];
+        let all: Vec<Reading> = self.pages(&path, &query, usize::MAX).await?;
+        let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
+        let last = all.into_iter().rev().map(|one| (one.at.as_microsecond() / step, one));
+        Ok(last.collect::<BTreeMap<_, _>>().into_values().collect())
+    }
+
+    /// Items of a list, page after page, `limit` at most.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+        limit: usize,
+    ) -> anyhow::Result<Vec<T>> {
+        let mut items: Vec<T> = Vec::new();
+        let mut before = None;
+        while items.len() < limit {
+            let count = (limit - items.len()).min(PAGE);
+            let mut query = query.to_vec();
+            query.extend([("limit", Some(count.to_string())), ("before", before)]);
+            let request = self.request(Method::GET, &[path], &query)?;
+            let page: Page<T> = read(good(send(request).await?).await?).await?;
+            items.extend(page.items);
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    /// One thing; `None` when there is none.
+    async fn find<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> anyhow::Result<Option<T>> {
+        let response = send(self.request(Method::GET, path, query)?).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        Ok(Some(read(good(response).await?).await?))
+    }
+
+    /// A request; all of `path` but its first part are names that somebody gave.
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> anyhow::Result<RequestBuilder> {
+        let mut parts = path.iter();
+        let mut joined = parts.next().copied().unwrap_or_default().to_owned();
+        for part in parts {
+            joined.push('/');
+            joined.push_str(&segment(part));
+        }
+        let mut url = self.base.join(&joined)?;
+        for (name, value) in query {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        let request = self.client.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        })
+    }
+}
+
+/// A name as one part of a path.
+fn segment(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+        text
+    })
+}
+
+/// The first token of a file; several stand one in each line.
+fn token(path: &Path) -> anyhow::Result<SecretString> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("--token-file {}", path.display()))?;
+    match text.lines().map(str::trim).find(|line| !line.is_empty()) {
+        Some(token) => Ok(token.into()),
+        None => bail!("--token-file {}: there is no token in it", path.display()),
+    }
+}
+
+async fn send(request: RequestBuilder) -> anyhow::Result<Response> {
+    request.send().await.map_err(|error| {
+        let at = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        anyhow::anyhow!("cannot ask {at}: {}", http::describe(error))
+    })
+}
+
+/// An answer with what was asked for; else what it says is wrong.
+async fn good(response: Response) -> anyhow::Result<Response> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let said: Option<Value> =
+        body(response).await.ok().and_then(|it| serde_json::from_slice(&it).ok());
+    match said.as_ref().and_then(|said| said.get("detail")?.as_str()) {
+        Some(detail) if status == StatusCode::UNAUTHORIZED => {
+            bail!("{detail}: give a token by --token-file or TOLLBELL_TOKEN_FILE")
+        }
+        Some(detail) => bail!("{detail}"),
+        None => bail!("it answered {status}: is this the private listener of a tollbell?"),
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
+    let body = body(response).await?;
+    serde_json::from_slice(&body)
+        .context("its answer cannot be read: is it a tollbell of another version?")
+}
+
+async fn body(mut response: Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            bail!("its answer is larger than {} MiB", ANSWER_BYTES_MAX >> 20);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_part_of_a_path() {
+        assert_eq!(segment("tollbell-1.a_b~c"), "tollbell-1.a_b~c");
+        assert_eq!(segment("../a?b#c/ä"), "..%2Fa%3Fb%23c%2F%C3%A4");
+        let remote = Remote::new("https://bell.example.com/under", None, None).expect("a URL");
+        let request = remote.request(
+            Method::GET,
+            &["api/v1/events", "a/b"],
+            &[("account", Some("x&y".to_owned())), ("limit", None)],
+        );
+        let url = request.expect("a request").build().expect("a request").url().to_string();
+        assert_eq!(url, "https://bell.example.com/under/api/v1/events/a%2Fb?account=x%26y");
+    }
+
+    #[test]
+    fn what_is_no_address_or_no_token_is_said() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for (url, token, said) in [
+            ("bell.example.com:9464", None, "expected http://… or https://…"),
+            ("nowhere", None, "--url nowhere"),
+            ("http://127.0.0.1:1", Some(file.path()), "there is no token in it"),
+            ("http://127.0.0.1:1", Some(Path::new("/nowhere")), "--token-file /nowhere"),
+        ] {
+            let refused = Remote::new(url, token, None).err().expect("is refused");
+            assert!(format!("{refused:#}").contains(said), "{refused:#}");
+        }
+    }
+}
