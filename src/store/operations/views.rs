@@ -1,4 +1,4 @@
-//! The operations that pages of figures ask: how a balance went, what was spent, what was sent of a group, who is paused.
+//! The operations that pages ask: what goes on, how a balance went, what was spent, what was sent of a group, who is paused.
 
 use std::time::Duration;
 
@@ -6,11 +6,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::spend::By;
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
 
 /// What is asked in order to show it: sums and samples, so that only what is shown leaves the store.
 #[async_trait]
 pub trait Views {
+    /// What goes on. Of the engine's rows only those of groups are read: a page that is shown anew with each change must not
+    /// cost what all series and metrics weigh.
+    async fn standing(&self) -> Result<Standing, StoreError>;
+
     /// The last reading of an account's balance in each `step` of time since then, oldest first: few, however often the
     /// balance is read.
     async fn balances(

@@ -9,11 +9,12 @@ use tokio_postgres::Row;
 use super::failure::Failure;
 use super::sql::{params, text};
 use super::values::{column, count, moment};
-use super::{Postgres, deliveries, feed, inbox};
+use super::{Postgres, alerts, deliveries, feed, inbox, notification_log, silences, state};
 use crate::spend::{By, Sum};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::views;
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
 
 /// Deliveries that are looked at, from the newest back.
 const LOOK_BACK: i64 = 20_000;
@@ -22,6 +23,20 @@ const EVENTS_LOOK_BACK: i64 = 200_000;
 
 #[async_trait]
 impl operations::Views for Postgres {
+    async fn standing(&self) -> Result<Standing, StoreError> {
+        // One snapshot, so that alerts, groups and silences agree.
+        let tx = self.link.begin_reading().await?;
+        let standing = Standing {
+            alerts: alerts::firing(&tx).await?,
+            groups: views::groups(state::of_spaces(&tx, views::GROUP_SPACES).await?),
+            silences: silences::all(&tx).await?,
+            log: notification_log::all(&tx).await?,
+            open: notification_log::open(&tx).await?,
+        };
+        tx.commit().await?;
+        Ok(standing)
+    }
+
     async fn balances(
         &self,
         account: &str,

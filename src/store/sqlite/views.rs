@@ -8,10 +8,13 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::failure::Failure;
-use super::{Sqlite, deliveries, feed, inbox, micros, rows, time};
+use super::{
+    Sqlite, alerts, deliveries, feed, inbox, micros, notification_log, rows, silences, state, time,
+};
 use crate::spend::{By, Sum};
 use crate::store::operations;
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::views;
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
 
 /// Deliveries and judgements that are looked at, from the newest back.
 const LOOK_BACK: i64 = 20_000;
@@ -23,6 +26,21 @@ type Group = (String, String, Option<String>);
 
 #[async_trait]
 impl operations::Views for Sqlite {
+    async fn standing(&self) -> Result<Standing, StoreError> {
+        self.read(|conn| {
+            // One snapshot, so that alerts, groups and silences agree.
+            let tx = conn.unchecked_transaction()?;
+            Ok(Standing {
+                alerts: alerts::firing(&tx)?,
+                groups: views::groups(state::of_spaces(&tx, views::GROUP_SPACES)?),
+                silences: silences::all(&tx)?,
+                log: notification_log::all(&tx)?,
+                open: notification_log::open(&tx)?,
+            })
+        })
+        .await
+    }
+
     async fn balances(
         &self,
         account: &str,
