@@ -4,12 +4,14 @@
 //! never shown, and that whatever changes something is in the audit log first ([`Audit`]).
 
 mod access;
+mod aside;
 mod audit;
 mod deps;
 pub mod explain;
 mod health;
 mod origin;
 mod refusal;
+pub mod silences;
 mod v1;
 mod v2;
 
@@ -19,6 +21,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use self::access::{Access, Principal, Scope, Token, Tokens, protect};
+pub use self::aside::aside;
 pub use self::audit::Audit;
 pub use self::deps::{Deps, InForce, LastReload};
 pub use self::health::{Health, Reached};

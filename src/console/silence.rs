@@ -11,7 +11,11 @@ use super::page::State;
 use super::situation::{AlertRow, Situation, group_name};
 use super::visit::{Trouble, Visit, redirect, show};
 use super::words::{Stamp, count_text, encoded, short, span_text};
-use crate::alerts::{Alert, Matcher, Silence, SilenceDraft, SilenceState};
+use crate::alerts::{
+    Alert, Matcher, SILENCE_DAYS_MAX, Silence, SilenceDraft, SilenceError, SilenceState,
+};
+use crate::api::aside;
+use crate::api::silences::{self, Refused};
 use crate::clock;
 
 /// Alerts of a preview that are listed at most.
@@ -83,10 +87,18 @@ struct Preview {
 /// `GET /silences`
 pub(super) async fn list(visit: Visit) -> Result<HttpResponse, Trouble> {
     let situation = Situation::of(&visit).await?;
-    let now = visit.now();
+    let may_write = visit.may_write();
+    // Each silence is held against each alert.
+    let view = aside(move || list_view(&situation, may_write)).await?;
+    let page = visit.page("/silences", view.answer.clone()).await?.live();
+    show("silences.html", page, view)
+}
+
+fn list_view(situation: &Situation, may_write: bool) -> ListView {
+    let now = situation.now;
     let mut silences: Vec<&Silence> = situation.silences.iter().collect();
     silences.sort_by_key(|silence| silence.ends_at);
-    let row = |silence: &&Silence| silence_row(&situation, silence, visit.may_write());
+    let row = |silence: &&Silence| silence_row(situation, silence, may_write);
     let over = |silence: &&Silence| silence.state(now) == SilenceState::Expired;
     let (mut expired, held): (Vec<&Silence>, Vec<&Silence>) = silences.into_iter().partition(over);
     expired.reverse();
@@ -101,13 +113,11 @@ pub(super) async fn list(visit: Visit) -> Result<HttpResponse, Trouble> {
             all - active
         ),
     };
-    let view = ListView {
+    ListView {
         answer,
         silences: held.iter().map(row).collect(),
         expired: expired.iter().map(row).collect(),
-    };
-    let page = visit.page("/silences", view.answer.clone()).await?.live();
-    show("silences.html", page, view)
+    }
 }
 
 fn silence_row(situation: &Situation, silence: &Silence, may_write: bool) -> SilenceRow {
@@ -262,31 +272,41 @@ pub(super) async fn make(visit: Visit, form: Form) -> Result<HttpResponse, Troub
         let changed = changed && form.get("do") == "silence";
         return shown(&visit, &draft, Vec::new(), changed).await;
     }
-    let made = checked.draft.map(|draft| Silence::new(draft, now));
-    match made {
-        Some(Ok(silence)) => {
-            let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
-            let detail = format!(
-                "{} until {:.0}: {}",
-                matchers.join(", "),
-                silence.ends_at,
-                silence.comment
-            );
-            visit.audit("silence.create", &silence.id, &detail).await?;
-            visit.store().put_silence(silence).await?;
-            Ok(redirect("/silences?done=silenced"))
-        }
-        Some(Err(error)) => {
-            let field = match error.to_string() {
-                text if text.contains("author") => "by",
-                text if text.contains("comment") => "comment",
-                text if text.contains("end") => "until",
-                _ => "matchers",
-            };
-            shown(&visit, &draft, vec![(field, format!("The silence {error}."))], false).await
-        }
-        None => shown(&visit, &draft, Vec::new(), false).await,
+    let Some(made) = checked.draft else { return shown(&visit, &draft, Vec::new(), false).await };
+    match silences::create(&visit.deps.api, visit.principal()?, made).await {
+        Ok(_id) => Ok(redirect("/silences?done=silenced")),
+        Err(Refused::Unfit(error)) => shown(&visit, &draft, vec![unfit(&error)], false).await,
+        Err(refused) => Err(refused.into()),
     }
+}
+
+/// The field of the form that a silence is refused for, and why.
+fn unfit(error: &SilenceError) -> (&'static str, String) {
+    let field = match error {
+        SilenceError::EndsBeforeStart | SilenceError::Over | SilenceError::TooFar => "until",
+        SilenceError::LongText("author") => "by",
+        SilenceError::LongText(_) => "comment",
+        SilenceError::MatchesAll | SilenceError::TooManyMatchers | SilenceError::LongMatcher => {
+            "matchers"
+        }
+    };
+    let words = match error {
+        SilenceError::MatchesAll => format!("The silence {error}."),
+        SilenceError::EndsBeforeStart | SilenceError::Over => "The end is past.".to_owned(),
+        SilenceError::TooFar => {
+            format!("A silence ends within {SILENCE_DAYS_MAX} days.")
+        }
+        SilenceError::TooManyMatchers => format!("There are {error}."),
+        SilenceError::LongMatcher | SilenceError::LongText(_) => sentence(&error.to_string()),
+    };
+    (field, words)
+}
+
+/// Words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 async fn shown(
@@ -302,7 +322,8 @@ async fn shown(
         wrong.extend(checked.wrong);
     }
     let matchers = checked.matchers.filter(|matchers| !matchers.is_empty());
-    let preview = matchers.map(|matchers| preview(&situation, &matchers, checked.ends_at));
+    let ends_at = checked.ends_at;
+    let preview = aside(move || Some(preview(&situation, &matchers?, ends_at))).await?;
     let view = FormView {
         matchers: draft.text(),
         seen: draft.text(),
@@ -364,16 +385,14 @@ fn preview(situation: &Situation, matchers: &[Matcher], ends_at: Option<Timestam
 /// `POST /silences/{id}/expire`
 pub(super) async fn expire(visit: Visit, _form: Form) -> Result<HttpResponse, Trouble> {
     let id = visit.part("id");
-    let silences = visit.store().silences().await?.silences;
-    let Some(silence) = silences.iter().find(|silence| silence.id == id) else {
-        return Err(Trouble::Missing(format!("No silence with the id {id} is kept.")));
-    };
-    let Some(ended) = silence.expire(visit.now()) else {
-        return Ok(redirect("/silences?done=nothing"));
-    };
-    visit.audit("silence.expire", &id, &silence.comment).await?;
-    visit.store().put_silence(ended).await?;
-    Ok(redirect("/silences?done=expired"))
+    match silences::expire(&visit.deps.api, visit.principal()?, &id).await {
+        Ok(true) => Ok(redirect("/silences?done=expired")),
+        Ok(false) => Ok(redirect("/silences?done=nothing")),
+        Err(Refused::Unknown) => {
+            Err(Trouble::Missing(format!("No silence with the id {id} is kept.")))
+        }
+        Err(refused) => Err(refused.into()),
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use super::page::State;
 use super::thresholds;
@@ -15,6 +16,7 @@ use crate::alerts::{
     Alert, AlertState, Fingerprint, Group, LogEntry, Scope, Silence, Suppression, TargetId,
     severity_rank,
 };
+use crate::api::aside;
 use crate::engine::Policy;
 use crate::rules::Labels;
 use crate::store::{Standing, StoreError};
@@ -72,8 +74,12 @@ pub(super) struct EndedRow {
 
 impl Situation {
     pub(super) async fn of(visit: &Visit) -> Result<Self, StoreError> {
-        let standing = visit.store().standing().await?;
-        Ok(Self::new(standing, visit.policy(), visit.now()))
+        let (store, policy, now) = (visit.store().clone(), visit.policy(), visit.now());
+        aside(move || {
+            let standing = Handle::current().block_on(store.standing())?;
+            Ok(Self::new(standing, policy, now))
+        })
+        .await?
     }
 
     fn new(standing: Standing, policy: Arc<Policy>, now: Timestamp) -> Self {

@@ -57,6 +57,7 @@ impl Drop for Seat {
 #[derive(Debug, Clone, PartialEq)]
 struct Figures {
     events: Value,
+    firing: u64,
     alerts: Vec<AlertCount>,
     deliveries: Value,
     silences: u64,
@@ -71,6 +72,7 @@ impl Figures {
         Ok(Self {
             events: json!({"total": stats.events_total, "waiting": stats.inbox_lag_events}),
             deliveries: DeliveryState::ALL.into_iter().map(count).collect(),
+            firing: stats.firing(),
             alerts: stats.alerts,
             silences: deps.store.silences_version().await?,
             config: deps.in_force.load().policy.config_hash.clone(),
@@ -85,9 +87,8 @@ impl Figures {
                 news.push(format!("event: {name}\ndata: {data}\n\n"));
             }
         };
-        let firing = self.alerts.iter().filter(|one| one.state == "firing").map(|one| one.count);
         say("events", self.events != before.events, self.events.clone());
-        say("alerts", self.alerts != before.alerts, json!({"firing": firing.sum::<u64>()}));
+        say("alerts", self.alerts != before.alerts, json!({"firing": self.firing}));
         say("deliveries", self.deliveries != before.deliveries, self.deliveries.clone());
         say("silences", self.silences != before.silences, json!({"version": self.silences}));
         say("config", self.config != before.config, json!({"hash": self.config}));
