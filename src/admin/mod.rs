@@ -40,14 +40,7 @@ where
             .service(looked_at("/livez", || web::to(async || HttpResponse::Ok().body("ok\n"))))
             .service(looked_at("/readyz", || web::to(readyz)))
             .service(web::resource("/-/reload").route(web::post().to(post_reload::post)))
-            .service(looked_at("/-/healthy", || {
-                web::to(async || {
-                    HttpResponse::Ok().body(
-                        "OK
-",
-                    )
-                })
-            }))
+            .service(looked_at("/-/healthy", || web::to(async || HttpResponse::Ok().body("OK\n"))))
             .service(looked_at("/-/ready", || web::to(ready)))
             .service(api::service())
             .configure(pages.clone())

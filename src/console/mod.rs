@@ -59,6 +59,7 @@ pub fn configure(deps: Deps) -> impl Fn(&mut web::ServiceConfig) + Clone {
             .service(get("/", web::get().to(page(overview::get))))
             .service(get("/alerts", web::get().to(page(alerts::get))))
             .service(get("/alerts/{fingerprint}", web::get().to(page(alert::get))))
+            .service(get("/alerts/{fingerprint}/value", web::get().to(page(alert::value))))
             .service(get("/silences", web::get().to(page(silence::list))))
             .service(
                 web::resource("/silences/new")

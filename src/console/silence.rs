@@ -13,6 +13,7 @@ use super::visit::{Trouble, Visit, redirect, show};
 use super::words::{Stamp, count_text, encoded, short, span_text};
 use crate::alerts::{
     Alert, Matcher, SILENCE_DAYS_MAX, Silence, SilenceDraft, SilenceError, SilenceState,
+    SilenceText,
 };
 use crate::api::aside;
 use crate::api::silences::{self, Refused};
@@ -217,6 +218,16 @@ impl Draft {
     fn text(&self) -> String {
         self.matchers.join("\n")
     }
+
+    /// What people must be told about a silence, and are not. Alertmanager's clients may leave it out.
+    fn missing(&self) -> Vec<(&'static str, String)> {
+        let texts = [
+            ("comment", &self.comment, "Write why, for whoever finds the silence."),
+            ("by", &self.by, "Write who makes it, for whoever has a question."),
+        ];
+        let missing = texts.into_iter().filter(|(_, text, _)| text.is_empty());
+        missing.map(|(field, _, words)| (field, words.to_owned())).collect()
+    }
 }
 
 /// A time of UTC as browsers' fields and people write it.
@@ -228,7 +239,7 @@ fn time_of(text: &str) -> Option<Timestamp> {
 
 /// `GET /silences/new`
 pub(super) async fn form(visit: Visit) -> Result<HttpResponse, Trouble> {
-    let mut draft = Draft { lasts: "2h", by: author(&visit), ..Draft::default() };
+    let mut draft = Draft { lasts: "2h", ..Draft::default() };
     for (name, value) in visit.query() {
         match name.as_str() {
             // As amtool and links of Alertmanager write them, too.
@@ -242,15 +253,6 @@ pub(super) async fn form(visit: Visit) -> Result<HttpResponse, Trouble> {
     shown(&visit, &draft, Vec::new(), false).await
 }
 
-/// Who makes silences here, unless they say otherwise.
-fn author(visit: &Visit) -> String {
-    match visit.user() {
-        // No names of people.
-        Some("token" | "read_token" | "local") | None => String::new(),
-        Some(user) => user.to_owned(),
-    }
-}
-
 fn lasts_of(text: &str) -> &'static str {
     LASTS.iter().find(|(word, ..)| *word == text).map_or("2h", |(word, ..)| *word)
 }
@@ -261,16 +263,19 @@ pub(super) async fn make(visit: Visit, form: Form) -> Result<HttpResponse, Troub
         matchers: form.lines("matchers").into_iter().map(str::to_owned).collect(),
         lasts: lasts_of(form.get("lasts")),
         until: form.get("until").to_owned(),
-        by: form.get("by").to_owned(),
-        comment: form.get("comment").to_owned(),
+        by: form.get("by").trim().to_owned(),
+        comment: form.get("comment").trim().to_owned(),
         seen: form.lines("seen").join("\n"),
     };
     let now = visit.now();
     let checked = draft.checked(now);
     let changed = draft.seen != draft.text();
-    if form.get("do") != "silence" || changed || !checked.wrong.is_empty() {
-        let changed = changed && form.get("do") == "silence";
-        return shown(&visit, &draft, Vec::new(), changed).await;
+    if form.get("do") != "silence" {
+        return shown(&visit, &draft, Vec::new(), false).await;
+    }
+    let missing = draft.missing();
+    if changed || !checked.wrong.is_empty() || !missing.is_empty() {
+        return shown(&visit, &draft, missing, changed).await;
     }
     let Some(made) = checked.draft else { return shown(&visit, &draft, Vec::new(), false).await };
     match silences::create(&visit.deps.api, visit.principal()?, made).await {
@@ -284,8 +289,8 @@ pub(super) async fn make(visit: Visit, form: Form) -> Result<HttpResponse, Troub
 fn unfit(error: &SilenceError) -> (&'static str, String) {
     let field = match error {
         SilenceError::EndsBeforeStart | SilenceError::Over | SilenceError::TooFar => "until",
-        SilenceError::LongText("author") => "by",
-        SilenceError::LongText(_) => "comment",
+        SilenceError::LongText(SilenceText::Author) => "by",
+        SilenceError::LongText(SilenceText::Comment) => "comment",
         SilenceError::MatchesAll | SilenceError::TooManyMatchers | SilenceError::LongMatcher => {
             "matchers"
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::alerts::Alert;
 use crate::spend::By;
 use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
 
@@ -47,8 +48,15 @@ pub trait Views {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// The last judgement of each rule, and when its event was taken in; among the last 20,000 judgements of all.
-    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError>;
+    /// The last judgement of each rule, or of this one, and when its event was taken in; among the last 20,000 judgements of
+    /// all.
+    async fn last_judgements(
+        &self,
+        rule: Option<&str>,
+    ) -> Result<Vec<(Judgement, Timestamp)>, StoreError>;
+
+    /// The alerts of this `alertname` that fire, by their fingerprints, `limit` at most.
+    async fn firing_of(&self, alertname: &str, limit: usize) -> Result<Vec<Alert>, StoreError>;
 
     /// The integrations that are left alone at this time.
     async fn pauses(&self, now: Timestamp) -> Result<Vec<Pause>, StoreError>;

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::sql::{params, text};
 use super::values::{column, count, moment};
 use super::{Postgres, alerts, deliveries, feed, inbox, notification_log, silences, state};
+use crate::alerts::Alert;
 use crate::spend::{By, Sum};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
@@ -125,13 +126,24 @@ impl operations::Views for Postgres {
         Ok(events)
     }
 
-    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
+    async fn firing_of(&self, alertname: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let sql = "SELECT fingerprint, alert FROM ~alerts WHERE state = 'firing' AND alertname = $1 \
+             ORDER BY fingerprint LIMIT $2";
+        let found = self.link.query(sql, params![text(alertname), rows(limit)]).await?;
+        Ok(alerts::readable(&found)?)
+    }
+
+    async fn last_judgements(
+        &self,
+        rule: Option<&str>,
+    ) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
         let sql = "WITH recent AS (SELECT seq, rule FROM ~judgements ORDER BY seq DESC, n DESC LIMIT $1), \
-             last AS (SELECT rule, max(seq) AS seq FROM recent GROUP BY rule) \
+             last AS (SELECT rule, max(seq) AS seq FROM recent WHERE $2 IS NULL OR rule = $2 \
+             GROUP BY rule) \
              SELECT DISTINCT ON (judged.rule) judged.seq, judged.rule, outcome, fingerprint, judged.detail, \
              config, received_at FROM last JOIN ~judgements AS judged USING (seq, rule) \
              JOIN ~inbox AS inbox ON inbox.seq = judged.seq ORDER BY judged.rule, judged.n DESC";
-        let found = self.link.query(sql, params![LOOK_BACK]).await?;
+        let found = self.link.query(sql, params![LOOK_BACK, rule.map(text)]).await?;
         let read = |row: &Row| -> Result<(Judgement, Timestamp), String> {
             let judgement = Judgement {
                 seq: column(row, 0)?,

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::{
     Sqlite, alerts, deliveries, feed, inbox, micros, notification_log, rows, silences, state, time,
 };
+use crate::alerts::Alert;
 use crate::spend::{By, Sum};
 use crate::store::operations;
 use crate::store::views;
@@ -182,16 +183,26 @@ impl operations::Views for Sqlite {
         .await
     }
 
-    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
-        self.read(|conn| {
+    async fn firing_of(&self, alertname: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let alertname = alertname.to_owned();
+        self.read(move |conn| alerts::firing_of(conn, &alertname, limit)).await
+    }
+
+    async fn last_judgements(
+        &self,
+        rule: Option<&str>,
+    ) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
+        let rule = rule.map(str::to_owned);
+        self.read(move |conn| {
             let mut statement = conn.prepare_cached(
                 "WITH recent AS (SELECT seq, rule FROM judgements ORDER BY seq DESC, n DESC LIMIT ?1), \
-                 last AS (SELECT rule, max(seq) AS seq FROM recent GROUP BY rule) \
+                 last AS (SELECT rule, max(seq) AS seq FROM recent WHERE ?2 IS NULL OR rule = ?2 \
+                 GROUP BY rule) \
                  SELECT seq, judged.rule, outcome, fingerprint, detail, config, received_at \
                  FROM last JOIN judgements AS judged USING (seq, rule) JOIN inbox USING (seq) \
                  ORDER BY judged.rule, n",
             )?;
-            let mut found = statement.query([LOOK_BACK])?;
+            let mut found = statement.query((LOOK_BACK, &rule))?;
             let mut judged: Vec<(Judgement, Timestamp)> = Vec::new();
             while let Some(row) = found.next()? {
                 let judgement = Judgement {
