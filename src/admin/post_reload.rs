@@ -6,25 +6,37 @@ use serde_json::{Value, json};
 
 use super::deps::Deps;
 use super::reload::{Answer, ReloadError, Reloaded};
-use crate::api::{Refusal, Shape};
+use crate::api::{Principal, Refusal, Scope, Shape};
 use crate::diagnostic::Diagnostic;
+
+/// Who asks where nobody has to say, for the audit log.
+const ANYBODY: &str = "anybody";
 
 /// Answers `POST /-/reload`.
 pub(super) async fn post(request: HttpRequest, deps: web::Data<Deps>) -> HttpResponse {
-    if let Err(refusal) = may(&request, &deps) {
-        return refusal.response(Shape::Problem);
-    }
+    let principal = match may(&request, &deps) {
+        Ok(principal) => principal,
+        Err(refusal) => return refusal.response(Shape::Problem),
+    };
     let Some(reload) = &deps.reload else { return respond(&Err(ReloadError::Unavailable)) };
+    if let Err(error) = deps.api.audit.note(&principal, "config.reload", "configuration", "").await
+    {
+        // As everything that somebody asks for: what cannot be noted is not done. A signal reloads all the same.
+        tracing::warn!(%error, "a reload that was asked for could not be noted in the audit log");
+        return Shape::Problem.error(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+    }
     respond(&reload.ask().await)
 }
 
 /// Where no token is configured a reload stays free, whatever the listener's address: it changes only what files say.
-fn may(request: &HttpRequest, deps: &Deps) -> Result<(), Refusal> {
+fn may(request: &HttpRequest, deps: &Deps) -> Result<Principal, Refusal> {
     let from = request.peer_addr().map(|peer| peer.ip());
     match deps.access.principal(request.headers(), request.method(), from) {
-        Ok(_principal) => Ok(()),
-        Err(Refusal::NoTokenConfigured) => deps.access.check_origin(request.headers()),
-        Err(refusal) => Err(refusal),
+        Err(Refusal::NoTokenConfigured) => {
+            deps.access.check_origin(request.headers())?;
+            Ok(Principal { name: ANYBODY.to_owned(), scope: Scope::Write, from })
+        }
+        found => found,
     }
 }
 

@@ -42,7 +42,7 @@ pub use route::{Answer, GroupBy, Route, Step, Timing};
 pub use routing::Routing;
 pub use silence::{
     SILENCE_DAYS_MAX, SILENCE_MATCHER_BYTES_MAX, SILENCE_MATCHERS_MAX, SILENCE_TEXT_BYTES_MAX,
-    Silence, SilenceDraft, SilenceError, SilenceState, SilenceUpdate,
+    Silence, SilenceDraft, SilenceError, SilenceState, SilenceText, SilenceUpdate,
 };
 
 use crate::event::Snapshot;

@@ -93,7 +93,25 @@ pub enum SilenceError {
     TooFar,
     /// The author or the comment is too long.
     #[error("the {0} is longer than {SILENCE_TEXT_BYTES_MAX} bytes")]
-    LongText(&'static str),
+    LongText(SilenceText),
+}
+
+/// What people write about a silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SilenceText {
+    /// [`Silence::created_by`].
+    Author,
+    /// [`Silence::comment`].
+    Comment,
+}
+
+impl std::fmt::Display for SilenceText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Author => "author",
+            Self::Comment => "comment",
+        })
+    }
 }
 
 /// Where a silence stands.
@@ -238,8 +256,8 @@ impl SilenceDraft {
         if self.ends_at > clock::add(now, limit) {
             return Err(SilenceError::TooFar);
         }
-        bounded(&self.created_by, "author")?;
-        bounded(&self.comment, "comment")?;
+        bounded(&self.created_by, SilenceText::Author)?;
+        bounded(&self.comment, SilenceText::Comment)?;
         Ok(Self { starts_at: self.starts_at.max(now), ..self })
     }
 }
@@ -250,8 +268,8 @@ fn matches_nothing(matcher: &Matcher) -> bool {
     !negates && matcher.matches(&Labels::new())
 }
 
-fn bounded(text: &str, name: &'static str) -> Result<(), SilenceError> {
-    if text.len() > SILENCE_TEXT_BYTES_MAX { Err(SilenceError::LongText(name)) } else { Ok(()) }
+fn bounded(text: &str, of: SilenceText) -> Result<(), SilenceError> {
+    if text.len() > SILENCE_TEXT_BYTES_MAX { Err(SilenceError::LongText(of)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -347,11 +365,11 @@ mod tests {
             (Box::new(move |draft| draft.comment = long(1024)), Ok(())),
             (
                 Box::new(move |draft| draft.comment = long(1026)),
-                Err(SilenceError::LongText("comment")),
+                Err(SilenceError::LongText(SilenceText::Comment)),
             ),
             (
                 Box::new(move |draft| draft.created_by = long(1026)),
-                Err(SilenceError::LongText("author")),
+                Err(SilenceError::LongText(SilenceText::Author)),
             ),
         ];
         for (number, (change, want)) in cases.into_iter().enumerate() {

@@ -2,6 +2,10 @@
 //!
 //! A bearer token says who. Where no token is configured and the listener is a loopback address, whoever reaches it may do
 //! all, as far as it is no page of another site; elsewhere nobody may do anything until a token is configured.
+//!
+//! Wrong tokens are not counted, unlike bad signatures at the public listener: to refuse one costs a digest and a few
+//! comparisons, less than any other answer, and nothing is logged; a random token of the least length that `server.auth` takes is
+//! found by no number of guesses; and an address that is shut out would shut out whoever shares it behind a proxy.
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
@@ -76,7 +80,7 @@ pub struct Tokens(pub Vec<Token>);
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// A name for the audit log: `token`, `read_token`, `local`, or a user's.
+    /// A name for the audit log: `token`, `read_token` or `local`.
     pub name: String,
     /// What they may do.
     pub scope: Scope,

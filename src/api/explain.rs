@@ -1,14 +1,17 @@
 //! What the rules make of one event, as the API answers it and the command line prints it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use tokio::runtime::Handle;
 use utoipa::ToSchema;
 
-use super::Deps;
+use super::{Deps, InForce, aside};
 use crate::engine::{self, Explanation, Question, Then};
 use crate::event::{Event, Source};
-use crate::store::{EventState, StoreError};
+use crate::store::{EventRecord, EventState, Store, StoreError};
 
 /// Said of an event whose payload is gone.
 pub const DROPPED: &str = "Its payload was dropped once it was judged (store.payload: none).";
@@ -81,6 +84,33 @@ impl About {
     }
 }
 
+/// What the configuration in force makes of an event, by the state as it is kept, and what is to be known before reading on.
+/// `None` without a payload. `rule` is as in [`stored`].
+pub async fn today(
+    store: &Store,
+    in_force: &Arc<InForce>,
+    record: &EventRecord,
+    rule: Option<&str>,
+    now: Timestamp,
+) -> Result<(Option<Explanation>, Vec<String>), StoreError> {
+    if record.payload_dropped {
+        return Ok((None, vec![DROPPED.to_owned()]));
+    }
+    let (store, in_force) = (store.clone(), Arc::clone(in_force));
+    let (stored, judged) = (record.stored.clone(), record.state != EventState::Waiting);
+    let rule = rule.map(str::to_owned);
+    // All groups and metrics are read back, and every rule that names the kind is asked.
+    aside(move || {
+        let InForce { policy, templates, .. } = &*in_force;
+        let question = Question { stored: &stored, judged, only: rule.as_deref(), templates, now };
+        let kept = engine::kept_state(&store, policy, &question);
+        let (state, broken) = Handle::current().block_on(kept)?;
+        let notes = broken.into_iter().map(|detail| format!("Cannot be read back: {detail}."));
+        Ok((Some(engine::explain(state, policy, &question)), notes.collect()))
+    })
+    .await?
+}
+
 /// Explains the newest event with this id, of one account only where it is named; `None` when there is none. `rule` limits
 /// it to rules whose names match, with `*` globs.
 pub(super) async fn stored(
@@ -91,26 +121,16 @@ pub(super) async fn stored(
 ) -> Result<Option<Report>, StoreError> {
     let Some(record) = deps.store.event(id, account).await? else { return Ok(None) };
     let in_force = deps.in_force.load_full();
-    let (policy, now) = (&in_force.policy, deps.clock.now());
+    let now = deps.clock.now();
     let judged = record.state != EventState::Waiting;
     let then = if judged { Some(Then::of(&deps.store, &record).await?) } else { None };
-    let stored = &record.stored;
-    let question = Question { stored, judged, only: rule, templates: &in_force.templates, now };
-    let mut notes = Vec::new();
-    let mut today = None;
-    if record.payload_dropped {
-        notes.push(DROPPED.to_owned());
-    } else {
-        let (state, broken) = engine::kept_state(&deps.store, policy, &question).await?;
-        notes.extend(broken.into_iter().map(|detail| format!("Cannot be read back: {detail}.")));
-        today = Some(engine::explain(state, policy, &question));
-    }
+    let (today, mut notes) = today(&deps.store, &in_force, &record, rule, now).await?;
     if !judged {
         notes.push(WAITS.to_owned());
     }
     Ok(Some(Report {
-        event: About::of(&stored.event),
-        config: policy.config_hash.clone(),
+        event: About::of(&record.stored.event),
+        config: in_force.policy.config_hash.clone(),
         now,
         notes,
         then,

@@ -5,12 +5,14 @@
 
 mod access;
 pub mod alerts;
+mod aside;
 mod audit;
 mod deps;
 pub mod explain;
 mod health;
 mod origin;
 mod refusal;
+pub mod silences;
 mod v1;
 mod v2;
 
@@ -20,9 +22,10 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use self::access::{Access, Principal, Scope, Token, Tokens, protect};
+pub use self::aside::aside;
 pub use self::audit::Audit;
 pub use self::deps::{Deps, InForce, LastReload};
-pub use self::health::{Health, Reached};
+pub use self::health::{Health, Reached, ReceiverHealth, Verdict};
 pub use self::refusal::{Refusal, Shape};
 pub use self::v1::document as openapi;
 

@@ -167,7 +167,7 @@ fn print(record: &EventRecord) -> anyhow::Result<()> {
     match record.state {
         EventState::Waiting => output::line("(not judged yet)"),
         EventState::Judged | EventState::Faulted if rows.is_empty() => {
-            output::line("(no rule matched)");
+            output::line("(no rule fired, ended an alert or failed; see tollbell explain)");
         }
         EventState::Judged | EventState::Faulted => {}
     }

@@ -11,15 +11,14 @@ use serde::Serialize;
 
 use super::args::{ConfigArg, Exit, Format, runtime};
 use super::{healthcheck, output};
+use crate::api::{Health, Reached, ReceiverHealth, Verdict};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::event::Source;
-use crate::store::{Delivery, DeliveryFilter, DeliveryState, EventFilter, Reading, Stats, Store};
+use crate::store::{DeliveryState, EventFilter, Reading, Stats, Store};
 
 /// Events of an account among which its last webhook is looked for.
 const EVENTS_MAX: usize = 200;
-/// Deliveries that are looked at for pauses.
-const DELIVERIES_MAX: usize = 1000;
 /// Events that wait longer than this are a trouble.
 const LAG_MAX: Duration = Duration::from_secs(30);
 /// A balance counts as old after so many intervals without a reading.
@@ -149,14 +148,15 @@ async fn stored(config: &Config, now: Timestamp) -> anyhow::Result<Vec<Line>> {
     }
     let store = Store::attach(place).await;
     let store = store.with_context(|| format!("cannot open the store {place}"))?;
-    let stats = store.stats().await?;
+    let reached = Reached::of(&store, now).await?;
+    let stats = reached.stats();
     let events = stats.events_total;
     let mut size =
         format!("{} in {place}", output::count(usize::try_from(events)?, "event", "events"));
     if let Some(found) = place.path().and_then(|path| path.metadata().ok()) {
         size = format!("{size} ({} MiB)", found.len() >> 20);
     }
-    let mut lines = vec![line(true, "store", size), lag(&stats, now)];
+    let mut lines = vec![line(true, "store", size), lag(stats, now)];
     let readings = store.last_readings().await?;
     for account in &config.accounts {
         lines.push(webhook(&store, &account.name, now).await?);
@@ -167,15 +167,9 @@ async fn stored(config: &Config, now: Timestamp) -> anyhow::Result<Vec<Line>> {
     }
     let open =
         [DeliveryState::Pending, DeliveryState::Sending].map(|state| stats.deliveries_in(state));
-    let filter = DeliveryFilter {
-        state: Some(DeliveryState::Pending),
-        limit: DELIVERIES_MAX,
-        ..DeliveryFilter::default()
-    };
-    let waiting = store.deliveries(filter).await?;
-    lines.extend(config.receivers.iter().map(|receiver| {
-        of_receiver(&receiver.name, receiver.integrations.len(), &stats, &waiting, now)
-    }));
+    for receiver in &config.receivers {
+        lines.push(of_receiver(&receiver.name, &reached.receiver(&store, receiver).await?));
+    }
     let firing = stats.firing();
     lines.push(line(
         true,
@@ -230,36 +224,33 @@ fn balance(account: &str, reading: Option<&Reading>, interval: Duration, now: Ti
     line(age <= interval * INTERVALS_MAX, what, is)
 }
 
-fn of_receiver(
-    name: &str,
-    integrations: usize,
-    stats: &Stats,
-    waiting: &[Delivery],
-    now: Timestamp,
-) -> Line {
+/// Why an integration is not reached.
+fn trouble(health: &Health) -> Option<String> {
+    match health {
+        Health::Paused(pause) => Some(format!("paused until {:.0}: {}", pause.until, pause.reason)),
+        Health::Failing(reason, detail) => Some(format!("not reached: {reason}: {detail}")),
+        Health::Reached | Health::Unused => None,
+    }
+}
+
+fn of_receiver(name: &str, health: &ReceiverHealth) -> Line {
     let what = format!("receiver {name}");
-    if integrations == 0 {
+    if health.integrations.is_empty() {
         return line(true, what, "has no integration: nobody is notified");
     }
-    let dead = stats.deliveries.iter();
-    let dead: u64 = dead
-        .filter(|it| it.receiver == name && it.state == DeliveryState::Dead)
-        .map(|it| it.count)
-        .sum();
-    let own: Vec<&Delivery> = waiting.iter().filter(|it| it.receiver == name).collect();
-    let paused = own.iter().find_map(|it| it.paused_until.filter(|until| *until > now));
-    let failing = own.iter().find(|it| it.attempts > 0);
     let mut troubles = Vec::new();
-    troubles.extend(paused.map(|until| format!("paused until {until:.0}")));
-    troubles.extend(failing.map(|it| format!("{} after {} tries", it.reason, it.attempts)));
+    if let Verdict::Ill(ill) = health.verdict() {
+        troubles.extend(trouble(ill));
+    }
+    let dead = health.dead;
     troubles
         .extend((dead > 0).then(|| format!("{dead} dead: tollbell deliveries list --state dead")));
-    let ok = troubles.is_empty();
-    line(
-        ok,
-        what,
-        if ok { "nothing is owed to it for long".to_owned() } else { troubles.join("; ") },
-    )
+    match (troubles.is_empty(), health.waiting, health.verdict()) {
+        (false, ..) => line(false, what, troubles.join("; ")),
+        (true, 1.., _) => line(true, what, format!("{} wait to be sent", health.waiting)),
+        (true, 0, Verdict::Unused) => line(true, what, "was sent nothing yet"),
+        (true, 0, _) => line(true, what, "takes what it is owed"),
+    }
 }
 
 #[cfg(test)]

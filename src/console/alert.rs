@@ -16,7 +16,7 @@ use super::words::{
     Stamp, encoded, encoded_path, headline, label, span_text, target_name, value_text,
 };
 use crate::alerts::{self, Alert, Fingerprint, Group, LogEntry};
-use crate::engine::Policy;
+use crate::engine::{self, Policy};
 use crate::store::{AlertFilter, Delivery, GroupRecord, JournalEntry};
 
 /// Lines of the journal that are read at most.
@@ -39,14 +39,24 @@ struct View {
     rule_path: String,
     rule: String,
     event_path: String,
-    chart: Option<ChartView>,
-    chart_words: String,
+    /// Where its value is drawn; empty where it has none.
+    value_path: String,
     action: Vec<String>,
     runbook: String,
     labels: Vec<(String, String)>,
     groups: Vec<InGroup>,
     story: Vec<Step>,
     story_cut: bool,
+}
+
+/// How the value of an alert went.
+#[derive(Debug, Serialize)]
+struct ValueView {
+    name: String,
+    fingerprint: String,
+    headline: String,
+    chart: Option<ChartView>,
+    chart_words: String,
 }
 
 /// One of the figures below the head.
@@ -81,18 +91,49 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
     let situation = Situation::of(&visit).await?;
     let records = store.groups_of(&alert.fingerprint).await?;
     let journal = store.journal(alert.fingerprint.to_string(), JOURNAL_MAX).await?;
+    let deliveries = deliveries(&visit, &situation.policy, &alert, &records).await?;
+    let cut = journal.len() >= JOURNAL_MAX;
+    let view = view(&situation, &alert, &records, (&journal, &deliveries), cut);
+    let page = visit.page("/alerts", view.headline.clone()).await?.live();
+    show("alert.html", page, view)
+}
+
+/// `GET /alerts/{fingerprint}/value`: a page of its own, and not a live one, since many events are read for it.
+pub(super) async fn value(visit: Visit) -> Result<HttpResponse, Trouble> {
+    let alert = find(&visit, &visit.part("fingerprint")).await?;
+    let policy = visit.policy();
+    let records = visit.store().groups_of(&alert.fingerprint).await?;
+    let deliveries = deliveries(&visit, &policy, &alert, &records).await?;
+    let chart = alert_chart::chart(&visit, &policy, &alert, &deliveries).await?;
+    let (chart, chart_words) =
+        chart.map_or((None, String::new()), |(chart, words)| (Some(chart), words));
+    let view = ValueView {
+        name: label(&alert.labels, "alertname").to_owned(),
+        fingerprint: alert.fingerprint.to_string(),
+        headline: headline(&alert),
+        chart,
+        chart_words,
+    };
+    let page = visit.page("/alerts", format!("How the value of {} went", view.name)).await?;
+    show("alert_value.html", page, view)
+}
+
+/// The last deliveries of its groups that are about an alert.
+async fn deliveries(
+    visit: &Visit,
+    policy: &Policy,
+    alert: &Alert,
+    records: &[GroupRecord],
+) -> Result<Vec<Delivery>, Trouble> {
     let mut deliveries = Vec::new();
-    for record in &records {
-        for receiver in receivers(&situation.policy, record) {
-            let of = store.deliveries_of(&receiver, &record.group.key, DELIVERIES_MAX).await?;
+    for record in records {
+        for receiver in receivers(policy, record) {
+            let key = &record.group.key;
+            let of = visit.store().deliveries_of(&receiver, key, DELIVERIES_MAX).await?;
             deliveries.extend(of.into_iter().filter(|one| is_about(one, &alert.fingerprint)));
         }
     }
-    let chart = alert_chart::chart(&visit, &situation.policy, &alert, &deliveries).await?;
-    let cut = journal.len() >= JOURNAL_MAX;
-    let view = view(&situation, &alert, &records, (&journal, &deliveries), chart, cut);
-    let page = visit.page("/alerts", view.headline.clone()).await?.live();
-    show("alert.html", page, view)
+    Ok(deliveries)
 }
 
 /// The alert of a fingerprint, or of the beginning of one.
@@ -143,14 +184,12 @@ fn view(
     alert: &Alert,
     records: &[GroupRecord],
     (journal, deliveries): (&[JournalEntry], &[Delivery]),
-    chart: Option<(ChartView, String)>,
     story_cut: bool,
 ) -> View {
     let snapshot = alert.event.full();
     let event = |name: &str| snapshot.get(name).and_then(|it| it.as_str()).map(encoded);
     let event_path = event("account").zip(event("id"));
-    let (chart, chart_words) =
-        chart.map_or((None, String::new()), |(chart, words)| (Some(chart), words));
+    let has_value = engine::reach(&situation.policy, &alert.rule).is_some();
     View {
         name: label(&alert.labels, "alertname").to_owned(),
         fingerprint: alert.fingerprint.to_string(),
@@ -164,8 +203,11 @@ fn view(
         event_path: event_path
             .map(|(account, id)| format!("/events/{account}/{id}"))
             .unwrap_or_default(),
-        chart,
-        chart_words,
+        value_path: if has_value {
+            format!("/alerts/{}/value", alert.fingerprint)
+        } else {
+            String::new()
+        },
         action: label(&alert.annotations, "action").lines().map(str::to_owned).collect(),
         runbook: web_address(label(&alert.annotations, "runbook")),
         labels: alert.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),

@@ -1,17 +1,22 @@
 //! How the value of an alert went, with the thresholds of its rule.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::balances::{ChartView, id_of};
 use super::thresholds;
 use super::visit::{Trouble, Visit};
 use super::words::{Stamp, label, span_text};
 use crate::alerts::Alert;
+use crate::api::aside;
 use crate::chart::{Line, Point, Span};
 use crate::clock;
 use crate::engine::{self, Policy};
 use crate::event;
-use crate::rules;
+use crate::rules::{self, CallContext, CallKey};
 use crate::store::{Delivery, DeliveryState, StoredEvent};
 
 /// Events that a chart is made of at most.
@@ -22,10 +27,25 @@ const SHOWN_MAX: Duration = Duration::from_hours(24);
 /// Times between events at which a chart looks at the value.
 const TICKS: u32 = 120;
 
+/// What a chart is made of.
+struct Asked {
+    policy: Arc<Policy>,
+    alert: Alert,
+    events: Vec<StoredEvent>,
+    calls: BTreeMap<CallKey, CallContext>,
+    /// When the alert's deliveries were taken.
+    notified: Vec<Timestamp>,
+    /// What is shown, and when the alert ended within it.
+    from: Timestamp,
+    to: Timestamp,
+    end: Timestamp,
+    now: Timestamp,
+}
+
 /// How the value went, made anew from the stored events.
 pub(super) async fn chart(
     visit: &Visit,
-    policy: &Policy,
+    policy: &Arc<Policy>,
     alert: &Alert,
     deliveries: &[Delivery],
 ) -> Result<Option<(ChartView, String)>, Trouble> {
@@ -44,50 +64,60 @@ pub(super) async fn chart(
         event::known_kinds().iter().filter(names).map(|kind| (*kind).to_owned()).collect();
     let since = clock::sub(from, reach);
     let events = visit.store().events_of(account, kinds, since, EVENTS_MAX).await?;
-    let cut = events.len() >= EVENTS_MAX;
     let keys =
         events.iter().flat_map(|stored: &StoredEvent| rules::call_keys(&stored.event)).collect();
     let calls = visit.store().known(Vec::new(), keys).await?.calls.into_iter().collect();
-    let samples =
-        engine::history(policy, (&alert.rule, &alert.labels), &events, &calls, [from, to], TICKS);
-    let points: Vec<Point> = samples
-        .iter()
-        .filter_map(|sample| Some(Point { at: sample.at, value: sample.value? }))
-        .collect();
-    if points.len() < 2 {
-        return Ok(None);
-    }
-    let unit = thresholds::unit(of, &alert.labels);
-    let shown_unit = if thresholds::is_hours(of) { "h".to_owned() } else { unit.clone() };
-    let limits = thresholds::limits(of, &unit);
     let notified = deliveries.iter().filter(|one| one.state == DeliveryState::Delivered);
-    let words: Vec<String> = limits.iter().map(|limit| limit.words.clone()).collect();
-    let name = label(&alert.labels, "alertname");
-    let line = Line {
-        id: format!("value-{}", id_of(name)),
-        title: format!("The value of {name} over {}", span_text(from, to)),
-        story: format!(
-            "It {}. The alert fired from {} on.",
-            words.join("; it "),
-            Stamp::at(alert.starts_at, now).text()
-        ),
-        unit: shown_unit,
-        from,
-        to,
-        now: Some(now).filter(|now| *now <= to),
-        points,
-        rises_at_once: false,
-        gap: None,
-        forecast: None,
-        limits,
-        marks: Vec::new(),
-        fired: vec![Span { from: alert.starts_at.max(from), to: end }],
-        notified: notified.filter_map(|one| one.finished_at).collect(),
-    };
-    let mut words =
-        format!("{}, UTC; made from the stored events by today's rule", span_text(from, to));
-    if cut {
-        words.push_str("; the first of them are left out, since there are too many");
+    let notified = notified.filter_map(|one| one.finished_at).collect();
+    let (policy, alert) = (Arc::clone(policy), alert.clone());
+    let asked = Asked { policy, alert, events, calls, notified, from, to, end, now };
+    Ok(aside(move || asked.drawn()).await?)
+}
+
+impl Asked {
+    fn drawn(self) -> Option<(ChartView, String)> {
+        let Self { policy, alert, events, calls, notified, from, to, end, now } = self;
+        let of = policy.rules.rule(&alert.rule)?;
+        let asked = (alert.rule.as_str(), &alert.labels);
+        let samples = engine::history(&policy, asked, &events, &calls, [from, to], TICKS);
+        let points: Vec<Point> = samples
+            .iter()
+            .filter_map(|sample| Some(Point { at: sample.at, value: sample.value? }))
+            .collect();
+        if points.len() < 2 {
+            return None;
+        }
+        let unit = thresholds::unit(of, &alert.labels);
+        let shown_unit = if thresholds::is_hours(of) { "h".to_owned() } else { unit.clone() };
+        let limits = thresholds::limits(of, &unit);
+        let words: Vec<String> = limits.iter().map(|limit| limit.words.clone()).collect();
+        let name = label(&alert.labels, "alertname");
+        let line = Line {
+            id: format!("value-{}", id_of(name)),
+            title: format!("The value of {name} over {}", span_text(from, to)),
+            story: format!(
+                "It {}. The alert fired from {} on.",
+                words.join("; it "),
+                Stamp::at(alert.starts_at, now).text()
+            ),
+            unit: shown_unit,
+            from,
+            to,
+            now: Some(now).filter(|now| *now <= to),
+            points,
+            rises_at_once: false,
+            gap: None,
+            forecast: None,
+            limits,
+            marks: Vec::new(),
+            fired: vec![Span { from: alert.starts_at.max(from), to: end }],
+            notified,
+        };
+        let mut words =
+            format!("{}, UTC; made from the stored events by today's rule", span_text(from, to));
+        if events.len() >= EVENTS_MAX {
+            words.push_str("; the first of them are left out, since there are too many");
+        }
+        Some((line.draw().into(), words))
     }
-    Ok(Some((line.draw().into(), words)))
 }

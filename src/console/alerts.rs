@@ -10,6 +10,7 @@ use super::situation::{AlertRow, EndedRow, Situation, ended_row, group_name, gro
 use super::visit::{Trouble, Visit, show};
 use super::words::count_text;
 use crate::alerts::{Alert, Group, Matcher};
+use crate::api::aside;
 use crate::store::AlertFilter;
 
 /// Groups that are shown at most, and alerts of each.
@@ -135,7 +136,7 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
     };
     let ended = ended.iter().filter(|alert| !alert.is_firing() && asked.fits(alert));
     let ended = ended.take(ENDED_MAX).map(|alert| ended_row(alert, visit.now())).collect();
-    let view = view(&situation, asked, ended);
+    let view = aside(move || view(&situation, asked, ended)).await?;
     let page = visit.page("/alerts", view.answer.clone()).await?.live();
     show("alerts.html", page, view)
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::alert_story::took_text;
 use super::form::Form;
-use super::page::State;
+use super::page::{Page, State};
 use super::visit::{Trouble, Visit, own_path, redirect, show};
 use super::words::{Stamp, count_text, encoded, label, number_text, short, span_text, target_name};
 use crate::notify::{self, Notification};
@@ -138,7 +138,7 @@ pub(super) async fn list(visit: Visit) -> Result<HttpResponse, Trouble> {
         receivers: names,
         more,
     };
-    let page = visit.page("/deliveries", view.answer.clone()).await?.live();
+    let page = Page::new(&visit, &stats, "/deliveries", view.answer.clone()).live();
     show("deliveries.html", page, view)
 }
 
@@ -317,8 +317,7 @@ pub(super) async fn retry(visit: Visit, form: Form) -> Result<HttpResponse, Trou
         ("", receiver, _) => Retry::Receiver(receiver.to_owned()),
         (id, ..) => Retry::One(id.to_owned()),
     };
-    let Some(known) = visit.known() else { return Err(Trouble::SignIn(visit.here())) };
-    let retried = visit.deps.api.retry(&known.principal, selection).await?;
+    let retried = visit.deps.api.retry(visit.principal()?, selection).await?;
     let done = if retried.count > 0 { "retried" } else { "nothing" };
     let joint = if back.contains('?') { '&' } else { '?' };
     Ok(redirect(&format!("{back}{joint}done={done}")))

@@ -13,7 +13,7 @@ use super::words::{
 use crate::alerts::{Answer, Step};
 use crate::api::explain;
 use crate::chart::amount_text;
-use crate::engine::{self, Explanation, Outcome, Question};
+use crate::engine::{self, Explanation, Outcome};
 use crate::event::Event;
 use crate::store::{DeliveryState, EventRecord, EventState};
 
@@ -103,31 +103,12 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
             "No event with the id {id} of the account {account} is kept. Events are kept for store.retention."
         )));
     };
-    let mut notes = Vec::new();
-    let explanation = explained(&visit, &record, &mut notes).await?;
+    let in_force = visit.deps.api.in_force.load_full();
+    let asked = explain::today(visit.store(), &in_force, &record, None, visit.now());
+    let (explanation, notes) = asked.await?;
     let view = view(&visit, &record, explanation.as_ref(), notes);
     let page = visit.page("/events", format!("{}: {}", view.kind, view.answer)).await?;
     show("event.html", page, view)
-}
-
-/// Asks today's rules, on the state as it is kept.
-async fn explained(
-    visit: &Visit,
-    record: &EventRecord,
-    notes: &mut Vec<String>,
-) -> Result<Option<Explanation>, Trouble> {
-    if record.payload_dropped {
-        notes.push(explain::DROPPED.to_owned());
-        return Ok(None);
-    }
-    let (store, stored) = (visit.store(), &record.stored);
-    let policy = visit.policy();
-    let templates = visit.templates();
-    let judged = record.state != EventState::Waiting;
-    let question = Question { stored, judged, only: None, templates: &templates, now: visit.now() };
-    let (state, broken) = engine::kept_state(store, &policy, &question).await?;
-    notes.extend(broken.into_iter().map(|detail| format!("Cannot be read back: {detail}.")));
-    Ok(Some(engine::explain(state, &policy, &question)))
 }
 
 fn view(

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use serde::Serialize;
 
-use super::page::State;
+use super::page::{Page, State};
 use super::visit::{Trouble, Visit, redirect, show};
 use super::words::{Stamp, encoded, number_text};
 use crate::chart::amount_text;
@@ -99,13 +99,13 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
         format!("/events?before={}{pairs}{balances}", last.seq)
     });
     let filtered = !kind.is_empty() || !account.is_empty() || !state.is_empty() || missing;
-    let total = visit.store().stats().await?.events_total;
+    let stats = visit.store().stats().await?;
     let accounts = visit.accounts();
     let view = View {
         answer: answer(&found, missing, &id),
         beside: format!(
             "{} events were taken in so far{}.",
-            number_text(total),
+            number_text(stats.events_total),
             if with_balances { "" } else { "; readings of the balance are left out here" }
         ),
         events: found.iter().map(|event| row(event, &visit)).collect(),
@@ -121,7 +121,7 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
         older: older.unwrap_or_default(),
         missing,
     };
-    let page = visit.page("/events", view.answer.clone()).await?;
+    let page = Page::new(&visit, &stats, "/events", view.answer.clone());
     let page = if before.is_none() { page.live() } else { page };
     show("events.html", page, view)
 }

@@ -26,6 +26,7 @@ mod rules;
 mod session;
 mod sign_in;
 mod silence;
+mod silences;
 mod situation;
 mod spend;
 mod sums;
@@ -59,7 +60,8 @@ pub fn configure(deps: Deps) -> impl Fn(&mut web::ServiceConfig) + Clone {
             .service(get("/", web::get().to(page(overview::get))))
             .service(get("/alerts", web::get().to(page(alerts::get))))
             .service(get("/alerts/{fingerprint}", web::get().to(page(alert::get))))
-            .service(get("/silences", web::get().to(page(silence::list))))
+            .service(get("/alerts/{fingerprint}/value", web::get().to(page(alert::value))))
+            .service(get("/silences", web::get().to(page(silences::list))))
             .service(
                 web::resource("/silences/new")
                     .route(web::get().to(page(silence::form)))

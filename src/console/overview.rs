@@ -1,19 +1,21 @@
 //! The first page: what fires, how long the balance lasts, what was spent, whether everybody can be reached.
 
 use actix_web::HttpResponse;
-use jiff::Span;
 use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::balances::{self, AccountView, BACK, STEP};
-use super::page::State;
+use super::page::{Page, State};
+use super::receivers;
 use super::situation::{AlertRow, EndedRow, Situation, ended_row};
 use super::visit::{Trouble, Visit, show};
 use super::words::{count_text, number_text, span_text};
+use crate::api::{Reached, ReceiverHealth, Verdict};
 use crate::chart::amount_text;
 use crate::clock;
-use crate::store::{AlertFilter, DeliveryState, Pause, Reading, Spent, Stats};
+use crate::store::{AlertFilter, DeliveryState, Reading, Spent, Stats};
 
 /// Alerts that are shown here at most.
 const ALERTS_MAX: usize = 20;
@@ -59,8 +61,11 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
     let store = visit.store();
     let now = visit.now();
     let situation = Situation::of(&visit).await?;
-    let stats = store.stats().await?;
-    let pauses = store.pauses(now).await?;
+    let reached = Reached::of(store, now).await?;
+    let mut health = Vec::new();
+    for receiver in situation.policy.receivers.values() {
+        health.push((receiver.name.as_str(), reached.receiver(store, receiver).await?));
+    }
     let last = store.last_readings().await?;
     let names = visit.accounts();
     let mut accounts = Vec::new();
@@ -77,10 +82,11 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
     let mut alerts: Vec<AlertRow> = rows.collect();
     alerts.sort_by_key(|row| row.quiet);
     alerts.truncate(ALERTS_MAX);
-    let well = well(&situation, &stats, &pauses);
+    let well = well(reached.stats(), &health, now);
+    let unused = health.iter().any(|(_, health)| health.verdict() == Verdict::Unused);
     let view = View {
         answer: answer(firing, quiet, &accounts),
-        beside: beside(&well),
+        beside: beside(&well, unused),
         alerts_words: alerts_words(firing, quiet),
         alerts,
         last_alert,
@@ -89,7 +95,7 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
         spend_words,
         well,
     };
-    let page = visit.page("/", view.answer.clone()).await?.live();
+    let page = Page::new(&visit, reached.stats(), "/", view.answer.clone()).live();
     show("overview.html", page, view)
 }
 
@@ -122,22 +128,24 @@ fn alerts_words(firing: usize, quiet: usize) -> String {
 }
 
 /// What is not well, in a sentence.
-fn beside(well: &[Line]) -> String {
+fn beside(well: &[Line], unused: bool) -> String {
     let ill: Vec<String> = well
         .iter()
         .filter(|line| matches!(line.state.tone, "critical" | "warning"))
         .map(|line| format!("{}: {}", line.name, line.state.word))
         .collect();
-    if ill.is_empty() {
-        "Every receiver is reached, and every event is judged.".to_owned()
-    } else {
-        ill.join(" · ")
+    match (ill.as_slice(), unused) {
+        ([], false) => "Every receiver is reached, and every event is judged.".to_owned(),
+        ([], true) => {
+            "Every receiver that was sent something is reached, and every event is judged."
+                .to_owned()
+        }
+        (ill, _) => ill.join(" · "),
     }
 }
 
-fn well(situation: &Situation, stats: &Stats, pauses: &[Pause]) -> Vec<Line> {
+fn well(stats: &Stats, health: &[(&str, ReceiverHealth)], now: Timestamp) -> Vec<Line> {
     let mut lines = Vec::new();
-    let now = situation.now;
     let lag = stats.oldest_waiting.map(|oldest| span_text(oldest, now));
     let long = stats.oldest_waiting.is_some_and(|oldest| now.duration_since(oldest).as_secs() > 30);
     lines.push(Line {
@@ -161,30 +169,16 @@ fn well(situation: &Situation, stats: &Stats, pauses: &[Pause]) -> Vec<Line> {
         },
         detail: String::new(),
     });
-    for receiver in situation.policy.receivers.values() {
-        let of = |state: DeliveryState| -> u64 {
-            let found = stats.deliveries.iter();
-            let found = found.filter(|it| it.receiver == receiver.name && it.state == state);
-            found.map(|it| it.count).sum()
+    for (name, health) in health {
+        let detail = match health.verdict() {
+            Verdict::Ill(ill) => receivers::problem(ill, now),
+            Verdict::Dead(_) | Verdict::Reached | Verdict::Unused => String::new(),
         };
-        let pause = pauses
-            .iter()
-            .find(|pause| receiver.integrations.iter().any(|one| one.id == pause.integration));
-        let (dead, waiting) = (of(DeliveryState::Dead), of(DeliveryState::Pending));
-        let state = match (pause, dead, waiting) {
-            (Some(_), ..) => State::new("warning", "warning", "not reached"),
-            (None, 0, 0) => State::good("reached"),
-            (None, 0, waiting) => State::new("", "wait", format!("{waiting} wait")),
-            (None, dead, _) => State::new("critical", "dead", format!("{dead} dead")),
-        };
-        let detail = pause.map(|pause| {
-            format!("{}; tried again in {}", pause.reason, span_text(now, pause.until))
-        });
         lines.push(Line {
-            name: receiver.name.clone(),
+            name: (*name).to_owned(),
             path: "/receivers".to_owned(),
-            state,
-            detail: detail.unwrap_or_default(),
+            state: receivers::state(health),
+            detail,
         });
     }
     lines

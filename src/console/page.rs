@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::html;
 use super::visit::{Trouble, Visit, redirect, response, show_as};
 use super::words::{Stamp, count_text, encoded, number_text, span_text};
-use crate::store::{DeliveryState, Stats, StoreError};
+use crate::store::{DeliveryState, Stats};
 
 /// An inbox that waits for longer than this is told as a warning.
 const LAG_WARNING_SECS: i64 = 30;
@@ -102,14 +102,12 @@ pub(super) struct Page {
 
 impl Page {
     /// A page below the place at `place`.
-    pub(super) async fn new(visit: &Visit, place: &str, title: String) -> Result<Self, StoreError> {
-        let stats = visit.store().stats().await?;
-        let now = visit.now();
-        Ok(Self {
-            places: places(&stats, place),
-            health: health(&stats, now),
-            ..Self::bare(visit, title)
-        })
+    pub(super) fn new(visit: &Visit, stats: &Stats, place: &str, title: impl Into<String>) -> Self {
+        Self {
+            places: places(stats, place),
+            health: health(stats, visit.now()),
+            ..Self::bare(visit, title.into())
+        }
     }
 
     /// A page that asks the store for nothing, such as the one that says that it does not answer.
@@ -147,13 +145,13 @@ impl Page {
 }
 
 impl Visit {
-    /// A page below a place.
+    /// A page below a place, of a handler that has not read the store's figures itself.
     pub(super) async fn page(
         &self,
         place: &str,
         title: impl Into<String>,
     ) -> Result<Page, Trouble> {
-        Ok(Page::new(self, place, title.into()).await?)
+        Ok(Page::new(self, &self.store().stats().await?, place, title))
     }
 }
 
@@ -190,8 +188,7 @@ impl Trouble {
 }
 
 fn places(stats: &Stats, here: &str) -> Vec<Place> {
-    let firing: u64 =
-        stats.alerts.iter().filter(|found| found.state == "firing").map(|found| found.count).sum();
+    let firing = stats.firing();
     let dead = stats.deliveries_in(DeliveryState::Dead);
     let place = |(name, path): (&'static str, &'static str)| {
         let (count, counted, critical) = match path {

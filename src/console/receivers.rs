@@ -5,12 +5,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::form::Form;
-use super::page::State;
+use super::page::{Page, State};
 use super::visit::{Trouble, Visit, show};
 use super::words::{Stamp, duration_text, encoded, number_text, target_name};
-use crate::api::{Health, Reached};
+use crate::api::{Health, Reached, ReceiverHealth, Verdict};
 use crate::notify::{self, Integration, Outcome, Receiver};
 use crate::store::DeliveryState;
+
+/// What is said of a receiver that nothing was sent to, as far as is looked back.
+const NOTHING_YET: &str = "nothing sent yet";
 
 #[derive(Debug, Serialize)]
 struct View {
@@ -64,10 +67,12 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
 async fn shown(visit: &Visit, tested: Option<Tested>) -> Result<HttpResponse, Trouble> {
     let api = &visit.deps.api;
     let policy = visit.policy();
-    let reached = Reached::of(api).await?;
+    let reached = Reached::of(&api.store, visit.now()).await?;
     let mut receivers = Vec::new();
+    let mut unused = 0;
     for receiver in policy.receivers.values() {
-        let health = reached.integrations(api, receiver).await?;
+        let health = reached.receiver(&api.store, receiver).await?;
+        unused += usize::from(health.verdict() == Verdict::Unused);
         receivers.push(view(visit, receiver, &reached, health));
     }
     let ill: Vec<&str> = receivers
@@ -77,6 +82,13 @@ async fn shown(visit: &Visit, tested: Option<Tested>) -> Result<HttpResponse, Tr
         .collect();
     let answer = match (receivers.len(), ill.as_slice()) {
         (0, _) => "There is no receiver".to_owned(),
+        (all, []) if unused == all => "Nothing was sent to anybody yet".to_owned(),
+        (all, []) if unused > 0 => {
+            format!(
+                "{} of {all} receivers are reached, the others were sent nothing yet",
+                all - unused
+            )
+        }
         (1, []) => "The one receiver is reached".to_owned(),
         (all, []) => format!("All {all} receivers are reached"),
         (_, [one]) => format!("{one} is not well"),
@@ -89,7 +101,7 @@ async fn shown(visit: &Visit, tested: Option<Tested>) -> Result<HttpResponse, Tr
         receivers,
         tested,
     };
-    let page = visit.page("/receivers", view.answer.clone()).await?;
+    let page = Page::new(visit, reached.stats(), "/receivers", view.answer.clone());
     // The result of a test is shown once.
     let page = if view.tested.is_none() { page.live() } else { page };
     show("receivers.html", page, view)
@@ -99,26 +111,20 @@ fn view(
     visit: &Visit,
     receiver: &Receiver,
     reached: &Reached,
-    health: Vec<(Health, Option<Timestamp>)>,
+    health: ReceiverHealth,
 ) -> ReceiverView {
-    let of = |state| reached.count(&receiver.name, state);
-    let (dead, waiting) = (of(DeliveryState::Dead), of(DeliveryState::Pending));
+    let state = state(&health);
     let integrations: Vec<IntegrationView> = receiver
         .integrations
         .iter()
-        .zip(health)
+        .zip(health.integrations)
         .map(|(integration, health)| integration_view(visit, integration, health))
         .collect();
-    let ill = integrations.iter().any(|one| one.state.tone == "warning");
-    let state = match (ill, dead) {
-        (true, _) => State::new("warning", "warning", "not reached"),
-        (false, 0) => State::good("reached"),
-        (false, dead) => State::new("critical", "dead", format!("{dead} dead")),
-    };
     let path =
         |state: &str| format!("/deliveries?state={state}&receiver={}", encoded(&receiver.name));
-    let count = |name, state: DeliveryState| (name, number_text(of(state)), path(state.as_str()));
-    let waiting = ("waiting", number_text(waiting), path("pending"));
+    let count = |name, state: DeliveryState| {
+        (name, number_text(reached.count(&receiver.name, state)), path(state.as_str()))
+    };
     ReceiverView {
         id: super::balances::id_of(&receiver.name),
         name: receiver.name.clone(),
@@ -128,10 +134,39 @@ fn view(
         }),
         counts: vec![
             count("delivered", DeliveryState::Delivered),
-            waiting,
+            count("waiting", DeliveryState::Pending),
             count("dead", DeliveryState::Dead),
         ],
         integrations,
+    }
+}
+
+/// How a receiver is reached, in one word.
+pub(super) fn state(health: &ReceiverHealth) -> State {
+    match (health.verdict(), health.waiting, health.dead) {
+        (Verdict::Ill(_), _, 0) => State::new("warning", "warning", "not reached"),
+        (Verdict::Ill(_), _, dead) => {
+            State::new("critical", "dead", format!("not reached, {} dead", number_text(dead)))
+        }
+        (Verdict::Dead(dead), ..) => {
+            State::new("critical", "dead", format!("{} dead", number_text(dead)))
+        }
+        (Verdict::Reached | Verdict::Unused, 1.., _) => {
+            State::new("", "wait", format!("{} wait", number_text(health.waiting)))
+        }
+        (Verdict::Reached, ..) => State::good("reached"),
+        (Verdict::Unused, ..) => State::quiet("dot", NOTHING_YET),
+    }
+}
+
+/// Why an integration is not reached; empty where it is.
+pub(super) fn problem(health: &Health, now: Timestamp) -> String {
+    match health {
+        Health::Paused(pause) => {
+            format!("{}; tried again {}", pause.reason, Stamp::from_now(pause.until, now).text())
+        }
+        Health::Failing(reason, detail) => format!("{reason}: {detail}"),
+        Health::Reached | Health::Unused => String::new(),
     }
 }
 
@@ -141,17 +176,13 @@ fn integration_view(
     (health, last): (Health, Option<Timestamp>),
 ) -> IntegrationView {
     let now = visit.now();
-    let (state, detail) = match health {
-        Health::Paused(pause) => (
-            State::new("warning", "warning", "paused"),
-            format!("{}; tried again {}", pause.reason, Stamp::from_now(pause.until, now).text()),
-        ),
-        Health::Failing(reason, detail) => {
-            (State::new("warning", "warning", "failing"), format!("{reason}: {detail}"))
-        }
-        Health::Reached => (State::good("reached"), String::new()),
-        Health::Unused => (State::quiet("dot", "nothing sent yet"), String::new()),
+    let state = match health {
+        Health::Paused(_) => State::new("warning", "warning", "paused"),
+        Health::Failing(..) => State::new("warning", "warning", "failing"),
+        Health::Reached => State::good("reached"),
+        Health::Unused => State::quiet("dot", NOTHING_YET),
     };
+    let detail = problem(&health, now);
     let targets = integration.channel.targets();
     IntegrationView {
         id: integration.id.clone(),

@@ -1,5 +1,5 @@
-//! Who uses the console: by a cookie that was given for a token, by a proxy that vouches for a user, or, where no token is
-//! configured and the listener is on a loopback address, whoever is on this machine.
+//! Who uses the console: by a cookie that was given for a token, by a bearer token, or, where no token is configured and the
+//! listener is on a loopback address, whoever is on this machine.
 //!
 //! A cookie holds no token. It says when it ends, with a random number, under a MAC whose key is made of the token it was
 //! given for: it holds at any replica and over restarts, and no longer than the token does.

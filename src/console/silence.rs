@@ -1,4 +1,4 @@
-//! Silences: which hold, what a new one would keep quiet, and the forms that make and end one.
+//! A new silence: what it would keep quiet, and the forms that make and end one.
 
 use std::time::Duration;
 
@@ -7,17 +7,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::form::Form;
-use super::page::State;
 use super::situation::{AlertRow, Situation, group_name};
 use super::visit::{Trouble, Visit, redirect, show};
-use super::words::{Stamp, count_text, encoded, short, span_text};
-use crate::alerts::{Alert, Matcher, Silence, SilenceDraft, SilenceState};
+use super::words::{Stamp, count_text};
+use crate::alerts::{Alert, Matcher, SILENCE_DAYS_MAX, SilenceDraft, SilenceError, SilenceText};
+use crate::api::aside;
+use crate::api::silences::{self, Refused};
 use crate::clock;
 
 /// Alerts of a preview that are listed at most.
 const PREVIEW_MAX: usize = 50;
-/// Expired silences that are listed at most.
-const EXPIRED_MAX: usize = 50;
 /// How long a silence may last, by the form: the word, for people, how long.
 const LASTS: [(&str, &str, u64); 7] = [
     ("1h", "1 hour", 1),
@@ -28,30 +27,6 @@ const LASTS: [(&str, &str, u64); 7] = [
     ("3d", "3 days", 72),
     ("1w", "1 week", 168),
 ];
-
-#[derive(Debug, Serialize)]
-struct ListView {
-    answer: String,
-    silences: Vec<SilenceRow>,
-    expired: Vec<SilenceRow>,
-}
-
-#[derive(Debug, Serialize)]
-struct SilenceRow {
-    id: String,
-    short: String,
-    state: State,
-    matchers: Vec<String>,
-    comment: String,
-    by: String,
-    from: Stamp,
-    until: Stamp,
-    left: String,
-    /// How many alerts that fire it matches.
-    mutes: String,
-    again_path: String,
-    may_end: bool,
-}
 
 /// The form of a silence that is to be made.
 #[derive(Debug, Serialize)]
@@ -78,71 +53,6 @@ struct Preview {
     more: usize,
     groups: Vec<String>,
     whole: bool,
-}
-
-/// `GET /silences`
-pub(super) async fn list(visit: Visit) -> Result<HttpResponse, Trouble> {
-    let situation = Situation::of(&visit).await?;
-    let now = visit.now();
-    let mut silences: Vec<&Silence> = situation.silences.iter().collect();
-    silences.sort_by_key(|silence| silence.ends_at);
-    let row = |silence: &&Silence| silence_row(&situation, silence, visit.may_write());
-    let over = |silence: &&Silence| silence.state(now) == SilenceState::Expired;
-    let (mut expired, held): (Vec<&Silence>, Vec<&Silence>) = silences.into_iter().partition(over);
-    expired.reverse();
-    expired.truncate(EXPIRED_MAX);
-    let active = held.iter().filter(|one| one.state(now) == SilenceState::Active).count();
-    let answer = match (active, held.len()) {
-        (0, 0) => "No silence holds".to_owned(),
-        (active, all) if active == all => count_text(active, "silence holds", "silences hold"),
-        (active, all) => format!(
-            "{}, {} to come",
-            count_text(active, "silence holds", "silences hold"),
-            all - active
-        ),
-    };
-    let view = ListView {
-        answer,
-        silences: held.iter().map(row).collect(),
-        expired: expired.iter().map(row).collect(),
-    };
-    let page = visit.page("/silences", view.answer.clone()).await?.live();
-    show("silences.html", page, view)
-}
-
-fn silence_row(situation: &Situation, silence: &Silence, may_write: bool) -> SilenceRow {
-    let now = situation.now;
-    let state = silence.state(now);
-    let mutes = situation.alerts.iter().filter(|alert| silence.covers(&alert.labels)).count();
-    let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
-    let query: Vec<String> =
-        matchers.iter().map(|matcher| format!("matcher={}", encoded(matcher))).collect();
-    let (left, shown) = match state {
-        SilenceState::Active => (span_text(now, silence.ends_at), State::new("", "mute", "active")),
-        SilenceState::Pending => (
-            format!("begins in {}", span_text(now, silence.starts_at)),
-            State::new("", "wait", "pending"),
-        ),
-        SilenceState::Expired => (String::new(), State::quiet("dot", "expired")),
-    };
-    SilenceRow {
-        short: short(&silence.id),
-        id: silence.id.clone(),
-        state: shown,
-        matchers,
-        comment: silence.comment.clone(),
-        by: silence.created_by.clone(),
-        from: Stamp::at(silence.starts_at, now),
-        until: Stamp::at(silence.ends_at, now),
-        left,
-        mutes: count_text(mutes, "alert", "alerts"),
-        again_path: format!(
-            "/silences/new?{}&comment={}",
-            query.join("&"),
-            encoded(&silence.comment)
-        ),
-        may_end: may_write && state != SilenceState::Expired,
-    }
 }
 
 /// What the form holds.
@@ -207,6 +117,16 @@ impl Draft {
     fn text(&self) -> String {
         self.matchers.join("\n")
     }
+
+    /// What people must be told about a silence, and are not. Alertmanager's clients may leave it out.
+    fn missing(&self) -> Vec<(&'static str, String)> {
+        let texts = [
+            ("comment", &self.comment, "Write why, for whoever finds the silence."),
+            ("by", &self.by, "Write who makes it, for whoever has a question."),
+        ];
+        let missing = texts.into_iter().filter(|(_, text, _)| text.is_empty());
+        missing.map(|(field, _, words)| (field, words.to_owned())).collect()
+    }
 }
 
 /// A time of UTC as browsers' fields and people write it.
@@ -218,7 +138,7 @@ fn time_of(text: &str) -> Option<Timestamp> {
 
 /// `GET /silences/new`
 pub(super) async fn form(visit: Visit) -> Result<HttpResponse, Trouble> {
-    let mut draft = Draft { lasts: "2h", by: author(&visit), ..Draft::default() };
+    let mut draft = Draft { lasts: "2h", ..Draft::default() };
     for (name, value) in visit.query() {
         match name.as_str() {
             // As amtool and links of Alertmanager write them, too.
@@ -232,15 +152,6 @@ pub(super) async fn form(visit: Visit) -> Result<HttpResponse, Trouble> {
     shown(&visit, &draft, Vec::new(), false).await
 }
 
-/// Who makes silences here, unless they say otherwise.
-fn author(visit: &Visit) -> String {
-    match visit.user() {
-        // No names of people.
-        Some("token" | "read_token" | "local") | None => String::new(),
-        Some(user) => user.to_owned(),
-    }
-}
-
 fn lasts_of(text: &str) -> &'static str {
     LASTS.iter().find(|(word, ..)| *word == text).map_or("2h", |(word, ..)| *word)
 }
@@ -251,42 +162,55 @@ pub(super) async fn make(visit: Visit, form: Form) -> Result<HttpResponse, Troub
         matchers: form.lines("matchers").into_iter().map(str::to_owned).collect(),
         lasts: lasts_of(form.get("lasts")),
         until: form.get("until").to_owned(),
-        by: form.get("by").to_owned(),
-        comment: form.get("comment").to_owned(),
+        by: form.get("by").trim().to_owned(),
+        comment: form.get("comment").trim().to_owned(),
         seen: form.lines("seen").join("\n"),
     };
     let now = visit.now();
     let checked = draft.checked(now);
     let changed = draft.seen != draft.text();
-    if form.get("do") != "silence" || changed || !checked.wrong.is_empty() {
-        let changed = changed && form.get("do") == "silence";
-        return shown(&visit, &draft, Vec::new(), changed).await;
+    if form.get("do") != "silence" {
+        return shown(&visit, &draft, Vec::new(), false).await;
     }
-    let made = checked.draft.map(|draft| Silence::new(draft, now));
-    match made {
-        Some(Ok(silence)) => {
-            let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
-            let detail = format!(
-                "{} until {:.0}: {}",
-                matchers.join(", "),
-                silence.ends_at,
-                silence.comment
-            );
-            visit.audit("silence.create", &silence.id, &detail).await?;
-            visit.store().put_silence(silence).await?;
-            Ok(redirect("/silences?done=silenced"))
-        }
-        Some(Err(error)) => {
-            let field = match error.to_string() {
-                text if text.contains("author") => "by",
-                text if text.contains("comment") => "comment",
-                text if text.contains("end") => "until",
-                _ => "matchers",
-            };
-            shown(&visit, &draft, vec![(field, format!("The silence {error}."))], false).await
-        }
-        None => shown(&visit, &draft, Vec::new(), false).await,
+    let missing = draft.missing();
+    if changed || !checked.wrong.is_empty() || !missing.is_empty() {
+        return shown(&visit, &draft, missing, changed).await;
     }
+    let Some(made) = checked.draft else { return shown(&visit, &draft, Vec::new(), false).await };
+    match silences::create(&visit.deps.api, visit.principal()?, made).await {
+        Ok(_id) => Ok(redirect("/silences?done=silenced")),
+        Err(Refused::Unfit(error)) => shown(&visit, &draft, vec![unfit(&error)], false).await,
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+/// The field of the form that a silence is refused for, and why.
+fn unfit(error: &SilenceError) -> (&'static str, String) {
+    let field = match error {
+        SilenceError::EndsBeforeStart | SilenceError::Over | SilenceError::TooFar => "until",
+        SilenceError::LongText(SilenceText::Author) => "by",
+        SilenceError::LongText(SilenceText::Comment) => "comment",
+        SilenceError::MatchesAll | SilenceError::TooManyMatchers | SilenceError::LongMatcher => {
+            "matchers"
+        }
+    };
+    let words = match error {
+        SilenceError::MatchesAll => format!("The silence {error}."),
+        SilenceError::EndsBeforeStart | SilenceError::Over => "The end is past.".to_owned(),
+        SilenceError::TooFar => {
+            format!("A silence ends within {SILENCE_DAYS_MAX} days.")
+        }
+        SilenceError::TooManyMatchers => format!("There are {error}."),
+        SilenceError::LongMatcher | SilenceError::LongText(_) => sentence(&error.to_string()),
+    };
+    (field, words)
+}
+
+/// Words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 async fn shown(
@@ -302,7 +226,8 @@ async fn shown(
         wrong.extend(checked.wrong);
     }
     let matchers = checked.matchers.filter(|matchers| !matchers.is_empty());
-    let preview = matchers.map(|matchers| preview(&situation, &matchers, checked.ends_at));
+    let ends_at = checked.ends_at;
+    let preview = aside(move || Some(preview(&situation, &matchers?, ends_at))).await?;
     let view = FormView {
         matchers: draft.text(),
         seen: draft.text(),
@@ -364,16 +289,14 @@ fn preview(situation: &Situation, matchers: &[Matcher], ends_at: Option<Timestam
 /// `POST /silences/{id}/expire`
 pub(super) async fn expire(visit: Visit, _form: Form) -> Result<HttpResponse, Trouble> {
     let id = visit.part("id");
-    let silences = visit.store().silences().await?.silences;
-    let Some(silence) = silences.iter().find(|silence| silence.id == id) else {
-        return Err(Trouble::Missing(format!("No silence with the id {id} is kept.")));
-    };
-    let Some(ended) = silence.expire(visit.now()) else {
-        return Ok(redirect("/silences?done=nothing"));
-    };
-    visit.audit("silence.expire", &id, &silence.comment).await?;
-    visit.store().put_silence(ended).await?;
-    Ok(redirect("/silences?done=expired"))
+    match silences::expire(&visit.deps.api, visit.principal()?, &id).await {
+        Ok(true) => Ok(redirect("/silences?done=expired")),
+        Ok(false) => Ok(redirect("/silences?done=nothing")),
+        Err(Refused::Unknown) => {
+            Err(Trouble::Missing(format!("No silence with the id {id} is kept.")))
+        }
+        Err(refused) => Err(refused.into()),
+    }
 }
 
 #[cfg(test)]

@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use super::page::State;
 use super::thresholds;
 use super::visit::Visit;
 use super::words::{Stamp, Tone, headline, label, short, span_text, value_text};
 use crate::alerts::{
-    Alert, AlertState, Fingerprint, Group, LogEntry, Member, Scope, Silence, Suppression, TargetId,
+    Alert, AlertState, Fingerprint, Group, LogEntry, Scope, Silence, Suppression, TargetId,
     severity_rank,
 };
+use crate::api::aside;
 use crate::engine::Policy;
 use crate::rules::Labels;
-use crate::store::{Resumed, Space, StoreError};
+use crate::store::{Standing, StoreError};
 
 /// Labels that stand in places of their own.
 const SHOWN_ELSEWHERE: [&str; 4] = ["alertname", "account", "severity", "currency"];
@@ -72,40 +74,17 @@ pub(super) struct EndedRow {
 
 impl Situation {
     pub(super) async fn of(visit: &Visit) -> Result<Self, StoreError> {
-        let resumed = visit.store().resume_but(&[Space::Series]).await?;
-        Ok(Self::new(resumed, visit.policy(), visit.now()))
+        let (store, policy, now) = (visit.store().clone(), visit.policy(), visit.now());
+        aside(move || {
+            let standing = Handle::current().block_on(store.standing())?;
+            Ok(Self::new(standing, policy, now))
+        })
+        .await?
     }
 
-    fn new(resumed: Resumed, policy: Arc<Policy>, now: Timestamp) -> Self {
-        let Resumed { mut alerts, rows, silences, log: entries, open: deliveries, .. } = resumed;
+    fn new(standing: Standing, policy: Arc<Policy>, now: Timestamp) -> Self {
+        let Standing { mut alerts, groups, silences, log: entries, open: deliveries } = standing;
         alerts.sort_by_key(|alert| Reverse((severity_rank(&alert.labels), alert.starts_at)));
-        let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-        let mut members: Vec<(String, Fingerprint, Member)> = Vec::new();
-        for row in rows {
-            let value = row.value.unwrap_or_default();
-            match row.space {
-                // What cannot be read back the engine has told already.
-                Space::Group => {
-                    if let Ok(group) = serde_json::from_slice::<Group>(&value) {
-                        groups.insert(group.key.clone(), group);
-                    }
-                }
-                Space::Member => {
-                    if let Some((key, of)) = row.key.rsplit_once('\n')
-                        && let Ok(member) = serde_json::from_slice(&value)
-                    {
-                        members.push((key.to_owned(), Fingerprint::from(of.to_owned()), member));
-                    }
-                }
-                _ => {}
-            }
-        }
-        for (key, of, member) in members {
-            if let Some(group) = groups.get_mut(&key) {
-                group.members.insert(of, member);
-            }
-        }
-        let groups: Vec<Group> = groups.into_values().collect();
         let mut holding: BTreeMap<Fingerprint, Vec<usize>> = BTreeMap::new();
         for (place, group) in groups.iter().enumerate() {
             for member in group.members.keys() {

@@ -20,6 +20,8 @@ const USUAL_BELIEVED: Duration = Duration::from_mins(5);
 const SUMS_MAX: usize = 5_000;
 /// Days, each by one grouping, that are remembered at most.
 const DAYS_MAX: usize = 400;
+/// Sums of all days together that are remembered at most; the days that were summed up longest ago go first.
+const KEPT_MAX: usize = 100_000;
 
 /// The sums of one day.
 type Day = Arc<Vec<Spent>>;
@@ -76,12 +78,7 @@ impl Sums {
         }
         let sums = Arc::new(ask.await?);
         if sums.len() <= SUMS_MAX {
-            let mut known = self.lock();
-            if known.len() >= DAYS_MAX {
-                let oldest = known.iter().min_by_key(|(_, (at, _))| *at).map(|(key, _)| *key);
-                oldest.map(|key| known.remove(&key));
-            }
-            known.insert(key, (now, Arc::clone(&sums)));
+            remember(&mut self.lock(), key, (now, Arc::clone(&sums)));
         }
         Ok(sums)
     }
@@ -89,6 +86,18 @@ impl Sums {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Remembers a day, and forgets those for which there is no room.
+fn remember(known: &mut Known, key: (Date, u8, bool), day: (Timestamp, Day)) {
+    known.remove(&key);
+    let mut kept: usize = known.values().map(|(_, sums)| sums.len()).sum();
+    while known.len() >= DAYS_MAX || kept + day.1.len() > KEPT_MAX {
+        let oldest = known.iter().min_by_key(|(_, (at, _))| *at).map(|(key, _)| *key);
+        let Some((_, sums)) = oldest.and_then(|key| known.remove(&key)) else { break };
+        kept -= sums.len();
+    }
+    known.insert(key, day);
 }
 
 /// When a day of UTC begins, and the next.
@@ -108,5 +117,42 @@ fn rank(by: By) -> u8 {
         By::Connection => 4,
         By::Country => 5,
         By::Number => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spend::Sum;
+
+    #[test]
+    fn days_of_many_sums_make_room() {
+        let sum = Spent {
+            account: "a".to_owned(),
+            currency: "USD".to_owned(),
+            group: None,
+            sum: Sum { charges: 1, amount: rust_decimal::Decimal::ONE },
+        };
+        let day = |number: i64, sums: usize| {
+            let at = Timestamp::from_second(number).expect("in range");
+            (at, Arc::new(vec![sum.clone(); sums]))
+        };
+        let first: Date = "2026-01-01".parse().expect("date");
+        let mut known = Known::new();
+        let days = KEPT_MAX / SUMS_MAX;
+        for (number, date) in first.series(jiff::Span::new().days(1)).take(days + 3).enumerate() {
+            remember(&mut known, (date, 0, false), day(number.try_into().unwrap(), SUMS_MAX));
+        }
+        assert_eq!(known.len(), days);
+        assert_eq!(known.first_key_value().map(|(key, _)| key.0.day()), Some(4), "the newest stay");
+        // The same day again takes its own place.
+        let last = *known.last_key_value().expect("some").0;
+        remember(&mut known, last, day(99, SUMS_MAX));
+        assert_eq!(known.len(), days);
+        for (number, date) in first.series(jiff::Span::new().days(1)).take(DAYS_MAX + 5).enumerate()
+        {
+            remember(&mut known, (date, 1, false), day(1000 + i64::try_from(number).unwrap(), 0));
+        }
+        assert_eq!(known.len(), DAYS_MAX);
     }
 }

@@ -11,6 +11,8 @@ use super::cookies::cookie;
 use super::deps::Deps;
 use super::html;
 use super::session::{self, Known};
+use crate::api::Principal;
+use crate::api::silences::Refused;
 use crate::engine::Policy;
 use crate::notify::MessageTemplates;
 use crate::store::{Store, StoreError};
@@ -24,7 +26,6 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 /// What was done before this page, by the word in its address.
 const DONE: &[(&str, &str)] = &[
     ("silenced", "The silence is in force: what it matches is not notified while it lasts."),
-    ("planned", "The silence is kept; it begins at its time."),
     ("expired", "The silence is over: what it kept quiet is notified again."),
     ("retried", "It waits to be sent again."),
     ("tested", "The test notification was sent."),
@@ -67,6 +68,16 @@ pub(super) enum Trouble {
     /// A template of ours does not fit its values.
     #[error("a page cannot be rendered: {0}")]
     Template(#[from] minijinja::Error),
+}
+
+impl From<Refused> for Trouble {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => Self::Missing("There is no such silence.".to_owned()),
+            Refused::Unfit(error) => Self::Wrong(error.to_string()),
+            Refused::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl Visit {
@@ -143,7 +154,7 @@ impl Visit {
         if self.request.method() != Method::GET {
             return format!("/{}", uri.path().split('/').nth(1).unwrap_or_default());
         }
-        uri.path_and_query().map_or("/", |path| path.as_str()).to_owned()
+        without_done(uri.path_and_query().map_or("/", |path| path.as_str()))
     }
 
     /// A part of the path that the route names.
@@ -175,8 +186,15 @@ impl Visit {
         subject: &str,
         detail: &str,
     ) -> Result<(), Trouble> {
-        let Some(known) = &self.known else { return Err(Trouble::SignIn(self.here())) };
-        Ok(self.deps.api.audit.note(&known.principal, action, subject, detail).await?)
+        Ok(self.deps.api.audit.note(self.principal()?, action, subject, detail).await?)
+    }
+
+    /// Who it is, of whoever changes something.
+    pub(super) fn principal(&self) -> Result<&Principal, Trouble> {
+        self.known
+            .as_ref()
+            .map(|known| &known.principal)
+            .ok_or_else(|| Trouble::SignIn(self.here()))
     }
 }
 
@@ -230,6 +248,14 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// A path and query without the word of what was done before: whoever comes back there has done something else, or nothing.
+fn without_done(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let is_done = |pair: &&str| pair.split('=').next() == Some("done");
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_done(pair)).collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+}
+
 /// A path of ours: what a form may lead back to. Anything else is the overview.
 pub(super) fn own_path(path: &str) -> &str {
     let fits = path.starts_with('/')
@@ -254,6 +280,19 @@ mod tests {
             ("", "/"),
         ] {
             assert_eq!(own_path(path), want);
+        }
+    }
+
+    #[test]
+    fn what_was_done_is_not_said_again_on_the_way_back() {
+        for (path, want) in [
+            ("/deliveries?state=dead&done=retried", "/deliveries?state=dead"),
+            ("/silences?done=silenced", "/silences"),
+            ("/silences?done=silenced&x=done=1&done", "/silences?x=done=1"),
+            ("/alerts?filter=done%3D1", "/alerts?filter=done%3D1"),
+            ("/alerts", "/alerts"),
+        ] {
+            assert_eq!(without_done(path), want);
         }
     }
 

@@ -48,6 +48,7 @@ mod series;
 mod show;
 mod suggest;
 mod syntax;
+mod threshold;
 mod time;
 mod trace;
 mod trial;
@@ -79,6 +80,7 @@ pub use observed::{Hold, Observation, Observed};
 pub use packed::PackedLabels;
 pub use rule_ref::{RuleRef, Written};
 pub use series::{Data, Level, Phase, Series, Shape, Terms, Turn};
+pub use threshold::{Threshold, is_below, threshold};
 pub use trace::Traced;
 pub use window::{Added, Aggregate, Over, Period, Window};
 

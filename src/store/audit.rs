@@ -14,7 +14,7 @@ pub const AUDIT_TEXT_CHARS_MAX: usize = 500;
 pub struct AuditEntry {
     /// When it was asked for.
     pub at: Timestamp,
-    /// Who asked: the name of a principal, such as `token`, `local` or a user's.
+    /// Who asked: the name of a principal, such as `token` or `local`.
     pub who: String,
     /// From which address; `None` for a command on the machine.
     #[schema(value_type = Option<String>)]

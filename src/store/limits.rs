@@ -35,7 +35,7 @@ pub(super) const ENDED_ROWS: usize = 256;
 /// Why a delivery to an integration that is no longer configured is dead.
 pub(super) const RECEIVER_REMOVED: &str = "receiver removed";
 /// Why a delivery was given up that somebody cancelled.
-pub(super) const CANCELLED: &str = "cancelled";
+pub const CANCELLED: &str = "cancelled";
 
 /// Lines of an alert's journal among which the same line is looked for.
 pub(super) const SAME_LINES_MAX: usize = 16;

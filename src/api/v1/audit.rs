@@ -34,8 +34,8 @@ pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answere
     let query = Query::read(&request, &["action", "before", "limit"])?;
     let limit = query.limit()?;
     let before = query.value("before", "the next of a page")?;
-    let filter = AuditFilter { action: query.text("action"), before, limit };
-    let items = deps.store.audit(filter).await?;
-    let next = page::next(&items, limit, |item| item.n.to_string());
+    let filter = AuditFilter { action: query.text("action"), before, limit: limit + 1 };
+    let found = deps.store.audit(filter).await?;
+    let (items, next) = page::cut(found, limit, |item| item.n.to_string());
     answer(&AuditPage { items, next })
 }

@@ -123,13 +123,13 @@ pub(super) async fn readings(
     let limit = query.limit()?;
     let since = query.instant("since")?.unwrap_or(Timestamp::MIN);
     let before = query.instant("before")?;
-    let mut items = deps.store.readings(&account, since, before, limit).await?;
-    items.reverse();
+    let mut found = deps.store.readings(&account, since, before, limit + 1).await?;
+    found.reverse();
     // One that is no longer configured may still have readings.
     let known = deps.in_force.load().accounts.contains(&account);
-    if items.is_empty() && !known {
+    if found.is_empty() && !known {
         return Err(Problem::missing(format!("no account has the name {:?}", account.as_str())));
     }
-    let next = page::next(&items, limit, |item| item.at.to_string());
+    let (items, next) = page::cut(found, limit, |item| item.at.to_string());
     answer(&ReadingPage { items, next })
 }

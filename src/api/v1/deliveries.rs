@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::body::NoBody;
 use super::page::{self, Query};
 use super::problem::Problem;
 use super::reply::{Answered, answer};
@@ -50,7 +51,10 @@ pub(super) struct Cancelled {
         ("before" = Option<String>, Query, description = "Only those queued before the one with this id: the next of a page"),
         ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "So many at most; 100 by default"),
     ),
-    responses((status = 200, description = "A page, newest first", body = DeliveryPage)),
+    responses(
+        (status = 200, description = "A page, newest first", body = DeliveryPage),
+        (status = 404, description = "No receiver has this name, and no delivery is to one that had", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answered {
     let query = Query::read(&request, &["state", "receiver", "before", "limit"])?;
@@ -60,10 +64,13 @@ pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answere
         state: query.word("state", &states)?,
         receiver: query.text("receiver"),
         before: query.text("before"),
-        limit,
+        limit: limit + 1,
     };
-    let items = deps.store.deliveries(filter).await?;
-    let next = page::next(&items, limit, |item| item.id.clone());
+    if let Some(receiver) = &filter.receiver {
+        known(&deps, receiver).await?;
+    }
+    let found = deps.store.deliveries(filter).await?;
+    let (items, next) = page::cut(found, limit, |item| item.id.clone());
     answer(&DeliveryPage { items, next })
 }
 
@@ -116,6 +123,7 @@ pub(super) async fn retry(
     request: HttpRequest,
     id: web::Path<String>,
     principal: Principal,
+    _: NoBody,
     deps: web::Data<Deps>,
 ) -> Answered {
     Query::read(&request, &[])?;
@@ -137,15 +145,25 @@ pub(super) async fn retry(
     tag = "deliveries",
     operation_id = "retryDeliveries",
     params(("receiver" = Option<String>, Query, description = "Only dead deliveries to this receiver; otherwise all")),
-    responses((status = 200, description = "How many wait again, and how many were left alone", body = Retried)),
+    responses(
+        (status = 200, description = "How many wait again, and how many were left alone", body = Retried),
+        (status = 404, description = "No receiver has this name, and no delivery is to one that had", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(super) async fn retry_all(
     request: HttpRequest,
     principal: Principal,
+    _: NoBody,
     deps: web::Data<Deps>,
 ) -> Answered {
     let query = Query::read(&request, &["receiver"])?;
-    let selection = query.text("receiver").map_or(Retry::All, Retry::Receiver);
+    let selection = match query.text("receiver") {
+        Some(receiver) => {
+            known(&deps, &receiver).await?;
+            Retry::Receiver(receiver)
+        }
+        None => Retry::All,
+    };
     answer(&deps.retry(&principal, selection).await?)
 }
 
@@ -169,6 +187,7 @@ pub(super) async fn cancel(
     request: HttpRequest,
     id: web::Path<String>,
     principal: Principal,
+    _: NoBody,
     deps: web::Data<Deps>,
 ) -> Answered {
     Query::read(&request, &[])?;
@@ -187,6 +206,15 @@ pub(super) async fn cancel(
     } else {
         Err(Problem::conflict(format!("the delivery {id} was claimed in this moment")))
     }
+}
+
+/// One that is no longer configured may still have deliveries.
+async fn known(deps: &Deps, receiver: &str) -> Result<(), Problem> {
+    let configured = deps.in_force.load().policy.receivers.contains_key(receiver);
+    if configured || deps.store.stats().await?.deliveries.iter().any(|it| it.receiver == receiver) {
+        return Ok(());
+    }
+    Err(Problem::missing(format!("no receiver has the name {receiver:?}")))
 }
 
 async fn find(deps: &Deps, id: &str) -> Result<(Delivery, Vec<Attempt>), Problem> {

@@ -46,10 +46,10 @@ pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answere
         account: query.text("account"),
         state: query.word("state", &states)?,
         before: query.value("before", "the next of a page")?,
-        limit,
+        limit: limit + 1,
     };
-    let items = deps.store.events(filter).await?;
-    let next = page::next(&items, limit, |item| item.seq.to_string());
+    let found = deps.store.events(filter).await?;
+    let (items, next) = page::cut(found, limit, |item| item.seq.to_string());
     answer(&EventPage { items, next })
 }
 

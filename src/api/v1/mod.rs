@@ -6,6 +6,7 @@
 mod alerts;
 mod audit;
 mod balance;
+mod body;
 mod deliveries;
 mod document;
 mod events;
@@ -33,6 +34,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     let get = |path: &str, route: Route| resource(path, "GET", route);
     let post = |path: &str, route: Route| resource(path, "POST", route);
     config
+        .app_data(web::Data::new(stream::Looks::default()))
         .service(get("/v1/openapi.json", web::get().to(document::get)))
         .service(get("/v1/status", web::get().to(status::get)))
         .service(get("/v1/alerts", web::get().to(alerts::list)))

@@ -93,7 +93,14 @@ impl Query {
     }
 }
 
-/// The `before` of the page behind this one, where it is full.
-pub(super) fn next<T>(items: &[T], limit: usize, place: impl Fn(&T) -> String) -> Option<String> {
-    items.last().filter(|_| items.len() >= limit).map(place)
+/// A page of what was found when one more than fits was asked for, and the `before` of the page behind it, where there is one.
+pub(super) fn cut<T>(
+    mut found: Vec<T>,
+    limit: usize,
+    place: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(place);
+    (found, next)
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::body::NoBody;
 use super::page::Query;
 use super::problem::Problem;
 use super::reply::{Answered, answer};
@@ -39,7 +40,7 @@ pub(super) struct ReceiverItem {
 pub(super) enum HealthWord {
     /// What was owed was taken.
     Reached,
-    /// The last attempt of what it is owed failed.
+    /// What it is owed waits after a failed attempt, or was given up last.
     Failing,
     /// It is left alone for a while after a failure.
     Paused,
@@ -106,12 +107,12 @@ pub(super) struct TestedTarget {
 pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answered {
     Query::read(&request, &[])?;
     let in_force = deps.in_force.load_full();
-    let reached = Reached::of(&deps).await?;
+    let reached = Reached::of(&deps.store, deps.clock.now()).await?;
     let mut items = Vec::new();
     for name in &in_force.receivers {
         let Some(receiver) = in_force.policy.receivers.get(name) else { continue };
-        let health = reached.integrations(&deps, receiver).await?;
-        let integrations = receiver.integrations.iter().zip(health);
+        let health = reached.receiver(&deps.store, receiver).await?;
+        let integrations = receiver.integrations.iter().zip(health.integrations);
         items.push(ReceiverItem {
             name: name.clone(),
             fallback: receiver.fallback.clone(),
@@ -155,6 +156,7 @@ pub(super) async fn test(
     request: HttpRequest,
     name: web::Path<String>,
     principal: Principal,
+    _: NoBody,
     deps: web::Data<Deps>,
 ) -> Answered {
     Query::read(&request, &[])?;

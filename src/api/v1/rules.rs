@@ -154,15 +154,26 @@ struct Results {
 }
 
 impl Results {
-    async fn of(deps: &Deps) -> Result<Self, Problem> {
+    /// Those of all rules.
+    async fn of_all(deps: &Deps) -> Result<Self, Problem> {
         let filter = AlertFilter { firing_only: true, fingerprint: None, limit: ALERTS_MAX };
+        let alerts = deps.store.alerts(filter).await?;
+        Ok(Self::new(alerts, deps.store.last_judgements(None).await?))
+    }
+
+    /// Those of one rule, `group/alert`.
+    async fn of_one(deps: &Deps, rule: &str, alert: &str) -> Result<Self, Problem> {
+        let alerts = deps.store.firing_of(alert, ALERTS_MAX).await?;
+        Ok(Self::new(alerts, deps.store.last_judgements(Some(rule)).await?))
+    }
+
+    fn new(alerts: Vec<Alert>, last: Vec<(Judgement, Timestamp)>) -> Self {
         let mut firing: BTreeMap<String, Vec<Alert>> = BTreeMap::new();
-        for alert in deps.store.alerts(filter).await? {
+        for alert in alerts {
             firing.entry(alert.rule.clone()).or_default().push(alert);
         }
-        let last = deps.store.last_judgements().await?;
         let last = last.into_iter().map(|(judged, at)| (judged.rule.clone(), (judged, at)));
-        Ok(Self { firing, last: last.collect() })
+        Self { firing, last: last.collect() }
     }
 
     fn alerts(&self, rule: &str) -> &[Alert] {
@@ -198,7 +209,7 @@ impl Results {
 )]
 pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answered {
     Query::read(&request, &[])?;
-    let results = Results::of(&deps).await?;
+    let results = Results::of_all(&deps).await?;
     let policy = &deps.in_force.load_full().policy;
     let items = policy.rules.iter().map(|of| results.item(of)).collect();
     answer(&RuleList { config: policy.config_hash.clone(), items })
@@ -229,7 +240,7 @@ pub(super) async fn show(
     let policy = &deps.in_force.load_full().policy;
     let unknown = || Problem::missing(format!("no rule has the name {name:?}"));
     let of = policy.rules.rule(&name).ok_or_else(unknown)?;
-    let results = Results::of(&deps).await?;
+    let results = Results::of_one(&deps, &name, &alert).await?;
     let rows = deps.store.series(&name, &[], 0, SHOWN_MAX + 1).await?;
     let series = rows.iter().take(SHOWN_MAX).filter_map(|row| {
         let series = serde_json::from_slice::<Series>(row.value.as_deref()?);

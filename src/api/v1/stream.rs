@@ -14,7 +14,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::page::Query;
@@ -57,6 +57,7 @@ impl Drop for Seat {
 #[derive(Debug, Clone, PartialEq)]
 struct Figures {
     events: Value,
+    firing: u64,
     alerts: Vec<AlertCount>,
     deliveries: Value,
     silences: u64,
@@ -71,6 +72,7 @@ impl Figures {
         Ok(Self {
             events: json!({"total": stats.events_total, "waiting": stats.inbox_lag_events}),
             deliveries: DeliveryState::ALL.into_iter().map(count).collect(),
+            firing: stats.firing(),
             alerts: stats.alerts,
             silences: deps.store.silences_version().await?,
             config: deps.in_force.load().policy.config_hash.clone(),
@@ -85,9 +87,8 @@ impl Figures {
                 news.push(format!("event: {name}\ndata: {data}\n\n"));
             }
         };
-        let firing = self.alerts.iter().filter(|one| one.state == "firing").map(|one| one.count);
         say("events", self.events != before.events, self.events.clone());
-        say("alerts", self.alerts != before.alerts, json!({"firing": firing.sum::<u64>()}));
+        say("alerts", self.alerts != before.alerts, json!({"firing": self.firing}));
         say("deliveries", self.deliveries != before.deliveries, self.deliveries.clone());
         say("silences", self.silences != before.silences, json!({"version": self.silences}));
         say("config", self.config != before.config, json!({"hash": self.config}));
@@ -95,8 +96,33 @@ impl Figures {
     }
 }
 
+/// The last look at the figures: all streams share it, so that a change costs one look, however many listen.
+#[derive(Debug, Default)]
+pub(super) struct Looks(Mutex<Option<(Instant, Figures)>>);
+
+impl Looks {
+    /// The figures as they were at this time or later; they are read where nobody has.
+    async fn since(
+        &self,
+        time: Instant,
+        read: impl AsyncFnOnce() -> Result<Figures, StoreError>,
+    ) -> Result<Figures, StoreError> {
+        let mut last = self.0.lock().await;
+        if let Some((begun, figures)) = &*last
+            && *begun >= time
+        {
+            return Ok(figures.clone());
+        }
+        let begun = Instant::now();
+        let figures = read().await?;
+        *last = Some((begun, figures.clone()));
+        Ok(figures)
+    }
+}
+
 struct Listener {
     deps: Arc<Deps>,
+    looks: Arc<Looks>,
     recorded: watch::Receiver<u64>,
     queued: watch::Receiver<u64>,
     seen: Figures,
@@ -119,18 +145,24 @@ struct Listener {
         ),
     ),
 )]
-pub(super) async fn get(request: HttpRequest, deps: web::Data<Deps>) -> Answered {
+pub(super) async fn get(
+    request: HttpRequest,
+    deps: web::Data<Deps>,
+    looks: web::Data<Looks>,
+) -> Answered {
     Query::read(&request, &[])?;
     let Some(seat) = Seat::take() else {
         let detail = format!("{STREAMS_MAX} streams are open already");
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     };
-    let deps = deps.into_inner();
+    let (deps, looks) = (deps.into_inner(), looks.into_inner());
+    let seen = looks.since(Instant::now(), async || Figures::of(&deps).await).await?;
     let listener = Listener {
         recorded: deps.store.recorded(),
         queued: deps.store.queued(),
-        seen: Figures::of(&deps).await?,
+        seen,
         deps,
+        looks,
         // Whoever connects knows at once that it worked.
         news: [": connected\n\n".to_owned()].into(),
         said_at: Instant::now(),
@@ -163,16 +195,18 @@ impl Listener {
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.deps.tasks.stopping() => return None,
             }
+            let changed_at = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(PACE) => {}
                 () = self.deps.tasks.stopping() => return None,
             }
-            self.look().await;
+            self.look(changed_at).await;
         }
     }
 
-    async fn look(&mut self) {
-        match Figures::of(&self.deps).await {
+    async fn look(&mut self, changed_at: Instant) {
+        let read = async || Figures::of(&self.deps).await;
+        match self.looks.since(changed_at, read).await {
             Ok(figures) => {
                 self.news.extend(figures.news(&self.seen));
                 self.seen = figures;
@@ -180,5 +214,38 @@ impl Listener {
             // It is looked at again soon; that the store is ill is said elsewhere.
             Err(error) => tracing::debug!(%error, "a stream could not look at the store"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(firing: u64) -> Figures {
+        Figures {
+            events: Value::Null,
+            firing,
+            alerts: Vec::new(),
+            deliveries: Value::Null,
+            silences: 0,
+            config: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn streams_share_a_look_that_is_newer_than_the_change() {
+        let looks = Looks::default();
+        let before = Instant::now();
+        let first = looks.since(before, async || Ok(figures(1))).await.expect("reads");
+        let shared = looks.since(before, async || Ok(figures(2))).await.expect("reads");
+        assert_eq!((first.firing, shared.firing), (1, 1));
+        // What has changed after a look began it may not have seen.
+        let after = Instant::now() + Duration::from_nanos(1);
+        let anew = looks.since(after, async || Ok(figures(3))).await.expect("reads");
+        assert_eq!(anew.firing, 3);
+        let failed = looks.since(after + PACE, async || Err(StoreError::Closed)).await;
+        failed.expect_err("is said, not remembered");
+        let kept = looks.since(before, async || Ok(figures(4))).await.expect("reads");
+        assert_eq!(kept.firing, 3);
     }
 }

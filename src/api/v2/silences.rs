@@ -12,14 +12,13 @@ use uuid::Uuid;
 use super::draft::{self, Posted};
 use super::view::SilenceView;
 use super::{answer, failed, invalid, params, refused, unavailable};
-use crate::alerts::{Matcher, Silence, SilenceError, SilenceState, SilenceUpdate};
+use crate::alerts::{Matcher, Silence, SilenceError, SilenceState};
+use crate::api::silences::{self, Refused};
 use crate::api::{Deps, Principal};
-use crate::store::{Silences, SilencesChange, StoreError};
+use crate::store::Silences;
 
 /// Alertmanager's code of a text of the wrong form.
 const WRONG_FORM: u16 = 601;
-/// Changes that are tried again because others came between, at most.
-const TRIES_MAX: usize = 5;
 
 /// Answers `GET /api/v2/silences`.
 pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> HttpResponse {
@@ -75,14 +74,10 @@ pub(super) async fn delete(
     if let Some(refused) = refused_id(&id) {
         return refused;
     }
-    let changed = change(&deps, &principal, "silence.expire", |silences, now| {
-        let silence = silences.iter().find(|one| one.id == *id).ok_or(Refused::Unknown)?;
-        Ok(Change { id: id.clone(), silences: silence.expire(now).into_iter().collect() })
-    });
-    match changed.await {
+    match silences::expire(&deps, &principal, &id).await {
         Ok(_) => HttpResponse::Ok().finish(),
         Err(Refused::Unknown) => HttpResponse::NotFound().finish(),
-        Err(refusal) => refusal.response(),
+        Err(why) => refusal(&why),
     }
 }
 
@@ -107,85 +102,34 @@ pub(super) async fn post(
         Ok(posted) => posted,
         Err(unfit) => return unfit.response(),
     };
-    let action = if id.is_some() { "silence.update" } else { "silence.create" };
-    let changed = change(&deps, &principal, action, |silences, now| {
-        let Some(id) = &id else {
-            let silence = Silence::new(draft.clone(), now)?;
-            return Ok(Change { id: silence.id.clone(), silences: vec![silence] });
-        };
-        let before = silences.iter().find(|one| one.id == *id).ok_or(Refused::Unknown)?;
-        let SilenceUpdate { silence, ended } = before.update(draft.clone(), now)?;
-        let id = silence.id.clone();
-        Ok(Change { id, silences: [silence].into_iter().chain(ended).collect() })
-    });
-    match changed.await {
+    let changed = match id {
+        Some(id) => silences::update(&deps, &principal, &id, draft).await,
+        None => silences::create(&deps, &principal, draft).await,
+    };
+    match changed {
         Ok(id) => answer(&json!({"silenceID": id})),
-        Err(refusal) => refusal.response(),
+        Err(why) => refusal(&why),
     }
 }
 
-/// What is to be put into the store, and the id that is answered.
-struct Change {
-    id: String,
-    silences: Vec<Silence>,
-}
-
-/// Why nothing is changed.
-enum Refused {
-    Unknown,
-    Unfit(SilenceError),
-    Store(StoreError),
-}
-
-impl From<SilenceError> for Refused {
-    fn from(error: SilenceError) -> Self {
-        Self::Unfit(error)
-    }
-}
-
-impl Refused {
-    fn response(&self) -> HttpResponse {
-        match self {
-            Self::Unknown => refused(StatusCode::NOT_FOUND, "silence not found"),
-            Self::Unfit(error) => {
-                let why = match error {
-                    SilenceError::EndsBeforeStart => {
-                        "failed to create silence: start time must be before end time".to_owned()
-                    }
-                    SilenceError::Over => {
-                        "failed to create silence: end time can't be in the past".to_owned()
-                    }
-                    error => format!("invalid silence: {error}"),
-                };
-                refused(StatusCode::BAD_REQUEST, &why)
-            }
-            Self::Store(error) => unavailable(error),
+/// As Alertmanager says why nothing was changed.
+fn refusal(why: &Refused) -> HttpResponse {
+    match why {
+        Refused::Unknown => refused(StatusCode::NOT_FOUND, "silence not found"),
+        Refused::Unfit(error) => {
+            let why = match error {
+                SilenceError::EndsBeforeStart => {
+                    "failed to create silence: start time must be before end time".to_owned()
+                }
+                SilenceError::Over => {
+                    "failed to create silence: end time can't be in the past".to_owned()
+                }
+                error => format!("invalid silence: {error}"),
+            };
+            refused(StatusCode::BAD_REQUEST, &why)
         }
+        Refused::Store(error) => unavailable(error),
     }
-}
-
-/// Changes silences as of one moment: what was decided by silences that others have changed since is decided again. The audit
-/// log is written in the same transaction.
-async fn change(
-    deps: &Deps,
-    principal: &Principal,
-    action: &str,
-    decide: impl Fn(&[Silence], Timestamp) -> Result<Change, Refused>,
-) -> Result<String, Refused> {
-    for _ in 0..TRIES_MAX {
-        let Silences { version, silences } = deps.store.silences().await.map_err(Refused::Store)?;
-        let Change { id, silences } = decide(&silences, deps.clock.now())?;
-        let Some(first) = silences.first() else { return Ok(id) };
-        let matchers: Vec<String> = first.matchers.iter().map(ToString::to_string).collect();
-        let audit = deps.audit.entry(principal, action, &id, &matchers.join(", "));
-        let put = SilencesChange { silences, version: Some(version), audit: Some(audit) };
-        match deps.store.change_silences(put).await {
-            Ok(()) => return Ok(id),
-            Err(StoreError::Stale(_)) => {}
-            Err(error) => return Err(Refused::Store(error)),
-        }
-    }
-    Err(Refused::Store(StoreError::Unavailable("others keep changing silences".to_owned())))
 }
 
 /// The answer to an id that can be none.

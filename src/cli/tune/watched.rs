@@ -4,16 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use regex::Regex;
 use rust_decimal::Decimal;
 
 use super::levels::{Levels, Side};
 use crate::alerts::Fingerprint;
 use crate::event::Event;
-use crate::rules::{CallContext, RuleRef, Series, Shape};
-
-/// `value > 50.0` in a `fire`.
-const COMPARED: &str = r"\bvalue\s*(>=|>|<=|<)\s*(\d+(?:\.\d+)?)";
+use crate::rules::{self, CallContext, RuleRef, Series, Shape, Threshold};
 
 /// A gauge or window rule and what it had.
 pub(super) struct Watched<'r> {
@@ -23,8 +19,10 @@ pub(super) struct Watched<'r> {
     pub(super) fire: &'r str,
     /// Which side fires; above, where no number says it.
     pub(super) side: Side,
-    /// The first number with which `value` is compared.
+    /// The number with which `value` is compared.
     pub(super) threshold: Option<Decimal>,
+    /// The comparison with it, as written.
+    compared: Option<&'r str>,
     pub(super) levels: Levels,
     series: BTreeMap<Fingerprint, (usize, Series)>,
     /// When each of them is to be judged again.
@@ -36,16 +34,18 @@ impl<'r> Watched<'r> {
     pub(super) fn new(of: RuleRef<'r>) -> Option<Self> {
         let shape = of.shape().filter(|shape| !matches!(shape, Shape::Absence { .. }))?;
         let (fire, _) = of.fire()?;
-        let found = Regex::new(COMPARED).ok()?.captures(fire);
-        let part = |n: usize| Some(found.as_ref()?.get(n)?.as_str());
-        let is_below = part(1).is_some_and(|operator| operator.starts_with('<'));
-        let threshold = part(2).and_then(|number| number.parse().ok());
+        let found = rules::threshold(fire);
+        let is_below = match &found {
+            Some(Threshold { operator, .. }) => operator.starts_with('<'),
+            None => rules::is_below(fire),
+        };
         Some(Self {
             of,
             shape,
             fire,
             side: if is_below { Side::Below } else { Side::Above },
-            threshold,
+            threshold: found.as_ref().map(|found| found.value),
+            compared: found.and_then(|found| fire.get(found.place)),
             levels: Levels::default(),
             series: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -106,17 +106,17 @@ impl<'r> Watched<'r> {
     pub(super) fn patch(&self, threshold: Decimal) -> Option<String> {
         let (_, place) = self.of.fire()?;
         let text = std::fs::read_to_string(&*place.file).ok()?;
-        let compared = Regex::new(COMPARED).ok()?;
+        let compared = self.compared?;
         let first = usize::try_from(place.line).ok()?.checked_sub(1)?;
         let (n, line) =
-            text.lines().enumerate().skip(first).find(|(_, line)| compared.is_match(line))?;
+            text.lines().enumerate().skip(first).find(|(_, line)| line.contains(compared))?;
         // Not the number of a rule further down.
         let is_own = self.fire.lines().any(|own| line.contains(own.trim()));
         let written =
             if threshold.scale() == 0 { format!("{threshold}.0") } else { threshold.to_string() };
-        let number = compared.captures(line).filter(|_| is_own)?.get(2)?;
-        let (before, after) = (line.get(..number.start())?, line.get(number.end()..)?);
-        let changed = format!("{before}{written}{after}");
+        let (before, after) = line.split_once(compared).filter(|_| is_own)?;
+        let term = compared.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+        let changed = format!("{before}{term}{written}{after}");
         let (file, n) = (&place.file, n + 1);
         Some(format!("--- {file}\n+++ {file}\n@@ -{n} +{n} @@\n-{line}\n+{changed}"))
     }

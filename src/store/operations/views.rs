@@ -1,16 +1,21 @@
-//! The operations that pages of figures ask: how a balance went, what was spent, what was sent of a group, who is paused.
+//! The operations that pages ask: what goes on, how a balance went, what was spent, what was sent of a group, who is paused.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::alerts::Alert;
 use crate::spend::By;
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
 
 /// What is asked in order to show it: sums and samples, so that only what is shown leaves the store.
 #[async_trait]
 pub trait Views {
+    /// What goes on. Of the engine's rows only those of groups are read: a page that is shown anew with each change must not
+    /// cost what all series and metrics weigh.
+    async fn standing(&self) -> Result<Standing, StoreError>;
+
     /// The last reading of an account's balance in each `step` of time since then, oldest first: few, however often the
     /// balance is read.
     async fn balances(
@@ -43,8 +48,15 @@ pub trait Views {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// The last judgement of each rule, and when its event was taken in; among the last 20,000 judgements of all.
-    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError>;
+    /// The last judgement of each rule, or of this one, and when its event was taken in; among the last 20,000 judgements of
+    /// all.
+    async fn last_judgements(
+        &self,
+        rule: Option<&str>,
+    ) -> Result<Vec<(Judgement, Timestamp)>, StoreError>;
+
+    /// The alerts of this `alertname` that fire, by their fingerprints, `limit` at most.
+    async fn firing_of(&self, alertname: &str, limit: usize) -> Result<Vec<Alert>, StoreError>;
 
     /// The integrations that are left alone at this time.
     async fn pauses(&self, now: Timestamp) -> Result<Vec<Pause>, StoreError>;

@@ -96,7 +96,7 @@ pub(super) async fn known(
 }
 
 /// Reads many. One that cannot be read back is told in the log and left out: the rest must be notified.
-fn readable(found: &[Row]) -> Result<Vec<Alert>, Failure> {
+pub(super) fn readable(found: &[Row]) -> Result<Vec<Alert>, Failure> {
     let mut alerts = Vec::new();
     for row in found {
         let value: &[u8] = column(row, 1).map_err(Failure::unstorable)?;

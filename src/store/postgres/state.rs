@@ -71,11 +71,15 @@ fn read(found: &[Found]) -> Result<Vec<Row>, Failure> {
 
 /// All rows of all spaces but some.
 pub(super) async fn all_but(tx: &Lent<'_>, without: &[Space]) -> Result<Vec<Row>, Failure> {
-    let spaces: Vec<&str> = Space::ALL
-        .into_iter()
-        .filter(|space| !without.contains(space))
-        .map(Space::as_str)
-        .collect();
+    of_spaces(tx, Space::ALL.into_iter().filter(|space| !without.contains(space))).await
+}
+
+/// All rows of some spaces.
+pub(super) async fn of_spaces(
+    tx: &Lent<'_>,
+    spaces: impl IntoIterator<Item = Space>,
+) -> Result<Vec<Row>, Failure> {
+    let spaces: Vec<&str> = spaces.into_iter().map(Space::as_str).collect();
     read(&tx.query(OF_SPACES, params![spaces, i64::MAX]).await?)
 }
 

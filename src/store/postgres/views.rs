@@ -9,11 +9,13 @@ use tokio_postgres::Row;
 use super::failure::Failure;
 use super::sql::{params, text};
 use super::values::{column, count, moment};
-use super::{Postgres, deliveries, feed, inbox};
+use super::{Postgres, alerts, deliveries, feed, inbox, notification_log, silences, state};
+use crate::alerts::Alert;
 use crate::spend::{By, Sum};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::views;
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
 
 /// Deliveries that are looked at, from the newest back.
 const LOOK_BACK: i64 = 20_000;
@@ -22,6 +24,20 @@ const EVENTS_LOOK_BACK: i64 = 200_000;
 
 #[async_trait]
 impl operations::Views for Postgres {
+    async fn standing(&self) -> Result<Standing, StoreError> {
+        // One snapshot, so that alerts, groups and silences agree.
+        let tx = self.link.begin_reading().await?;
+        let standing = Standing {
+            alerts: alerts::firing(&tx).await?,
+            groups: views::groups(state::of_spaces(&tx, views::GROUP_SPACES).await?),
+            silences: silences::all(&tx).await?,
+            log: notification_log::all(&tx).await?,
+            open: notification_log::open(&tx).await?,
+        };
+        tx.commit().await?;
+        Ok(standing)
+    }
+
     async fn balances(
         &self,
         account: &str,
@@ -110,13 +126,24 @@ impl operations::Views for Postgres {
         Ok(events)
     }
 
-    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
+    async fn firing_of(&self, alertname: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let sql = "SELECT fingerprint, alert FROM ~alerts WHERE state = 'firing' AND alertname = $1 \
+             ORDER BY fingerprint LIMIT $2";
+        let found = self.link.query(sql, params![text(alertname), rows(limit)]).await?;
+        Ok(alerts::readable(&found)?)
+    }
+
+    async fn last_judgements(
+        &self,
+        rule: Option<&str>,
+    ) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
         let sql = "WITH recent AS (SELECT seq, rule FROM ~judgements ORDER BY seq DESC, n DESC LIMIT $1), \
-             last AS (SELECT rule, max(seq) AS seq FROM recent GROUP BY rule) \
+             last AS (SELECT rule, max(seq) AS seq FROM recent WHERE $2 IS NULL OR rule = $2 \
+             GROUP BY rule) \
              SELECT DISTINCT ON (judged.rule) judged.seq, judged.rule, outcome, fingerprint, judged.detail, \
              config, received_at FROM last JOIN ~judgements AS judged USING (seq, rule) \
              JOIN ~inbox AS inbox ON inbox.seq = judged.seq ORDER BY judged.rule, judged.n DESC";
-        let found = self.link.query(sql, params![LOOK_BACK]).await?;
+        let found = self.link.query(sql, params![LOOK_BACK, rule.map(text)]).await?;
         let read = |row: &Row| -> Result<(Judgement, Timestamp), String> {
             let judgement = Judgement {
                 seq: column(row, 0)?,

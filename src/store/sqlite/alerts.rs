@@ -57,6 +57,17 @@ pub(super) fn firing(conn: &Connection) -> Result<Vec<Alert>, Failure> {
     collect(conn, FIRING, &[&i64::MAX])
 }
 
+/// The alerts of a name that fire, as many as asked.
+pub(super) fn firing_of(
+    conn: &Connection,
+    alertname: &str,
+    limit: usize,
+) -> Result<Vec<Alert>, Failure> {
+    let sql = "SELECT fingerprint, alert FROM alerts WHERE state = 'firing' AND alertname = ?1 \
+         ORDER BY fingerprint LIMIT ?2";
+    collect(conn, sql, &[&alertname, &rows(limit)])
+}
+
 /// The alerts that ended and that a group still holds.
 pub(super) fn ended_members(conn: &Connection) -> Result<Vec<Alert>, Failure> {
     let sql = "SELECT fingerprint, alert FROM alerts WHERE state <> 'firing' AND fingerprint IN \

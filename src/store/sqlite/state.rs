@@ -126,8 +126,16 @@ pub(super) fn alert(
 
 /// All rows of all spaces but some.
 pub(super) fn all_but(conn: &Connection, without: &[Space]) -> Result<Vec<Row>, Failure> {
+    of_spaces(conn, Space::ALL.into_iter().filter(|space| !without.contains(space)))
+}
+
+/// All rows of some spaces.
+pub(super) fn of_spaces(
+    conn: &Connection,
+    spaces: impl IntoIterator<Item = Space>,
+) -> Result<Vec<Row>, Failure> {
     let mut all = Vec::new();
-    for space in Space::ALL.into_iter().filter(|space| !without.contains(space)) {
+    for space in spaces {
         all.extend(of_space(conn, space, usize::MAX)?);
     }
     Ok(all)

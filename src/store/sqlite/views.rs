@@ -8,10 +8,14 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::failure::Failure;
-use super::{Sqlite, deliveries, feed, inbox, micros, rows, time};
+use super::{
+    Sqlite, alerts, deliveries, feed, inbox, micros, notification_log, rows, silences, state, time,
+};
+use crate::alerts::Alert;
 use crate::spend::{By, Sum};
 use crate::store::operations;
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, StoreError, StoredEvent};
+use crate::store::views;
+use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
 
 /// Deliveries and judgements that are looked at, from the newest back.
 const LOOK_BACK: i64 = 20_000;
@@ -23,6 +27,21 @@ type Group = (String, String, Option<String>);
 
 #[async_trait]
 impl operations::Views for Sqlite {
+    async fn standing(&self) -> Result<Standing, StoreError> {
+        self.read(|conn| {
+            // One snapshot, so that alerts, groups and silences agree.
+            let tx = conn.unchecked_transaction()?;
+            Ok(Standing {
+                alerts: alerts::firing(&tx)?,
+                groups: views::groups(state::of_spaces(&tx, views::GROUP_SPACES)?),
+                silences: silences::all(&tx)?,
+                log: notification_log::all(&tx)?,
+                open: notification_log::open(&tx)?,
+            })
+        })
+        .await
+    }
+
     async fn balances(
         &self,
         account: &str,
@@ -164,16 +183,26 @@ impl operations::Views for Sqlite {
         .await
     }
 
-    async fn last_judgements(&self) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
-        self.read(|conn| {
+    async fn firing_of(&self, alertname: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let alertname = alertname.to_owned();
+        self.read(move |conn| alerts::firing_of(conn, &alertname, limit)).await
+    }
+
+    async fn last_judgements(
+        &self,
+        rule: Option<&str>,
+    ) -> Result<Vec<(Judgement, Timestamp)>, StoreError> {
+        let rule = rule.map(str::to_owned);
+        self.read(move |conn| {
             let mut statement = conn.prepare_cached(
                 "WITH recent AS (SELECT seq, rule FROM judgements ORDER BY seq DESC, n DESC LIMIT ?1), \
-                 last AS (SELECT rule, max(seq) AS seq FROM recent GROUP BY rule) \
+                 last AS (SELECT rule, max(seq) AS seq FROM recent WHERE ?2 IS NULL OR rule = ?2 \
+                 GROUP BY rule) \
                  SELECT seq, judged.rule, outcome, fingerprint, detail, config, received_at \
                  FROM last JOIN judgements AS judged USING (seq, rule) JOIN inbox USING (seq) \
                  ORDER BY judged.rule, n",
             )?;
-            let mut found = statement.query([LOOK_BACK])?;
+            let mut found = statement.query((LOOK_BACK, &rule))?;
             let mut judged: Vec<(Judgement, Timestamp)> = Vec::new();
             while let Some(row) = found.next()? {
                 let judgement = Judgement {

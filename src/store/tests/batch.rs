@@ -27,8 +27,15 @@ async fn a_batch_is_committed_whole_and_once(store: &Store) {
     let alerts = vec![alert("f1", AlertState::Firing)];
     assert_eq!(resumed, Resumed { cursor: 2, alerts, open, ..Resumed::default() });
 
-    let last = store.last_judgements().await.expect("reads");
-    assert_eq!(last, [(judgement(2, "extended", "f1"), event("b").received_at)]);
+    let last = [(judgement(2, "extended", "f1"), event("b").received_at)];
+    assert_eq!(store.last_judgements(None).await.expect("reads"), last);
+    assert_eq!(store.last_judgements(Some(&last[0].0.rule)).await.expect("reads"), last);
+    assert_eq!(store.last_judgements(Some("g/Other")).await.expect("reads"), []);
+    let firing = alert("f1", AlertState::Firing);
+    let name = firing.labels["alertname"].clone();
+    assert_eq!(store.firing_of(&name, 9).await.expect("reads"), [firing]);
+    assert_eq!(store.firing_of(&name, 0).await.expect("reads"), []);
+    assert_eq!(store.firing_of("Other", 9).await.expect("reads"), []);
 
     // The same again, a part of it, or something older: refused, and nothing of it stays.
     let again =

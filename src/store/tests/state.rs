@@ -173,7 +173,29 @@ async fn alerts_are_listed_firing_ones_first(store: &Store) {
     assert_eq!(store.alerts(filter).await.expect("reads"), [endless]);
 }
 
+async fn what_goes_on_is_read_without_what_is_not_shown(store: &Store) {
+    let mut rows = group_rows("x/1", &[(&"a".repeat(16), 1, false), (&"b".repeat(16), 2, true)]);
+    rows.extend(group_rows("y/1", &[(&"a".repeat(16), 1, false)]));
+    // Nobody can read these back; a member of no group.
+    rows.push(row(Space::Group, "z/1", Some(b"?")));
+    rows.push(row(Space::Member, "gone\nf", Some(b"{}")));
+    rows.extend(Space::ALL.map(|space| row(space, "b", Some(b"bytes"))));
+    let alerts = vec![alert("f1", AlertState::Firing), alert("f2", AlertState::Resolved)];
+    let deliveries = vec![queued("d1", "x/1", 0)];
+    commit(store, Changes { rows, alerts, deliveries, ..Changes::default() }).await;
+    store.put_silence(silence("s", 0, 60)).await.expect("keeps");
+    let standing = store.standing().await.expect("reads");
+    let groups: Vec<_> =
+        standing.groups.iter().map(|one| (one.key.as_str(), one.members.len())).collect();
+    assert_eq!(groups, [("x/1", 2), ("y/1", 1)]);
+    let resumed = store.resume().await.expect("reads");
+    assert_eq!((standing.alerts.len(), standing.open.len()), (1, 1));
+    assert_eq!(standing.alerts, resumed.alerts);
+    assert_eq!((standing.silences, standing.open), (resumed.silences, resumed.open));
+}
+
 on_backends! {
+    what_goes_on_is_read_without_what_is_not_shown
     rows_come_back_and_go
     series_are_found_by_rule_and_fingerprint
     charges_and_calls_are_known_by_their_keys

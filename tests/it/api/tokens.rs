@@ -1,6 +1,7 @@
 //! Who may ask for what.
 
 use serde_json::json;
+use tollbell::store::AuditFilter;
 
 use super::{ask, ask_with, quiet, two_alerts};
 
@@ -81,5 +82,9 @@ async fn a_reload_swaps_the_tokens() {
         let headers = [("authorization", bearer.as_str())];
         assert_eq!(ask_with(&app, "GET", "/api/v2/alerts", &headers, None).await.status, 200);
     }
+    let filter = AuditFilter { limit: 9, ..AuditFilter::default() };
+    let [noted] = app.app().store.audit(filter).await.unwrap().try_into().unwrap();
+    let noted = noted.entry;
+    assert_eq!((noted.who.as_str(), noted.action.as_str()), ("token", "config.reload"));
     app.stop().await;
 }

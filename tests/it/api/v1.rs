@@ -58,7 +58,8 @@ async fn events_are_listed_in_pages_shown_and_explained() {
     let next = first["next"].as_str().unwrap();
     let second = get(&app, &format!("events?limit=1&before={next}")).await;
     assert_eq!(each(&second, "id"), ["e-1"]);
-    let last = second["next"].as_str().unwrap();
+    assert_eq!(second["next"], Value::Null, "a full page at the end");
+    let last = second["items"][0]["seq"].to_string();
     let behind = get(&app, &format!("events?before={last}")).await;
     assert_eq!(behind, json!({"items": [], "next": null}));
     let kind = first["items"][0]["kind"].as_str().unwrap();
@@ -94,6 +95,7 @@ async fn what_cannot_be_is_refused_with_a_problem() {
         ("events?nobody=knows", 400, "unknown parameter"),
         ("events?kind=a&kind=b", 400, "twice"),
         ("deliveries?receiver=", 400, "receiver: is empty"),
+        ("deliveries?receiver=nobody", 404, "no receiver has the name \"nobody\""),
         ("events?kind=%00", 400, "zero byte"),
         ("events/nobody", 404, "nobody"),
         ("events/%ff", 404, ""),
@@ -138,6 +140,13 @@ async fn a_dead_letter_is_tried_again_once_it_was_seen_as_it_is() {
     let behind = get(&app, &format!("deliveries?receiver=ops&before={newest}")).await;
     assert_eq!((each(&behind, "id"), &behind["next"]), (vec![json!(oldest)], &Value::Null));
 
+    let all = get(&app, "deliveries?limit=2").await;
+    assert_eq!((each(&all, "id").len(), &all["next"]), (2, &Value::Null), "a full page at the end");
+    let receivers = get(&app, "receivers").await;
+    let reached = &receivers["items"][0]["integrations"][0];
+    assert_eq!(reached["health"], "failing", "it refused all: {receivers}");
+    assert!(reached["problem"].as_str().unwrap().starts_with("clientError: "), "{receivers}");
+
     let shown = ask(&app, "GET", &format!("/api/v1/deliveries/{oldest}"), None).await;
     assert_eq!(shown.json["attempts"][0]["reason"], "clientError");
     let etag = shown.etag.unwrap();
@@ -146,6 +155,13 @@ async fn a_dead_letter_is_tried_again_once_it_was_seen_as_it_is() {
     assert_eq!(stale.status, 412, "{stale:?}");
     let cancel = post(&app, &format!("deliveries/{oldest}/cancel"), &[]).await;
     assert_eq!(cancel.status, 409, "it waits no more");
+    for path in [&*retry, "deliveries/retry", "receivers/ops/test"] {
+        let path = format!("/api/v1/{path}");
+        let meant = ask_with(&app, "POST", &path, &[], Some("{\"receiver\": \"noc\"}")).await;
+        let kind = meant.kind.as_deref();
+        assert_eq!((meant.status, kind), (400, Some("application/problem+json")), "{path}");
+        assert!(meant.text.contains("this operation takes none"), "{meant:?}");
+    }
     assert_eq!(get(&app, "audit").await["items"], json!([]), "nothing was changed");
 
     sink.always("/in", Reply::status(200));
@@ -157,11 +173,13 @@ async fn a_dead_letter_is_tried_again_once_it_was_seen_as_it_is() {
     assert_eq!(shown["delivery"]["state"], "delivered");
     let gone = post(&app, &retry, &[("if-match", &etag)]).await;
     assert_eq!(gone.status, 412, "{gone:?}");
-    assert_eq!(post(&app, "deliveries/retry?receiver=nobody", &[]).await.json["count"], 0);
-    assert_eq!(post(&app, "deliveries/retry", &[]).await.json["count"], 1);
+    let unknown = post(&app, "deliveries/retry?receiver=nobody", &[]).await;
+    assert!(unknown.status == 404 && unknown.text.contains("nobody"), "{unknown:?}");
+    assert_eq!(post(&app, "deliveries/retry?receiver=ops", &[]).await.json["count"], 1);
+    assert_eq!(post(&app, "deliveries/retry", &[]).await.json["count"], 0);
 
     let audit = get(&app, "audit?limit=2").await;
-    assert_eq!(each(&audit, "subject"), ["all", "nobody"]);
+    assert_eq!(each(&audit, "subject"), ["all", "ops"]);
     let next = audit["next"].as_str().unwrap();
     let first = get(&app, &format!("audit?before={next}")).await;
     let entry = &first["items"][0];

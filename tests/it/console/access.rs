@@ -2,6 +2,7 @@
 
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Response, StatusCode};
+use tollbell::store::AuditFilter;
 
 use super::{Filled, READ_TOKEN, TOKEN, setup};
 use crate::support::app::{Setup, TestApp, reqwest_client};
@@ -164,15 +165,56 @@ async fn on_this_machine_no_token_is_needed_until_one_is_configured() {
         ("comment", "trying"),
         ("do", "silence"),
     ];
+    for (field, told) in [("by", "Write who makes it"), ("comment", "Write why")] {
+        let blank = form.map(|(name, value)| (name, if name == field { " " } else { value }));
+        let answer = visitor.post("/silences/new", &blank, HeaderMap::new()).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(answer.text().await.unwrap().contains(told), "{field}");
+    }
     let answer = visitor.post("/silences/new", &form, HeaderMap::new()).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     let silences = app.app().store.silences().await.unwrap().silences;
     assert_eq!((silences.len(), silences[0].created_by.as_str()), (1, "ada"));
+    let expire = format!("/silences/{}/expire", silences[0].id);
+    for done in ["expired", "nothing"] {
+        let answer = visitor.post(&expire, &[("csrf", &csrf)], HeaderMap::new()).await;
+        let to = answer.headers()[LOCATION].to_str().unwrap().to_owned();
+        assert_eq!(to, format!("/silences?done={done}"));
+    }
+    // As over the API: one entry for each change, with the matchers, and none for what changed nothing.
+    let filter = AuditFilter { limit: 9, ..AuditFilter::default() };
+    let audit = app.app().store.audit(filter).await.unwrap();
+    let noted: Vec<_> = audit
+        .iter()
+        .map(|one| [&*one.entry.action, &*one.entry.subject, &*one.entry.detail])
+        .collect();
+    let (id, matcher) = (silences[0].id.as_str(), "alertname=\"x\"");
+    assert_eq!(noted, [["silence.expire", id, matcher], ["silence.create", id, matcher]]);
     // A name that may be anybody's leads to no page: the answer could be read by a page of that name.
     let url = format!("http://{}/", app.app().private_addr);
     let rebound = visitor.client.get(url).header("host", "evil.example").send().await.unwrap();
     assert_eq!(rebound.status(), StatusCode::FORBIDDEN);
     app.stop().await;
+}
+
+#[tokio::test]
+async fn the_value_of_an_alert_is_drawn_on_a_page_of_its_own_and_who_refuses_is_not_reached() {
+    let filled = Filled::start().await;
+    let mut visitor = Visitor::new(&filled.app);
+    visitor.sign_in(READ_TOKEN).await;
+    let alert = format!("/alerts/{}", filled.facts["alert"].as_str().unwrap());
+    let page = visitor.get(&alert).await.text().await.unwrap().replace("&#x2f;", "/");
+    assert!(page.contains(&format!("href=\"{alert}/value\"")) && !page.contains("<figure"));
+    let page = visitor.get(&format!("{alert}/value")).await.text().await.unwrap();
+    assert!(page.contains("<figure") && page.contains("fires above 20"), "{page}");
+    assert_eq!(visitor.get("/alerts/0000000000000000/value").await.status(), StatusCode::NOT_FOUND);
+
+    // `noc` answers 400 to all.
+    for path in ["/", "/receivers"] {
+        let page = visitor.get(path).await.text().await.unwrap();
+        assert!(page.contains("not reached, 1 dead"), "{path}: {page}");
+    }
+    filled.stop().await;
 }
 
 #[tokio::test]

@@ -61,7 +61,8 @@ class Console:
     def paths(self):
         facts = self.facts
         return [
-            "/", "/alerts", "/alerts?state=all", "/alerts?filter=severity%3D", "/alerts/" + facts["alert"], "/silences",
+            "/", "/alerts", "/alerts?state=all", "/alerts?filter=severity%3D", "/alerts/" + facts["alert"],
+            f"/alerts/{facts['alert']}/value", "/silences",
             "/silences/new?matcher=alertname%3DSpendLimitReached", "/events", "/events?kind=call.*",
             facts["event"], "/deliveries", "/deliveries?state=dead", "/deliveries/" + facts["delivery"], "/receivers",
             "/rules", "/rules/" + facts["rule"], "/spend", "/spend?days=30&by=number", "/audit", "/nothing",
