@@ -169,11 +169,16 @@ impl Access {
         }
         // Reading, too: a page whose name leads here could carry away what it reads.
         self.check_origin(headers)?;
-        Ok(Principal { name: "local".to_owned(), scope: Scope::Write, from })
+        Ok(Principal { from, ..Principal::local() })
     }
 }
 
 impl Principal {
+    /// Whoever is on this machine, where no token is needed.
+    pub fn local() -> Self {
+        Self { name: "local".to_owned(), scope: Scope::Write, from: None }
+    }
+
     /// It, if it may ask by this method.
     pub fn may(self, method: &Method) -> Result<Self, Refusal> {
         if self.scope >= Scope::of(method) { Ok(self) } else { Err(Refusal::ReadOnly) }

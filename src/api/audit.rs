@@ -2,7 +2,7 @@
 
 use super::access::Principal;
 use crate::clock::Clock;
-use crate::store::{AuditEntry, Store, StoreError};
+use crate::store::{AuditEntry, Retried, Retry, Store, StoreError};
 
 /// Writes the audit log. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,5 +43,16 @@ impl Audit {
             subject: subject.to_owned(),
             detail: detail.to_owned(),
         }
+    }
+
+    /// Lets dead deliveries wait again, and notes first who asked for it.
+    pub async fn retry(&self, who: &Principal, selection: Retry) -> Result<Retried, StoreError> {
+        let (subject, detail) = match &selection {
+            Retry::One(id) => (id.as_str(), ""),
+            Retry::Receiver(receiver) => (receiver.as_str(), "all dead ones of this receiver"),
+            Retry::All => ("all", "all dead ones"),
+        };
+        self.note(who, "delivery.retry", subject, detail).await?;
+        self.store.retry(selection, self.clock.now()).await
     }
 }

@@ -7,12 +7,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::access::Principal;
 use super::audit::Audit;
 use crate::clock::Clock;
 use crate::engine::Policy;
 use crate::notify::MessageTemplates;
-use crate::store::{Retried, Retry, Store, StoreError};
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// What the API and the console need.
@@ -58,17 +57,4 @@ pub struct LastReload {
     pub ok: bool,
     /// Problems of the configuration that was loaded: errors, then warnings; the first 20.
     pub problems: Vec<String>,
-}
-
-impl Deps {
-    /// Lets dead deliveries wait again, and notes first who asked for it.
-    pub async fn retry(&self, who: &Principal, selection: Retry) -> Result<Retried, StoreError> {
-        let (subject, detail) = match &selection {
-            Retry::One(id) => (id.as_str(), ""),
-            Retry::Receiver(receiver) => (receiver.as_str(), "all dead ones of this receiver"),
-            Retry::All => ("all", "all dead ones"),
-        };
-        self.audit.note(who, "delivery.retry", subject, detail).await?;
-        self.store.retry(selection, self.clock.now()).await
-    }
 }

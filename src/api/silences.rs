@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{Deps, Principal};
+use super::{Audit, Principal};
 use crate::alerts::{Silence, SilenceDraft, SilenceError, SilenceUpdate};
 use crate::store::{Silences, SilencesChange, StoreError};
 
@@ -27,8 +27,12 @@ pub enum Refused {
 }
 
 /// Makes a silence; gives its id.
-pub async fn create(deps: &Deps, who: &Principal, draft: SilenceDraft) -> Result<String, Refused> {
-    let made = change(deps, who, "silence.create", |_, now| {
+pub async fn create(
+    audit: &Audit,
+    who: &Principal,
+    draft: SilenceDraft,
+) -> Result<String, Refused> {
+    let made = change(audit, who, "silence.create", |_, now| {
         let silence = Silence::new(draft.clone(), now)?;
         Ok(Change { id: silence.id.clone(), silences: vec![silence] })
     });
@@ -37,12 +41,12 @@ pub async fn create(deps: &Deps, who: &Principal, draft: SilenceDraft) -> Result
 
 /// Changes the silence with this id; gives the id of the one that is in force then, a new one where the former was history.
 pub async fn update(
-    deps: &Deps,
+    audit: &Audit,
     who: &Principal,
     id: &str,
     draft: SilenceDraft,
 ) -> Result<String, Refused> {
-    let changed = change(deps, who, "silence.update", |silences, now| {
+    let changed = change(audit, who, "silence.update", |silences, now| {
         let before = silences.iter().find(|one| one.id == id).ok_or(Refused::Unknown)?;
         let SilenceUpdate { silence, ended } = before.update(draft.clone(), now)?;
         let id = silence.id.clone();
@@ -52,8 +56,8 @@ pub async fn update(
 }
 
 /// Ends the silence with this id; false when it had ended before.
-pub async fn expire(deps: &Deps, who: &Principal, id: &str) -> Result<bool, Refused> {
-    let changed = change(deps, who, "silence.expire", |silences, now| {
+pub async fn expire(audit: &Audit, who: &Principal, id: &str) -> Result<bool, Refused> {
+    let changed = change(audit, who, "silence.expire", |silences, now| {
         let silence = silences.iter().find(|one| one.id == id).ok_or(Refused::Unknown)?;
         Ok(Change { id: id.to_owned(), silences: silence.expire(now).into_iter().collect() })
     });
@@ -69,19 +73,19 @@ struct Change {
 /// Changes silences as of one moment: what was decided by silences that others have changed since is decided again. Says
 /// the id, and whether anything was changed.
 async fn change(
-    deps: &Deps,
+    audit: &Audit,
     who: &Principal,
     action: &str,
     decide: impl Fn(&[Silence], Timestamp) -> Result<Change, Refused>,
 ) -> Result<(String, bool), Refused> {
     for _ in 0..TRIES_MAX {
-        let Silences { version, silences } = deps.store.silences().await?;
-        let Change { id, silences } = decide(&silences, deps.clock.now())?;
+        let Silences { version, silences } = audit.store.silences().await?;
+        let Change { id, silences } = decide(&silences, audit.clock.now())?;
         let Some(first) = silences.first() else { return Ok((id, false)) };
         let matchers: Vec<String> = first.matchers.iter().map(ToString::to_string).collect();
-        let audit = deps.audit.entry(who, action, &id, &matchers.join(", "));
-        let put = SilencesChange { silences, version: Some(version), audit: Some(audit) };
-        match deps.store.change_silences(put).await {
+        let entry = audit.entry(who, action, &id, &matchers.join(", "));
+        let put = SilencesChange { silences, version: Some(version), audit: Some(entry) };
+        match audit.store.change_silences(put).await {
             Ok(()) => return Ok((id, true)),
             Err(StoreError::Stale(_)) => {}
             Err(error) => return Err(error.into()),

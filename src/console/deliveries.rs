@@ -317,7 +317,7 @@ pub(super) async fn retry(visit: Visit, form: Form) -> Result<HttpResponse, Trou
         ("", receiver, _) => Retry::Receiver(receiver.to_owned()),
         (id, ..) => Retry::One(id.to_owned()),
     };
-    let retried = visit.deps.api.retry(visit.principal()?, selection).await?;
+    let retried = visit.deps.api.audit.retry(visit.principal()?, selection).await?;
     let done = if retried.count > 0 { "retried" } else { "nothing" };
     let joint = if back.contains('?') { '&' } else { '?' };
     Ok(redirect(&format!("{back}{joint}done={done}")))

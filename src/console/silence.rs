@@ -177,7 +177,7 @@ pub(super) async fn make(visit: Visit, form: Form) -> Result<HttpResponse, Troub
         return shown(&visit, &draft, missing, changed).await;
     }
     let Some(made) = checked.draft else { return shown(&visit, &draft, Vec::new(), false).await };
-    match silences::create(&visit.deps.api, visit.principal()?, made).await {
+    match silences::create(&visit.deps.api.audit, visit.principal()?, made).await {
         Ok(_id) => Ok(redirect("/silences?done=silenced")),
         Err(Refused::Unfit(error)) => shown(&visit, &draft, vec![unfit(&error)], false).await,
         Err(refused) => Err(refused.into()),
@@ -289,7 +289,7 @@ fn preview(situation: &Situation, matchers: &[Matcher], ends_at: Option<Timestam
 /// `POST /silences/{id}/expire`
 pub(super) async fn expire(visit: Visit, _form: Form) -> Result<HttpResponse, Trouble> {
     let id = visit.part("id");
-    match silences::expire(&visit.deps.api, visit.principal()?, &id).await {
+    match silences::expire(&visit.deps.api.audit, visit.principal()?, &id).await {
         Ok(true) => Ok(redirect("/silences?done=expired")),
         Ok(false) => Ok(redirect("/silences?done=nothing")),
         Err(Refused::Unknown) => {

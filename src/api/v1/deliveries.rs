@@ -136,7 +136,7 @@ pub(super) async fn retry(
             delivery.id
         )));
     }
-    answer(&deps.retry(&principal, Retry::One(delivery.id)).await?)
+    answer(&deps.audit.retry(&principal, Retry::One(delivery.id)).await?)
 }
 
 #[utoipa::path(
@@ -164,7 +164,7 @@ pub(super) async fn retry_all(
         }
         None => Retry::All,
     };
-    answer(&deps.retry(&principal, selection).await?)
+    answer(&deps.audit.retry(&principal, selection).await?)
 }
 
 #[utoipa::path(

@@ -74,7 +74,7 @@ pub(super) async fn delete(
     if let Some(refused) = refused_id(&id) {
         return refused;
     }
-    match silences::expire(&deps, &principal, &id).await {
+    match silences::expire(&deps.audit, &principal, &id).await {
         Ok(_) => HttpResponse::Ok().finish(),
         Err(Refused::Unknown) => HttpResponse::NotFound().finish(),
         Err(why) => refusal(&why),
@@ -103,8 +103,8 @@ pub(super) async fn post(
         Err(unfit) => return unfit.response(),
     };
     let changed = match id {
-        Some(id) => silences::update(&deps, &principal, &id, draft).await,
-        None => silences::create(&deps, &principal, draft).await,
+        Some(id) => silences::update(&deps.audit, &principal, &id, draft).await,
+        None => silences::create(&deps.audit, &principal, draft).await,
     };
     match changed {
         Ok(id) => answer(&json!({"silenceID": id})),

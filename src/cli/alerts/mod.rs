@@ -6,15 +6,11 @@ use clap::Subcommand;
 
 use super::source::SourceArgs;
 use super::{Exit, Format, output, runtime};
-use crate::alerts::Alert;
 use crate::api::alerts::AlertList;
 use crate::clock::Clock;
-use crate::store::{AlertFilter, Store};
 
 pub(super) use text::{fields, from_now, labels_text, lasted, name, short, span};
 
-/// Alerts and groups that are looked at, at most.
-const LOOK_MAX: usize = 10_000;
 /// Characters of a fingerprint or an id from which its beginning stands for the whole.
 pub(super) const BEGINNING: usize = 8;
 
@@ -95,12 +91,6 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
         Format::Text => output::line(&text::story_text(&story, Clock::system().now())),
     }
     Ok(Exit::Ok)
-}
-
-/// The alerts that fire.
-pub(super) async fn firing(store: &Store) -> anyhow::Result<Vec<Alert>> {
-    let filter = AlertFilter { firing_only: true, fingerprint: None, limit: LOOK_MAX };
-    Ok(store.alerts(filter).await?)
 }
 
 #[cfg(test)]

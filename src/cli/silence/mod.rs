@@ -10,13 +10,12 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::alerts::{BEGINNING, firing};
-use super::source::attach;
-use super::{ConfigArg, Exit, Format, output, runtime};
-use crate::alerts::{Alert, Matcher, Silence, SilenceDraft, SilenceError, SilenceState};
+use super::alerts::BEGINNING;
+use super::source::{Refused, SourceArgs};
+use super::{Exit, Format, output, runtime};
+use crate::alerts::{Alert, Matcher, Silence, SilenceDraft, SilenceState};
 use crate::clock::{self, Clock};
 use crate::config::units;
-use crate::store::Store;
 use text::{list_text, matchers_text, silence_text, standing};
 
 /// Arguments of `silence`.
@@ -57,7 +56,7 @@ struct Add {
     #[arg(long, env = "USER", value_name = "NAME", value_parser = parse_text)]
     author: String,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Format,
@@ -78,7 +77,7 @@ struct Until {
 #[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// Also expired ones that are still stored
     #[arg(long)]
     expired: bool,
@@ -92,7 +91,7 @@ struct Show {
     /// The silence's id, or its first eight characters or more
     id: String,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Format,
@@ -105,7 +104,7 @@ struct Update {
     #[command(flatten)]
     change: Change,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// How it is printed
     #[arg(long, default_value = "text", value_enum)]
     format: Format,
@@ -132,7 +131,7 @@ struct Expire {
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
 }
 
 /// A silence with where it stands.
@@ -186,7 +185,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn add(args: Add) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
     let now = Clock::system().now();
     let starts_at = args.start.unwrap_or(now);
     let draft = SilenceDraft {
@@ -196,13 +195,14 @@ async fn add(args: Add) -> anyhow::Result<Exit> {
         created_by: args.author,
         comment: args.comment,
     };
-    let silence = match Silence::new(draft, now) {
-        Ok(silence) => silence,
-        Err(error) => return Ok(refused(&error)),
+    let id = match source.create_silence(draft).await {
+        Ok(id) => id,
+        Err(why) => return refused(why),
     };
-    store.put_silence(silence.clone()).await?;
-    print(&silence, &firing(&store).await?, now, args.format)?;
-    store.close().await?;
+    let silences = source.silences().await?;
+    let silence = find(&silences, &id)?;
+    print(silence, &source.firing().await?, now, args.format)?;
+    source.close().await?;
     Ok(Exit::Ok)
 }
 
@@ -216,14 +216,19 @@ fn ends_at(
     end.or_else(|| duration.map(|duration| clock::add(starts_at.max(now), duration)))
 }
 
-fn refused(error: &SilenceError) -> Exit {
-    output::error(&format!("the silence is refused: {error}"));
-    Exit::Usage
+fn refused(why: Refused) -> anyhow::Result<Exit> {
+    match why {
+        Refused::Unfit(why) => {
+            output::error(&format!("the silence is refused: {why}"));
+            Ok(Exit::Usage)
+        }
+        Refused::Failed(error) => Err(error),
+    }
 }
 
 async fn list(args: List) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let mut silences = store.silences().await?.silences;
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
+    let mut silences = source.silences().await?;
     let now = Clock::system().now();
     silences.retain(|silence| args.expired || silence.state(now) != SilenceState::Expired);
     silences.sort_by_key(|silence| order(silence, now));
@@ -253,67 +258,56 @@ fn order(silence: &Silence, now: Timestamp) -> (u8, Timestamp, Reverse<Timestamp
 }
 
 async fn show(args: Show) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let silences = store.silences().await?.silences;
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
+    let silences = source.silences().await?;
     let silence = find(&silences, &args.id)?;
-    print(silence, &firing(&store).await?, Clock::system().now(), args.format)?;
+    print(silence, &source.firing().await?, Clock::system().now(), args.format)?;
     Ok(Exit::Ok)
 }
 
 async fn update(args: Update) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let silences = store.silences().await?.silences;
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
+    let silences = source.silences().await?;
     let before = find(&silences, &args.id)?;
     let now = Clock::system().now();
     let draft = before.draft();
-    let update = before.update(
-        SilenceDraft {
-            ends_at: ends_at(args.change.duration, args.change.end, before.starts_at, now)
-                .unwrap_or(before.ends_at),
-            comment: args.change.comment.unwrap_or_else(|| before.comment.clone()),
-            ..draft
-        },
-        now,
-    );
-    let update = match update {
-        Ok(update) => update,
-        Err(error) => return Ok(refused(&error)),
+    let draft = SilenceDraft {
+        ends_at: ends_at(args.change.duration, args.change.end, before.starts_at, now)
+            .unwrap_or(before.ends_at),
+        comment: args.change.comment.unwrap_or_else(|| before.comment.clone()),
+        ..draft
     };
-    put(&store, &update.silence, update.ended.as_ref()).await?;
-    if update.silence.id != before.id && args.format == Format::Text {
+    let id = match source.update_silence(&before.id, draft).await {
+        Ok(id) => id,
+        Err(why) => return refused(why),
+    };
+    if id != before.id && args.format == Format::Text {
         output::line(&format!("{} is over: a new silence stands in for it", before.id));
     }
-    print(&update.silence, &firing(&store).await?, now, args.format)?;
-    store.close().await?;
+    let silences = source.silences().await?;
+    print(find(&silences, &id)?, &source.firing().await?, now, args.format)?;
+    source.close().await?;
     Ok(Exit::Ok)
 }
 
-async fn put(store: &Store, silence: &Silence, ended: Option<&Silence>) -> anyhow::Result<()> {
-    store.put_silence(silence.clone()).await?;
-    if let Some(ended) = ended {
-        store.put_silence(ended.clone()).await?;
-    }
-    Ok(())
-}
-
 async fn expire(args: Expire) -> anyhow::Result<Exit> {
-    let Some(store) = attach(&args.config).await? else { return Ok(Exit::Usage) };
-    let silences = store.silences().await?.silences;
+    let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
+    let silences = source.silences().await?;
     // All of them are known, or none is ended.
     let chosen: Vec<&Silence> =
         args.ids.iter().map(|id| find(&silences, id)).collect::<Result<_, _>>()?;
     let now = Clock::system().now();
     for silence in chosen {
         let line = match silence.expire(now) {
-            Some(ended) => {
-                store.put_silence(ended).await?;
+            Some(_ended) => {
+                source.expire_silence(&silence.id).await?;
                 format!("silence {} is ended: {}", silence.id, matchers_text(silence))
             }
             None => format!("silence {} {} already", silence.id, standing(silence, now)),
         };
         output::line(&output::clean(&line));
     }
-    store.close().await?;
+    source.close().await?;
     Ok(Exit::Ok)
 }
 

@@ -10,12 +10,18 @@ use jiff::Timestamp;
 
 use self::remote::Remote;
 use super::args::ConfigArg;
+use crate::alerts::{Alert, Silence, SilenceDraft};
 use crate::api::alerts::{self, AlertList, AlertStory};
+use crate::api::silences as silence;
+use crate::api::{Audit, Principal};
 use crate::clock::Clock;
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
     Retry, Store,
 };
+
+/// Alerts that fire, of which it is said that a silence covers them, at most.
+const FIRING_MAX: usize = 10_000;
 
 /// Which of both, as options of a command.
 #[derive(Debug, clap::Args)]
@@ -52,6 +58,31 @@ pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> 
     Ok(Some(store.with_context(|| format!("cannot open the store {place}"))?))
 }
 
+/// Why a silence is not made or changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// There can be no such silence.
+    #[error("{0}")]
+    Unfit(String),
+    /// It cannot be done now.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<silence::Refused> for Refused {
+    fn from(refused: silence::Refused) -> Self {
+        match refused {
+            silence::Refused::Unfit(error) => Self::Unfit(error.to_string()),
+            silence::Refused::Unknown | silence::Refused::Store(_) => Self::Failed(refused.into()),
+        }
+    }
+}
+
+/// Writes down what is changed at the store.
+fn audit(store: &Store) -> Audit {
+    Audit { store: store.clone(), clock: Clock::system() }
+}
+
 /// Where a command looks and acts.
 pub(super) enum Source {
     /// The store of a configuration.
@@ -83,7 +114,7 @@ impl Source {
     /// Tries dead deliveries again.
     pub(super) async fn retry(&self, which: Retry) -> anyhow::Result<Retried> {
         match self {
-            Self::Store(store) => Ok(store.retry(which, Clock::system().now()).await?),
+            Self::Store(store) => Ok(audit(store).retry(&Principal::local(), which).await?),
             Self::Remote(remote) => remote.retry(which).await,
         }
     }
@@ -149,6 +180,55 @@ impl Source {
         match self {
             Self::Store(store) => Ok(store.balances(account, since, step).await?),
             Self::Remote(remote) => remote.balances(account, since, step).await,
+        }
+    }
+
+    /// The alerts that fire.
+    pub(super) async fn firing(&self) -> anyhow::Result<Vec<Alert>> {
+        let found = self.alerts(false, FIRING_MAX).await?;
+        Ok(found.items.into_iter().map(|seen| seen.alert).collect())
+    }
+
+    /// All silences that are stored.
+    pub(super) async fn silences(&self) -> anyhow::Result<Vec<Silence>> {
+        match self {
+            Self::Store(store) => Ok(store.silences().await?.silences),
+            Self::Remote(remote) => remote.silences().await,
+        }
+    }
+
+    /// Makes a silence; gives its id.
+    pub(super) async fn create_silence(&self, draft: SilenceDraft) -> Result<String, Refused> {
+        match self {
+            Self::Store(store) => silence::create(&audit(store), &Principal::local(), draft).await,
+            Self::Remote(remote) => return remote.put_silence(None, draft).await,
+        }
+        .map_err(Refused::from)
+    }
+
+    /// Changes a silence; gives the id of the one that is in force then, a new one where the former was history.
+    pub(super) async fn update_silence(
+        &self,
+        id: &str,
+        draft: SilenceDraft,
+    ) -> Result<String, Refused> {
+        match self {
+            Self::Store(store) => {
+                silence::update(&audit(store), &Principal::local(), id, draft).await
+            }
+            Self::Remote(remote) => return remote.put_silence(Some(id), draft).await,
+        }
+        .map_err(Refused::from)
+    }
+
+    /// Ends a silence now.
+    pub(super) async fn expire_silence(&self, id: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Store(store) => {
+                silence::expire(&audit(store), &Principal::local(), id).await?;
+                Ok(())
+            }
+            Self::Remote(remote) => remote.expire_silence(id).await,
         }
     }
 

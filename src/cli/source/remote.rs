@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use reqwest::header::{ETAG, IF_MATCH};
+use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::Refused;
+use crate::alerts::{MatchOp, Matcher, Silence, SilenceDraft};
 use crate::api::alerts::{AlertList, AlertStory};
 use crate::http;
 use crate::store::{
@@ -50,6 +52,87 @@ struct DeliveryDetail {
 #[derive(Debug, Deserialize)]
 struct AccountBalance {
     last: Option<Reading>,
+}
+
+/// What Alertmanager's API calls a silence.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SilenceOfApi {
+    id: String,
+    matchers: Vec<MatcherOfApi>,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    updated_at: Timestamp,
+    created_by: String,
+    comment: String,
+}
+
+impl TryFrom<SilenceOfApi> for Silence {
+    type Error = anyhow::Error;
+
+    fn try_from(found: SilenceOfApi) -> anyhow::Result<Self> {
+        Ok(Self {
+            id: found.id,
+            matchers: found
+                .matchers
+                .into_iter()
+                .map(Matcher::try_from)
+                .collect::<Result<_, _>>()?,
+            starts_at: found.starts_at,
+            ends_at: found.ends_at,
+            created_by: found.created_by,
+            comment: found.comment,
+            // That API does not say when it was made.
+            created_at: found.updated_at,
+            updated_at: found.updated_at,
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MatcherOfApi {
+    name: String,
+    value: String,
+    is_regex: bool,
+    #[serde(default = "yes")]
+    is_equal: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl MatcherOfApi {
+    fn of(matcher: &Matcher) -> Self {
+        Self {
+            name: matcher.name().to_owned(),
+            value: matcher.value().to_owned(),
+            is_regex: matches!(matcher.op(), MatchOp::Matches | MatchOp::NotMatches),
+            is_equal: matches!(matcher.op(), MatchOp::Equal | MatchOp::Matches),
+        }
+    }
+}
+
+impl TryFrom<MatcherOfApi> for Matcher {
+    type Error = anyhow::Error;
+
+    fn try_from(found: MatcherOfApi) -> anyhow::Result<Self> {
+        let op = match (found.is_equal, found.is_regex) {
+            (true, false) => MatchOp::Equal,
+            (false, false) => MatchOp::NotEqual,
+            (true, true) => MatchOp::Matches,
+            (false, true) => MatchOp::NotMatches,
+        };
+        Self::new(&found.name, op, found.value).map_err(anyhow::Error::msg)
+    }
+}
+
+/// The answer to a silence that was posted.
+#[derive(Debug, Deserialize)]
+struct Made {
+    #[serde(rename = "silenceID")]
+    silence_id: String,
 }
 
 /// A client of one tollbell.
@@ -177,6 +260,44 @@ impl Remote {
         Ok(last.collect::<BTreeMap<_, _>>().into_values().collect())
     }
 
+    pub(super) async fn silences(&self) -> anyhow::Result<Vec<Silence>> {
+        let request = self.request(Method::GET, &["api/v2/silences"], &[])?;
+        let found: Vec<SilenceOfApi> = read(good(send(request).await?).await?).await?;
+        found.into_iter().map(Silence::try_from).collect()
+    }
+
+    /// Makes a silence, or changes the one with this id; gives the id of the one that is in force then.
+    pub(super) async fn put_silence(
+        &self,
+        id: Option<&str>,
+        draft: SilenceDraft,
+    ) -> Result<String, Refused> {
+        let body = json!({
+            "id": id,
+            "matchers": draft.matchers.iter().map(MatcherOfApi::of).collect::<Vec<_>>(),
+            "startsAt": draft.starts_at,
+            "endsAt": draft.ends_at,
+            "createdBy": draft.created_by,
+            "comment": draft.comment,
+        });
+        let request = self.request(Method::POST, &["api/v2/silences"], &[])?;
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        let response = send(request).await?;
+        let unfit =
+            matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
+        let response = good(response).await.map_err(|error| {
+            if unfit { Refused::Unfit(error.to_string()) } else { Refused::Failed(error) }
+        })?;
+        let made: Made = read(response).await?;
+        Ok(made.silence_id)
+    }
+
+    pub(super) async fn expire_silence(&self, id: &str) -> anyhow::Result<()> {
+        let request = self.request(Method::DELETE, &["api/v2/silence", id], &[])?;
+        good(send(request).await?).await?;
+        Ok(())
+    }
+
     /// Items of a list, page after page, `limit` at most.
     async fn pages<T: DeserializeOwned>(
         &self,
@@ -278,7 +399,12 @@ async fn good(response: Response) -> anyhow::Result<Response> {
     }
     let said: Option<Value> =
         body(response).await.ok().and_then(|it| serde_json::from_slice(&it).ok());
-    match said.as_ref().and_then(|said| said.get("detail")?.as_str()) {
+    // tollbell's own API answers a problem, Alertmanager's a text or a message.
+    let said = said.as_ref().and_then(|said| {
+        let named = ["detail", "message"].iter().find_map(|name| said.get(name)?.as_str());
+        named.or_else(|| said.as_str())
+    });
+    match said {
         Some(detail) if status == StatusCode::UNAUTHORIZED => {
             bail!("{detail}: give a token by --token-file or TOLLBELL_TOKEN_FILE")
         }

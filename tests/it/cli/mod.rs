@@ -3,6 +3,7 @@
 mod beside;
 mod cases;
 mod first;
+mod remote;
 mod replay;
 mod explain;
 mod forget;
@@ -174,7 +175,7 @@ fn check_likes_the_shipped_configuration() {
     assert!(said.ends_with(" 2 receivers, 0 warnings\n"), "{said}");
     run(root(), &["check", "--syntax-only"]).ok();
     let unset = run(root(), &["check"]).fails(2);
-    let expected = "config/tollbell.yaml:30:10: environment variable TELNYX_PUBLIC_KEY is not set";
+    let expected = "config/tollbell.yaml:33:10: environment variable TELNYX_PUBLIC_KEY is not set";
     assert!(unset.starts_with(expected), "{unset}");
 }
 

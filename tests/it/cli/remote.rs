@@ -1,0 +1,155 @@
+//! The same commands with the same output, by the API of a running service as by its store.
+
+use std::fs;
+
+use tollbell::store::{AuditFilter, DeliveryState};
+
+use super::{Ran, run, run_with};
+use crate::api::two_alerts;
+use crate::dispatch::{deliveries, receiver, routing, webhook};
+use crate::support::app::{Setup, TestApp};
+use crate::support::http::{HttpSink, Reply};
+
+const AUTH: &str = "  auth: {token: write-0123456789abcdef, read_token: read-0123456789abcdef}\n";
+
+/// A service on the real clock, since commands know no other; two alerts fire, and nobody takes their notifications.
+async fn started(sink: &HttpSink) -> TestApp {
+    sink.always("/in", Reply::status(400));
+    let setup = Setup::new(routing(&[receiver("ops", &[&webhook(sink, "/in", "")])]));
+    let app = two_alerts(setup.server(AUTH).real_time()).await;
+    fs::write(app.dir.path().join("write.txt"), "write-0123456789abcdef\n").unwrap();
+    fs::write(app.dir.path().join("read.txt"), "read-0123456789abcdef\n").unwrap();
+    app
+}
+
+/// Runs a command beside the service, which goes on meanwhile.
+async fn ran(app: &TestApp, args: &[&str], more: &[&str]) -> Ran {
+    let dir = app.dir.path().to_owned();
+    let args: Vec<String> = [args, more].concat().iter().map(|arg| (*arg).to_owned()).collect();
+    let run = move || run(&dir, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_command_says_the_same_by_the_api_as_by_the_store() {
+    let sink = HttpSink::start().await;
+    let app = started(&sink).await;
+    let url = format!("http://{}", app.app().private_addr);
+    let store = ["--config", "test.yaml"];
+    let api = ["--url", &url, "--token-file", "write.txt"];
+    let fingerprint =
+        ran(&app, &["alerts", "--format", "json"], &store).await.json()[0]["fingerprint"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+    let delivery = deliveries(&app, DeliveryState::Dead).await.remove(0).id;
+    let silence = ["silence", "add", "profile=p", "--start", "2027-01-01T00:00:00Z"];
+    let silence = [&silence[..], &["--duration", "1h", "--comment", "why", "--author", "ada"]];
+    let made = ran(&app, &silence.concat(), &[&api[..], &["--format", "json"]].concat()).await;
+    let made = made.json()["id"].as_str().unwrap().to_owned();
+    for command in [
+        &["alerts"][..],
+        &["alerts", "--all", "--format", "json"],
+        &["alerts", "show", &fingerprint, "--format", "json"],
+        &["alerts", "show", &fingerprint[..8]],
+        &["alerts", "show", "0000000000000000"],
+        &["deliveries", "list"],
+        &["deliveries", "list", "--state", "dead", "--receiver", "ops", "--format", "json"],
+        &["deliveries", "show", &delivery],
+        &["deliveries", "show", "no-such/../thing"],
+        &["events", "list", "--limit", "1"],
+        &["events", "list", "--format", "json"],
+        &["events", "show", "e-1"],
+        &["events", "show", "e-1", "--account", "default", "--format", "json"],
+        &["events", "show", "none"],
+        &["silence", "list"],
+        &["silence", "show", &made[..8]],
+        &["silence", "show", "00000000"],
+        &["balance"],
+    ] {
+        let [by_store, by_api] = [ran(&app, command, &store).await, ran(&app, command, &api).await];
+        // What is some seconds ago may be a second more.
+        let [store, api] = [&by_store, &by_api].map(|it| (it.code, same_time(&it.out), &it.err));
+        assert_eq!(store, api, "{command:?}");
+    }
+    app.stop().await;
+}
+
+/// A text without how long ago things were.
+fn same_time(text: &str) -> String {
+    let words = text.split(' ').filter(|word| {
+        !word.trim_matches(|c: char| !c.is_ascii_alphanumeric()).strip_suffix('s').is_some_and(
+            |number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()),
+        )
+    });
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn what_is_changed_by_either_way_is_in_the_audit_log() {
+    let sink = HttpSink::start().await;
+    let app = started(&sink).await;
+    let url = format!("http://{}", app.app().private_addr);
+    let store = ["--config", "test.yaml"];
+    let api = ["--url", &url, "--token-file", "write.txt"];
+    let add = ["silence", "add", "profile=p", "--duration", "1h", "--comment", "c", "--author"];
+    for way in [&store[..], &api] {
+        let json = [way, &["--format", "json"]].concat();
+        let made = ran(&app, &[&add[..], &["ada"]].concat(), &json).await.json();
+        let id = made["id"].as_str().unwrap();
+        let updated = ran(&app, &["silence", "update", id, "--comment", "d"], &json).await.json();
+        assert_eq!(updated["comment"], "d");
+        let ended = ran(&app, &["silence", "expire", id], way).await.ok();
+        assert_eq!(ended, format!("silence {id} is ended: profile=\"p\"\n"));
+        let again = ran(&app, &["silence", "expire", id], way).await.ok();
+        assert!(again.contains(" already"), "{again}");
+        let unfit = [&add[..], &["ada", "--start", "2020-01-01T00:00:00Z"]].concat();
+        let unfit = [&unfit[..4], &["2020-01-01T01:00:00Z"], &unfit[5..]].concat();
+        let unfit: Vec<&str> =
+            unfit.into_iter().map(|it| if it == "--duration" { "--end" } else { it }).collect();
+        let unfit = ran(&app, &unfit, way).await.fails(2);
+        assert!(unfit.contains("the silence is refused: "), "{unfit}");
+        let delivery = deliveries(&app, DeliveryState::Dead).await.remove(0).id;
+        let retried = ran(&app, &["deliveries", "retry", &delivery], way).await.ok();
+        assert!(retried.starts_with("1 delivery will be tried again"), "{retried}");
+        app.settle().await;
+    }
+    let log = app.app().store.audit(AuditFilter { limit: 20, ..AuditFilter::default() }).await;
+    let mut log: Vec<(String, String)> =
+        log.unwrap().into_iter().map(|it| (it.entry.who, it.entry.action)).collect();
+    log.reverse();
+    let each = |who: &str| {
+        ["silence.create", "silence.update", "silence.expire", "delivery.retry"]
+            .map(|action| (who.to_owned(), action.to_owned()))
+    };
+    assert_eq!(log, [each("local"), each("token")].concat());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_not_and_what_is_not_there_is_said() {
+    let sink = HttpSink::start().await;
+    let app = started(&sink).await;
+    let private = format!("http://{}", app.app().private_addr);
+    let public = format!("http://{}", app.app().public_addr);
+    let add = ["silence", "add", "a=b", "--duration", "1h", "--comment", "c", "--author", "ada"];
+    for (args, way, said) in [
+        (&["alerts"][..], &["--url", &private][..], "--token-file"),
+        (&add, &["--url", &private, "--token-file", "read.txt"], "may only read"),
+        (&["alerts"], &["--url", "http://127.0.0.1:1"], "cannot ask http://127.0.0.1:1: "),
+        (&["alerts"], &["--url", &public], "is this the private listener"),
+        (&["alerts"], &["--url", "127.0.0.1:9464"], "expected http://"),
+        (&["alerts"], &["--url", &private, "--token-file", "none.txt"], "--token-file none.txt"),
+    ] {
+        let err = ran(&app, args, way).await.fails(1);
+        assert!(err.contains(said) && !err.contains("0123456789"), "{args:?} {way:?}: {err}");
+    }
+    // By the environment, as in a shell that looks after one service.
+    let (dir, url) = (app.dir.path().to_owned(), private.clone());
+    let listed = tokio::task::spawn_blocking(move || {
+        let env = [("TOLLBELL_URL", url.as_str()), ("TOLLBELL_TOKEN_FILE", "read.txt")];
+        run_with(&dir, &["alerts"], &env).ok()
+    });
+    assert!(listed.await.unwrap().starts_with("2 alerts fire\n"));
+    app.stop().await;
+}
