@@ -11,9 +11,12 @@ use super::access::Principal;
 use super::audit::Audit;
 use crate::clock::Clock;
 use crate::engine::Policy;
-use crate::notify::MessageTemplates;
+use crate::notify::{self, MessageTemplates, NotifyError, Outcome, Receiver};
 use crate::store::{Retried, Retry, Store, StoreError};
 use crate::tasks::Tasks;
+
+/// What the targets of each integration said to a test, or why the integration cannot be used.
+pub type Tests = Vec<Result<Vec<(String, Outcome)>, NotifyError>>;
 
 /// What the API and the console need.
 #[derive(Debug, Clone)]
@@ -61,7 +64,7 @@ pub struct LastReload {
 }
 
 impl Deps {
-    /// Lets dead deliveries wait again, and notes first who asked for it.
+    /// Lets deliveries be tried again, and notes first who asked for it.
     pub async fn retry(&self, who: &Principal, selection: Retry) -> Result<Retried, StoreError> {
         let (subject, detail) = match &selection {
             Retry::One(id) => (id.as_str(), ""),
@@ -70,5 +73,23 @@ impl Deps {
         };
         self.audit.note(who, "delivery.retry", subject, detail).await?;
         self.store.retry(selection, self.clock.now()).await
+    }
+
+    /// Sends a test notification to every target of a receiver, and notes first who asked for it. What each integration was
+    /// answered, in their order. One whose targets all took it is left alone no more.
+    pub async fn test(&self, who: &Principal, receiver: &Receiver) -> Result<Tests, StoreError> {
+        self.audit.note(who, "receiver.test", &receiver.name, "").await?;
+        let in_force = self.in_force.load_full();
+        let url = &in_force.policy.routing.external_url;
+        let mut tests = Vec::new();
+        for integration in &receiver.integrations {
+            let (templates, now) = (&in_force.templates, self.clock.now());
+            let said = notify::send_test(integration, templates, url, &who.name, now).await;
+            if said.as_ref().is_ok_and(|all| all.iter().all(|(_, it)| *it == Outcome::Delivered)) {
+                self.store.lift_pause(&integration.id, self.clock.now()).await?;
+            }
+            tests.push(said);
+        }
+        Ok(tests)
     }
 }
