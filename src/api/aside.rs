@@ -9,8 +9,10 @@ const WORK_MAX: usize = 2;
 
 static TURNS: Semaphore = Semaphore::const_new(WORK_MAX);
 
-/// Runs work that takes long on a thread of its own; it may block there on a read of the store. It goes on when nobody
-/// waits for it any more, and keeps its turn until then. [`StoreError::Closed`] at shutdown; a panic goes on to the caller.
+/// Runs work that takes long on a thread of its own; it may block there on a read of the store.
+///
+/// It goes on when nobody waits for it any more, and keeps its turn until then. [`StoreError::Closed`] at shutdown; a panic goes
+/// on to the caller.
 pub async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -39,6 +41,8 @@ async fn in_turn<T: Send + 'static>(
 mod tests {
     use std::sync::mpsc;
 
+    use tokio::task::JoinSet;
+
     use super::*;
 
     #[tokio::test(flavor = "current_thread")]
@@ -54,22 +58,23 @@ mod tests {
     async fn so_many_run_at_a_time() {
         static TURNS: Semaphore = Semaphore::const_new(WORK_MAX);
         let (began, begins) = mpsc::channel();
-        let mut tasks = Vec::new();
+        let (mut tasks, mut ends_of) = (JoinSet::new(), Vec::new());
         for number in 0..=WORK_MAX {
             let (began, (end, ends)) = (began.clone(), mpsc::channel());
             let work = move || {
                 began.send(number).expect("is awaited");
                 ends.recv().expect("ends");
             };
-            tasks.push((end, tokio::spawn(in_turn(&TURNS, work))));
+            tasks.spawn(in_turn(&TURNS, work));
+            ends_of.push(end);
         }
         // Each has asked for its turn.
         tokio::task::yield_now().await;
         let first: Vec<usize> = (0..WORK_MAX).map(|_| begins.recv().expect("begins")).collect();
         assert!(!first.contains(&WORK_MAX) && begins.try_recv().is_err(), "{first:?}");
-        for (end, task) in tasks {
+        for end in ends_of {
             end.send(()).expect("is awaited");
-            task.await.expect("no panic").expect("ran");
+            tasks.join_next().await.expect("runs").expect("no panic").expect("ran");
         }
         assert_eq!(begins.recv(), Ok(WORK_MAX));
     }

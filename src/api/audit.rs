@@ -45,7 +45,7 @@ impl Audit {
         }
     }
 
-    /// Lets dead deliveries wait again, and notes first who asked for it.
+    /// Lets deliveries be tried again, and notes first who asked for it.
     pub async fn retry(&self, who: &Principal, selection: Retry) -> Result<Retried, StoreError> {
         let (subject, detail) = match &selection {
             Retry::One(id) => (id.as_str(), ""),

@@ -7,12 +7,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::access::Principal;
 use super::audit::Audit;
 use crate::clock::Clock;
 use crate::engine::Policy;
-use crate::notify::MessageTemplates;
-use crate::store::Store;
+use crate::notify::{self, MessageTemplates, NotifyError, Outcome, Receiver};
+use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+
+/// What the targets of each integration said to a test, or why the integration cannot be used.
+pub type Tests = Vec<Result<Vec<(String, Outcome)>, NotifyError>>;
 
 /// What the API and the console need.
 #[derive(Debug, Clone)]
@@ -57,4 +61,24 @@ pub struct LastReload {
     pub ok: bool,
     /// Problems of the configuration that was loaded: errors, then warnings; the first 20.
     pub problems: Vec<String>,
+}
+
+impl Deps {
+    /// Sends a test notification to every target of a receiver, and notes first who asked for it. What each integration was
+    /// answered, in their order. One whose targets all took it is left alone no more.
+    pub async fn test(&self, who: &Principal, receiver: &Receiver) -> Result<Tests, StoreError> {
+        self.audit.note(who, "receiver.test", &receiver.name, "").await?;
+        let in_force = self.in_force.load_full();
+        let url = &in_force.policy.routing.external_url;
+        let mut tests = Vec::new();
+        for integration in &receiver.integrations {
+            let (templates, now) = (&in_force.templates, self.clock.now());
+            let said = notify::send_test(integration, templates, url, &who.name, now).await;
+            if said.as_ref().is_ok_and(|all| all.iter().all(|(_, it)| *it == Outcome::Delivered)) {
+                self.store.lift_pause(&integration.id, self.clock.now()).await?;
+            }
+            tests.push(said);
+        }
+        Ok(tests)
+    }
 }

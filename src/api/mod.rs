@@ -24,7 +24,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 pub use self::access::{Access, Principal, Scope, Token, Tokens, protect};
 pub use self::aside::aside;
 pub use self::audit::Audit;
-pub use self::deps::{Deps, InForce, LastReload};
+pub use self::deps::{Deps, InForce, LastReload, Tests};
 pub use self::health::{Health, Reached, ReceiverHealth, Verdict};
 pub use self::refusal::{Refusal, Shape};
 pub use self::v1::document as openapi;

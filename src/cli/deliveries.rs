@@ -22,7 +22,7 @@ enum Command {
     List(List),
     /// Show one delivery: its attempts and its message
     Show(Show),
-    /// Retry dead deliveries
+    /// Retry a delivery that waits or is dead, or all dead ones
     Retry(RetryArgs),
 }
 
@@ -63,11 +63,11 @@ struct RetryArgs {
     source: SourceArgs,
 }
 
-/// Which dead deliveries are tried again: one of these.
+/// Which deliveries are tried again: one of these.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// The delivery's id, or its first eight characters or more
+    /// The delivery's id, or its first eight characters or more; ends a pause of its integration
     id: Option<String>,
     /// All dead deliveries
     #[arg(long)]
@@ -197,7 +197,7 @@ async fn show(args: Show) -> anyhow::Result<Exit> {
 async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
     let Some(source) = args.source.open().await? else { return Ok(Exit::Usage) };
     let selection = match (args.which.id, args.which.receiver) {
-        (Some(id), _) => Retry::One(dead(&source, &id).await?),
+        (Some(id), _) => Retry::One(dead_or_waiting(&source, &id).await?),
         (None, Some(receiver)) => Retry::Receiver(receiver),
         (None, None) => Retry::All,
     };
@@ -226,13 +226,14 @@ fn described(retried: &Retried) -> Vec<String> {
     lines
 }
 
-/// The whole id of a dead delivery.
-async fn dead(source: &Source, id: &str) -> anyhow::Result<String> {
+/// The whole id of a delivery that can be tried again.
+async fn dead_or_waiting(source: &Source, id: &str) -> anyhow::Result<String> {
     let Some((delivery, _)) = source.delivery(id).await? else {
         bail!("no delivery has the id {id}");
     };
-    if delivery.state != DeliveryState::Dead {
-        bail!("the delivery {} is {}, not dead", delivery.id, delivery.state.as_str());
+    if !matches!(delivery.state, DeliveryState::Dead | DeliveryState::Pending) {
+        let state = delivery.state.as_str();
+        bail!("the delivery {} is {state}, neither dead nor pending", delivery.id);
     }
     Ok(delivery.id)
 }

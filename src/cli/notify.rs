@@ -1,7 +1,7 @@
 //! `tollbell notify test`: one marked notification through each integration of a receiver, and what each peer answered.
 //!
 //! Nothing is stored and nobody counts as notified. It goes out from here, with the configuration as this command reads it: a
-//! running tollbell is not asked.
+//! running tollbell is not asked. An integration whose targets all took it is left alone no more by the running one.
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use crate::alerts::Status;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::notify::{Integration, Notification, Notifier, Outcome, Receiver, test_message};
+use crate::store::Store;
 
 /// Arguments of `notify`.
 #[derive(Debug, clap::Args)]
@@ -99,6 +100,7 @@ async fn test(config: &Config, receiver: &Receiver, resolve: bool) -> anyhow::Re
     let mut answers = Vec::new();
     for integration in &receiver.integrations {
         let notifier = Notifier::new(integration, &config.templates)?;
+        let before = answers.len();
         for target in integration.channel.targets() {
             let mut statuses = vec![Status::Firing];
             statuses.extend(resolve.then_some(Status::Resolved));
@@ -112,8 +114,28 @@ async fn test(config: &Config, receiver: &Receiver, resolve: bool) -> anyhow::Re
                 answers.push(answer);
             }
         }
+        if answers.iter().skip(before).all(|answer| answer.delivered) {
+            lift_pause(config, &integration.id).await;
+        }
     }
     Ok(answers)
+}
+
+/// Ends a pause of an integration, where there is a store that can have noted one.
+async fn lift_pause(config: &Config, integration: &str) {
+    let place = &config.store.place;
+    if place.path().is_some_and(|path| !path.exists()) {
+        return;
+    }
+    let lifted = async {
+        let store = Store::attach(place).await?;
+        store.lift_pause(integration, Clock::system().now()).await?;
+        store.close().await?;
+        anyhow::Ok(())
+    };
+    if let Err(error) = lifted.await {
+        output::error(&format!("a pause of {integration} could not be ended: {error}"));
+    }
 }
 
 fn answer(integration: &Integration, target: &str, status: Status, outcome: Outcome) -> Answer {

@@ -68,7 +68,8 @@ struct OneView {
     attempts: Vec<AttemptRow>,
     text: String,
     text_words: &'static str,
-    dead: bool,
+    /// What the button that lets it be tried says; empty where there is none.
+    retry: &'static str,
     fallback_of: String,
 }
 
@@ -240,7 +241,11 @@ pub(super) async fn one(visit: Visit) -> Result<HttpResponse, Trouble> {
             (Some(_), _) => "As it was composed last; the next attempt composes it anew.",
         },
         text: text.unwrap_or_default(),
-        dead: delivery.state == DeliveryState::Dead && visit.may_write(),
+        retry: match delivery.state {
+            DeliveryState::Dead if visit.may_write() => "Try again",
+            DeliveryState::Pending if visit.may_write() => "Try now",
+            _ => "",
+        },
         fallback_of: delivery.fallback_of.clone().unwrap_or_default(),
         row: shown,
     };

@@ -19,6 +19,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("overview.html", include_str!("templates/overview.html")),
     ("alerts.html", include_str!("templates/alerts.html")),
     ("alert.html", include_str!("templates/alert.html")),
+    ("alert_value.html", include_str!("templates/alert_value.html")),
     ("silences.html", include_str!("templates/silences.html")),
     ("silence.html", include_str!("templates/silence.html")),
     ("events.html", include_str!("templates/events.html")),

@@ -208,13 +208,10 @@ pub(super) async fn test(visit: Visit, _form: Form) -> Result<HttpResponse, Trou
     let Some(receiver) = policy.receivers.get(&name) else {
         return Err(Trouble::Missing(format!("There is no receiver {name}.")));
     };
-    visit.audit("receiver.test", &name, "").await?;
-    let templates = visit.templates();
-    let asked_by = visit.user().unwrap_or("somebody").to_owned();
+    let tests = visit.deps.api.test(visit.principal()?, receiver).await?;
     let mut rows = Vec::new();
-    for integration in &receiver.integrations {
-        let url = &policy.routing.external_url;
-        match notify::send_test(integration, &templates, url, &asked_by, visit.now()).await {
+    for (integration, said) in receiver.integrations.iter().zip(tests) {
+        match said {
             Ok(outcomes) => rows.extend(outcomes.into_iter().map(|(target, outcome)| {
                 let (state, detail) = outcome_state(outcome);
                 TestedRow { to: target_name(&integration.id, &target), state, detail }

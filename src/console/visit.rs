@@ -179,16 +179,6 @@ impl Visit {
         DONE.iter().find(|(known, _)| *known == word).map(|(_, words)| *words)
     }
 
-    /// Writes down that this user changes something, before it is changed.
-    pub(super) async fn audit(
-        &self,
-        action: &str,
-        subject: &str,
-        detail: &str,
-    ) -> Result<(), Trouble> {
-        Ok(self.deps.api.audit.note(self.principal()?, action, subject, detail).await?)
-    }
-
     /// Who it is, of whoever changes something.
     pub(super) fn principal(&self) -> Result<&Principal, Trouble> {
         self.known

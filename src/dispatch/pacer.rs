@@ -136,6 +136,13 @@ impl Pacer {
         }
     }
 
+    /// Somebody knows that the peer is well: the pause is over, and failures count from none.
+    pub(super) fn lift(&mut self, now: Timestamp) {
+        self.paused_until = now;
+        self.failures = 0;
+        self.probing = false;
+    }
+
     fn half_open(&self) -> bool {
         self.failures >= CIRCUIT_FAILURES
     }

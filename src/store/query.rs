@@ -22,18 +22,18 @@ pub struct DeliveryFilter {
     pub limit: usize,
 }
 
-/// Which dead deliveries to try again.
+/// Which deliveries to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Retry {
-    /// The one with this id.
+    /// The one with this id, dead or waiting.
     One(String),
-    /// All to this receiver.
+    /// All dead ones to this receiver.
     Receiver(String),
-    /// All.
+    /// All dead ones.
     All,
 }
 
-/// What became of a wish to try dead deliveries again. Targets are those of a group.
+/// What became of a wish to try deliveries again. Targets are those of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Retried {
     /// Deliveries that wait again, one for each target.

@@ -113,9 +113,9 @@ pub(super) async fn show(
         ("If-Match" = Option<String>, Header, description = "The ETag of the delivery as it was seen"),
     ),
     responses(
-        (status = 200, description = "Whether it waits again, and otherwise why it was left alone", body = Retried),
+        (status = 200, description = "Whether it is tried at once, which ends a pause of its integration, and otherwise why it was left alone", body = Retried),
         (status = 404, description = "No delivery has this id", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is not dead", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is being sent, was delivered or superseded", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "It has changed", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -129,12 +129,10 @@ pub(super) async fn retry(
     Query::read(&request, &[])?;
     let (delivery, _) = find(&deps, &id).await?;
     unchanged(request.headers(), &delivery)?;
-    if delivery.state != DeliveryState::Dead {
-        let state = delivery.state.as_str();
-        return Err(Problem::conflict(format!(
-            "the delivery {} is {state}, not dead",
-            delivery.id
-        )));
+    if !matches!(delivery.state, DeliveryState::Dead | DeliveryState::Pending) {
+        let (id, state) = (delivery.id, delivery.state.as_str());
+        let detail = format!("the delivery {id} is {state}, neither dead nor pending");
+        return Err(Problem::conflict(detail));
     }
     answer(&deps.audit.retry(&principal, Retry::One(delivery.id)).await?)
 }

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::reply::{Answered, answer};
 use super::status::StateCount;
 use crate::api::{Deps, Health, Principal, Reached};
-use crate::notify::{self, Integration, NotifyError, Outcome};
+use crate::notify::{Integration, NotifyError, Outcome};
 use crate::store::DeliveryState;
 
 /// The receivers.
@@ -163,12 +163,10 @@ pub(super) async fn test(
     let in_force = deps.in_force.load_full();
     let unknown = || Problem::missing(format!("no receiver has the name {:?}", name.as_str()));
     let receiver = in_force.policy.receivers.get(name.as_str()).ok_or_else(unknown)?;
-    deps.audit.note(&principal, "receiver.test", &receiver.name, "").await?;
-    let url = &in_force.policy.routing.external_url;
-    let (templates, now) = (&in_force.templates, deps.clock.now());
+    let tests = deps.test(&principal, receiver).await?;
     let mut items = Vec::new();
-    for one in &receiver.integrations {
-        match notify::send_test(one, templates, url, &principal.name, now).await {
+    for (one, said) in receiver.integrations.iter().zip(tests) {
+        match said {
             Ok(outcomes) => {
                 items.extend(outcomes.into_iter().map(|(target, said)| tested(one, target, said)));
             }

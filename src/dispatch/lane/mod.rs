@@ -68,6 +68,8 @@ struct Pace {
     places: Places<Ready, Settlement>,
     /// Outcomes that the store refused so far.
     unrecorded: usize,
+    /// Whether the pause is noted in the store.
+    is_pause_noted: bool,
 }
 
 /// How many deliveries may be claimed, and if none, when that changes by itself.
@@ -102,8 +104,10 @@ impl Lane {
         let pacer = Pacer::new(sender.integration.rate_limit, steady(&deps.clock));
         let role = Role::Send(sender.integration.id.clone());
         let is_ours = deps.store.holds(&role);
+        let places = Places::new();
+        let pace = Pace { pacer, is_ours, places, unrecorded: 0, is_pause_noted: false };
         Self {
-            pace: Mutex::new(Pace { pacer, is_ours, places: Places::new(), unrecorded: 0 }),
+            pace: Mutex::new(pace),
             role,
             nudged: Notify::new(),
             changed: Notify::new(),
@@ -140,6 +144,8 @@ impl Lane {
         self.paced(|pace| {
             if is_ours && !std::mem::replace(&mut pace.is_ours, is_ours) {
                 pace.pacer.empty(steady);
+                // What was noted went with the role.
+                pace.is_pause_noted = false;
             }
             pace.is_ours = is_ours;
         });
@@ -222,8 +228,9 @@ impl Lane {
             self.deps.store.leaves(&self.role);
             return Ok(None);
         }
-        let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
         let sender = self.sender.load_full();
+        self.heed_lift(&sender.integration).await?;
+        let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
         let places = sender.integration.concurrency;
         let Allowance { limit, ready_at, paused_until } =
             self.paced(|pace| pace.allowance(places, steady));

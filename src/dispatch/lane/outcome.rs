@@ -28,7 +28,9 @@ impl Lane {
         let (before, after) = self.paced(|pace| {
             let before = pace.pacer.paused_until(steady);
             pace.pacer.end(outcome, steady);
-            (before, pace.pacer.paused_until(steady))
+            let after = pace.pacer.paused_until(steady);
+            pace.is_pause_noted &= after == before;
+            (before, after)
         });
         let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
         let (_, reason, _) = decide::describe(outcome);
@@ -47,10 +49,37 @@ impl Lane {
                 None
             }
         };
-        self.deps.metrics.integration_paused(kind, receiver, pause.is_some());
-        if let Err(error) = self.deps.store.set_pause(&integration.id, pause).await {
-            tracing::debug!(%error, "a pause could not be recorded");
+        let is_paused = pause.is_some();
+        self.deps.metrics.integration_paused(kind, receiver, is_paused);
+        match self.deps.store.set_pause(&integration.id, pause).await {
+            Ok(()) => self.paced(|pace| pace.is_pause_noted = is_paused),
+            Err(error) => tracing::debug!(%error, "a pause could not be recorded"),
         }
+    }
+
+    /// Ends a pause that somebody lifted: it was noted in the store, and is there no more.
+    pub(super) async fn heed_lift(&self, integration: &Integration) -> Result<(), StoreError> {
+        let is_noted = || {
+            let steady = steady(&self.deps.clock);
+            self.paced(|pace| pace.is_pause_noted && pace.pacer.paused_until(steady).is_some())
+        };
+        if !is_noted() {
+            return Ok(());
+        }
+        // Those as well that are over by the wall clock: a pause goes by the time that passes.
+        let noted = self.deps.store.pauses(Timestamp::MIN).await?;
+        if noted.iter().any(|pause| pause.integration == integration.id) || !is_noted() {
+            return Ok(());
+        }
+        let steady = steady(&self.deps.clock);
+        self.paced(|pace| {
+            pace.is_pause_noted = false;
+            pace.pacer.lift(steady);
+        });
+        let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
+        tracing::info!(receiver, integration = kind, "the pause of the integration was lifted");
+        self.deps.metrics.integration_paused(kind, receiver, false);
+        Ok(())
     }
 
     pub(super) fn settlement(

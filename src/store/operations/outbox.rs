@@ -83,7 +83,8 @@ pub trait Deliveries {
     async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError>;
 
     /// Lets dead deliveries wait again as if queued now, their attempts kept: the newest of each target of a group, unless it
-    /// was notified of the group later or has a delivery open for it. Says what became of each.
+    /// was notified of the group later or has a delivery open for it. Says what became of each. One that was asked for by
+    /// itself, be it that it waits already, is tried at once: as by [`NotificationLog::lift_pause`].
     async fn retry(&self, selection: Retry, now: Timestamp) -> Result<Retried, StoreError>;
 }
 
@@ -109,4 +110,8 @@ pub trait NotificationLog {
         integration: &str,
         pause: Option<(Timestamp, String)>,
     ) -> Result<(), StoreError>;
+
+    /// Lets an integration be tried again at once: its pause is noted no more, which whoever sends for it heeds within a
+    /// second or two, and what waits for it is due.
+    async fn lift_pause(&self, integration: &str, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::Postgres;
 use super::failure::Failure;
 use super::link::{Lent, Link};
 use super::sql::{params, some_text, text};
 use super::values::{column, moment, signed, some_moment, unsigned};
+use super::{Postgres, pause};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
 use crate::store::{
@@ -113,6 +113,7 @@ impl operations::Deliveries for Postgres {
         loop {
             let tx = self.link.begin().await?;
             let revived = revive(&tx, &selection, now).await?;
+            let revived = revived.max(hurry(&tx, &selection, now).await?);
             tx.commit().await?;
             self.tell_queued(revived > 0);
             retried.count += revived;
@@ -355,6 +356,12 @@ async fn left_alone(tx: &Lent<'_>, selection: &Retry) -> Result<Retried, Failure
         left.instead = Some(id).filter(|_| one.is_some());
     }
     Ok(left)
+}
+
+/// Lets the one delivery that is asked for be tried at once, where it waits; how many that are.
+async fn hurry(tx: &Lent<'_>, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
+    let Some((Some(n), _)) = meant(tx, selection).await? else { return Ok(0) };
+    pause::lift_for(tx, n, now).await
 }
 
 /// Lets dead deliveries wait again, [`RETRY_ROWS`] at most: of each target of a group the newest, and none when the target

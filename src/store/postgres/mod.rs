@@ -24,6 +24,7 @@ mod ledger;
 mod link;
 mod migrations;
 mod notification_log;
+mod pause;
 mod others;
 mod outcomes;
 mod recorder;

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::link::Lent;
 use super::sql::{params, text};
 use super::values::{column, moment, signed};
-use super::{Postgres, alerts, deliveries, state};
+use super::{Postgres, alerts, deliveries, pause, state};
 use crate::alerts::{Alert, Fingerprint, LogEntry, TargetId};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
@@ -74,6 +74,14 @@ impl operations::NotificationLog for Postgres {
             }
             None => self.link.query("DELETE FROM ~integrations WHERE id = $1", params![id]).await?,
         };
+        Ok(())
+    }
+
+    async fn lift_pause(&self, integration: &str, now: Timestamp) -> Result<(), StoreError> {
+        let tx = self.link.begin().await?;
+        pause::lift(&tx, integration, now).await?;
+        tx.commit().await?;
+        self.tell_queued(true);
         Ok(())
     }
 }

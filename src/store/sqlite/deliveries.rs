@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
 use super::failure::Failure;
-use super::{Sqlite, micros, rows, time};
+use super::{Sqlite, micros, pause, rows, time};
 use crate::store::operations;
 use crate::store::{
     Attempt, CANCELLED, Delivery, DeliveryFilter, DeliveryState, ID_PREFIX_MIN, NewDelivery,
@@ -60,7 +60,7 @@ impl operations::Deliveries for Sqlite {
             let selection = selection.clone();
             let revived = self
                 .write(move |tx, effects| {
-                    let revived = revive(tx, &selection, now)?;
+                    let revived = revive(tx, &selection, now)?.max(hurry(tx, &selection, now)?);
                     effects.queued |= revived > 0;
                     Ok(revived)
                 })
@@ -328,6 +328,12 @@ fn left_alone(conn: &Connection, selection: &Retry) -> Result<Retried, Failure> 
         }
     }
     Ok(left)
+}
+
+/// Lets the one delivery that is asked for be tried at once, where it waits; how many that are.
+fn hurry(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
+    let Retry::One(id) = selection else { return Ok(0) };
+    by_id(tx, id)?.map_or(Ok(0), |n| pause::lift_for(tx, n, now))
 }
 
 /// Lets dead deliveries wait again, [`RETRY_ROWS`] at most: of each target of a group the newest, and none when the target

@@ -24,6 +24,7 @@ mod judged;
 mod ledger;
 mod migrations;
 mod notification_log;
+mod pause;
 mod outcomes;
 mod readers;
 mod silences;

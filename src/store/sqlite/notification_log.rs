@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure::Failure;
-use super::{Sqlite, deliveries, micros, rows, state, time};
+use super::{Sqlite, deliveries, micros, pause, rows, state, time};
 use crate::alerts::{Alert, Fingerprint, LogEntry, TargetId};
 use crate::store::operations;
 use crate::store::{ENDED_ROWS, EndedDelivery, GroupRecord, KnownGroup, StoreError};
@@ -80,6 +80,16 @@ impl operations::NotificationLog for Sqlite {
                     tx.prepare_cached("DELETE FROM integrations WHERE id = ?1")?.execute([id])?
                 }
             };
+            Ok(())
+        })
+        .await
+    }
+
+    async fn lift_pause(&self, integration: &str, now: Timestamp) -> Result<(), StoreError> {
+        let id = integration.to_owned();
+        self.write(move |tx, effects| {
+            pause::lift(tx, &id, now)?;
+            effects.queued = true;
             Ok(())
         })
         .await

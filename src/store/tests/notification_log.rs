@@ -349,6 +349,49 @@ async fn a_pause_is_seen_on_the_deliveries_of_its_integration(store: &Store) {
     assert_eq!(seen("a", 4).await.1, None);
 }
 
+async fn who_asks_for_it_ends_a_pause_and_what_waits_is_due(store: &Store) {
+    let mail = NewDelivery { target: TargetId::new("mail", "x@"), ..queued("m", "m", 0) };
+    queue(store, [queued("a", "a", 0), queued("b", "b", 0), mail]).await;
+    assert_eq!(claim(store, 0).await, ["a", "b"]);
+    let pause = || Some((at(3600), "rateLimited".to_owned()));
+    let paused = async || {
+        let pauses = store.pauses(at(1)).await.expect("reads");
+        pauses.into_iter().map(|pause| pause.integration).collect::<Vec<_>>()
+    };
+    for id in ["a", "b"] {
+        settle(store, id, 1, Next::RetryAt(at(3600))).await;
+    }
+    store.set_pause("slack", pause()).await.expect("notes");
+    store.set_pause("mail", pause()).await.expect("notes");
+    let retried = store.retry(Retry::One("a".to_owned()), at(1)).await.expect("retries");
+    assert_eq!(retried, Retried { count: 1, ..Retried::default() });
+    assert_eq!(paused().await, ["mail"]);
+    assert_eq!(kept(store, "a").await.created_at, at(0), "its age counts on");
+    assert_eq!(claim(store, 1).await, ["a", "b"], "what waits for it is due");
+    // One that is sent, delivered or superseded is left alone.
+    store.set_pause("slack", pause()).await.expect("notes");
+    settle(store, "a", 2, Next::Delivered).await;
+    for id in ["a", "b"] {
+        let retried = store.retry(Retry::One(id.to_owned()), at(2)).await.expect("retries");
+        assert_eq!(retried, Retried::default(), "{id}");
+    }
+    assert_eq!(paused().await, ["mail", "slack"]);
+    settle(store, "b", 2, Next::RetryAt(at(3600))).await;
+    store.lift_pause("slack", at(3)).await.expect("lifts");
+    assert_eq!(
+        (paused().await, claim(store, 3).await),
+        (vec!["mail".to_owned()], vec!["b".to_owned()])
+    );
+    // A dead one that is tried again does not wait for the pause, either.
+    settle(store, "b", 3, Next::Dead).await;
+    store.set_pause("slack", pause()).await.expect("notes");
+    store.retry(Retry::One("b".to_owned()), at(4)).await.expect("retries");
+    assert_eq!(
+        (paused().await, claim(store, 4).await),
+        (vec!["mail".to_owned()], vec!["b".to_owned()])
+    );
+}
+
 async fn what_is_open_moves_along_with_a_clock_that_is_set(store: &Store) {
     let with = |id: &str| NewDelivery { fallback_at: Some(at(5)), ..queued(id, id, 0) };
     queue(store, [with("a"), with("b"), with("c")]).await;
@@ -407,6 +450,7 @@ on_backends! {
     groups_that_a_target_knows_are_read_in_pages
     the_groups_of_an_alert_are_found_by_members_and_by_what_was_told
     a_pause_is_seen_on_the_deliveries_of_its_integration
+    who_asks_for_it_ends_a_pause_and_what_waits_is_due
     what_is_open_moves_along_with_a_clock_that_is_set
     what_the_clock_that_was_set_has_written_itself_stays
 }

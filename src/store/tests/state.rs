@@ -182,7 +182,7 @@ async fn what_goes_on_is_read_without_what_is_not_shown(store: &Store) {
     rows.extend(Space::ALL.map(|space| row(space, "b", Some(b"bytes"))));
     let alerts = vec![alert("f1", AlertState::Firing), alert("f2", AlertState::Resolved)];
     let deliveries = vec![queued("d1", "x/1", 0)];
-    commit(store, Changes { rows, alerts, deliveries, ..Changes::default() }).await;
+    commit(store, Changes { alerts, deliveries, rows, ..Changes::default() }).await;
     store.put_silence(silence("s", 0, 60)).await.expect("keeps");
     let standing = store.standing().await.expect("reads");
     let groups: Vec<_> =

@@ -166,7 +166,7 @@ async fn deliveries_and_events_are_seen_beside_a_running_service_and_after_it() 
     assert_eq!(retried, "1 delivery will be tried again\n");
     eventually(SOON, || !deliveries(dir, "delivered").is_empty()).await;
     let again = run(dir, &with_config(&["deliveries", "retry", id])).fails(1);
-    assert!(again.contains("is delivered, not dead"), "{again}");
+    assert!(again.contains("is delivered, neither dead nor pending"), "{again}");
 
     assert!(running.terminate(SOON).await.success());
     for args in [

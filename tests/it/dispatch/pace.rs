@@ -6,7 +6,7 @@ use tollbell::clock;
 use tollbell::store::DeliveryState;
 
 use super::{FAST, deliveries, quiet, receiver, ring, routing, slack, until, until_tried, webhook};
-use crate::support::app::{Setup, TestApp};
+use crate::support::app::{Setup, TestApp, reqwest_client};
 use crate::support::http::{HttpSink, Reply};
 use crate::support::wait::{SOON, eventually};
 
@@ -42,6 +42,37 @@ async fn a_429_pauses_the_whole_integration_for_as_long_as_it_says() {
     until(&app, DeliveryState::Delivered, 12).await;
     let limited = "tollbell_notifications_failed_total{integration=\"slack\",reason=\"rateLimited\",receiver=\"ops\"}";
     assert_eq!(app.metric(limited).await, 1.0);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_for_it_ends_a_long_pause() {
+    let sink = HttpSink::start().await;
+    let app = slack_and_witness(&sink, FAST).start().await;
+    let post = async |path: String| {
+        let url = format!("http://{}/api/v1/{path}", app.app().private_addr);
+        reqwest_client().post(url).send().await.unwrap().status()
+    };
+    // By the delivery that waits, then by a test that is taken.
+    for round in 1..=2 {
+        sink.next("/slack", [Reply::too_many("86400")]);
+        let sent = sink.requests("/slack").len();
+        ring_many(&app, &sink, 1).await;
+        let waiting = until_tried(&app, 1).await;
+        let wait = clock::until(app.clock.now(), waiting.not_before);
+        assert!(wait > Duration::from_mins(59) && wait <= Duration::from_hours(1), "{wait:?}");
+        ring_many(&app, &sink, 1).await;
+        assert_eq!(sink.requests("/slack").len(), sent + 1, "it is left alone");
+        let path = match round {
+            1 => format!("deliveries/{}/retry", waiting.id),
+            _ => "receivers/ops/test".to_owned(),
+        };
+        assert_eq!(post(path).await, 200);
+        app.clock.advance(Duration::from_secs(2));
+        until(&app, DeliveryState::Delivered, round * 4).await;
+        let paused = "tollbell_integration_paused{integration=\"slack\",receiver=\"ops\"}";
+        assert_eq!(app.metric(paused).await, 0.0);
+    }
     app.stop().await;
 }
 

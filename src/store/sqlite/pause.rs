@@ -1,0 +1,29 @@
+//! The end of a pause that somebody asks for.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::failure::Failure;
+use super::micros;
+
+/// Notes the pause of an integration no more, and lets what waits for it be due.
+pub(super) fn lift(tx: &Connection, integration: &str, now: Timestamp) -> Result<(), Failure> {
+    tx.prepare_cached("DELETE FROM integrations WHERE id = ?1")?.execute([integration])?;
+    tx.prepare_cached(
+        "UPDATE deliveries SET due_at = ?2 \
+         WHERE integration = ?1 AND state = 'pending' AND due_at > ?2",
+    )?
+    .execute((integration, micros(now)))?;
+    Ok(())
+}
+
+/// As [`lift`], for the integration of a delivery that waits; how many that are.
+pub(super) fn lift_for(tx: &Connection, n: i64, now: Timestamp) -> Result<usize, Failure> {
+    let integration: Option<String> = tx
+        .prepare_cached("SELECT integration FROM deliveries WHERE n = ?1 AND state = 'pending'")?
+        .query_row([n], |row| row.get(0))
+        .optional()?;
+    let Some(integration) = integration else { return Ok(0) };
+    lift(tx, &integration, now)?;
+    Ok(1)
+}
