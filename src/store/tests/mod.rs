@@ -263,6 +263,16 @@ pub(super) fn full_batch() -> Changes {
     }
 }
 
+/// An alert and a delivery that has ended: what triggers count, and what they have counted down to nothing.
+pub(super) async fn some_of_all_that_is_counted(store: &Store) {
+    queue(store, [queued("d1", "g", 0)]).await;
+    assert_eq!(claim(store, 0).await, ["d1"]);
+    settle(store, "d1", 1, Next::Delivered).await;
+    for state in [AlertState::Firing, AlertState::Resolved] {
+        commit(store, Changes { alerts: vec![alert("f", state)], ..Changes::default() }).await;
+    }
+}
+
 /// What is known of the leg of [`full_batch`].
 pub(super) async fn known(store: &Store) -> Known {
     store.known(vec![], vec![leg("leg")]).await.expect("reads")
