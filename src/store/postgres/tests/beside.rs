@@ -1,8 +1,8 @@
-//! What is looked at beside the service: counts that are wrong.
+//! What is looked at beside the service: counts that are wrong, a source that is used while it is copied.
 
 use super::*;
-use crate::store::Soundness as _;
 use crate::store::tests::some_of_all_that_is_counted;
+use crate::store::{CopyError, Place, Soundness as _, copy_store};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_count_that_is_wrong_is_found() {
@@ -32,4 +32,26 @@ async fn a_count_that_is_wrong_is_found() {
         assert_eq!(found, [format!("{wrong} {flaw}")], "{sql}");
         store.close().await.expect("closes");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_is_used_while_it_is_copied_is_refused() {
+    let settings = postgres_settings();
+    let store = open(&settings).await;
+    store.record(event("a")).await.expect("records");
+    store.close().await.expect("closes");
+    let link = Link::new(&settings.address, 1).expect("an address");
+    let directory = tempfile::tempdir().expect("temp dir");
+    let from = Place::Postgres(Box::new(settings.address.clone()));
+    let to = Place::Sqlite(directory.path().join("copy.db"));
+    // Somebody has come and gone, and all that was copied is there still.
+    let refused = copy_store(&from, &to, |now| {
+        if now.table.is_none() {
+            let used = link.query("SELECT nextval('~journal_n_seq')", params![]);
+            tokio::task::block_in_place(|| Handle::current().block_on(used)).expect("draws");
+        }
+    });
+    let refused = refused.await.expect_err("is refused");
+    assert!(matches!(refused, CopyError::Changed { .. }), "{refused}");
+    assert!(Store::attach(&to).await.is_err(), "it is unfinished");
 }
