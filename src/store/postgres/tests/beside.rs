@@ -1,5 +1,7 @@
-//! What is looked at beside the service: counts that are wrong, a source that is used while it is copied.
+//! What is looked at beside the service: counts that are wrong, a source that is used while it is copied, plans.
 
+use super::super::deliveries::ALERTNAMES;
+use super::super::sql::text;
 use super::*;
 use crate::store::tests::some_of_all_that_is_counted;
 use crate::store::{CopyError, Place, Soundness as _, copy_store};
@@ -54,4 +56,18 @@ async fn a_source_that_is_used_while_it_is_copied_is_refused() {
     let refused = refused.await.expect_err("is refused");
     assert!(matches!(refused, CopyError::Changed { .. }), "{refused}");
     assert!(Store::attach(&to).await.is_err(), "it is unfinished");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_of_a_groups_alerts_are_found_by_its_key() {
+    let store = open_postgres().await;
+    let tx = postgres(&store).link.begin().await.expect("begins");
+    tx.batch("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        .await
+        .expect("sets");
+    let asked = vec![text("g"), text("h")];
+    let lines = tx.query(&format!("EXPLAIN {ALERTNAMES}"), params![asked]).await.expect("a plan");
+    let plan: Vec<String> = lines.iter().map(|line| line.get(0)).collect();
+    let by_key = |line: &&String| line.contains("Index Cond") && line.contains("key >");
+    assert!(plan.iter().any(|line| by_key(&line)), "{plan:#?}");
 }
