@@ -30,6 +30,7 @@ mod batch;
 mod deliveries;
 mod events;
 mod feed;
+mod forget;
 mod notification_log;
 mod postgres;
 mod state;
