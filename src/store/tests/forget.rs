@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::super::copy::{Cell, TABLES};
 use super::super::forget::{Change, NewCell};
 use super::*;
+use crate::rules::{
+    Aggregate, Data, NewValue, Observed, Over, PackedLabels, Series, Shape, Window,
+};
 
 const NUMBER: &str = "+15550100100";
 const DAY: i64 = 24 * 60;
@@ -84,8 +87,45 @@ async fn a_charge_that_may_be_told_again_keeps_its_key(store: &Store) {
     assert_eq!(forget(store, 30 * DAY).await, BTreeMap::new());
 }
 
+/// By its hash, which names the account.
+async fn what_rules_have_seen_of_it_goes(store: &Store) {
+    store.record(event("a")).await.expect("records");
+    let key = |value: &str| {
+        let value = NewValue { site: 1, account: "default", value };
+        format!("g/New\n{:016x}", value.hash())
+    };
+    let seen = |value: &str| row(Space::Seen, &key(value), Some(b"1700000000"));
+    let values = [NUMBER, "15550100100", "+15550100101"];
+    let rows = values.map(seen).into();
+    commit(store, Changes { rows, ..Changes::default() }).await;
+    assert_eq!(forget(store, 0).await, [("state", one(2, 0))].into());
+    let left = store.resume().await.expect("reads").rows;
+    assert_eq!(left, [seen("+15550100101")]);
+    assert_eq!(forget(store, 0).await, BTreeMap::new());
+}
+
+async fn a_series_that_counts_it_is_named(store: &Store) {
+    let over = Over::Sliding(Duration::from_hours(1));
+    let mut window = Window::new();
+    let shape = Shape::Window { over: over.clone(), aggregate: Aggregate::Distinct };
+    let labels = PackedLabels::from(&Labels::default());
+    let mut series = Series::new(&"g/Many".into(), &"d".into(), labels, &shape, at(0));
+    for (value, kept) in [("+15550100101", 0), (NUMBER, 1)] {
+        let value = Observed::Text(value.to_owned());
+        window.add(&over, Aggregate::Distinct, &value, at(0), at(0));
+        series.data = Data::Window(window.clone());
+        let value = serde_json::to_vec(&series).expect("writes");
+        let rows = vec![row(Space::Series, "g/Many\nf", Some(&value))];
+        commit(store, Changes { rows, ..Changes::default() }).await;
+        let named = forget(store, 0).await;
+        assert_eq!(named.get("state").map_or(0, |of| of.kept), kept);
+    }
+}
+
 on_backends! {
     an_ended_alert_that_a_group_holds_keeps_its_number
     what_has_changed_since_it_was_read_is_left
     a_charge_that_may_be_told_again_keeps_its_key
+    what_rules_have_seen_of_it_goes
+    a_series_that_counts_it_is_named
 }
