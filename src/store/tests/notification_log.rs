@@ -322,76 +322,6 @@ async fn the_groups_of_an_alert_are_found_by_members_and_by_what_was_told(store:
     assert_eq!(store.groups_of(&fingerprint(&one("d"))).await.expect("reads"), []);
 }
 
-async fn a_pause_is_seen_on_the_deliveries_of_its_integration(store: &Store) {
-    let mail = NewDelivery { target: TargetId::new("mail", "x@"), ..queued("m", "m", 0) };
-    queue(store, [queued("a", "a", 3), mail]).await;
-    let seen = async |id: &str, now| {
-        let delivery = kept(store, id).await;
-        let next = delivery.next_try(at(now));
-        (delivery.paused_until.zip(delivery.paused_reason), next)
-    };
-    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
-    for until in [1, 9] {
-        let pause = Some((at(until), "rateLimited".to_owned()));
-        store.set_pause("slack", pause.clone()).await.expect("notes");
-        assert_eq!(seen("a", 0).await, (pause, Some(at(until.max(3)))));
-    }
-    assert_eq!(seen("a", 20).await.1, Some(at(20)), "never in the past");
-    assert_eq!(seen("m", 5).await, (None, Some(at(5))));
-    store.set_pause("slack", None).await.expect("notes");
-    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
-    // Whoever kept the pause in memory is gone.
-    store.set_pause("slack", Some((at(9), "timeout".to_owned()))).await.expect("notes");
-    store.release_all().await.expect("releases");
-    assert_eq!(seen("a", 0).await, (None, Some(at(3))));
-    assert_eq!(claim(store, 3).await, ["a"]);
-    settle(store, "a", 1, Next::Delivered).await;
-    assert_eq!(seen("a", 4).await.1, None);
-}
-
-async fn what_is_open_moves_along_with_a_clock_that_is_set(store: &Store) {
-    let with = |id: &str| NewDelivery { fallback_at: Some(at(5)), ..queued(id, id, 0) };
-    queue(store, [with("a"), with("b"), with("c")]).await;
-    assert_eq!(claim_some(store, 0, 2).await, ["a", "b"]);
-    settle(store, "a", 1, Next::RetryAt(at(2))).await;
-    settle(store, "b", 1, Next::Delivered).await;
-    let back = SignedDuration::from_hours(-1);
-    store.shift_deliveries(back, at(-60), at(-58)).await.expect("shifts");
-    let (a, b) = (kept(store, "a").await, kept(store, "b").await);
-    assert_eq!((a.created_at, a.not_before), (at(-60), at(-58)));
-    assert_eq!((b.created_at, b.finished_at), (at(0), Some(at(0))), "what has ended stays");
-    assert_eq!(claim(store, -60).await, ["c"]);
-    let due = store.fallback_due(at(-55), 9).await.expect("reads");
-    assert_eq!(ids(&due), ["a", "c"]);
-}
-
-async fn what_the_clock_that_was_set_has_written_itself_stays(store: &Store) {
-    let with = |id: &str, from: i64| NewDelivery {
-        fallback_at: Some(at(from + 5)),
-        ..queued(id, id, from)
-    };
-    queue(store, [with("old", 0), with("tried", 0)]).await;
-    for (by, now) in [(60, 60), (-120, -60)] {
-        // Within the second in which nobody had noticed.
-        let new = format!("new{now}");
-        queue(store, [with(&new, now)]).await;
-        let mut claimed = claim(store, now).await;
-        claimed.retain(|id| id != "tried");
-        store.release(claimed).await.expect("releases");
-        let attempt = kept(store, "tried").await.attempts;
-        settle(store, "tried", attempt, Next::RetryAt(at(now + 3))).await;
-        let step = SignedDuration::from_mins(by);
-        store.shift_deliveries(step, at(now - 1), at(now)).await.expect("shifts");
-        let old = kept(store, "old").await;
-        assert_eq!((old.created_at, old.not_before), (at(now), at(now)));
-        let new = kept(store, &new).await;
-        assert_eq!((new.created_at, new.not_before), (at(now), at(now)), "{by}");
-        let tried = kept(store, "tried").await;
-        assert_eq!(tried.created_at, at(now));
-        assert!(tried.not_before <= at(now + 3), "no later than was said: {}", tried.not_before);
-    }
-}
-
 on_backends! {
     a_success_is_logged_and_a_failure_is_not
     an_older_attempt_that_is_answered_late_does_not_write_over_a_newer_one
@@ -406,7 +336,4 @@ on_backends! {
     what_was_notified_is_in_the_journal_with_its_outcome
     groups_that_a_target_knows_are_read_in_pages
     the_groups_of_an_alert_are_found_by_members_and_by_what_was_told
-    a_pause_is_seen_on_the_deliveries_of_its_integration
-    what_is_open_moves_along_with_a_clock_that_is_set
-    what_the_clock_that_was_set_has_written_itself_stays
 }
