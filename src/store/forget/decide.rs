@@ -237,14 +237,30 @@ mod tests {
         Cell::Bytes(text.as_bytes().to_vec())
     }
 
+    /// One column that gets another value, after which the row is without the number.
+    fn change(place: usize, old: &Cell, new: Cell) -> Decision {
+        let new = NewCell { place, old: old.clone(), new };
+        Decision::Change { change: Change::Set(vec![new]), is_all: true }
+    }
+
+    const DELETED: Decision = Decision::Change { change: Change::Delete, is_all: true };
+
+    fn payload() -> Cell {
+        bytes("{\"from\":\"+15550100100\"}")
+    }
+
+    fn all_are_decided(
+        rows: impl IntoIterator<Item = (&'static str, Vec<(&'static str, Cell)>, Decision)>,
+    ) {
+        for (table, cells, want) in rows {
+            assert_eq!(decided(table, &cells), want, "{table} {cells:?}");
+        }
+    }
+
     #[test]
-    fn what_is_in_use_stays_and_all_else_goes() {
-        let change = |place, old: &Cell, new: Cell| Decision::Change {
-            change: Change::Set(vec![NewCell { place, old: old.clone(), new }]),
-            is_all: true,
-        };
-        let payload = bytes("{\"from\":\"+15550100100\"}");
-        for (table, cells, want) in [
+    fn events_that_wait_and_open_deliveries_stay_and_others_go() {
+        let payload = payload();
+        all_are_decided([
             (
                 "inbox",
                 vec![("seq", Cell::Int(7)), ("payload", payload.clone())],
@@ -268,11 +284,14 @@ mod tests {
                 vec![("delivery", Cell::Int(3)), ("message", payload.clone())],
                 Decision::Keep,
             ),
-            (
-                "contents",
-                vec![("delivery", Cell::Int(4)), ("message", payload.clone())],
-                Decision::Change { change: Change::Delete, is_all: true },
-            ),
+            ("contents", vec![("delivery", Cell::Int(4)), ("message", payload.clone())], DELETED),
+        ]);
+    }
+
+    #[test]
+    fn alerts_and_charges_that_are_in_use_stay_and_others_go() {
+        let payload = payload();
+        all_are_decided([
             ("alerts", vec![("state", text("firing")), ("alert", payload.clone())], Decision::Keep),
             (
                 "alerts",
@@ -288,11 +307,7 @@ mod tests {
                 ],
                 Decision::Keep,
             ),
-            (
-                "calls",
-                vec![("context", payload.clone())],
-                Decision::Change { change: Change::Delete, is_all: true },
-            ),
+            ("calls", vec![("context", payload.clone())], DELETED),
             ("ledger", vec![("to_number", text(NUMBER))], change(9, &text(NUMBER), Cell::Null)),
             (
                 "ledger",
@@ -305,11 +320,7 @@ mod tests {
                 Decision::Keep,
             ),
             ("state", vec![("value", payload.clone())], Decision::Keep),
-            (
-                "state",
-                vec![("space", text("seen")), ("key", text("g/r\nseen"))],
-                Decision::Change { change: Change::Delete, is_all: true },
-            ),
+            ("state", vec![("space", text("seen")), ("key", text("g/r\nseen"))], DELETED),
             (
                 "state",
                 vec![("space", text("seen")), ("key", text("g/r\nother"))],
@@ -321,9 +332,7 @@ mod tests {
                 Decision::Without,
             ),
             ("audit", vec![("detail", text(NUMBER))], Decision::Keep),
-        ] {
-            assert_eq!(decided(table, &cells), want, "{table} {cells:?}");
-        }
+        ]);
     }
 
     #[test]
