@@ -5,10 +5,28 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::number::{self, PhoneNumber};
-use super::{Change, NewCell};
 use crate::rules::{NEWS_MAX, NewValue, Series};
 use crate::store::Space;
 use crate::store::copy::{Cell, Cells, Table};
+
+/// What becomes of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) enum Change {
+    /// Columns get other values, where all of them are still as they were read.
+    Set(Vec<NewCell>),
+    /// It goes.
+    Delete,
+}
+
+/// Another value of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct NewCell {
+    /// The place of the column.
+    pub(in crate::store) place: usize,
+    /// As it was read.
+    pub(in crate::store) old: Cell,
+    pub(in crate::store) new: Cell,
+}
 
 /// What is decided of a row.
 #[derive(Debug, PartialEq, Eq)]

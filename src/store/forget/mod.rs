@@ -13,9 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub(super) use self::decide::Change;
+#[cfg(test)]
+pub(super) use self::decide::NewCell;
 use self::decide::{Context, Decision, decide, ended_alerts};
 pub use self::number::PhoneNumber;
-use super::copy::{Cell, Cells, STATE, TABLES, Table};
+use super::copy::{Cells, STATE, TABLES, Table};
 use super::values::micros;
 use super::{ENTRY_KEPT_MIN, Store, StoreError};
 use crate::clock;
@@ -24,25 +27,6 @@ use crate::clock;
 const PAGE_ROWS: usize = 500;
 /// Rows that are changed in one transaction at most.
 const CHANGE_ROWS: usize = 100;
-
-/// What becomes of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Columns get other values, where all of them are still as they were read.
-    Set(Vec<NewCell>),
-    /// It goes.
-    Delete,
-}
-
-/// Another value of a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NewCell {
-    /// The place of the column.
-    pub(super) place: usize,
-    /// As it was read.
-    pub(super) old: Cell,
-    pub(super) new: Cell,
-}
 
 /// A backend whose rows can be read and changed one by one, while others use it.
 #[async_trait]
