@@ -34,7 +34,7 @@ async fn forget(store: &Store, args: &Args) -> anyhow::Result<Exit> {
         // What cannot be noted is not to be done.
         store.append_audit(entry(&args.number)).await.context("cannot write the audit log")?;
     }
-    let done = store.forget(&args.number, args.dry_run).await?;
+    let done = store.forget(&args.number, Clock::system().now(), args.dry_run).await?;
     let rows: Vec<Vec<String>> = done
         .iter()
         .map(|(table, done)| {
@@ -62,7 +62,8 @@ fn why_kept(table: &str) -> &'static str {
         "inbox" => "wait to be judged: run it again",
         "deliveries" | "contents" => "are being delivered: run it again once they have ended",
         "notification_log" => "groups are not over: run it again once they are",
-        "alerts" => "fire: run it again once they have ended",
+        "alerts" => "fire, or groups hold them: run it again once the groups are over",
+        "ledger" => "may be told of again: run it again 30 days after their last report",
         "state" => "rules count on: they go with their series, see docs/privacy.md",
         "silences" => "silences name it: they go some time after their end",
         "audit" => "who changed what: goes with the retention",

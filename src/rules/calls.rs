@@ -20,8 +20,8 @@ const MACROS_MAX: usize = 4;
 /// The function that remembers.
 const IS_NEW: &str = "is_new";
 const IS_NEW_EXAMPLE: &str = "is_new(call.country, duration('30d'))";
-/// How often it may stand in an expression.
-const NEWS_MAX: usize = 4;
+/// How often `is_new` may stand in an expression.
+pub const NEWS_MAX: usize = 4;
 /// Within which times a value may be new.
 const IS_NEW_WITHIN: [SignedDuration; 2] =
     [SignedDuration::from_hours(1), SignedDuration::from_hours(366 * 24)];

@@ -1,6 +1,7 @@
 //! What expressions see: the variables and their fields, read from an event or from the level of a series.
 
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use super::program::{CallField, EventField, Op, OwnField, UsualField};
 use super::usual::Usual;
@@ -29,6 +30,15 @@ pub struct NewValue<'v> {
     pub account: &'v str,
     /// The value as text.
     pub value: &'v str,
+}
+
+impl NewValue<'_> {
+    /// What it is remembered by: the first 8 bytes of a SHA-256, without a salt.
+    pub fn hash(&self) -> u64 {
+        let Self { site, account, value } = self;
+        let hash = Sha256::digest(format!("{site}\n{}\n{account}{value}", account.len()));
+        hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
 }
 
 /// The memory of one rule.
@@ -160,5 +170,18 @@ fn call_field(call: Option<&CallContext>, field: CallField) -> Result<Value<'_>,
             call.and_then(|call| call.started_at).map(timestamp).ok_or("started_at")
         }
         CallField::EndedAt => call.and_then(|call| call.ended_at).map(timestamp).ok_or("ended_at"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_other_places_and_accounts_are_others() {
+        let value = |site, account, value| NewValue { site, account, value }.hash();
+        let all = [value(0, "a", "b"), value(1, "a", "b"), value(0, "ab", ""), value(0, "", "ab")];
+        let different: std::collections::BTreeSet<u64> = all.into_iter().collect();
+        assert_eq!(different.len(), 4);
     }
 }

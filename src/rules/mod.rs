@@ -67,6 +67,7 @@ use rust_decimal::Decimal;
 use crate::diagnostic::At;
 
 pub use call_context::{CallContext, CallKey, call_key, call_keys, far_country, tells_of_call};
+pub use calls::NEWS_MAX;
 pub use checker::Scope;
 pub use expression::{Expression, Want};
 pub use inputs::{Inputs, Memory, NewValue, Seen};

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::counts::less;
-use super::seen::{SeenValues, hash_of};
+use super::seen::SeenValues;
 use crate::alerts::Fingerprint;
 use crate::engine::timers::SeriesKey;
 use crate::event::Event;
@@ -213,7 +213,7 @@ impl Pasts {
     ) {
         let rule = of.name();
         for (site, value) in of.news(event, call) {
-            let hash = hash_of(&NewValue { site, account: &event.account, value: &value });
+            let hash = NewValue { site, account: &event.account, value: &value }.hash();
             let seen = self.seen.entry(Arc::clone(rule)).or_default();
             let changed = seen.see(hash, event.received_at.as_second());
             self.touched
@@ -337,7 +337,7 @@ impl Memory for Pasts {
         if at.duration_since(fill.since) < within.min(LEARNED_FOR) {
             return false;
         }
-        let last = self.seen.get(rule).and_then(|seen| seen.last(hash_of(value)));
+        let last = self.seen.get(rule).and_then(|seen| seen.last(value.hash()));
         last.is_none_or(|last| at.as_second() - last > within.as_secs())
     }
 }

@@ -2,10 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::rules::NewValue;
-
 /// Values of a rule that are remembered at most. Of more, those that were seen longest ago are forgotten, and count as new
 /// when they come again.
 const SEEN_MAX: usize = 10_000;
@@ -53,13 +49,6 @@ impl SeenValues {
     }
 }
 
-/// What a value is known by.
-pub(super) fn hash_of(value: &NewValue<'_>) -> u64 {
-    let NewValue { site, account, value } = value;
-    let hash = Sha256::digest(format!("{site}\n{}\n{account}{value}", account.len()));
-    hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,13 +71,5 @@ mod tests {
             (None, None, true)
         );
         assert_eq!(seen.hashes().count(), SEEN_MAX + 1 - EVICTED);
-    }
-
-    #[test]
-    fn values_of_other_places_and_accounts_are_others() {
-        let value = |site, account, value| hash_of(&NewValue { site, account, value });
-        let all = [value(0, "a", "b"), value(1, "a", "b"), value(0, "ab", ""), value(0, "", "ab")];
-        let different: std::collections::BTreeSet<u64> = all.into_iter().collect();
-        assert_eq!(different.len(), 4);
     }
 }

@@ -169,6 +169,11 @@ impl Data {
 }
 
 impl Series {
+    /// Whether a text is among the different values of its window.
+    pub fn has_seen(&self, text: &str) -> bool {
+        matches!(&self.data, Data::Window(window) if window.has_seen(text))
+    }
+
     /// A series that has observed nothing; an absence begins to count now.
     pub fn new(
         rule: &Arc<str>,

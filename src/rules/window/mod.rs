@@ -133,6 +133,11 @@ impl Window {
         Added::Counted
     }
 
+    /// Whether a text is among the different values.
+    pub fn has_seen(&self, text: &str) -> bool {
+        self.seen.has(&Observed::Text(text.to_owned()))
+    }
+
     /// The value now; forgets what has left the window.
     pub fn level(&mut self, over: &Over, aggregate: Aggregate, now: Timestamp) -> Level {
         self.forget(over.oldest(now));

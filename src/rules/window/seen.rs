@@ -11,7 +11,7 @@ use crate::rules::Observed;
 
 /// Different values that are told apart; further ones are not added.
 pub(super) const DISTINCT_MAX: usize = 10_000;
-/// Bytes of a value's hash that are kept.
+/// Bytes of a value's SHA-256 that are kept, without a salt.
 const HASH_BYTES: usize = 8;
 
 /// A hash of each different value with the slot of its latest occurrence.
@@ -27,6 +27,11 @@ impl DistinctValues {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether this value is among them.
+    pub(super) fn has(&self, value: &Observed) -> bool {
+        hash(value).is_some_and(|hash| self.0.contains_key(&hash))
     }
 
     /// Takes a value; one that is new beyond [`DISTINCT_MAX`] is not taken, nor is a mere event.

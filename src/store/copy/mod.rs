@@ -98,7 +98,7 @@ pub enum CopyError {
         /// The source of that copy.
         from: String,
     },
-    /// The source was used since a copy was begun that is to go on.
+    /// The source was used since the copy was begun.
     #[error(
         "{from} was used since the copy into {place} was begun: delete the target, and begin anew"
     )]
@@ -128,11 +128,15 @@ pub async fn copy_store(
         let rows = copy_table(&source, &target, table, &token, &mut progress).await?;
         tables.push((table.name, rows));
     }
-    target.done(target.end.settle(counters).await)?;
+    target.done(target.end.settle(counters.clone()).await)?;
     progress(CopyProgress { table: None, rows: 0, of: 0 });
     let sums = verify(&source, &target).await?;
     source.require_unused().await?;
     target.require_unused().await?;
+    // Somebody may have come and gone meanwhile.
+    if source.done(source.end.counters().await)? != counters {
+        return Err(CopyError::Changed { from: source.name, place: target.name });
+    }
     target.done(target.end.finish().await)?;
     Ok(Copied { resumed, tables, sums })
 }
@@ -363,7 +367,7 @@ mod tests {
         ] {
             let reached = Reached { key: Some(key), rows: 12 };
             let text = reached.to_string();
-            assert!(text.is_ascii() || !text.contains('\0'), "{text}");
+            assert!(!text.contains('\0'), "PostgreSQL could not keep {text}");
             assert_eq!(Reached::read(&text), reached);
         }
     }

@@ -33,6 +33,11 @@ impl PhoneNumber {
         if is_number { Ok(Self { digits }) } else { Err(wrong()) }
     }
 
+    /// How a text that is the number is written: with the plus, and without.
+    pub(super) fn forms(&self) -> [String; 2] {
+        [format!("+{}", self.digits), self.digits.clone()]
+    }
+
     /// Whether a text holds the number: its digits, with or without the plus, and no other digit beside them.
     pub(super) fn is_in(&self, text: &str) -> bool {
         self.places(text).next().is_some()

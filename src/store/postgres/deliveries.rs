@@ -291,6 +291,13 @@ async fn attempts(tx: &Lent<'_>, delivery: i64) -> Result<Vec<Attempt>, Failure>
     found.iter().map(|row| one(row).map_err(Failure::unstorable)).collect()
 }
 
+/// The name that all alerts of a group share, by group; where they have several, none.
+pub(super) const ALERTNAMES: &str = "SELECT asked.key, min(alerts.alertname) FROM unnest($1) AS asked (key) \
+     CROSS JOIN LATERAL (SELECT right(key, 16) AS fingerprint FROM ~state WHERE space = 'member' \
+       AND key > asked.key COLLATE \"C\" || E'\\n' AND key < asked.key COLLATE \"C\" || E'\\x0b') AS member \
+     JOIN ~alerts AS alerts USING (fingerprint) GROUP BY asked.key \
+     HAVING min(alerts.alertname) = max(alerts.alertname)";
+
 /// The names of the alerts of groups whose deliveries were never composed, where all of a group share one; by group.
 async fn alertnames(
     link: &Link,
@@ -301,13 +308,8 @@ async fn alertnames(
     if keys.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let sql = "SELECT member.group_key, min(alerts.alertname) FROM \
-           (SELECT left(key, length(key) - 17) AS group_key, right(key, 16) AS fingerprint FROM ~state \
-            WHERE space = 'member' AND left(key, length(key) - 17) = ANY ($1)) AS member \
-         JOIN ~alerts AS alerts USING (fingerprint) GROUP BY member.group_key \
-         HAVING min(alerts.alertname) = max(alerts.alertname)";
     let one = |row: &Row| -> Result<_, String> { Ok((column(row, 0)?, column(row, 1)?)) };
-    let found = link.query(sql, params![keys]).await?;
+    let found = link.query(ALERTNAMES, params![keys]).await?;
     found.iter().map(|row| one(row).map_err(Failure::unstorable)).collect()
 }
 

@@ -1,11 +1,14 @@
 //! Rows read and changed one by one.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use super::copy::{self, Values};
 use super::failure::Failure;
 use super::link::Lent;
-use super::sql::{Parameter, params};
+use super::sql::{Parameter, params, text};
+use super::values::column;
 use super::{Postgres, judged};
 use crate::store::StoreError;
 use crate::store::copy::{Cell, Cells, Table};
@@ -50,6 +53,15 @@ impl Rowwise for Postgres {
         tx.commit().await?;
         Ok(cursor)
     }
+
+    async fn held(&self, alerts: BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
+        let asked: Vec<_> = alerts.iter().map(|alert| text(alert)).collect();
+        let members = "SELECT DISTINCT right(key, 16) FROM ~state \
+             WHERE space = 'member' AND right(key, 16) = ANY ($1)";
+        let found = self.link.query(members, params![asked]).await?;
+        let held: Result<_, String> = found.iter().map(|row| column(row, 0)).collect();
+        Ok(held.map_err(Failure::unstorable)?)
+    }
 }
 
 /// What keeps a row as it is.
@@ -78,11 +90,12 @@ async fn change(
         values.push(Values::one(*kind, cell));
         Some(format!("{name} = ${}", values.len()))
     };
-    let set: Vec<String> = match change {
-        Change::Delete => Vec::new(),
-        Change::Set(columns) => {
-            columns.iter().filter_map(|(place, cell)| assigned(*place, cell)).collect()
-        }
+    let (set, same): (Vec<String>, Vec<String>) = match change {
+        Change::Delete => (Vec::new(), Vec::new()),
+        Change::Set(columns) => (
+            columns.iter().filter_map(|it| assigned(it.place, &it.new)).collect(),
+            columns.iter().filter_map(|it| assigned(it.place, &it.old)).collect(),
+        ),
     };
     let of_key: Vec<String> =
         key.iter().enumerate().filter_map(|(place, cell)| assigned(place, cell)).collect();
@@ -90,7 +103,8 @@ async fn change(
     let sql = match change {
         Change::Delete => format!("DELETE FROM ~{name} WHERE {of_key} {unused}"),
         Change::Set(_) => {
-            format!("UPDATE ~{name} SET {} WHERE {of_key} {unused}", set.join(", "))
+            let (set, same) = (set.join(", "), same.join(" AND "));
+            format!("UPDATE ~{name} SET {set} WHERE {same} AND {of_key} {unused}")
         }
     };
     let parameters: Vec<Parameter<'_>> = values.iter().map(Values::alone).collect();

@@ -135,12 +135,50 @@ fn publish(draft: &Path, to: &Path) -> Result<(), BackupError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(BackupError::Exists(to.to_owned()));
         }
-        // A file system without links.
-        Err(_no_links) => {
-            fs::rename(draft, to)
-                .map_err(|error| BackupError::Io { path: to.to_owned(), error })?;
-        }
+        Err(_no_links) => rename(draft, to)?,
     }
     sync_directories(to);
     Ok(())
+}
+
+/// The same on a file system without links: an empty file of ours takes the name, and is replaced.
+fn rename(draft: &Path, to: &Path) -> Result<(), BackupError> {
+    let written = |error| BackupError::Io { path: to.to_owned(), error };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(to) {
+        Ok(_ours) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(BackupError::Exists(to.to_owned()));
+        }
+        Err(error) => return Err(written(error)),
+    }
+    fs::rename(draft, to).map_err(|error| {
+        drop(fs::remove_file(to));
+        written(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_made_meanwhile_is_not_overwritten() {
+        for publish in [publish, rename] {
+            let directory = tempfile::tempdir().expect("temp dir");
+            let [draft, to] = ["draft", "to"].map(|name| directory.path().join(name));
+            fs::write(&draft, "backup").expect("writes");
+            fs::write(&to, "theirs").expect("writes");
+            let refused = publish(&draft, &to).expect_err("is refused");
+            assert!(matches!(refused, BackupError::Exists(_)), "{refused}");
+            assert_eq!(fs::read(&to).expect("reads"), b"theirs");
+            assert_eq!(fs::read(&draft).expect("reads"), b"backup");
+            fs::remove_file(&to).expect("removes");
+            publish(&draft, &to).expect("is free");
+            assert_eq!(fs::read(&to).expect("reads"), b"backup");
+            assert!(!draft.exists());
+            fs::remove_file(&to).expect("removes");
+            publish(&draft, &to).expect_err("there is no draft");
+            assert!(!to.exists());
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Rows read and changed one by one.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
 
@@ -38,6 +40,20 @@ impl Rowwise for Sqlite {
     async fn judged_until(&self) -> Result<i64, StoreError> {
         self.read(judged::cursor).await
     }
+
+    async fn held(&self, alerts: BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
+        self.read(move |conn| {
+            let members = "SELECT substr(key, -16) FROM state WHERE space = 'member'";
+            let mut statement = conn.prepare_cached(members)?;
+            let mut found = statement.query(())?;
+            let mut held = BTreeSet::new();
+            while let Some(row) = found.next()? {
+                held.extend(alerts.get(&row.get::<_, String>(0)?).cloned());
+            }
+            Ok(held)
+        })
+        .await
+    }
 }
 
 /// What keeps a row as it is.
@@ -68,13 +84,14 @@ fn change(tx: &Connection, table: &Table, key: &[Cell], change: &Change) -> Resu
         }
         Change::Delete => (format!("DELETE FROM {name} WHERE {of_key} {unused}"), Vec::new()),
         Change::Set(columns) => {
-            let set: Vec<String> = columns
+            let each: Vec<String> = columns
                 .iter()
-                .filter_map(|(place, _)| names.get(*place).map(|name| format!("{name} = ?")))
+                .filter_map(|column| names.get(column.place).map(|name| format!("{name} = ?")))
                 .collect();
-            let set = set.join(", ");
-            let sql = format!("UPDATE {name} SET {set} WHERE {of_key} {unused}");
-            (sql, columns.iter().map(|(_, cell)| cell).collect())
+            let (set, same) = (each.join(", "), each.join(" AND "));
+            let sql = format!("UPDATE {name} SET {set} WHERE {same} AND {of_key} {unused}");
+            let (new, old) = (columns.iter().map(|it| &it.new), columns.iter().map(|it| &it.old));
+            (sql, new.chain(old).collect())
         }
     };
     let values = values.into_iter().chain(key);

@@ -23,14 +23,16 @@ const STRAYS: [(&str, &str); 4] = [
     ),
     (
         "counts of alerts that are wrong",
-        "SELECT count(*) FROM (SELECT alertname, state, count FROM alert_counts WHERE count <> 0 \
-         EXCEPT SELECT alertname, state, count(*) FROM alerts GROUP BY alertname, state)",
+        "SELECT count(*) FROM alert_counts AS kept FULL JOIN \
+         (SELECT alertname, state, count(*) AS count FROM alerts GROUP BY alertname, state) AS found \
+         USING (alertname, state) WHERE coalesce(kept.count, 0) <> coalesce(found.count, 0)",
     ),
     (
         "counts of deliveries that are wrong",
-        "SELECT count(*) FROM (SELECT receiver, state, count FROM delivery_counts WHERE count <> 0 \
-         EXCEPT SELECT receiver, state, count(*) FROM deliveries WHERE finished_at IS NOT NULL \
-         GROUP BY receiver, state)",
+        "SELECT count(*) FROM delivery_counts AS kept FULL JOIN \
+         (SELECT receiver, state, count(*) AS count FROM deliveries WHERE finished_at IS NOT NULL \
+          GROUP BY receiver, state) AS found \
+         USING (receiver, state) WHERE coalesce(kept.count, 0) <> coalesce(found.count, 0)",
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! Figures, retention, signals, the end.
+//! Figures, retention, a clock that is set, signals, the end.
 
 use super::*;
 
@@ -178,6 +178,49 @@ async fn a_closed_store_says_so(store: &Store) {
     assert!(matches!(store.close().await, Err(StoreError::Closed)));
 }
 
+async fn what_is_open_moves_along_with_a_clock_that_is_set(store: &Store) {
+    let with = |id: &str| NewDelivery { fallback_at: Some(at(5)), ..queued(id, id, 0) };
+    queue(store, [with("a"), with("b"), with("c")]).await;
+    assert_eq!(claim_some(store, 0, 2).await, ["a", "b"]);
+    settle(store, "a", 1, Next::RetryAt(at(2))).await;
+    settle(store, "b", 1, Next::Delivered).await;
+    let back = SignedDuration::from_hours(-1);
+    store.shift_deliveries(back, at(-60), at(-58)).await.expect("shifts");
+    let (a, b) = (kept(store, "a").await, kept(store, "b").await);
+    assert_eq!((a.created_at, a.not_before), (at(-60), at(-58)));
+    assert_eq!((b.created_at, b.finished_at), (at(0), Some(at(0))), "what has ended stays");
+    assert_eq!(claim(store, -60).await, ["c"]);
+    let due = store.fallback_due(at(-55), 9).await.expect("reads");
+    assert_eq!(ids(&due), ["a", "c"]);
+}
+
+async fn what_the_clock_that_was_set_has_written_itself_stays(store: &Store) {
+    let with = |id: &str, from: i64| NewDelivery {
+        fallback_at: Some(at(from + 5)),
+        ..queued(id, id, from)
+    };
+    queue(store, [with("old", 0), with("tried", 0)]).await;
+    for (by, now) in [(60, 60), (-120, -60)] {
+        // Within the second in which nobody had noticed.
+        let new = format!("new{now}");
+        queue(store, [with(&new, now)]).await;
+        let mut claimed = claim(store, now).await;
+        claimed.retain(|id| id != "tried");
+        store.release(claimed).await.expect("releases");
+        let attempt = kept(store, "tried").await.attempts;
+        settle(store, "tried", attempt, Next::RetryAt(at(now + 3))).await;
+        let step = SignedDuration::from_mins(by);
+        store.shift_deliveries(step, at(now - 1), at(now)).await.expect("shifts");
+        let old = kept(store, "old").await;
+        assert_eq!((old.created_at, old.not_before), (at(now), at(now)));
+        let new = kept(store, &new).await;
+        assert_eq!((new.created_at, new.not_before), (at(now), at(now)), "{by}");
+        let tried = kept(store, "tried").await;
+        assert_eq!(tried.created_at, at(now));
+        assert!(tried.not_before <= at(now + 3), "no later than was said: {}", tried.not_before);
+    }
+}
+
 on_backends! {
     figures_are_told
     the_old_is_swept_and_the_open_is_not
@@ -185,4 +228,6 @@ on_backends! {
     an_alert_that_a_group_holds_is_not_swept
     who_waits_is_told_of_commits
     a_closed_store_says_so
+    what_is_open_moves_along_with_a_clock_that_is_set
+    what_the_clock_that_was_set_has_written_itself_stays
 }

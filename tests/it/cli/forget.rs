@@ -32,6 +32,9 @@ groups:
         by: {caller: payload.from}
         active_for: 1d
         annotations: {summary: "answered {{ labels.caller }}"}
+      - alert: New
+        on: [call.initiated]
+        when: 'is_new(payload.from, duration("1h"))'
 "#;
 
 fn site(hook: &HttpSink) -> Site {
@@ -99,9 +102,16 @@ async fn check(site: &Site, hook: &HttpSink) {
         run(site.dir(), &with_config(&["spend", "--format", "json", "--by", "kind"])).json()["totals"].clone()
     };
     let before = spent();
+    // As soon as no group holds the one that is over.
+    let is_over =
+        async || (erased(&forget(site, &["--dry-run"]).ok(), "alerts") == 1).then_some(());
+    eventually_async(SOON, is_over).await;
     let dry = forget(site, &["--dry-run"]).ok();
     assert!(dry.contains("WOULD ERASE"), "{dry}");
     let once_more = forget(site, &["--dry-run"]).ok();
+    let private = running.addresses().private;
+    let audit = async || raw::get(private, "/api/v1/audit").await.unwrap().text();
+    assert!(!audit().await.contains("number.forget"), "nothing was forgotten yet");
     let said = forget(site, &[]).ok();
     // The service goes on meanwhile: a group may be over by now.
     let lasting = |said: &str| -> Vec<_> {
@@ -114,6 +124,7 @@ async fn check(site: &Site, hook: &HttpSink) {
     }
     assert_eq!(erased(&said, "inbox"), 2, "the payloads of the calls: {said}");
     assert_eq!(erased(&said, "calls"), 1, "{said}");
+    assert_eq!(erased(&said, "state"), 1, "what the rule has seen: {said}");
     let again = forget(site, &[]).ok();
     let left: Vec<(String, u64, u64)> = rows(&again);
     let kept: Vec<&str> = left.iter().map(|(table, ..)| table.as_str()).collect();
@@ -127,8 +138,7 @@ async fn check(site: &Site, hook: &HttpSink) {
     post(site, &running, &telnyx::call_cost("cost-0b", now, "leg-0", Some("0.25"))).await;
     load::drained(&running, SOON).await;
     assert_eq!(spent(), before);
-    let private = running.addresses().private;
-    let audit = raw::get(private, "/api/v1/audit").await.unwrap().text();
+    let audit = audit().await;
     assert!(audit.contains("number.forget") && audit.contains("pbkdf2-sha256:"), "{audit}");
     assert!(!audit.contains(DIGITS), "{audit}");
     let sound =

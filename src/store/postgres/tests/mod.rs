@@ -1,5 +1,7 @@
 //! What only the PostgreSQL backend can show: replicas, fencing, places, a server that is unsafe or not ours.
 
+mod beside;
+
 use std::sync::Arc;
 
 use futures_util::future::join_all;

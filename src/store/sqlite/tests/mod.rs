@@ -1,5 +1,6 @@
 //! What only the SQLite backend can show: the shared commit, failing files, crashes, foreign databases.
 
+mod counts;
 mod plans;
 mod random;
 mod rules;

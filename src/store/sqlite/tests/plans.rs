@@ -27,6 +27,12 @@ async fn what_is_asked_often_is_found_by_its_index() {
         let receiver = receiver.map(str::to_owned);
         deliveries::list_sql(&DeliveryFilter { state, receiver, before: None, limit: 50 })
     };
+    // Lists of the few that are open or dead come in another order than their index.
+    let sorted = [
+        list(Some(DeliveryState::Dead), None),
+        list(Some(DeliveryState::Pending), None),
+        list(Some(DeliveryState::Sending), Some("ops")),
+    ];
     for (sql, index) in [
         (claims::due_sql(), "deliveries_due"),
         (claims::NEXT_DUE.to_owned(), "deliveries_due"),
@@ -37,6 +43,9 @@ async fn what_is_asked_often_is_found_by_its_index() {
         (list(None, Some("ops")), "deliveries_receiver"),
         (list(Some(DeliveryState::Delivered), Some("ops")), "deliveries_receiver"),
         (list(Some(DeliveryState::Superseded), Some("ops")), "deliveries_receiver"),
+        (list(None, None), "PRIMARY"),
+        (list(Some(DeliveryState::Delivered), None), "PRIMARY"),
+        (list(Some(DeliveryState::Superseded), None), "PRIMARY"),
         (list(Some(DeliveryState::Dead), Some("ops")), "deliveries_dead"),
         (list(Some(DeliveryState::Dead), None), "deliveries_dead"),
         (list(Some(DeliveryState::Pending), None), "deliveries_due"),
@@ -52,7 +61,7 @@ async fn what_is_asked_often_is_found_by_its_index() {
         let whole = |line: &&String| line.starts_with("SCAN deliveries") && !line.contains("INDEX");
         assert_eq!(plan.iter().find(whole), None, "{sql}");
         let sorts = plan.iter().any(|line| line.contains("TEMP B-TREE"));
-        assert!(!sorts || sql.contains("ORDER BY n DESC"), "{plan:#?}");
+        assert_eq!(sorts, sorted.contains(&sql), "{sql}: {plan:#?}");
     }
     store.close().await.expect("closes");
 }
