@@ -67,8 +67,9 @@ check_schemas() {
     local name=$1 version=$2 out=$work/$1-$2.yaml
     shift 2
     "$HELM" template bell "$CHART" --kube-version "$version.0" "$@" >"$out" || fail "$name: template for $version"
-    "$PYTHON" -m kubernetes_validate --strict --quiet -k "$version" "$out" >"$out.said" 2>&1 || fail "$name: $(cat "$out.said")"
-    if grep -v 'find schema for kind \(HTTPRoute\|PrometheusRule\|ServiceMonitor\) ' "$out.said" >&2; then fail "$name: an object without a schema"; fi
+    "$PYTHON" -m kubernetes_validate --strict --quiet -k "$version" "$out" >"$out.said" 2>&1 || fail "$name: $version"
+    # What it says of these three is no error; of anything else it is.
+    if grep -v 'find schema for kind \(HTTPRoute\|PrometheusRule\|ServiceMonitor\) ' "$out.said" >&2; then fail "$name: $version"; fi
 }
 
 check_config() {
