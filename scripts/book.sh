@@ -14,5 +14,8 @@ if [ "$(.tools/bin/mdbook --version 2>/dev/null)" != "mdbook v$version" ]; then
     --root .tools --target-dir .tools/mdbook mdbook
   rm -rf .tools/mdbook
 fi
-.tools/bin/mdbook build
+said=$(.tools/bin/mdbook build 2>&1) || { echo "$said" >&2; exit 1; }
+echo "$said"
+# Such as a < that it takes for HTML: what follows it is lost.
+! grep -E '^ *(WARN|ERROR)' <<<"$said" >/dev/null || { echo "book.sh: mdbook warns" >&2; exit 1; }
 python3 scripts/book.py check target/book
