@@ -24,6 +24,10 @@ lint:
 bench:
     cargo bench --bench rules
 
+# The documents as a book, in target/book
+book:
+    bash scripts/book.sh
+
 # The image, with podman or docker
 image TOOL="podman":
     {{TOOL}} build -f deploy/Containerfile -t tollbell .

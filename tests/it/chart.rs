@@ -5,18 +5,19 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::tools::tool;
+use crate::support::tools::{python, tool};
 
 #[test]
 fn the_chart_renders_what_it_promises_and_the_binary_takes_its_config() {
     let mut command = Command::new("bash");
     command.arg("scripts/chart.sh").current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.env("HELM", tool("helm")).env("TOLLBELL", env!("CARGO_BIN_EXE_tollbell"));
+    command.env("HELM", tool("helm")).env("PYTHON", python());
+    command.env("TOLLBELL", env!("CARGO_BIN_EXE_tollbell"));
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    // It looked at both sets of values and at all that must be refused.
-    for values in ["done default", "done full"] {
+    // It looked at each set of values and at all that must be refused.
+    for values in ["done default", "done full", "done postgres"] {
         assert!(said.contains(values), "{said}");
     }
     let refused = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/helm/tollbell/ci/refused"));
@@ -40,9 +41,8 @@ fn examples() -> Vec<(String, String)> {
                     let group = "groups:\n  - name: pasted\n    rules:\n";
                     format!("rules:\n  pasted.yaml:\n{}", indented(&format!("{group}{block}"), 4))
                 }
-                "server" | "accounts" | "heartbeats" | "templates" | "metrics" | "route" => {
-                    format!("config:\n{}", indented(block, 2))
-                }
+                "server" | "accounts" | "store" | "heartbeats" | "templates" | "metrics"
+                | "route" => format!("config:\n{}", indented(block, 2)),
                 "#" if block.contains("\nconfig:\n") => block.to_owned(),
                 // Parts of a receiver, or files of cases.
                 _ => continue,

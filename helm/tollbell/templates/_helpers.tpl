@@ -49,6 +49,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toYaml $texts -}}
 {{- end -}}
 
+{{/* "true" where the store is PostgreSQL, which several replicas share; nothing where it is SQLite. */}}
+{{- define "tollbell.postgres" -}}
+{{- if regexMatch "^postgres(ql)?://" .Values.config.store.url -}}true{{- end -}}
+{{- end -}}
+
+{{/* The kind of object that makes the pods, as kubectl takes it. */}}
+{{- define "tollbell.workload" -}}
+{{- include "tollbell.postgres" . | empty | ternary "statefulset" "deployment" -}}
+{{- end -}}
+
+{{/* "true" where there may be more than one replica. */}}
+{{- define "tollbell.several" -}}
+{{- if gt (ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled | int) 1 -}}true{{- end -}}
+{{- end -}}
+
+{{/* How long a replica that is to end still takes requests, where others can take over. */}}
+{{- define "tollbell.preStopSeconds" -}}5{{- end -}}
+
 {{- define "tollbell.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "tollbell.fullname" .) .Values.serviceAccount.name -}}
@@ -63,46 +81,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s@%s" .repository .digest -}}
 {{- else -}}
 {{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{/* A duration such as 25s, 500ms or 1m30s, in milliseconds. */}}
-{{- define "tollbell.milliseconds" -}}
-{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 "w" 604800000 -}}
-{{- $sum := 0 -}}
-{{- range regexFindAll "[0-9]+(ms|[smhdw])" . -1 -}}
-{{- $sum = add $sum (mul (regexFind "^[0-9]+" . | int64) (get $units (regexFind "[a-z]+$" .))) -}}
-{{- end -}}
-{{- $sum -}}
-{{- end -}}
-
-{{- define "tollbell.checkGrace" -}}
-{{- $timeout := .Values.config.server.shutdown_timeout -}}
-{{- $grace := int64 .Values.terminationGracePeriodSeconds -}}
-{{- if le (mul $grace 1000) (include "tollbell.milliseconds" $timeout | int64) -}}
-{{- fail (printf "terminationGracePeriodSeconds (%d) must be above config.server.shutdown_timeout (%s)" $grace $timeout) -}}
-{{- end -}}
-{{- end -}}
-
-{{/*
-Refuses secrets written into .value, which would end up in a ConfigMap. Takes path, value and keys, a pattern of the
-keys that hold a secret there; names the path, never shows the value.
-*/}}
-{{- define "tollbell.refuseSecrets" -}}
-{{- $path := .path -}}
-{{- $keys := .keys -}}
-{{- if kindIs "map" .value -}}
-{{- range $key, $value := .value -}}
-{{- $secret := regexMatch (printf "(?i)^(%s)$" $keys) $key -}}
-{{- if and $secret (kindIs "string" $value) (not (contains "${" $value)) -}}
-{{- fail (printf "%s.%s holds a secret in plain sight: write ${ENV}, or use its *_file twin" $path $key) -}}
-{{- end -}}
-{{- include "tollbell.refuseSecrets" (dict "path" (printf "%s.%s" $path $key) "value" $value "keys" $keys) -}}
-{{- end -}}
-{{- else if kindIs "slice" .value -}}
-{{- range $index, $value := .value -}}
-{{- include "tollbell.refuseSecrets" (dict "path" (printf "%s[%d]" $path $index) "value" $value "keys" $keys) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

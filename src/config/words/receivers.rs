@@ -97,7 +97,7 @@ integration! {
         api_url: text, "The incoming webhook; a secret.";
         api_url_file: text, "File that holds it.";
         channel: text, "Channel; works with legacy webhooks only.";
-        mention: pairs, "Severity to whom its firing alerts call: here, channel, <@U…>, <!subteam^S…>.";
+        mention: pairs, "Severity to whom its firing alerts call: here, channel, `<@U…>`, `<!subteam^S…>`.";
     }, hints {
         "http_config" => "use tls_config";
         "webhook_url" => "use api_url";

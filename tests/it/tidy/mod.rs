@@ -1,6 +1,7 @@
 //! What a reviewer would have to look for again and again: who knows whom, sizes, and texts that must agree with code.
 
 mod arrows;
+mod book;
 mod limits;
 mod tables;
 
