@@ -1,6 +1,8 @@
 //! Where a command looks and acts: at the store of a configuration, or at a running tollbell by its API.
 
+mod refused;
 mod remote;
+mod wire;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,12 +10,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 
+pub(super) use self::refused::Refused;
 use self::remote::Remote;
 use super::args::ConfigArg;
 use crate::alerts::{Alert, Silence, SilenceDraft};
 use crate::api::alerts::{self, AlertList, AlertStory};
-use crate::api::silences as silence;
-use crate::api::{Audit, Principal};
+use crate::api::{Audit, Principal, silences};
 use crate::clock::Clock;
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
@@ -56,26 +58,6 @@ pub(super) async fn attach(config: &ConfigArg) -> anyhow::Result<Option<Store>> 
     let place = &config.store.place;
     let store = Store::attach(place).await;
     Ok(Some(store.with_context(|| format!("cannot open the store {place}"))?))
-}
-
-/// Why a silence is not made or changed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
-    /// There can be no such silence.
-    #[error("{0}")]
-    Unfit(String),
-    /// It cannot be done now.
-    #[error(transparent)]
-    Failed(#[from] anyhow::Error),
-}
-
-impl From<silence::Refused> for Refused {
-    fn from(refused: silence::Refused) -> Self {
-        match refused {
-            silence::Refused::Unfit(error) => Self::Unfit(error.to_string()),
-            silence::Refused::Unknown | silence::Refused::Store(_) => Self::Failed(refused.into()),
-        }
-    }
 }
 
 /// Writes down what is changed at the store.
@@ -200,7 +182,7 @@ impl Source {
     /// Makes a silence; gives its id.
     pub(super) async fn create_silence(&self, draft: SilenceDraft) -> Result<String, Refused> {
         match self {
-            Self::Store(store) => silence::create(&audit(store), &Principal::local(), draft).await,
+            Self::Store(store) => silences::create(&audit(store), &Principal::local(), draft).await,
             Self::Remote(remote) => return remote.put_silence(None, draft).await,
         }
         .map_err(Refused::from)
@@ -214,7 +196,7 @@ impl Source {
     ) -> Result<String, Refused> {
         match self {
             Self::Store(store) => {
-                silence::update(&audit(store), &Principal::local(), id, draft).await
+                silences::update(&audit(store), &Principal::local(), id, draft).await
             }
             Self::Remote(remote) => return remote.put_silence(Some(id), draft).await,
         }
@@ -225,7 +207,7 @@ impl Source {
     pub(super) async fn expire_silence(&self, id: &str) -> anyhow::Result<()> {
         match self {
             Self::Store(store) => {
-                silence::expire(&audit(store), &Principal::local(), id).await?;
+                silences::expire(&audit(store), &Principal::local(), id).await?;
                 Ok(())
             }
             Self::Remote(remote) => remote.expire_silence(id).await,

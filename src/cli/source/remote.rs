@@ -10,11 +10,11 @@ use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Refused;
-use crate::alerts::{MatchOp, Matcher, Silence, SilenceDraft};
+use super::refused::Refused;
+use super::wire::{AccountBalance, DeliveryDetail, List, Made, MatcherOfApi, Page, SilenceOfApi};
+use crate::alerts::{Silence, SilenceDraft};
 use crate::api::alerts::{AlertList, AlertStory};
 use crate::http;
 use crate::store::{
@@ -30,111 +30,6 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Items of one page.
 const PAGE: usize = 1000;
 
-/// A page of a list.
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
-}
-
-/// A list that comes whole.
-#[derive(Debug, Deserialize)]
-struct List<T> {
-    items: Vec<T>,
-}
-
-#[derive(Debug, Deserialize)]
-struct DeliveryDetail {
-    delivery: Delivery,
-    attempts: Vec<Attempt>,
-}
-
-#[derive(Debug, Deserialize)]
-struct AccountBalance {
-    last: Option<Reading>,
-}
-
-/// What Alertmanager's API calls a silence.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SilenceOfApi {
-    id: String,
-    matchers: Vec<MatcherOfApi>,
-    starts_at: Timestamp,
-    ends_at: Timestamp,
-    updated_at: Timestamp,
-    created_by: String,
-    comment: String,
-}
-
-impl TryFrom<SilenceOfApi> for Silence {
-    type Error = anyhow::Error;
-
-    fn try_from(found: SilenceOfApi) -> anyhow::Result<Self> {
-        Ok(Self {
-            id: found.id,
-            matchers: found
-                .matchers
-                .into_iter()
-                .map(Matcher::try_from)
-                .collect::<Result<_, _>>()?,
-            starts_at: found.starts_at,
-            ends_at: found.ends_at,
-            created_by: found.created_by,
-            comment: found.comment,
-            // That API does not say when it was made.
-            created_at: found.updated_at,
-            updated_at: found.updated_at,
-        })
-    }
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MatcherOfApi {
-    name: String,
-    value: String,
-    is_regex: bool,
-    #[serde(default = "yes")]
-    is_equal: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl MatcherOfApi {
-    fn of(matcher: &Matcher) -> Self {
-        Self {
-            name: matcher.name().to_owned(),
-            value: matcher.value().to_owned(),
-            is_regex: matches!(matcher.op(), MatchOp::Matches | MatchOp::NotMatches),
-            is_equal: matches!(matcher.op(), MatchOp::Equal | MatchOp::Matches),
-        }
-    }
-}
-
-impl TryFrom<MatcherOfApi> for Matcher {
-    type Error = anyhow::Error;
-
-    fn try_from(found: MatcherOfApi) -> anyhow::Result<Self> {
-        let op = match (found.is_equal, found.is_regex) {
-            (true, false) => MatchOp::Equal,
-            (false, false) => MatchOp::NotEqual,
-            (true, true) => MatchOp::Matches,
-            (false, true) => MatchOp::NotMatches,
-        };
-        Self::new(&found.name, op, found.value).map_err(anyhow::Error::msg)
-    }
-}
-
-/// The answer to a silence that was posted.
-#[derive(Debug, Deserialize)]
-struct Made {
-    #[serde(rename = "silenceID")]
-    silence_id: String,
-}
-
 /// A client of one tollbell.
 pub(in crate::cli) struct Remote {
     client: Client,
@@ -149,10 +44,8 @@ impl Remote {
         token_file: Option<&Path>,
         ca_file: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let mut base = Url::parse(url).with_context(|| format!("--url {url}"))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            bail!("--url {url}: expected http://… or https://…");
-        }
+        let base = Url::parse(url).ok().filter(|base| matches!(base.scheme(), "http" | "https"));
+        let Some(mut base) = base else { bail!("--url {url}: expected http://… or https://…") };
         if !base.path().ends_with('/') {
             let path = format!("{}/", base.path());
             base.set_path(&path);
@@ -453,7 +346,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         for (url, token, said) in [
             ("bell.example.com:9464", None, "expected http://… or https://…"),
-            ("nowhere", None, "--url nowhere"),
+            ("nowhere", None, "--url nowhere: expected http://"),
             ("http://127.0.0.1:1", Some(file.path()), "there is no token in it"),
             ("http://127.0.0.1:1", Some(Path::new("/nowhere")), "--token-file /nowhere"),
         ] {

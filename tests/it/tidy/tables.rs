@@ -101,6 +101,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "config",
             "engine",
             "event",
+            "http",
             "notify",
             "policy",
             "diagnostic",
@@ -157,6 +158,8 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
             "http.rs",
             "cli/demo",
             "cli/send.rs",
+            // A tollbell's own API.
+            "cli/source",
         ],
     ),
     (
