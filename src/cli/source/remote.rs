@@ -45,11 +45,7 @@ impl Remote {
         ca_file: Option<&Path>,
     ) -> anyhow::Result<Self> {
         let base = Url::parse(url).ok().filter(|base| matches!(base.scheme(), "http" | "https"));
-        let Some(mut base) = base else { bail!("--url {url}: expected http://… or https://…") };
-        if !base.path().ends_with('/') {
-            let path = format!("{}/", base.path());
-            base.set_path(&path);
-        }
+        let Some(base) = base else { bail!("--url {url}: expected http://… or https://…") };
         let token = token_file.map(token).transpose()?;
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -65,23 +61,24 @@ impl Remote {
             ("state", filter.state.map(|state| state.as_str().to_owned())),
             ("receiver", filter.receiver),
         ];
-        self.pages("api/v1/deliveries", &query, filter.limit).await
+        self.pages(&["api", "v1", "deliveries"], &query, filter.limit).await
     }
 
     pub(super) async fn delivery(
         &self,
         id: &str,
     ) -> anyhow::Result<Option<(Delivery, Vec<Attempt>)>> {
-        let found: Option<DeliveryDetail> = self.find(&["api/v1/deliveries", id], &[]).await?;
+        let found: Option<DeliveryDetail> =
+            self.find(&["api", "v1", "deliveries", id], &[]).await?;
         Ok(found.map(|found| (found.delivery, found.attempts)))
     }
 
     pub(super) async fn retry(&self, which: Retry) -> anyhow::Result<Retried> {
         let request = match which {
             Retry::One(id) => {
-                let seen = self.request(Method::GET, &["api/v1/deliveries", &id], &[])?;
+                let seen = self.request(Method::GET, &["api", "v1", "deliveries", &id], &[])?;
                 let seen = good(send(seen).await?).await?;
-                let path = ["api/v1/deliveries", &id, "retry"];
+                let path = ["api", "v1", "deliveries", &id, "retry"];
                 let mut request = self.request(Method::POST, &path, &[])?;
                 if let Some(etag) = seen.headers().get(ETAG) {
                     request = request.header(IF_MATCH, etag);
@@ -90,9 +87,9 @@ impl Remote {
             }
             Retry::Receiver(receiver) => {
                 let query = [("receiver", Some(receiver))];
-                self.request(Method::POST, &["api/v1/deliveries/retry"], &query)?
+                self.request(Method::POST, &["api", "v1", "deliveries", "retry"], &query)?
             }
-            Retry::All => self.request(Method::POST, &["api/v1/deliveries/retry"], &[])?,
+            Retry::All => self.request(Method::POST, &["api", "v1", "deliveries", "retry"], &[])?,
         };
         read(good(send(request).await?).await?).await
     }
@@ -104,7 +101,7 @@ impl Remote {
             ("account", filter.account),
             ("state", filter.state.map(|state| state.as_str().to_owned())),
         ];
-        self.pages("api/v1/events", &query, filter.limit).await
+        self.pages(&["api", "v1", "events"], &query, filter.limit).await
     }
 
     pub(super) async fn event(
@@ -112,13 +109,13 @@ impl Remote {
         id: &str,
         account: Option<&str>,
     ) -> anyhow::Result<Option<EventRecord>> {
-        self.find(&["api/v1/events", id], &[("account", account.map(str::to_owned))]).await
+        self.find(&["api", "v1", "events", id], &[("account", account.map(str::to_owned))]).await
     }
 
     pub(super) async fn alerts(&self, all: bool, limit: usize) -> anyhow::Result<AlertList> {
         let query =
             [("all", all.then(|| "true".to_owned())), ("limit", Some(limit.min(PAGE).to_string()))];
-        let request = self.request(Method::GET, &["api/v1/alerts"], &query)?;
+        let request = self.request(Method::GET, &["api", "v1", "alerts"], &query)?;
         read(good(send(request).await?).await?).await
     }
 
@@ -128,12 +125,12 @@ impl Remote {
         lines: usize,
     ) -> anyhow::Result<AlertStory> {
         let query = [("lines", Some(lines.clamp(1, PAGE).to_string()))];
-        let request = self.request(Method::GET, &["api/v1/alerts", fingerprint], &query)?;
+        let request = self.request(Method::GET, &["api", "v1", "alerts", fingerprint], &query)?;
         read(good(send(request).await?).await?).await
     }
 
     pub(super) async fn last_readings(&self) -> anyhow::Result<Vec<Reading>> {
-        let request = self.request(Method::GET, &["api/v1/balance"], &[])?;
+        let request = self.request(Method::GET, &["api", "v1", "balance"], &[])?;
         let list: List<AccountBalance> = read(good(send(request).await?).await?).await?;
         Ok(list.items.into_iter().filter_map(|one| one.last).collect())
     }
@@ -145,7 +142,7 @@ impl Remote {
         since: Timestamp,
         step: Duration,
     ) -> anyhow::Result<Vec<Reading>> {
-        let path = format!("api/v1/balance/{}/readings", segment(account));
+        let path = ["api", "v1", "balance", account, "readings"];
         let query = [("since", Some(since.to_string()))];
         let all: Vec<Reading> = self.pages(&path, &query, usize::MAX).await?;
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
@@ -154,7 +151,7 @@ impl Remote {
     }
 
     pub(super) async fn silences(&self) -> anyhow::Result<Vec<Silence>> {
-        let request = self.request(Method::GET, &["api/v2/silences"], &[])?;
+        let request = self.request(Method::GET, &["api", "v2", "silences"], &[])?;
         let found: Vec<SilenceOfApi> = read(good(send(request).await?).await?).await?;
         found.into_iter().map(Silence::try_from).collect()
     }
@@ -173,7 +170,7 @@ impl Remote {
             "createdBy": draft.created_by,
             "comment": draft.comment,
         });
-        let request = self.request(Method::POST, &["api/v2/silences"], &[])?;
+        let request = self.request(Method::POST, &["api", "v2", "silences"], &[])?;
         let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         let response = send(request).await?;
         let unfit =
@@ -186,7 +183,7 @@ impl Remote {
     }
 
     pub(super) async fn expire_silence(&self, id: &str) -> anyhow::Result<()> {
-        let request = self.request(Method::DELETE, &["api/v2/silence", id], &[])?;
+        let request = self.request(Method::DELETE, &["api", "v2", "silence", id], &[])?;
         good(send(request).await?).await?;
         Ok(())
     }
@@ -194,7 +191,7 @@ impl Remote {
     /// Items of a list, page after page, `limit` at most.
     async fn pages<T: DeserializeOwned>(
         &self,
-        path: &str,
+        path: &[&str],
         query: &[(&str, Option<String>)],
         limit: usize,
     ) -> anyhow::Result<Vec<T>> {
@@ -204,7 +201,7 @@ impl Remote {
             let count = (limit - items.len()).min(PAGE);
             let mut query = query.to_vec();
             query.extend([("limit", Some(count.to_string())), ("before", before)]);
-            let request = self.request(Method::GET, &[path], &query)?;
+            let request = self.request(Method::GET, path, &query)?;
             let page: Page<T> = read(good(send(request).await?).await?).await?;
             items.extend(page.items);
             before = page.next;
@@ -228,20 +225,18 @@ impl Remote {
         Ok(Some(read(good(response).await?).await?))
     }
 
-    /// A request; all of `path` but its first part are names that somebody gave.
+    /// A request for a path by its parts, which may be names that somebody gave.
     fn request(
         &self,
         method: Method,
         path: &[&str],
         query: &[(&str, Option<String>)],
     ) -> anyhow::Result<RequestBuilder> {
-        let mut parts = path.iter();
-        let mut joined = parts.next().copied().unwrap_or_default().to_owned();
-        for part in parts {
-            joined.push('/');
-            joined.push_str(&segment(part));
-        }
-        let mut url = self.base.join(&joined)?;
+        let mut url = self.base.clone();
+        match url.path_segments_mut() {
+            Ok(mut parts) => parts.pop_if_empty().extend(path),
+            Err(()) => bail!("--url has no path"),
+        };
         for (name, value) in query {
             if let Some(value) = value {
                 url.query_pairs_mut().append_pair(name, value);
@@ -253,18 +248,6 @@ impl Remote {
             None => request,
         })
     }
-}
-
-/// A name as one part of a path.
-fn segment(name: &str) -> String {
-    name.bytes().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-        text
-    })
 }
 
 /// The first token of a file; several stand one in each line.
@@ -329,16 +312,17 @@ mod tests {
 
     #[test]
     fn a_name_is_one_part_of_a_path() {
-        assert_eq!(segment("tollbell-1.a_b~c"), "tollbell-1.a_b~c");
-        assert_eq!(segment("../a?b#c/ä"), "..%2Fa%3Fb%23c%2F%C3%A4");
         let remote = Remote::new("https://bell.example.com/under", None, None).expect("a URL");
         let request = remote.request(
             Method::GET,
-            &["api/v1/events", "a/b"],
+            &["api", "v1", "events", "../a?b#c/ä"],
             &[("account", Some("x&y".to_owned())), ("limit", None)],
         );
         let url = request.expect("a request").build().expect("a request").url().to_string();
-        assert_eq!(url, "https://bell.example.com/under/api/v1/events/a%2Fb?account=x%26y");
+        assert_eq!(
+            url,
+            "https://bell.example.com/under/api/v1/events/..%2Fa%3Fb%23c%2F%C3%A4?account=x%26y"
+        );
     }
 
     #[test]

@@ -51,7 +51,7 @@ async fn a_command_says_the_same_by_the_api_as_by_the_store() {
         &["alerts"][..],
         &["alerts", "--all", "--format", "json"],
         &["alerts", "show", &fingerprint, "--format", "json"],
-        &["alerts", "show", &fingerprint[..8]],
+        &["alerts", "show", fingerprint.get(..8).unwrap()],
         &["alerts", "show", "0000000000000000"],
         &["deliveries", "list"],
         &["deliveries", "list", "--state", "dead", "--receiver", "ops", "--format", "json"],
@@ -63,7 +63,7 @@ async fn a_command_says_the_same_by_the_api_as_by_the_store() {
         &["events", "show", "e-1", "--account", "default", "--format", "json"],
         &["events", "show", "none"],
         &["silence", "list"],
-        &["silence", "show", &made[..8]],
+        &["silence", "show", made.get(..8).unwrap()],
         &["silence", "show", "00000000"],
         &["balance"],
     ] {
