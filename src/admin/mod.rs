@@ -29,6 +29,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may wait for its next request.
 const IDLE: Duration = Duration::from_secs(2);
+/// For a client to read its answer and close.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves until stopped by its handle. `pages` adds what people look at.
 pub fn serve<P>(listener: std::net::TcpListener, deps: Deps, pages: P) -> std::io::Result<Server>
@@ -68,6 +70,7 @@ where
             })
             .keep_alive(IDLE)
             .client_request_timeout(IDLE)
+            .client_disconnect_timeout(LINGER)
             .local_addr(address)
             .h1(app);
         let tls = tls.clone();

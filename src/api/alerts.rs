@@ -10,10 +10,14 @@ use crate::alerts::{Alert, Fingerprint, Member, Silence, Suppression};
 use crate::rules::Labels;
 use crate::store::{AlertFilter, GroupRecord, JournalEntry, Space, Store, StoreError};
 
+/// Alerts of a list at most, where it is asked for by the API.
+pub const ALERTS_MAX: usize = 10_000;
+/// Lines of a history at most, where it is asked for by the API.
+pub const LINES_MAX: usize = 1_000;
 /// Alerts and groups that are looked at, at most.
 const LOOK_MAX: usize = 10_000;
-/// Characters of a fingerprint from which its beginning stands for the whole.
-const BEGINNING: usize = 8;
+/// Characters of a fingerprint or an id from which its beginning stands for the whole.
+pub const BEGINNING: usize = 8;
 
 /// Alerts, those that fire first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

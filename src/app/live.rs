@@ -59,17 +59,17 @@ pub(super) struct Live {
     pub(super) applied: watch::Receiver<String>,
     pub(super) fixed: Fixed,
     /// The certificates of the listeners.
-    pub(super) doors: Doors,
+    pub(super) acceptors: Acceptors,
 }
 
 /// What the two listeners do with a connection before HTTP.
 #[derive(Debug, Clone)]
-pub(super) struct Doors {
+pub(super) struct Acceptors {
     pub(super) public: Acceptor,
     pub(super) private: Acceptor,
 }
 
-impl Doors {
+impl Acceptors {
     pub(super) fn new(server: &Server) -> Self {
         Self {
             public: Acceptor::new(server.certificate.as_ref()),
@@ -99,7 +99,7 @@ impl Live {
         address::allow(config.server.allowed_targets.clone());
         let server = &config.server;
         self.access.take(server.tokens.clone(), server.external_url.as_deref());
-        self.doors.take(server);
+        self.acceptors.take(server);
         self.metrics.set_names(&parts::names(&config));
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());

@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch as cell};
 
 use self::feeds::Feeds;
-use self::live::{Doors, Live};
+use self::live::{Acceptors, Live};
 use self::parts::Fixed;
 use self::reload::Reloader;
 pub use self::reload::Source;
@@ -119,7 +119,7 @@ impl App {
             stopping: Arc::clone(&stopping),
             reload: reload.clone(),
             access,
-            tls: live.doors.private.clone(),
+            tls: live.acceptors.private.clone(),
         };
         tasks.spawn("reload", Reloader::new(live, source, asked).run(tasks.clone()));
 
@@ -264,7 +264,7 @@ impl Workers {
         let fixed = Fixed::of(&config);
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
         let restored_at = config.store.restored.then(|| clock.now());
-        let doors = Doors::new(&config.server);
+        let acceptors = Acceptors::new(&config.server);
         let known = senders.ids();
         let ended = Arc::new(Notify::new());
         let routing = Arc::new(ArcSwap::<Routing>::default());
@@ -314,7 +314,7 @@ impl Workers {
             policy: Arc::clone(&deps.policy),
             applied: deps.applied.subscribe(),
             fixed,
-            doors,
+            acceptors,
         };
         tasks.spawn("engine", engine::run(deps, tasks.clone()));
         self.start_upkeep(mark);
@@ -324,7 +324,7 @@ impl Workers {
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
             troubles: intake::Troubles::default(),
-            tls: live.doors.public.clone(),
+            tls: live.acceptors.public.clone(),
         };
         tasks.spawn("intake watch", intake::watch(intake.clone(), tasks.clone()));
         (live, intake)

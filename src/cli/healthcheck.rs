@@ -1,6 +1,6 @@
 //! `tollbell healthcheck`: for container probes, so that an image needs no curl.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,8 +71,13 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
 /// is served, or not ours to read.
 pub(super) fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     let plain = ask_on(connect(address)?, address, path);
-    if plain.as_ref().is_ok_and(|answer| answer.starts_with("HTTP/")) {
-        return plain;
+    match &plain {
+        Ok(answer) if answer.starts_with("HTTP/") => return plain,
+        // Who says nothing in clear for so long says nothing at all; a TLS listener refuses at once.
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            return plain;
+        }
+        _no_http => {}
     }
     let config = tls::any_certificate().map_err(io::Error::other)?;
     let name = ServerName::from(address.ip());
@@ -96,7 +101,7 @@ fn ask_on(mut stream: impl Read + Write, address: SocketAddr, path: &str) -> io:
     let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
     match read {
         // A peer that closes without TLS's farewell has still said all.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !answer.is_empty() => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && !answer.is_empty() => {}
         Err(error) => return Err(error),
         Ok(_) => {}
     }

@@ -2,11 +2,13 @@
 
 use actix_web::{HttpRequest, web};
 
+use tokio::runtime::Handle;
+
 use super::page::Query;
 use super::problem::Problem;
 use super::reply::{Answered, answer};
-use crate::api::Deps;
-use crate::api::alerts::{self, AlertList, AlertStory, StoryError};
+use crate::api::alerts::{self, ALERTS_MAX, AlertList, AlertStory, LINES_MAX, StoryError};
+use crate::api::{Deps, aside};
 
 #[utoipa::path(
     get,
@@ -15,14 +17,16 @@ use crate::api::alerts::{self, AlertList, AlertStory, StoryError};
     operation_id = "listAlerts",
     params(
         ("all" = Option<bool>, Query, description = "Also ended ones that are still stored"),
-        ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "So many at most; 100 by default"),
+        ("limit" = Option<usize>, Query, minimum = 1, maximum = 10_000, description = "So many at most; 100 by default"),
     ),
     responses((status = 200, description = "Those that fire first, as `tollbell alerts --format json` prints them", body = AlertList)),
 )]
 pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answered {
     let query = Query::read(&request, &["all", "limit"])?;
     let all = query.word("all", &[("true", true), ("false", false)])?.unwrap_or_default();
-    answer(&alerts::list(&deps.store, deps.clock.now(), all, query.limit()?).await?)
+    let limit = query.count("limit", ALERTS_MAX)?;
+    let (store, now, here) = (deps.store.clone(), deps.clock.now(), Handle::current());
+    answer(&aside(move || here.block_on(alerts::list(&store, now, all, limit))).await??)
 }
 
 #[utoipa::path(
@@ -46,8 +50,10 @@ pub(super) async fn show(
     deps: web::Data<Deps>,
 ) -> Answered {
     let query = Query::read(&request, &["lines"])?;
-    let lines = query.count("lines")?;
-    let story = alerts::story(&deps.store, deps.clock.now(), &fingerprint, lines).await;
+    let lines = query.count("lines", LINES_MAX)?;
+    let (store, now, here) = (deps.store.clone(), deps.clock.now(), Handle::current());
+    let story = move || here.block_on(alerts::story(&store, now, &fingerprint, lines));
+    let story = aside(story).await?;
     answer(&story.map_err(|error| match error {
         StoryError::Unknown(_) => Problem::missing(error.to_string()),
         StoryError::Several(_) => Problem::conflict(error.to_string()),

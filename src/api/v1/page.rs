@@ -81,14 +81,14 @@ impl Query {
 
     /// How many items are asked for.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
-        self.count("limit")
+        self.count("limit", LIMIT_MAX)
     }
 
-    /// A number of items by another name.
-    pub(super) fn count(&self, name: &str) -> Result<usize, Problem> {
-        let expected = "a number from 1 to 1000";
-        let count = self.value(name, expected)?.unwrap_or(LIMIT_DEFAULT);
-        let allowed = (1..=LIMIT_MAX).contains(&count);
+    /// A number of items by this name.
+    pub(super) fn count(&self, name: &str, max: usize) -> Result<usize, Problem> {
+        let expected = format!("a number from 1 to {max}");
+        let count = self.value(name, &expected)?.unwrap_or(LIMIT_DEFAULT);
+        let allowed = (1..=max).contains(&count);
         if allowed { Ok(count) } else { Err(Problem::bad(format!("{name}: expected {expected}"))) }
     }
 }

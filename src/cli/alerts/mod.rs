@@ -11,9 +11,6 @@ use crate::clock::Clock;
 
 pub(super) use text::{fields, from_now, labels_text, lasted, name, short, span};
 
-/// Characters of a fingerprint or an id from which its beginning stands for the whole.
-pub(super) const BEGINNING: usize = 8;
-
 /// Arguments of `alerts`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]

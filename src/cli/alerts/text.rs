@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::BEGINNING;
 use crate::alerts::{Alert, Suppression};
-use crate::api::alerts::{AlertStory, InGroup, SeenAlert};
+use crate::api::alerts::{AlertStory, BEGINNING, InGroup, SeenAlert};
 use crate::cli::output::{clean, table_text};
 use crate::rules::Labels;
 use crate::template::duration_text;

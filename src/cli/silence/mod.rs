@@ -10,10 +10,10 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::alerts::BEGINNING;
 use super::source::{Refused, SourceArgs};
 use super::{Exit, Format, output, runtime};
 use crate::alerts::{Alert, Matcher, Silence, SilenceDraft, SilenceState};
+use crate::api::alerts::BEGINNING;
 use crate::clock::{self, Clock};
 use crate::config::units;
 use text::{list_text, matchers_text, silence_text, standing};

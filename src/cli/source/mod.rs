@@ -14,16 +14,13 @@ pub(super) use self::refused::Refused;
 use self::remote::Remote;
 use super::args::ConfigArg;
 use crate::alerts::{Alert, Silence, SilenceDraft};
-use crate::api::alerts::{self, AlertList, AlertStory};
+use crate::api::alerts::{self, ALERTS_MAX, AlertList, AlertStory};
 use crate::api::{Audit, Principal, silences};
 use crate::clock::Clock;
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
     Retry, Store,
 };
-
-/// Alerts that fire, of which it is said that a silence covers them, at most.
-const FIRING_MAX: usize = 10_000;
 
 /// Which of both, as options of a command.
 #[derive(Debug, clap::Args)]
@@ -165,9 +162,9 @@ impl Source {
         }
     }
 
-    /// The alerts that fire.
+    /// The alerts that fire, [`ALERTS_MAX`] at most.
     pub(super) async fn firing(&self) -> anyhow::Result<Vec<Alert>> {
-        let found = self.alerts(false, FIRING_MAX).await?;
+        let found = self.alerts(false, ALERTS_MAX).await?;
         Ok(found.items.into_iter().map(|seen| seen.alert).collect())
     }
 

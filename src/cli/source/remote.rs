@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::refused::Refused;
 use super::wire::{AccountBalance, DeliveryDetail, List, Made, MatcherOfApi, Page, SilenceOfApi};
 use crate::alerts::{Silence, SilenceDraft};
-use crate::api::alerts::{AlertList, AlertStory};
+use crate::api::alerts::{ALERTS_MAX, AlertList, AlertStory, LINES_MAX};
 use crate::http;
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
@@ -74,23 +74,14 @@ impl Remote {
     }
 
     pub(super) async fn retry(&self, which: Retry) -> anyhow::Result<Retried> {
-        let request = match which {
-            Retry::One(id) => {
-                let seen = self.request(Method::GET, &["api", "v1", "deliveries", &id], &[])?;
-                let seen = good(send(seen).await?).await?;
-                let path = ["api", "v1", "deliveries", &id, "retry"];
-                let mut request = self.request(Method::POST, &path, &[])?;
-                if let Some(etag) = seen.headers().get(ETAG) {
-                    request = request.header(IF_MATCH, etag);
-                }
-                request
-            }
+        let (path, receiver) = match &which {
+            Retry::One(id) => (vec!["api", "v1", "deliveries", id, "retry"], None),
             Retry::Receiver(receiver) => {
-                let query = [("receiver", Some(receiver))];
-                self.request(Method::POST, &["api", "v1", "deliveries", "retry"], &query)?
+                (vec!["api", "v1", "deliveries", "retry"], Some(receiver.clone()))
             }
-            Retry::All => self.request(Method::POST, &["api", "v1", "deliveries", "retry"], &[])?,
+            Retry::All => (vec!["api", "v1", "deliveries", "retry"], None),
         };
+        let request = self.request(Method::POST, &path, &[("receiver", receiver)])?;
         read(good(send(request).await?).await?).await
     }
 
@@ -113,10 +104,9 @@ impl Remote {
     }
 
     pub(super) async fn alerts(&self, all: bool, limit: usize) -> anyhow::Result<AlertList> {
-        let query =
-            [("all", all.then(|| "true".to_owned())), ("limit", Some(limit.min(PAGE).to_string()))];
-        let request = self.request(Method::GET, &["api", "v1", "alerts"], &query)?;
-        read(good(send(request).await?).await?).await
+        let limit = limit.clamp(1, ALERTS_MAX);
+        let query = [("all", all.then(|| "true".to_owned())), ("limit", Some(limit.to_string()))];
+        self.get(&["api", "v1", "alerts"], &query).await
     }
 
     pub(super) async fn alert(
@@ -124,14 +114,12 @@ impl Remote {
         fingerprint: &str,
         lines: usize,
     ) -> anyhow::Result<AlertStory> {
-        let query = [("lines", Some(lines.clamp(1, PAGE).to_string()))];
-        let request = self.request(Method::GET, &["api", "v1", "alerts", fingerprint], &query)?;
-        read(good(send(request).await?).await?).await
+        let query = [("lines", Some(lines.clamp(1, LINES_MAX).to_string()))];
+        self.get(&["api", "v1", "alerts", fingerprint], &query).await
     }
 
     pub(super) async fn last_readings(&self) -> anyhow::Result<Vec<Reading>> {
-        let request = self.request(Method::GET, &["api", "v1", "balance"], &[])?;
-        let list: List<AccountBalance> = read(good(send(request).await?).await?).await?;
+        let list: List<AccountBalance> = self.get(&["api", "v1", "balance"], &[]).await?;
         Ok(list.items.into_iter().filter_map(|one| one.last).collect())
     }
 
@@ -151,8 +139,7 @@ impl Remote {
     }
 
     pub(super) async fn silences(&self) -> anyhow::Result<Vec<Silence>> {
-        let request = self.request(Method::GET, &["api", "v2", "silences"], &[])?;
-        let found: Vec<SilenceOfApi> = read(good(send(request).await?).await?).await?;
+        let found: Vec<SilenceOfApi> = self.get(&["api", "v2", "silences"], &[]).await?;
         found.into_iter().map(Silence::try_from).collect()
     }
 
@@ -201,8 +188,7 @@ impl Remote {
             let count = (limit - items.len()).min(PAGE);
             let mut query = query.to_vec();
             query.extend([("limit", Some(count.to_string())), ("before", before)]);
-            let request = self.request(Method::GET, path, &query)?;
-            let page: Page<T> = read(good(send(request).await?).await?).await?;
+            let page: Page<T> = self.get(path, &query).await?;
             items.extend(page.items);
             before = page.next;
             if before.is_none() {
@@ -210,6 +196,15 @@ impl Remote {
             }
         }
         Ok(items)
+    }
+
+    /// What is at a path.
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> anyhow::Result<T> {
+        read(good(send(self.request(Method::GET, path, query)?).await?).await?).await
     }
 
     /// One thing; `None` when there is none.
