@@ -5,6 +5,7 @@ mod api;
 mod diagnostics;
 mod loading;
 mod routing;
+mod rule_files;
 mod traps;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! Certificates of peers.
 
+use super::smtp_server::{GOOD, serve_smtp};
 use super::*;
 
 /// A certificate for 127.0.0.1 that signs for itself, as a file, and a TLS server that shows it.
