@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
 use serde_json::json;
 use tollbell::engine::Policy;
 use tollbell::event::{self, Event, Incoming, PayloadPolicy};
@@ -20,6 +21,13 @@ const WEEKS: i64 = 10;
 /// Events of a round, and rounds of which the quickest counts.
 const EVENTS: i64 = 500;
 const ROUNDS: usize = 40;
+/// Seconds between two calls of the weeks before; they cost as much an hour as the [`PER_SECOND`] calls that are measured.
+const PAST_SECS: i64 = 30;
+const PER_SECOND: i64 = 5;
+/// What a call costs in the weeks before, and what one costs that is measured, in millionths: as much an hour as is
+/// usual, or so much more that the rule fires, and the one with a number too.
+const USUAL: [i64; 2] = [7_500, 7_500 / (PAST_SECS * PER_SECOND)];
+const UNUSUAL: [i64; 2] = [USUAL[0], 12_300];
 
 fn start() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().expect("a time")
@@ -38,9 +46,11 @@ pub(crate) fn print() {
         let (bytes, stored, weeks) = history(cents);
         println!("{what}: {weeks} weeks, {bytes} bytes of memory, {stored} stored");
     }
-    let (with, without) = pair();
-    let ratio = with.as_secs_f64() / without.as_secs_f64();
-    println!("an event: {with:?} with what is usual, {without:?} without: {ratio:.3} ×");
+    for (what, costs) in [("while nothing fires", USUAL), ("while both fire", UNUSUAL)] {
+        let (with, without) = pair(costs);
+        let ratio = with.as_secs_f64() / without.as_secs_f64();
+        println!("an event {what}: {with:?} with what is usual, {without:?} without: {ratio:.3} ×");
+    }
 }
 
 /// Memory of one of many histories with a value in each hour, after it was asked; what is stored of it, and its weeks.
@@ -58,7 +68,7 @@ fn history(cents: i64) -> (u64, usize, usize) {
     for _ in 0..WEEKS * 168 {
         now += SignedDuration::from_hours(1);
         let mut past = Past::new(&mut history, &outages, true);
-        let value = Observed::Number(rust_decimal::Decimal::new(cents, 4));
+        let value = Observed::Number(Decimal::new(cents, 4));
         let observation = Observation { labels: labels.clone().into(), at: now, value };
         of.observe(&mut series, Some(&mut past), &observation, now);
     }
@@ -104,10 +114,11 @@ fn shipped(without: &[&str]) -> String {
     all
 }
 
-fn call(number: i64, at: Timestamp) -> Event {
+fn call(number: i64, cost: i64, at: Timestamp) -> Event {
+    let cost = Decimal::new(cost, 6).to_string();
     let body = json!({"data": {"record_type": "event", "event_type": "call.cost", "id": format!("e{number}"), "occurred_at": at,
         "payload": {"call_leg_id": format!("leg{number}"), "connection_id": "24001", "status": "success",
-                    "billed_duration_secs": 60, "total_cost": "0.0123"}}});
+                    "billed_duration_secs": 60, "total_cost": cost}}});
     event::parse(&Incoming {
         account: "default",
         default_currency: Some("USD"),
@@ -119,40 +130,48 @@ fn call(number: i64, at: Timestamp) -> Event {
 }
 
 /// Three weeks behind it.
-fn world(policy: &Policy) -> World<'_> {
+fn world(policy: &Policy, cost: i64) -> World<'_> {
     let mut at = start();
     let mut world = World::new(policy, at);
-    for number in 0..3 * 168 * 2 {
-        at += SignedDuration::from_mins(30);
-        world.feed(call(-number, at));
+    for number in 0..3 * 168 * 3_600 / PAST_SECS {
+        at += SignedDuration::from_secs(PAST_SECS);
+        world.feed(call(-number, cost, at));
     }
     world
 }
 
+/// Feeds the next calls, one after the other.
+fn feed(world: &mut World<'_>, number: &mut i64, calls: i64, cost: i64) {
+    let mut at = world.now();
+    for _ in 0..calls {
+        *number += 1;
+        at += SignedDuration::from_millis(1_000 / PER_SECOND);
+        world.feed(call(*number, cost, at));
+    }
+    drop(black_box(world.take()));
+}
+
 /// Time of an event with the rules that compare, and with those that they stand in for; rounds by turns.
-fn pair() -> (Duration, Duration) {
+fn pair([past, cost]: [i64; 2]) -> (Duration, Duration) {
     let replaced = ["SpendSpike", "CallSpendToCountry", "TelnyxSilent"];
     let usual = include_str!("../../config/rules/usual/rules.yaml");
     let (_, usual) = usual.split_once("\ngroups:\n").expect("groups");
     let with = policy(&(shipped(&replaced) + usual));
     let without = policy(&shipped(&[]));
-    let mut worlds = [world(&with), world(&without)];
+    let mut worlds = [(&with, "SpendUnusual"), (&without, "SpendSpike")]
+        .map(|(policy, rule)| (world(policy, past), rule, 0_i64));
     let mut best = [Duration::MAX; 2];
-    let mut number = 0;
+    for (world, rule, number) in &mut worlds {
+        // An hour: the windows are full, and the alerts are where they stay.
+        feed(world, number, 3_600 * PER_SECOND, cost);
+        let fires = world.alerts().any(|alert| alert.rule.ends_with(*rule) && alert.is_firing());
+        assert_eq!(fires, cost == UNUSUAL[1], "{rule}");
+    }
     for _ in 0..ROUNDS {
-        let first = number;
-        for (world, best) in worlds.iter_mut().zip(&mut best) {
-            number = first;
-            let mut at = world.now();
+        for ((world, _, number), best) in worlds.iter_mut().zip(&mut best) {
             let began = Instant::now();
-            for _ in 0..EVENTS {
-                number += 1;
-                at += SignedDuration::from_millis(200);
-                world.feed(call(number, at));
-            }
-            let took = began.elapsed() / u32::try_from(EVENTS).expect("fits");
-            drop(black_box(world.take()));
-            *best = took.min(*best);
+            feed(world, number, EVENTS, cost);
+            *best = (began.elapsed() / u32::try_from(EVENTS).expect("fits")).min(*best);
         }
     }
     (best[0], best[1])

@@ -46,7 +46,7 @@ impl Certificate {
         let pair = CertifiedKey::from_der(certificates, key, &ring::default_provider());
         pair.map(|pair| Self(Arc::new(pair))).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => of_key("not the key of the certificate"),
-            rustls::Error::InvalidCertificate(why) => of_chain(format!("{why:?}")),
+            rustls::Error::InvalidCertificate(why) => of_chain(why.to_string()),
             _ => of_key("no key that TLS can use"),
         })
     }

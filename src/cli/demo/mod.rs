@@ -115,8 +115,8 @@ async fn demo(args: &Args, dir: &Path) -> anyhow::Result<Exit> {
     show_arrivals(&mut arrived);
     heading(&format!("4. Somebody tops it up by {PAID} USD: {topped_up} USD are there again\n"));
     reading(&app, &balance, topped_up).await?;
-    // The all-clear comes by mail when its group may be told again, a second after the first notice.
-    show_until(&mut arrived, "[RESOLVED]").await?;
+    // The all-clear comes when its groups may be notified again, a second after they first were: to each receiver by itself.
+    show_until_resolved(&mut arrived).await?;
     settle(&app).await?;
     show_arrivals(&mut arrived);
     heading("5. What Prometheus scrapes\n");
@@ -276,15 +276,17 @@ async fn reading(
     settle(app).await
 }
 
-/// Shows what the sinks take until a mail with this text in its subject came.
-async fn show_until(
-    arrived: &mut mpsc::Receiver<Taken>,
-    subject: &'static str,
-) -> anyhow::Result<()> {
+/// Shows what the sinks take until a mail and a Slack message that say "resolved" came.
+async fn show_until_resolved(arrived: &mut mpsc::Receiver<Taken>) -> anyhow::Result<()> {
     let shown = async {
+        let (mut by_mail, mut by_slack) = (false, false);
         while let Some(taken) = arrived.recv().await {
             show_arrival(&taken);
-            if matches!(&taken, Taken::Mail { raw, .. } if raw.contains(subject)) {
+            match &taken {
+                Taken::Mail { raw, .. } => by_mail |= raw.contains("[RESOLVED]"),
+                Taken::Slack { body } => by_slack |= body.contains("RESOLVED"),
+            }
+            if by_mail && by_slack {
                 return;
             }
         }

@@ -259,7 +259,6 @@ pub(super) const CIRCLES: &[(&str, usize)] = &[
     ("alerts::group::look", 2),
     ("api::v2", 5),
     ("cli", 2),
-    ("cli::alerts", 2),
     ("cli::invoices", 2),
     ("cli::test", 2),
     ("config", 18),
