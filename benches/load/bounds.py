@@ -229,7 +229,7 @@ def memory(binary):
             try:
                 begin = time.monotonic()
                 made.post(1000)
-                judged = within(240, lambda: notify.metrics(made.private).get("tollbell_inbox_pending", 1) == 0, 0.5)
+                judged = within(240, lambda: notify.metrics(made.private).get("tollbell_inbox_lag_events", 1) == 0, 0.5)
                 arrived = within(600, lambda: seen[0] >= 100_000, 0.5)
                 whole = time.monotonic() - begin
                 peak = int((group / "memory.max_usage_in_bytes").read_text()) / (1 << 20)

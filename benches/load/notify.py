@@ -171,19 +171,24 @@ def requests(count, port):
             "payload": payload,
         }
         meta = {"attempt": 1, "delivered_to": "https://hooks.example.com/webhooks/telnyx"}
-        body = json.dumps({"data": event, "meta": meta}).encode()
-        timestamp = str(int(time.time()))
-        signature = KEY.sign(timestamp.encode() + b"|" + body).signature
-        head = [
-            "POST /webhooks/telnyx HTTP/1.1",
-            f"host: 127.0.0.1:{port}",
-            "content-type: application/json",
-            f"telnyx-timestamp: {timestamp}",
-            f"telnyx-signature-ed25519: {base64.b64encode(signature).decode()}",
-            f"content-length: {len(body)}",
-        ]
-        made.append("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+        made.append(signed({"data": event, "meta": meta}, port))
     return made
+
+
+def signed(webhook, port):
+    """A whole request, signed now."""
+    body = json.dumps(webhook).encode()
+    timestamp = str(int(time.time()))
+    signature = KEY.sign(timestamp.encode() + b"|" + body).signature
+    head = [
+        "POST /webhooks/telnyx HTTP/1.1",
+        f"host: 127.0.0.1:{port}",
+        "content-type: application/json",
+        f"telnyx-timestamp: {timestamp}",
+        f"telnyx-signature-ed25519: {base64.b64encode(signature).decode()}",
+        f"content-length: {len(body)}",
+    ]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
 async def post(made, port):
