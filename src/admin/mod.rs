@@ -4,6 +4,7 @@ mod deps;
 mod post_reload;
 mod reload;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::alerts::SilenceState;
 use crate::api;
 use crate::clock;
 use crate::store::{DeliveryState, Role, StoreError};
+use crate::tls::HandshakeFailure;
 
 /// How long the store may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,12 +35,12 @@ const IDLE: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves until stopped by its handle. `pages` adds what people look at.
-pub fn serve<P>(listener: std::net::TcpListener, deps: Deps, pages: P) -> std::io::Result<Server>
+pub fn serve<P>(listener: std::net::TcpListener, deps: Deps, pages: P) -> io::Result<Server>
 where
     P: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
     let address = listener.local_addr()?;
-    let tls = deps.tls.clone();
+    let (tls, counters) = (deps.tls.clone(), Arc::clone(&deps.metrics));
     let app = move || {
         App::new()
             .app_data(web::Data::new(deps.clone()))
@@ -53,6 +55,9 @@ where
             .service(api::service())
             .configure(pages.clone())
     };
+    if tls.is_tls() {
+        counters.handshakes_at_zero("private", HandshakeFailure::ALL.map(HandshakeFailure::as_str));
+    }
     // Not actix's own server, whose TLS brings HTTP/2 along.
     let builder = Server::build()
         .workers(1)
@@ -73,13 +78,16 @@ where
             .client_disconnect_timeout(LINGER)
             .local_addr(address)
             .h1(app);
-        let tls = tls.clone();
+        let (tls, counters) = (tls.clone(), Arc::clone(&counters));
         fn_service(move |socket: TcpStream| {
-            let tls = tls.clone();
+            let (tls, counters) = (tls.clone(), Arc::clone(&counters));
             async move {
                 let peer = socket.peer_addr().ok();
-                let stream = tls.accept(socket, IDLE).await;
-                stream.map(|stream| (stream, peer)).map_err(DispatchError::Io)
+                let stream = tls.accept(socket, IDLE).await.map_err(|failure| {
+                    counters.handshake_failed("private", failure.as_str());
+                    DispatchError::Io(io::ErrorKind::ConnectionAborted.into())
+                })?;
+                Ok((stream, peer))
             }
         })
         .and_then(http)

@@ -81,6 +81,17 @@ impl Acceptors {
         self.public.set(server.certificate.as_ref());
         self.private.set(server.private_certificate.as_ref());
     }
+
+    /// Until when what they show is valid, for who scrapes.
+    pub(super) fn measure(server: &Server, metrics: &Metrics) {
+        let certificates =
+            [("public", &server.certificate), ("private", &server.private_certificate)];
+        for (listener, certificate) in certificates {
+            if let Some(certificate) = certificate {
+                metrics.certificate(listener, certificate.until());
+            }
+        }
+    }
 }
 
 impl Live {
@@ -95,11 +106,13 @@ impl Live {
         mut warnings: Vec<Diagnostic>,
     ) -> Reloaded {
         warnings.extend(self.fixed.warnings(&config));
+        warnings.extend(config.server.expiring(self.clock.now()));
         let hash = config.hash.clone();
         address::allow(config.server.allowed_targets.clone());
         let server = &config.server;
         self.access.take(server.tokens.clone(), server.external_url.as_deref());
         self.acceptors.take(server);
+        Acceptors::measure(server, &self.metrics);
         self.metrics.set_names(&parts::names(&config));
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());

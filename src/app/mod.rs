@@ -33,6 +33,7 @@ use crate::alerts::Routing;
 use crate::api::Access;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::diagnostic::Diagnostic;
 use crate::dispatch::{Lanes, Senders};
 use crate::metrics::Metrics;
 use crate::store::{self, Place, Role, Store};
@@ -265,6 +266,10 @@ impl Workers {
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
         let restored_at = config.store.restored.then(|| clock.now());
         let acceptors = Acceptors::new(&config.server);
+        Acceptors::measure(&config.server, metrics);
+        for Diagnostic { key, message, .. } in config.advice(clock.now()) {
+            tracing::warn!(key, "{message}");
+        }
         let known = senders.ids();
         let ended = Arc::new(Notify::new());
         let routing = Arc::new(ArcSwap::<Routing>::default());

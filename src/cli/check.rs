@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{ConfigArg, Exit, Format, excerpt, output};
 use crate::api;
+use crate::clock::Clock;
 use crate::config::{self, Candidate};
 use crate::diagnostic::{Diagnostic, Severity};
 
@@ -33,11 +34,13 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let loaded = if args.no_secrets {
+    let mut loaded = if args.no_secrets {
         Candidate::new(&args.config.config, &[]).load(&config::system_env)
     } else {
         config::load(&args.config.config, &config::system_env)
     };
+    let advice = loaded.config.as_ref().map(|it| it.advice(Clock::system().now()));
+    loaded.diagnostics.extend(advice.unwrap_or_default());
     let count = |severity| loaded.diagnostics.iter().filter(|p| p.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let refused = args.strict && warnings > 0;

@@ -19,6 +19,7 @@ mod server;
 mod auth;
 mod database;
 mod accounts;
+mod advice;
 mod heartbeats;
 mod receivers;
 mod peers;

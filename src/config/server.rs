@@ -57,16 +57,18 @@ pub(super) fn certificates(
     ]
 }
 
-/// Reads the files of a certificate; `None` after an error, and in a trial without the files.
+/// Reads the files of a certificate; `None` after an error, and in a trial, which serves nobody.
 ///
 /// Both are read as secrets are: what is in them does not count for the hash of the configuration, so that a certificate
 /// that was renewed on one replica first does not look like another configuration.
 fn certificate(section: &ListenerTlsWords<'_>, context: Context<'_>) -> Option<Certificate> {
+    if context.trial {
+        return None;
+    }
     let text = |key: &str, path: Option<At<String>>| {
         let file = Secret::File(context.base.join(&path?.value));
         match context.base.read_secret(&file) {
             Ok(text) => Some(text),
-            Err(_missing) if context.trial => None,
             Err(error) => {
                 section.error(key, format!("cannot be used: {error}"));
                 None

@@ -25,6 +25,7 @@ use super::crowd::{self, CONNECTIONS_MAX, Crowd, Place};
 use super::peers;
 use super::receive::{self, State};
 use super::timeouts::Timeouts;
+use crate::tls::{HandshakeFailure, Stream};
 
 /// How long a connection may wait for its next request while more than half of the places are taken.
 const CROWDED_IDLE: Duration = Duration::from_secs(1);
@@ -76,6 +77,10 @@ pub(super) fn listen(
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let crowd = Crowd::new(crowd::places());
+    if state.deps.tls.is_tls() {
+        let reasons = HandshakeFailure::ALL.map(HandshakeFailure::as_str);
+        state.deps.metrics.handshakes_at_zero("public", reasons);
+    }
     let server = builder.listen("webhooks", listener, move || {
         let app = App::new().app_data(state.clone()).default_service(web::to(receive::webhook));
         let app = map_config(app, move |()| AppConfig::default());
@@ -99,13 +104,51 @@ pub(super) fn listen(
             let paced = Paced::new(socket, timeouts.request(), place);
             let state = state.clone();
             async move {
-                let stream = state.deps.tls.accept(paced, timeouts.head).await;
-                stream.map(|stream| (stream, peer)).map_err(DispatchError::Io)
+                let mut stream =
+                    state.deps.tls.accept(paced, timeouts.head).await.map_err(|failure| {
+                        state.deps.metrics.handshake_failed("public", failure.as_str());
+                        DispatchError::Io(io::ErrorKind::ConnectionAborted.into())
+                    })?;
+                // What it asks begins after the handshake.
+                stream.socket_mut().set_asking(false);
+                Ok((Answered(stream), peer))
             }
         })
         .and_then(http)
     })?;
     Ok(server.run())
+}
+
+/// A connection on which each answer is noted, above TLS: what TLS itself writes answers nothing.
+struct Answered(Stream<Paced>);
+
+impl AsyncRead for Answered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Answered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.socket_mut().set_asking(false);
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
 }
 
 /// A socket that ends when a request that has begun gets no answer in time; in a dense [`Crowd`] sooner, and when it
@@ -182,7 +225,6 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.set_asking(false);
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 

@@ -8,6 +8,7 @@ mod names;
 mod page;
 mod spend;
 mod telnyx;
+mod tls;
 mod totals;
 mod user;
 
@@ -82,6 +83,10 @@ declare! {
     webhooks_received: IntCounterVec = "webhooks_received_total" ["account", "kind"];
     /// Webhooks that were refused, by reason.
     webhooks_rejected: IntCounterVec = "webhooks_rejected_total" ["account", "reason"];
+    /// TLS handshakes of clients that failed, by `public` or `private` listener.
+    handshakes_failed: IntCounterVec = "tls_handshakes_failed_total" ["listener", "reason"];
+    /// Until when a listener's certificate is valid, in seconds since 1970.
+    certificate_until: GaugeVec = "tls_certificate_not_after_timestamp_seconds" ["listener"];
     /// Webhooks on a wrong path that were stored for the account whose key signed them.
     webhooks_misdirected: IntCounterVec = "webhooks_misdirected_total" ["account"];
     /// Seconds from the head of a request to its 200, the commit included.

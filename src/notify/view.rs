@@ -19,7 +19,7 @@ use super::status::{
 };
 use crate::alerts::{self, Message, MessageAlert, Status, severity_rank};
 use crate::rules::Labels;
-use crate::template::{ago_text, duration_text, money_text};
+use crate::template::{ago_text, duration_text, money_text, rounded_text};
 use crate::text::{lines, link, one_line};
 
 /// Longest advice, in characters.
@@ -260,7 +260,7 @@ fn alert_view(alert: &MessageAlert, notification: &Notification) -> AlertView {
 
 /// A judged value: with its currency, where the rule sums by it.
 fn value_text(value: Decimal, alert: &MessageAlert) -> String {
-    let text = value.normalize().to_string();
+    let text = rounded_text(value);
     let currency = alert.labels.get("currency").and_then(|code| money_text(&text, code));
     currency.unwrap_or(text)
 }

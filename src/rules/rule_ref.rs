@@ -243,8 +243,8 @@ impl<'r> RuleRef<'r> {
         let usual = series.usual.as_ref()?;
         let labels = series.labels.unpack();
         let currency = labels.get("currency").filter(|_| self.rule.by_currency);
-        let zone = &self.usual_terms()?.zone;
-        Some(usual::in_words(series.value, usual, currency.map(String::as_str), zone, at))
+        let terms = self.usual_terms()?;
+        Some(usual::in_words(series.value, usual, currency.map(String::as_str), terms, at))
     }
 
     /// The annotations of the alert of a series as it stands, and the names of those that could not be rendered. Templates

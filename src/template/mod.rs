@@ -188,6 +188,17 @@ pub fn money_text(amount: &str, currency: &str) -> Option<String> {
     })
 }
 
+/// A value as people read it: what was divided is cut to six digits behind the point, or to as many as show three that are
+/// not zero; what was written or added up stays as it is.
+pub fn rounded_text(value: Decimal) -> String {
+    let rounded = if value.round_dp(6).abs() < Decimal::new(1, 3) {
+        value.round_sf(3).unwrap_or(value)
+    } else {
+        value.round_dp(6)
+    };
+    rounded.normalize().to_string()
+}
+
 /// `{{ seconds | duration }}`: `2h 5m`; what is no whole number of seconds is called `unknown`.
 fn duration(seconds: &Value) -> String {
     let text = seconds.as_str().map_or_else(|| seconds.to_string(), str::to_owned);
@@ -319,6 +330,21 @@ fn calls_everyone(after_at: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_cut_where_people_stop_reading() {
+        for (value, text) in [
+            ("1.1545454545454545454545454545", "1.154545"),
+            ("0.0000123456789", "0.0000123"),
+            ("0.000000000001", "0.000000000001"),
+            ("-0.3333333333", "-0.333333"),
+            ("130.600", "130.6"),
+            ("0", "0"),
+            ("123456789.123456", "123456789.123456"),
+        ] {
+            assert_eq!(rounded_text(value.parse().expect("a number")), text);
+        }
+    }
 
     fn render(source: &str, json: &str) -> Result<String, TemplateError> {
         let mut templates = Templates::new();

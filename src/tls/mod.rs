@@ -5,4 +5,4 @@ mod server;
 
 pub use self::client::TlsError;
 pub(crate) use self::client::{advice, client_config, is_answered};
-pub(crate) use self::server::{Acceptor, Certificate, any_certificate};
+pub(crate) use self::server::{Acceptor, Certificate, HandshakeFailure, Stream, any_certificate};

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::PemObject as _;
@@ -18,13 +19,19 @@ use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme}
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use x509_cert::der::Decode as _;
 
 /// Certificates of one chain at most; real ones have two or three.
 const CHAIN_MAX: usize = 16;
+/// How often failed handshakes are logged at most.
+const FAILED_LOGGED_EVERY: Duration = Duration::from_secs(60);
 
 /// A certificate with those that lead to its authority, and its key.
 #[derive(Debug, Clone)]
-pub struct Certificate(Arc<CertifiedKey>);
+pub struct Certificate {
+    pair: Arc<CertifiedKey>,
+    until: Timestamp,
+}
 
 impl Certificate {
     /// Reads a chain, the listener's own certificate first, and its key, both PEM. An error is of
@@ -41,15 +48,32 @@ impl Certificate {
         if certificates.len() > CHAIN_MAX {
             return Err(of_chain(format!("more than {CHAIN_MAX} certificates")));
         }
+        let until = certificates.first().and_then(not_after);
+        let until =
+            until.ok_or_else(|| of_chain("the first is no X.509 certificate".to_owned()))?;
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-            .map_err(|_why| of_key("the file holds no PEM private key"))?;
+            .map_err(|_why| of_key("the file holds no PEM private key without a password"))?;
         let pair = CertifiedKey::from_der(certificates, key, &ring::default_provider());
-        pair.map(|pair| Self(Arc::new(pair))).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => of_key("not the key of the certificate"),
+        pair.map(|pair| Self { pair: Arc::new(pair), until }).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                of_key("not the key of the first certificate in cert_file")
+            }
             rustls::Error::InvalidCertificate(why) => of_chain(why.to_string()),
             _ => of_key("no key that TLS can use"),
         })
     }
+
+    /// Until when the listener's own certificate is valid.
+    pub fn until(&self) -> Timestamp {
+        self.until
+    }
+}
+
+/// Until when a certificate is valid (RFC 5280, 4.1.2.5); in seconds, the year 9999 at most.
+fn not_after(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let read = x509_cert::Certificate::from_der(certificate).ok()?;
+    let seconds = read.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
+    Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
 }
 
 /// What a listener shows, the same for each name.
@@ -62,9 +86,63 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// What a listener does with a connection before HTTP: TLS, or nothing.
+/// What a listener does with a connection before HTTP: TLS, or nothing. Clones are of one listener.
 #[derive(Clone)]
-pub struct Acceptor(Option<(TlsAcceptor, Arc<Shown>)>);
+pub struct Acceptor {
+    tls: Option<(TlsAcceptor, Arc<Shown>)>,
+    failed: Arc<Failed>,
+}
+
+/// Handshakes that failed since they were last logged.
+#[derive(Debug, Default)]
+struct Failed(Mutex<(Option<Instant>, u64)>);
+
+impl Failed {
+    /// Counts one more; how many to log now.
+    fn add(&self, now: Instant) -> Option<u64> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (logged, count) = &mut *known;
+        *count = count.saturating_add(1);
+        if logged.is_some_and(|at| now.saturating_duration_since(at) < FAILED_LOGGED_EVERY) {
+            return None;
+        }
+        *logged = Some(now);
+        Some(std::mem::take(count))
+    }
+}
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// The client went away before it was done, as checks of a load balancer do that only connect.
+    Closed,
+    /// It took too long.
+    Timeout,
+    /// The two did not agree: plain text, a version that nobody should speak any more, a certificate that the client refuses.
+    Tls,
+}
+
+impl HandshakeFailure {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Timeout, Self::Tls];
+
+    /// Its word, in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls",
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::InvalidData => Self::Tls,
+            _ => Self::Closed,
+        }
+    }
+}
 
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,8 +153,8 @@ impl fmt::Debug for Acceptor {
 impl Acceptor {
     /// Plain text without a certificate.
     pub fn new(certificate: Option<&Certificate>) -> Self {
-        Self(certificate.map(|certificate| {
-            let shown = Arc::new(Shown(ArcSwap::from(Arc::clone(&certificate.0))));
+        let tls = certificate.map(|certificate| {
+            let shown = Arc::new(Shown(ArcSwap::from(Arc::clone(&certificate.pair))));
             let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&shown) as _;
             let mut config = ServerConfig::builder_with_provider(provider())
                 .with_safe_default_protocol_versions()
@@ -85,30 +163,41 @@ impl Acceptor {
                 .with_cert_resolver(resolver);
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             (TlsAcceptor::from(Arc::new(config)), shown)
-        }))
+        });
+        Self { tls, failed: Arc::default() }
     }
 
     /// Shows another certificate from the next connection on. Between TLS and plain text only a start can change.
     pub fn set(&self, certificate: Option<&Certificate>) {
-        if let (Some((_, shown)), Some(certificate)) = (&self.0, certificate) {
-            shown.0.store(Arc::clone(&certificate.0));
+        if let (Some((_, shown)), Some(certificate)) = (&self.tls, certificate) {
+            shown.0.store(Arc::clone(&certificate.pair));
         }
     }
 
     /// Whether this speaks TLS.
     pub fn is_tls(&self) -> bool {
-        self.0.is_some()
+        self.tls.is_some()
     }
 
-    /// The stream that HTTP is spoken on. The handshake may take `limit`.
-    pub async fn accept<S>(&self, socket: S, limit: Duration) -> io::Result<Stream<S>>
+    /// The stream that HTTP is spoken on. The handshake may take `limit`. One that fails is logged, with those that failed
+    /// within [`FAILED_LOGGED_EVERY`] before: a certificate that Telnyx refuses loses every webhook.
+    pub async fn accept<S>(&self, socket: S, limit: Duration) -> Result<Stream<S>, HandshakeFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Some((acceptor, _)) = &self.0 else { return Ok(Stream::Plain(socket)) };
+        let Some((acceptor, _)) = &self.tls else { return Ok(Stream::Plain(socket)) };
         let accepted = tokio::time::timeout(limit, acceptor.accept(socket)).await;
-        let accepted = accepted.map_err(|_late| io::Error::from(io::ErrorKind::TimedOut))?;
-        Ok(Stream::Tls(Box::new(accepted?)))
+        let accepted = accepted.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()));
+        accepted.map(|stream| Stream::Tls(Box::new(stream))).map_err(|error| {
+            let failure = HandshakeFailure::of(&error);
+            // Who only connects and goes is no news.
+            if failure != HandshakeFailure::Closed
+                && let Some(failed) = self.failed.add(Instant::now())
+            {
+                tracing::warn!(failed, %error, "TLS handshakes of a listener failed");
+            }
+            failure
+        })
     }
 }
 
@@ -119,6 +208,16 @@ pub enum Stream<S> {
     Plain(S),
     /// Inside TLS.
     Tls(Box<TlsStream<S>>),
+}
+
+impl<S> Stream<S> {
+    /// What is below.
+    pub fn socket_mut(&mut self) -> &mut S {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_mut().0,
+        }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
@@ -226,7 +325,17 @@ mod tests {
         let acceptor = Acceptor::new(Some(&read.expect("a pair")));
         let (_peer, socket) = tokio::io::duplex(64);
         let error = acceptor.accept(socket, Duration::ZERO).await.expect_err("says nothing");
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error, HandshakeFailure::Timeout);
+    }
+
+    #[test]
+    fn failed_handshakes_are_logged_once_a_minute_with_their_number() {
+        let (failed, start) = (Failed::default(), Instant::now());
+        let at = |seconds| failed.add(start + Duration::from_secs(seconds));
+        assert_eq!(
+            [at(0), at(1), at(59), at(60), at(61), at(200)],
+            [Some(1), None, None, Some(3), None, Some(2)]
+        );
     }
 
     #[test]
@@ -239,13 +348,13 @@ mod tests {
         for (chain, key, why) in [
             ("", key.as_str(), "cert_file: the file holds no PEM certificate"),
             (&chain.repeat(CHAIN_MAX + 1), &key, "cert_file: more than 16 certificates"),
-            (&chain, "", "key_file: the file holds no PEM private key"),
-            (&chain, &cut, "key_file: the file holds no PEM private key"),
-            (&chain, &chain, "key_file: the file holds no PEM private key"),
+            (&chain, "", "key_file: the file holds no PEM private key without a password"),
+            (&chain, &cut, "key_file: the file holds no PEM private key without a password"),
+            (&chain, &chain, "key_file: the file holds no PEM private key without a password"),
             (
                 &chain,
                 &other.signing_key.serialize_pem(),
-                "key_file: not the key of the certificate",
+                "key_file: not the key of the first certificate in cert_file",
             ),
         ] {
             let (file, error) = Certificate::read(chain, key).expect_err("refused");

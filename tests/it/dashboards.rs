@@ -94,6 +94,8 @@ async fn each_series_that_is_named_is_in_a_live_scrape() {
             "backfill_covered_timestamp_seconds",
             "backfill_slices_cut_total",
             "amounts_unread_total",
+            "tls_handshakes_failed_total",
+            "tls_certificate_not_after_timestamp_seconds",
         ];
         help.contains(name)
             || help.contains(family)

@@ -38,7 +38,8 @@ fn check(dir: &Path, rules: &Path, more: &str, strict: bool) -> Output {
     let config = dir.join("config.yaml");
     let text = format!(
         "accounts: [{{name: default, public_keys: [\"{PUBLIC_KEY}\"]}}]\n\
-         route: {{receiver: ops}}\nreceivers: [{{name: ops}}]\nrule_files: ['{}']\n{more}",
+         route: {{receiver: ops}}\n\
+         receivers: [{{name: ops, webhook_configs: [{{url: 'http://127.0.0.1:9/'}}]}}]\nrule_files: ['{}']\n{more}",
         rules.display()
     );
     fs::write(&config, text).unwrap();
@@ -54,9 +55,11 @@ fn rules_of(text: &str) -> Vec<(String, &str)> {
 }
 
 #[test]
-fn the_shipped_configuration_has_nothing_to_warn_of() {
-    let output = tollbell(&["check", "--strict", "--config", "config/tollbell.yaml"]);
-    assert!(output.status.success(), "{}", said(&output));
+fn the_shipped_configuration_lacks_a_receiver_and_nothing_else() {
+    let output = tollbell(&["check", "--config", "config/tollbell.yaml"]);
+    let said = said(&output);
+    assert!(output.status.success() && said.contains(", 1 warning\n"), "{said}");
+    assert!(said.contains("nobody is notified of anything"), "{said}");
 }
 
 #[test]
@@ -127,4 +130,37 @@ fn the_rules_in_the_document_pass_the_strict_check() {
         };
         assert!(output.status.success(), "{text}\n{}", said(&output));
     }
+}
+
+/// The commands of tollbell that annotations tell people to run: each with its options.
+#[test]
+fn what_the_rules_tell_people_to_run_can_be_run() {
+    let command =
+        Regex::new(r"tollbell ([a-z]+(?: (?:list|show|retry|test|add))?)((?: --[a-z-]+)*)")
+            .unwrap();
+    let help = said(&tollbell(&["--help"]));
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands: BTreeSet<&str> =
+        commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let mut seen = BTreeSet::new();
+    for path in yaml_files("").into_iter().chain(yaml_files("usual")) {
+        for found in command.captures_iter(&fs::read_to_string(&path).unwrap()) {
+            let mut args: Vec<&str> = found[1].split(' ').collect();
+            if !commands.contains(args[0]) {
+                continue;
+            }
+            args.push("--help");
+            let output = tollbell(&args);
+            let help = said(&output);
+            assert!(output.status.success(), "{}: {}: {help}", path.display(), &found[0]);
+            // A command of commands needs one of them, but for those that list by themselves.
+            let is_whole = !help.contains(&format!("Usage: tollbell {} <COMMAND>", &found[1]));
+            assert!(is_whole, "{}: {} is not whole", path.display(), &found[0]);
+            for option in found[2].split_whitespace() {
+                assert!(help.contains(option), "{}: {} has no {option}", path.display(), &found[1]);
+            }
+            seen.insert(found[0].to_owned());
+        }
+    }
+    assert!(seen.len() >= 3, "{seen:?}");
 }

@@ -131,3 +131,64 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
     assert_eq!(status, 200, "{warned}");
     assert!(warned.contains("server.tls_config") && warned.contains("next start"), "{warned}");
 }
+
+#[tokio::test]
+async fn handshakes_that_fail_are_counted_by_reason() {
+    let app = started().await;
+    let failed = async |reason: &str| {
+        let url = format!("https://{}/metrics", app.app().private_addr);
+        let text = client().get(url).send().await.unwrap().text().await.unwrap();
+        let series = format!(
+            "tollbell_tls_handshakes_failed_total{{listener=\"public\",reason=\"{reason}\"}} "
+        );
+        let line = text.lines().find_map(|line| line.strip_prefix(&series));
+        line.map(|count| count.parse::<u64>().unwrap())
+    };
+    assert_eq!((failed("tls").await, failed("closed").await), (Some(0), Some(0)));
+    // A client that does not know the authority says so and goes.
+    let url = format!("https://{}/webhooks/telnyx", app.app().public_addr);
+    reqwest_client().get(url).send().await.unwrap_err();
+    eventually_async(SOON, async || (failed("tls").await == Some(1)).then_some(())).await;
+    // One that only connects, as a load balancer's check does.
+    drop(tokio::net::TcpStream::connect(app.app().public_addr).await.unwrap());
+    eventually_async(SOON, async || (failed("closed").await == Some(1)).then_some(())).await;
+    assert_eq!(failed("tls").await, Some(1));
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_a_warning_and_does_not_disturb_who_only_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["hooks.example.com".to_owned()]).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 2, 3);
+    write(folder.path().join("public.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    write(folder.path().join("public.key"), key.serialize_pem()).unwrap();
+    put(folder.path(), "private", Shown::Good);
+    let key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let config = format!(
+        "server:\n{SERVER}accounts: [{{name: default, public_keys: [\"{key}\"]}}]\nrule_files: []\n\
+         route: {{receiver: ops}}\nreceivers: [{{name: ops, webhook_configs: [{{url: 'http://127.0.0.1:9/'}}]}}]\n"
+    );
+    write(folder.path().join("tollbell.yaml"), config).unwrap();
+    let tollbell = |args: &[&str]| {
+        let mut tollbell = Command::new(env!("CARGO_BIN_EXE_tollbell"));
+        let output = tollbell.args(args).current_dir(folder.path()).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (code, said) = tollbell(&["check", "--strict", "--config", "tollbell.yaml"]);
+    assert_eq!(code, Some(1), "{said}");
+    let warning =
+        "server.tls_config.cert_file: the certificate has expired, on 2020-02-03T00:00:00Z";
+    assert!(said.contains(warning), "{said}");
+    assert!(!said.contains("nobody is notified"), "{said}");
+    // A pair that does not fit keeps nobody from looking.
+    put(folder.path(), "public", Shown::Good);
+    let [_, other] = certs::pem(Shown::Good);
+    write(folder.path().join("public.key"), other).unwrap();
+    assert_eq!(tollbell(&["check", "--config", "tollbell.yaml"]).0, Some(2));
+    let (code, said) = tollbell(&["silence", "list", "--config", "tollbell.yaml"]);
+    // It asks for the store, which nobody has made yet.
+    assert_eq!((code, said.contains("there is no database")), (Some(1), true), "{said}");
+}

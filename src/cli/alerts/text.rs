@@ -8,7 +8,7 @@ use crate::alerts::{Alert, Suppression};
 use crate::api::alerts::{AlertStory, BEGINNING, InGroup, SeenAlert};
 use crate::cli::output::{clean, table_text};
 use crate::rules::Labels;
-use crate::template::duration_text;
+use crate::template::{duration_text, rounded_text};
 
 /// Least width of the names in front of values.
 const NAME: usize = 11;
@@ -57,7 +57,7 @@ pub(super) fn list_text(seen: &[SeenAlert], fire: u64, now: Timestamp) -> String
                 name(alert).to_owned(),
                 format!("{:.0}", alert.starts_at),
                 lasted(alert, now),
-                alert.value.map_or_else(|| "-".to_owned(), |value| value.normalize().to_string()),
+                alert.value.map_or_else(|| "-".to_owned(), rounded_text),
                 quiet(seen),
                 labels_text(&alert.labels),
             ]
@@ -131,7 +131,7 @@ fn facts(story: &AlertStory, now: Timestamp) -> Vec<(&'static str, String)> {
         None => {}
     }
     if let Some(value) = alert.value {
-        facts.push(("value", value.normalize().to_string()));
+        facts.push(("value", rounded_text(value)));
     }
     facts.extend(story.silences.iter().map(|silence| {
         let (id, until) = (short(&silence.id), silence.ends_at);

@@ -221,8 +221,11 @@ fn a_history_is_small_and_gives_up_its_oldest_weeks_for_it() {
 fn words_say_how_many_times_the_usual() {
     let usual = Usual { value: decimal("31.1000"), spread: Decimal::ONE, weeks: 8 };
     let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+    let monday = at("2026-11-30T08:12:00Z");
+    let of = |kept, span| Terms { kept, span, zone: berlin.clone() };
+    let hour = of(Kept::Total, Span::Sliding(3_600));
     let words = |value: Option<&str>, usual: &Usual, currency| {
-        in_words(value.map(decimal), usual, currency, &berlin, at("2026-11-30T08:12:00Z"))
+        in_words(value.map(decimal), usual, currency, &hour, monday)
     };
     assert_eq!(
         words(Some("130.60"), &usual, Some("USD")),
@@ -231,6 +234,18 @@ fn words_say_how_many_times_the_usual() {
     let none = Usual { value: Decimal::ZERO, ..usual };
     assert_eq!(words(Some("7"), &none, None), "the usual 0 for a Monday between 09:00 and 10:00");
     assert_eq!(words(None, &none, None), words(Some("7"), &none, None));
+    for (kept, span, time) in [
+        (Kept::Mean, Span::Sliding(900), "within 15m on a Monday between 09:00 and 10:00"),
+        (Kept::Total, Span::Sliding(21_600), "within 6h on a Monday between 09:00 and 10:00"),
+        (Kept::Total, Span::Day, "for a Monday until 09:12"),
+        (Kept::Total, Span::Week, "for a week until Monday 09:12"),
+        // Of a level the same hour counts, however long its window is.
+        (Kept::Reading, Span::Sliding(0), "for a Monday between 09:00 and 10:00"),
+        (Kept::Greatest, Span::Sliding(900), "for a Monday between 09:00 and 10:00"),
+    ] {
+        let words = in_words(None, &usual, None, &of(kept, span), monday);
+        assert_eq!(words, format!("the usual 31.1 {time}"));
+    }
 }
 
 /// What happens to a series.

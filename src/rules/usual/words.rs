@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 use jiff::civil::Weekday;
-use jiff::tz::TimeZone;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::{Usual, civil};
+use super::{Kept, Span, Terms, Usual, civil};
 use crate::template;
 
 /// Digits behind the point that are shown of less than 1.
@@ -17,12 +16,12 @@ pub fn factor(value: Decimal, usual: &Usual) -> Option<Decimal> {
     Some(factor.round_dp_with_strategy(1, RoundingStrategy::MidpointAwayFromZero).normalize())
 }
 
-/// Value and usual compared in words; the amounts with their currency, where they are money.
+/// Value and usual compared in words, and for which time; the amounts with their currency, where they are money.
 pub fn in_words(
     value: Option<Decimal>,
     usual: &Usual,
     currency: Option<&str>,
-    zone: &TimeZone,
+    terms: &Terms,
     at: Timestamp,
 ) -> String {
     let digits = if usual.value.abs() < Decimal::ONE { DIGITS_OF_LITTLE } else { 2 };
@@ -31,12 +30,13 @@ pub fn in_words(
     let amount = amount.unwrap_or(rounded);
     let factor = value.and_then(|value| factor(value, usual));
     let factor = factor.map_or_else(String::new, |factor| format!("{factor} × "));
-    format!("{factor}the usual {amount} for {}", hour_in_words(zone, at))
+    format!("{factor}the usual {amount} {}", time_in_words(terms, at))
 }
 
-/// "a Monday between 09:00 and 10:00"
-fn hour_in_words(zone: &TimeZone, at: Timestamp) -> String {
-    let shown = civil::datetime(civil::seconds(zone, at)).unwrap_or_default();
+/// "for a Monday between 09:00 and 10:00"; where the value is of another time than an hour, which one: "within 15m on a
+/// Monday between 09:00 and 10:00", "for a Monday until 09:12", "for a week until Monday 09:12".
+fn time_in_words(terms: &Terms, at: Timestamp) -> String {
+    let shown = civil::datetime(civil::seconds(&terms.zone, at)).unwrap_or_default();
     let day = match shown.weekday() {
         Weekday::Monday => "Monday",
         Weekday::Tuesday => "Tuesday",
@@ -46,5 +46,15 @@ fn hour_in_words(zone: &TimeZone, at: Timestamp) -> String {
         Weekday::Saturday => "Saturday",
         Weekday::Sunday => "Sunday",
     };
-    format!("a {day} between {:02}:00 and {:02}:00", shown.hour(), shown.hour() + 1)
+    let hour = format!("between {:02}:00 and {:02}:00", shown.hour(), shown.hour() + 1);
+    let until = format!("{:02}:{:02}", shown.hour(), shown.minute());
+    match terms.span {
+        _ if !matches!(terms.kept, Kept::Total | Kept::Mean) => format!("for a {day} {hour}"),
+        Span::Sliding(civil::HOUR) => format!("for a {day} {hour}"),
+        Span::Sliding(seconds) => {
+            format!("within {} on a {day} {hour}", template::duration_text(seconds))
+        }
+        Span::Day => format!("for a {day} until {until}"),
+        Span::Week => format!("for a week until {day} {until}"),
+    }
 }
