@@ -9,7 +9,7 @@ use super::page::{Page, State};
 use super::visit::{Trouble, Visit, show};
 use super::words::{Stamp, duration_text, encoded, number_text, target_name};
 use crate::api::{Health, Reached, ReceiverHealth, Verdict};
-use crate::notify::{self, Integration, Outcome, Receiver};
+use crate::notify::{self, Integration, Receiver, TestAnswer};
 use crate::store::DeliveryState;
 
 /// What is said of a receiver that nothing was sent to, as far as is looked back.
@@ -208,34 +208,23 @@ pub(super) async fn test(visit: Visit, _form: Form) -> Result<HttpResponse, Trou
     let Some(receiver) = policy.receivers.get(&name) else {
         return Err(Trouble::Missing(format!("There is no receiver {name}.")));
     };
-    let tests = visit.deps.api.test(visit.principal()?, receiver).await?;
-    let mut rows = Vec::new();
-    for (integration, said) in receiver.integrations.iter().zip(tests) {
-        match said {
-            Ok(outcomes) => rows.extend(outcomes.into_iter().map(|(target, outcome)| {
-                let (state, detail) = outcome_state(outcome);
-                TestedRow { to: target_name(&integration.id, &target), state, detail }
-            })),
-            Err(error) => rows.push(TestedRow {
-                to: integration.id.clone(),
-                state: State::new("critical", "dead", "cannot be used"),
-                detail: error.to_string(),
-            }),
-        }
-    }
+    let answers = visit.deps.api.test(visit.principal()?, receiver, None).await?;
+    let rows: Vec<TestedRow> = answers.into_iter().map(tested_row).collect();
     let well = rows.iter().all(|row| row.state.tone == "good");
     shown(&visit, Some(Tested { receiver: name, rows, well })).await
 }
 
-fn outcome_state(outcome: Outcome) -> (State, String) {
-    match outcome {
-        Outcome::Delivered => (State::good("delivered"), String::new()),
-        Outcome::Retry { reason, detail, .. } => (
-            State::new("warning", "warning", "not taken now"),
-            format!("{}: {detail}", reason.as_str()),
-        ),
-        Outcome::Rejected { reason, detail } => {
-            (State::new("critical", "dead", "refused"), format!("{}: {detail}", reason.as_str()))
-        }
+fn tested_row(answer: TestAnswer) -> TestedRow {
+    let mut to = target_name(&answer.integration, &answer.target);
+    if answer.status == "resolved" {
+        to.push_str(", its end");
+    }
+    match answer.reason {
+        None => TestedRow { to, state: State::good("delivered"), detail: String::new() },
+        Some(reason) => TestedRow {
+            to,
+            state: State::new("critical", "dead", "not taken"),
+            detail: format!("{reason}: {}", answer.detail),
+        },
     }
 }

@@ -7,6 +7,7 @@ mod alerts;
 mod audit;
 mod balance;
 mod body;
+mod checks;
 mod deliveries;
 mod document;
 mod events;
@@ -37,6 +38,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .app_data(web::Data::new(stream::Looks::default()))
         .service(get("/v1/openapi.json", web::get().to(document::get)))
         .service(get("/v1/status", web::get().to(status::get)))
+        .service(get("/v1/checks", web::get().to(checks::list)))
         .service(get("/v1/alerts", web::get().to(alerts::list)))
         .service(get("/v1/alerts/{fingerprint}", web::get().to(alerts::show)))
         .service(get("/v1/events", web::get().to(events::list)))

@@ -10,8 +10,8 @@ use super::page::Query;
 use super::problem::Problem;
 use super::reply::{Answered, answer};
 use super::status::StateCount;
-use crate::api::{Deps, Health, Principal, Reached};
-use crate::notify::{Integration, NotifyError, Outcome};
+use crate::api::{Deps, Health, InForce, Principal, Reached};
+use crate::notify::{Integration, Receiver, TestAnswer};
 use crate::store::DeliveryState;
 
 /// The receivers.
@@ -68,33 +68,8 @@ pub(super) struct IntegrationItem {
 /// What became of a test notification.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TestResult {
-    /// One for each target; none when the receiver notifies nobody.
-    items: Vec<TestedTarget>,
-}
-
-/// How a test ended for one target.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum TestOutcome {
-    /// The peer took it.
-    Delivered,
-    /// It was not taken now, and could be later.
-    Retry,
-    /// It was refused.
-    Rejected,
-}
-
-/// What one target said to a test notification.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TestedTarget {
-    /// The integration.
-    integration: String,
-    /// The target within it: a mail address, else empty.
-    target: String,
-    /// How it ended.
-    outcome: TestOutcome,
-    /// One line why it was not delivered; empty when it was.
-    detail: String,
+    /// One for each target and what was sent to it; none when the receiver notifies nobody.
+    items: Vec<TestAnswer>,
 }
 
 #[utoipa::path(
@@ -146,9 +121,12 @@ fn integration(
     path = "/api/v1/receivers/{name}/test",
     tag = "receivers",
     operation_id = "testReceiver",
-    params(("name" = String, Path, description = "The receiver's name")),
+    params(
+        ("name" = String, Path, description = "The receiver's name"),
+        ("resolve" = Option<bool>, Query, description = "Whether the end follows at once; by default where the peer keeps incidents or alerts"),
+    ),
     responses(
-        (status = 200, description = "What each of its targets said; within the timeouts of its integrations", body = TestResult),
+        (status = 200, description = "What each of its targets answered; within the timeouts of its integrations", body = TestResult),
         (status = 404, description = "No receiver has this name", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -159,37 +137,17 @@ pub(super) async fn test(
     _: NoBody,
     deps: web::Data<Deps>,
 ) -> Answered {
-    Query::read(&request, &[])?;
+    let query = Query::read(&request, &["resolve"])?;
+    let ends = query.word("resolve", &[("true", true), ("false", false)])?;
     let in_force = deps.in_force.load_full();
-    let unknown = || Problem::missing(format!("no receiver has the name {:?}", name.as_str()));
-    let receiver = in_force.policy.receivers.get(name.as_str()).ok_or_else(unknown)?;
-    let tests = deps.test(&principal, receiver).await?;
-    let mut items = Vec::new();
-    for (one, said) in receiver.integrations.iter().zip(tests) {
-        match said {
-            Ok(outcomes) => {
-                items.extend(outcomes.into_iter().map(|(target, said)| tested(one, target, said)));
-            }
-            Err(error) => items.push(unusable(one, &error)),
-        }
-    }
-    answer(&TestResult { items })
+    let receiver = known(&in_force, &name)?;
+    answer(&TestResult { items: deps.test(&principal, receiver, ends).await? })
 }
 
-fn tested(of: &Integration, target: String, said: Outcome) -> TestedTarget {
-    let (outcome, detail) = match said {
-        Outcome::Delivered => (TestOutcome::Delivered, String::new()),
-        Outcome::Retry { reason, detail, .. } => {
-            (TestOutcome::Retry, format!("{}: {detail}", reason.as_str()))
-        }
-        Outcome::Rejected { reason, detail } => {
-            (TestOutcome::Rejected, format!("{}: {detail}", reason.as_str()))
-        }
-    };
-    TestedTarget { integration: of.id.clone(), target, outcome, detail }
-}
-
-fn unusable(of: &Integration, error: &NotifyError) -> TestedTarget {
-    let (integration, detail) = (of.id.clone(), error.to_string());
-    TestedTarget { integration, target: String::new(), outcome: TestOutcome::Rejected, detail }
+/// A receiver that is configured.
+fn known<'f>(in_force: &'f InForce, name: &str) -> Result<&'f Receiver, Problem> {
+    in_force.policy.receivers.get(name).ok_or_else(|| {
+        let known = in_force.receivers.join(", ");
+        Problem::missing(format!("no receiver has the name {name}: there is {known}"))
+    })
 }
