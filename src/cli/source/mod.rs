@@ -146,7 +146,7 @@ impl Source {
         }
     }
 
-    /// Tries dead deliveries again.
+    /// Tries deliveries again.
     pub(super) async fn retry(&self, which: Retry) -> anyhow::Result<Retried> {
         match self {
             Self::Store(store) => Ok(audit(store).retry(&Principal::local(), which).await?),

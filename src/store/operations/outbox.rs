@@ -83,8 +83,8 @@ pub trait Deliveries {
     async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError>;
 
     /// Lets dead deliveries wait again as if queued now, their attempts kept: the newest of each target of a group, unless it
-    /// was notified of the group later or has a delivery open for it. Says what became of each. One that was asked for by
-    /// itself, be it that it waits already, is tried at once: as by [`NotificationLog::lift_pause`].
+    /// was notified of the group later or has a delivery open for it. Says what became of each. All that is asked for and
+    /// waits then, be it that it waited already, is tried at once: as by [`NotificationLog::lift_pause`].
     async fn retry(&self, selection: Retry, now: Timestamp) -> Result<Retried, StoreError>;
 }
 

@@ -113,11 +113,12 @@ impl operations::Deliveries for Postgres {
         loop {
             let tx = self.link.begin().await?;
             let revived = revive(&tx, &selection, now).await?;
-            let revived = revived.max(hurry(&tx, &selection, now).await?);
+            let waiting = hurry(&tx, &selection, now).await?;
             tx.commit().await?;
-            self.tell_queued(revived > 0);
-            retried.count += revived;
+            self.tell_queued(waiting > 0);
             if revived < RETRY_ROWS {
+                // Those that were revived before wait, too.
+                retried.count = waiting;
                 return Ok(retried);
             }
         }
@@ -360,10 +361,13 @@ async fn left_alone(tx: &Lent<'_>, selection: &Retry) -> Result<Retried, Failure
     Ok(left)
 }
 
-/// Lets the one delivery that is asked for be tried at once, where it waits; how many that are.
+/// Lets deliveries that are asked for be tried at once, where they wait; how many that are.
 async fn hurry(tx: &Lent<'_>, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
-    let Some((Some(n), _)) = meant(tx, selection).await? else { return Ok(0) };
-    pause::lift_for(tx, n, now).await
+    match meant(tx, selection).await? {
+        Some((Some(n), _)) => pause::lift_for(tx, n, now).await,
+        Some((None, receiver)) => pause::lift_all(tx, receiver.as_deref(), now).await,
+        None => Ok(0),
+    }
 }
 
 /// Lets dead deliveries wait again, [`RETRY_ROWS`] at most: of each target of a group the newest, and none when the target
