@@ -295,7 +295,9 @@ mod tests {
 
     fn spend(by: By, charges: &[Charge]) -> Spend {
         let mut spend = Spend::new(by);
-        charges.iter().for_each(|charge| add(&mut spend, charge));
+        for charge in charges {
+            add(&mut spend, charge);
+        }
         spend
     }
 
@@ -455,7 +457,9 @@ mod tests {
                 })
                 .collect();
             let mut sums = Spend { groups_max, ..Spend::new(by) };
-            charges.iter().for_each(|charge| add(&mut sums, charge));
+            for charge in &charges {
+                add(&mut sums, charge);
+            }
             let report = sums.report(limit, None);
             let mut currencies = 0;
             for currency in ["EUR", "USD", UNKNOWN] {

@@ -12,7 +12,9 @@ use super::health::{Health, Reached, ReceiverHealth, Verdict};
 use crate::clock;
 use crate::event::Source;
 use crate::notify::Receiver;
-use crate::store::{DeliveryState, EventFilter, Place, Reading, Stats, Store, StoreError};
+use crate::store::{
+    DeliveryState, EventFilter, Place, Reading, ReceiverPause, Stats, Store, StoreError,
+};
 
 /// Events of an account among which its last webhook is looked for.
 const EVENTS_MAX: usize = 200;
@@ -208,8 +210,16 @@ fn of_receiver(name: &str, health: &ReceiverHealth) -> Check {
         return Check::new(true, what, "has no integration: nobody is notified");
     }
     let mut troubles = Vec::new();
-    if let Verdict::Ill(ill) = health.verdict() {
-        troubles.extend(trouble(ill));
+    match health.verdict() {
+        Verdict::Ill(ill) => troubles.extend(trouble(ill)),
+        Verdict::Paused(pause) => {
+            let ReceiverPause { until, who, comment, .. } = pause;
+            let waiting = health.waiting;
+            troubles.push(format!(
+                "paused until {until:.0} by {who}: {comment}; {waiting} wait to be sent"
+            ));
+        }
+        Verdict::Dead(_) | Verdict::Reached | Verdict::Unused => {}
     }
     let dead = health.dead;
     troubles

@@ -12,6 +12,7 @@ mod deps;
 pub mod explain;
 mod health;
 mod origin;
+pub mod pauses;
 mod refusal;
 pub mod silences;
 pub mod spend;

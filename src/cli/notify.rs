@@ -42,16 +42,15 @@ struct Test {
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let Command::Test(args) = args.command;
-    let answers = match args.source.remote()? {
-        Some(remote) => runtime()?.block_on(remote.test(&args.receiver, args.resolve)),
-        None => {
-            let loaded = config::load(&args.source.config().config, &config::system_env);
-            let Some(config) = &loaded.config else {
-                output::problems(&loaded);
-                return Ok(Exit::Usage);
-            };
-            runtime()?.block_on(test(config, &args))
-        }
+    let answers = if let Some(remote) = args.source.remote()? {
+        runtime()?.block_on(remote.test(&args.receiver, args.resolve))
+    } else {
+        let loaded = config::load(&args.source.config().config, &config::system_env);
+        let Some(config) = &loaded.config else {
+            output::problems(&loaded);
+            return Ok(Exit::Usage);
+        };
+        runtime()?.block_on(test(config, &args))
     };
     let answers = match answers {
         Ok(answers) => answers,

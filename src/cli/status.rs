@@ -28,14 +28,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let checks = match args.source.remote()? {
-        Some(remote) => runtime()?.block_on(remote.checks())?,
-        None => {
-            let Some(config) = args.source.config().without_secrets() else {
-                return Ok(Exit::Usage);
-            };
-            at_hand(&config)?
-        }
+    let checks = if let Some(remote) = args.source.remote()? {
+        runtime()?.block_on(remote.checks())?
+    } else {
+        let Some(config) = args.source.config().without_secrets() else { return Ok(Exit::Usage) };
+        at_hand(&config)?
     };
     match args.format {
         Format::Json => output::json(&checks)?,

@@ -126,9 +126,10 @@ impl TestAnswer {
     }
 }
 
-/// Sends a test to each target of an integration, by clients of its own, and past its queue: an operator waits for it. With
-/// `ends` the end follows what was taken, by default where the peer keeps incidents or alerts. Gives what each target answered
-/// to each.
+/// Sends a test to each target of an integration, by clients of its own, and past its queue: an operator waits for it.
+///
+/// With `ends` the end follows what was taken, by default where the peer keeps incidents or alerts. Gives what each target
+/// answered to each.
 pub async fn send_test(
     integration: &Integration,
     templates: &MessageTemplates,

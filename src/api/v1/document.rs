@@ -37,6 +37,8 @@ use super::{
         events::show,
         get,
         receivers::list,
+        receivers::pause,
+        receivers::resume,
         receivers::test,
         rules::list,
         rules::show,

@@ -53,6 +53,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(post("/v1/deliveries/{id}/cancel", web::post().to(deliveries::cancel)))
         .service(get("/v1/receivers", web::get().to(receivers::list)))
         .service(post("/v1/receivers/{name}/test", web::post().to(receivers::test)))
+        .service(post("/v1/receivers/{name}/pause", web::post().to(receivers::pause)))
+        .service(post("/v1/receivers/{name}/resume", web::post().to(receivers::resume)))
         .service(get("/v1/spend", web::get().to(spend::get)))
         .service(get("/v1/balance", web::get().to(balance::list)))
         .service(get("/v1/balance/{account}/readings", web::get().to(balance::readings)))

@@ -1,4 +1,6 @@
-//! Receivers: their integrations and how they are reached; a test notification.
+//! Receivers: their integrations and how they are reached; a test notification; pauses.
+
+use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
 use jiff::Timestamp;
@@ -10,9 +12,11 @@ use super::page::Query;
 use super::problem::Problem;
 use super::reply::{Answered, answer};
 use super::status::StateCount;
+use crate::api::pauses::{self, RECEIVER_PAUSE_MAX, Refused};
 use crate::api::{Deps, Health, InForce, Principal, Reached};
+use crate::clock;
 use crate::notify::{Integration, Receiver, TestAnswer};
-use crate::store::DeliveryState;
+use crate::store::{DeliveryState, ReceiverPause};
 
 /// The receivers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +32,8 @@ pub(super) struct ReceiverItem {
     name: String,
     /// The receiver that is notified when this one cannot be reached.
     fallback: Option<String>,
+    /// The pause that somebody has made of it; null when there is none. Nothing is sent to it until then.
+    paused: Option<ReceiverPause>,
     /// How it is notified; none without integrations.
     integrations: Vec<IntegrationItem>,
     /// Deliveries to it that are stored, by state.
@@ -91,6 +97,7 @@ pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answere
         items.push(ReceiverItem {
             name: name.clone(),
             fallback: receiver.fallback.clone(),
+            paused: health.paused,
             integrations: integrations.map(|(of, health)| integration(of, health)).collect(),
             deliveries: DeliveryState::ALL
                 .map(|state| StateCount { state, count: reached.count(name, state) })
@@ -142,6 +149,91 @@ pub(super) async fn test(
     let in_force = deps.in_force.load_full();
     let receiver = known(&in_force, &name)?;
     answer(&TestResult { items: deps.test(&principal, receiver, ends).await? })
+}
+
+/// A receiver that was resumed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Resumed {
+    /// Its name.
+    receiver: String,
+    /// Whether it was paused.
+    was_paused: bool,
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/receivers/{name}/pause",
+    tag = "receivers",
+    operation_id = "pauseReceiver",
+    params(
+        ("name" = String, Path, description = "The receiver's name"),
+        ("comment" = String, Query, description = "Why: one line, 200 characters at most"),
+        ("until" = Option<Timestamp>, Query, description = "When the pause ends, seven days from now at most"),
+        ("seconds" = Option<u64>, Query, minimum = 1, maximum = 604_800, description = "How long it lasts, where until is not given"),
+    ),
+    responses(
+        (status = 200, description = "The pause. What is owed to the receiver waits, and is sent when it ends", body = ReceiverPause),
+        (status = 404, description = "No receiver has this name", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn pause(
+    request: HttpRequest,
+    name: web::Path<String>,
+    principal: Principal,
+    _: NoBody,
+    deps: web::Data<Deps>,
+) -> Answered {
+    let query = Query::read(&request, &["comment", "until", "seconds"])?;
+    let max = RECEIVER_PAUSE_MAX.as_secs();
+    let expected = format!("a number from 1 to {max}");
+    let seconds = query.value::<u64>("seconds", &expected)?;
+    if seconds.is_some_and(|seconds| !(1..=max).contains(&seconds)) {
+        return Err(Problem::bad(format!("seconds: expected {expected}")));
+    }
+    let until = match (query.instant("until")?, seconds) {
+        (Some(until), None) => until,
+        (None, Some(seconds)) => clock::add(deps.clock.now(), Duration::from_secs(seconds)),
+        _ => return Err(Problem::bad("give either until or seconds")),
+    };
+    let comment = query.text("comment").ok_or_else(|| Problem::bad("comment: say why"))?;
+    let in_force = deps.in_force.load_full();
+    let receiver = &known(&in_force, &name)?.name;
+    answer(&pauses::pause(&deps.audit, &principal, receiver, until, &comment).await?)
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/receivers/{name}/resume",
+    tag = "receivers",
+    operation_id = "resumeReceiver",
+    params(("name" = String, Path, description = "The receiver's name")),
+    responses(
+        (status = 200, description = "It is paused no more, and what waited is sent", body = Resumed),
+        (status = 404, description = "No receiver has this name, and none that had is paused", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn resume(
+    request: HttpRequest,
+    name: web::Path<String>,
+    principal: Principal,
+    _: NoBody,
+    deps: web::Data<Deps>,
+) -> Answered {
+    Query::read(&request, &[])?;
+    let was_paused = pauses::resume(&deps.audit, &principal, &name).await?;
+    if !was_paused {
+        known(&deps.in_force.load(), &name)?;
+    }
+    answer(&Resumed { receiver: name.into_inner(), was_paused })
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unfit(detail) => Self::bad(detail),
+            Refused::Store(error) => error.into(),
+        }
+    }
 }
 
 /// A receiver that is configured.

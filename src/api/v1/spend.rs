@@ -43,7 +43,7 @@ pub(super) struct SpendView {
         ("until" = Option<Timestamp>, Query, description = "Charges before then; now by default"),
         ("account" = Option<String>, Query, description = "Only of this account"),
         ("time_zone" = Option<String>, Query, description = "Where days begin, such as Europe/Berlin; UTC by default"),
-        ("limit" = Option<usize>, Query, minimum = 0, maximum = 100000, description = "So many groups of each currency; 100 by default"),
+        ("limit" = Option<usize>, Query, minimum = 0, maximum = 100_000, description = "So many groups of each currency; 100 by default"),
     ),
     responses(
         (status = 200, description = "What was spent; by day each day from the first charge on, 3660 at most", body = SpendView),

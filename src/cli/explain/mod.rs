@@ -56,14 +56,11 @@ pub(super) struct Args {
 type Mistake = String;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let report = match args.source.remote()? {
-        Some(remote) => runtime()?.block_on(of_service(args, &remote))?,
-        None => {
-            let Some(config) = args.source.config().without_secrets() else {
-                return Ok(Exit::Usage);
-            };
-            at_hand(args, config)?
-        }
+    let report = if let Some(remote) = args.source.remote()? {
+        runtime()?.block_on(of_service(args, &remote))?
+    } else {
+        let Some(config) = args.source.config().without_secrets() else { return Ok(Exit::Usage) };
+        at_hand(args, config)?
     };
     let report = match report {
         Ok(report) => report,

@@ -93,7 +93,7 @@ fn told(line: &[&str], event: Event, state: State, judged: bool) -> String {
     let again = Question { judged, ..question(&asked, &stored) };
     let today = Some(engine::explain(state.clone(), &asked.policy, &again));
     let case = Case { stored: stored.clone(), state, notes: Vec::new() };
-    let report = Report { judged, today, ..report(&args, &asked, case) };
+    let report = Report { today, judged, ..report(&args, &asked, case) };
     let said = text::report_text(&report);
     // What comes by the API says the same.
     let json = serde_json::to_string(&report).expect("JSON");

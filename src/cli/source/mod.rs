@@ -18,11 +18,11 @@ pub(super) use self::remote::Remote;
 use super::args::ConfigArg;
 use crate::alerts::{Alert, Silence, SilenceDraft};
 use crate::api::alerts::{self, ALERTS_MAX, AlertList, AlertStory};
-use crate::api::{Audit, Principal, silences};
+use crate::api::{Audit, Principal, pauses, silences};
 use crate::clock::Clock;
 use crate::store::{
-    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
-    Retry, Store,
+    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading,
+    ReceiverPause, Retried, Retry, Store,
 };
 
 /// Which of both, as options of a command.
@@ -264,6 +264,41 @@ impl Source {
                 Ok(())
             }
             Self::Remote(remote) => remote.expire_silence(id).await,
+        }
+    }
+
+    /// Pauses a receiver.
+    pub(super) async fn pause(
+        &self,
+        receiver: &str,
+        until: Timestamp,
+        comment: &str,
+    ) -> Result<ReceiverPause, Refused> {
+        match self {
+            Self::Store(store) => {
+                let who = Principal::local();
+                Ok(pauses::pause(&audit(store), &who, receiver, until, comment).await?)
+            }
+            Self::Remote(remote) => remote.pause(receiver, until, comment).await,
+        }
+    }
+
+    /// Ends the pause of a receiver; false when there is none.
+    pub(super) async fn resume(&self, receiver: &str) -> Result<bool, Refused> {
+        match self {
+            Self::Store(store) => {
+                let resumed = pauses::resume(&audit(store), &Principal::local(), receiver).await;
+                resumed.map_err(|error| Refused::Failed(error.into()))
+            }
+            Self::Remote(remote) => remote.resume(receiver).await,
+        }
+    }
+
+    /// The receivers that are paused.
+    pub(super) async fn receiver_pauses(&self) -> anyhow::Result<Vec<ReceiverPause>> {
+        match self {
+            Self::Store(store) => Ok(store.receiver_pauses().await?),
+            Self::Remote(remote) => remote.receiver_pauses().await,
         }
     }
 

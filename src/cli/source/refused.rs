@@ -1,6 +1,6 @@
 //! Why what is asked for is not done.
 
-use crate::api::{silences, spend};
+use crate::api::{pauses, silences, spend};
 
 /// Why what is asked for is not done.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,15 @@ impl From<spend::Refused> for Refused {
         match refused {
             spend::Refused::Store(error) => Self::Failed(error.into()),
             unfit => Self::Unfit(unfit.to_string()),
+        }
+    }
+}
+
+impl From<pauses::Refused> for Refused {
+    fn from(refused: pauses::Refused) -> Self {
+        match refused {
+            pauses::Refused::Store(error) => Self::Failed(error.into()),
+            pauses::Refused::Unfit(unfit) => Self::Unfit(unfit),
         }
     }
 }

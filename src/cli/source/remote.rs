@@ -13,7 +13,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::refused::Refused;
-use super::wire::{AccountBalance, DeliveryDetail, List, Made, MatcherOfApi, Page, SilenceOfApi};
+use super::wire::{
+    AccountBalance, DeliveryDetail, List, Made, MatcherOfApi, Page, ReceiverOfApi, Resumed,
+    SilenceOfApi,
+};
 use crate::alerts::{Silence, SilenceDraft};
 use crate::api::alerts::{ALERTS_MAX, AlertList, AlertStory, LINES_MAX};
 use crate::api::checks::Checks;
@@ -22,8 +25,8 @@ use crate::api::spend::{Asked, Spending};
 use crate::http;
 use crate::notify::TestAnswer;
 use crate::store::{
-    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
-    Retry,
+    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading,
+    ReceiverPause, Retried, Retry,
 };
 use crate::tls;
 
@@ -143,6 +146,34 @@ impl Remote {
         let request = request.timeout(TEST_TIMEOUT);
         let response = fit(send(request).await?, &[StatusCode::NOT_FOUND]).await?;
         Ok(read::<List<_>>(response).await?.items)
+    }
+
+    pub(super) async fn pause(
+        &self,
+        receiver: &str,
+        until: Timestamp,
+        comment: &str,
+    ) -> Result<ReceiverPause, Refused> {
+        let path = ["api", "v1", "receivers", receiver, "pause"];
+        let query = [("until", Some(until.to_string())), ("comment", Some(comment.to_owned()))];
+        let request = self.request(Method::POST, &path, &query)?;
+        let unfit = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+        Ok(read(fit(send(request).await?, &unfit).await?).await?)
+    }
+
+    pub(super) async fn resume(&self, receiver: &str) -> Result<bool, Refused> {
+        let path = ["api", "v1", "receivers", receiver, "resume"];
+        let request = self.request(Method::POST, &path, &[])?;
+        let unfit = [StatusCode::NOT_FOUND];
+        let resumed: Resumed = read(fit(send(request).await?, &unfit).await?).await?;
+        Ok(resumed.was_paused)
+    }
+
+    pub(super) async fn receiver_pauses(&self) -> anyhow::Result<Vec<ReceiverPause>> {
+        let list: List<ReceiverOfApi> = self.get(&["api", "v1", "receivers"], &[]).await?;
+        let mut pauses: Vec<_> = list.items.into_iter().filter_map(|one| one.paused).collect();
+        pauses.sort_by(|one, other| one.receiver.cmp(&other.receiver));
+        Ok(pauses)
     }
 
     pub(super) async fn alerts(&self, all: bool, limit: usize) -> anyhow::Result<AlertList> {

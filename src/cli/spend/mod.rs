@@ -107,13 +107,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     }
     let config = args.source.config();
-    let ledger = match remote {
-        Some(remote) => Ledger::Service(remote),
-        None => {
-            let config = if args.compare { telnyx::load(config) } else { config.without_secrets() };
-            let Some(config) = config else { return Ok(Exit::Usage) };
-            Ledger::Store(Box::new(config))
-        }
+    let ledger = if let Some(remote) = remote {
+        Ledger::Service(remote)
+    } else {
+        let config = if args.compare { telnyx::load(config) } else { config.without_secrets() };
+        let Some(config) = config else { return Ok(Exit::Usage) };
+        Ledger::Store(Box::new(config))
     };
     let now = Clock::system().now();
     let range = Range::new(args.since, args.until, now, &args.time_zone);

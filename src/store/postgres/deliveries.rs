@@ -24,11 +24,13 @@ pub(super) const COLUMNS: &str = "deliveries.id, deliveries.integration, deliver
      deliveries.target, deliveries.group_key, deliveries.state, deliveries.attempts, \
      deliveries.created_at, deliveries.due_at, deliveries.finished_at, deliveries.reason, \
      deliveries.detail, deliveries.fallback_of, deliveries.maybe_repeated, contents.message, \
-     paused.paused_until, paused.reason";
+     coalesce(held.until, paused.paused_until), \
+     coalesce('by ' || held.who || ': ' || held.comment, paused.reason)";
 
 /// What [`COLUMNS`] are read from, behind the deliveries.
 pub(super) const JOINS: &str = "LEFT JOIN ~contents AS contents ON contents.delivery = deliveries.n \
-     LEFT JOIN ~integrations AS paused ON paused.id = deliveries.integration";
+     LEFT JOIN ~integrations AS paused ON paused.id = deliveries.integration \
+     LEFT JOIN ~receiver_pauses AS held ON held.receiver = deliveries.receiver";
 
 /// The first column behind [`COLUMNS`].
 pub(super) const BEHIND: usize = 17;

@@ -17,8 +17,11 @@ use crate::store::{
 pub(super) const COLUMNS: &str = "id, integration, receiver, target, group_key, state, attempts, \
      created_at, due_at, finished_at, reason, detail, fallback_of, maybe_repeated, \
      (SELECT message FROM contents WHERE contents.n = deliveries.content), \
-     (SELECT paused_until FROM integrations WHERE integrations.id = deliveries.integration), \
-     (SELECT integrations.reason FROM integrations WHERE integrations.id = deliveries.integration)";
+     coalesce((SELECT until FROM receiver_pauses AS held WHERE held.receiver = deliveries.receiver), \
+       (SELECT paused_until FROM integrations WHERE integrations.id = deliveries.integration)), \
+     coalesce((SELECT 'by ' || who || ': ' || comment FROM receiver_pauses AS held \
+         WHERE held.receiver = deliveries.receiver), \
+       (SELECT integrations.reason FROM integrations WHERE integrations.id = deliveries.integration))";
 
 /// The first column behind [`COLUMNS`].
 pub(super) const BEHIND: usize = 17;

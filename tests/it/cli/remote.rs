@@ -172,7 +172,8 @@ fn same_time(text: &str) -> String {
         matches!(word, "now" | "ago") || number.is_some_and(is_number)
     };
     // When a command looked is in its JSON.
-    let lines = text.lines().filter(|line| !line.starts_with("  \"now\": "));
+    let is_now = |line: &str| line.starts_with("  \"now\": ") || line.starts_with("    \"at\": ");
+    let lines = text.lines().filter(|line| !is_now(line));
     let words = lines.flat_map(str::split_whitespace).filter(|word| !is_span(word));
     words.collect::<Vec<_>>().join(" ")
 }
@@ -206,10 +207,36 @@ async fn what_is_changed_by_either_way_is_in_the_audit_log() {
         assert!(retried.starts_with("1 delivery will be tried again"), "{retried}");
         app.settle().await;
     }
+    // A receiver is paused, listed and resumed alike.
+    for (way, other) in [(&store[..], &api[..]), (&api, &store)] {
+        let pause = ["receivers", "pause", "well", "--duration", "1h", "--comment", "it moves"];
+        let said = ran(&app, &pause, way).await.ok();
+        assert!(said.starts_with("receiver well is paused until "), "{said}");
+        let listed = ran(&app, &["receivers", "paused"], other).await.ok();
+        assert!(listed.contains("it moves"), "{listed}");
+        assert_eq!(listed, ran(&app, &["receivers", "paused"], way).await.ok());
+        let resume = ["receivers", "resume", "well"];
+        assert_eq!(ran(&app, &resume, way).await.ok(), "receiver well is paused no more\n");
+        assert_eq!(ran(&app, &resume, other).await.ok(), "receiver well was not paused\n");
+        let err = ran(&app, &["receivers", "resume", "nobody"], way).await.fails(2);
+        assert!(err.contains("there is ops, well, none"), "{err}");
+        for (name, duration, said) in
+            [("nobody", "1h", "there is ops, well, none"), ("ops", "8d", "7 days at most")]
+        {
+            let pause = ["receivers", "pause", name, "--duration", duration, "--comment", "c"];
+            let err = ran(&app, &pause, way).await.fails(2);
+            assert!(err.contains(said), "{err}");
+        }
+    }
     let log = app.app().store.audit(AuditFilter { limit: 20, ..AuditFilter::default() }).await;
     let mut log: Vec<(String, String)> =
         log.unwrap().into_iter().map(|it| (it.entry.who, it.entry.action)).collect();
     log.reverse();
+    let pauses: Vec<_> = log.split_off(8);
+    let both = |who: &str| {
+        ["receiver.pause", "receiver.resume"].map(|action| (who.to_owned(), action.to_owned()))
+    };
+    assert_eq!(pauses, [both("local"), both("token")].concat());
     let each = |who: &str| {
         ["silence.create", "silence.update", "silence.expire", "delivery.retry"]
             .map(|action| (who.to_owned(), action.to_owned()))
