@@ -1,6 +1,6 @@
 //! What was spent, group by group.
 //!
-//! Receives the charges of the ledger one by one, in any order, and by what to group them. Promises one exact sum for each
+//! Receives the charges of the ledger, alone or summed up by group, in any order. Promises one exact sum for each
 //! group and currency, and that the sums of a currency add up to its total: what names no group is a group of its own, and
 //! what goes beyond a bound is in a sum of the rest. Memory grows with the groups, never with the charges.
 //!
@@ -10,16 +10,13 @@ use std::collections::BTreeMap;
 
 use jiff::Span;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-use crate::rules::Entry;
 
 /// Groups that are told apart, of all currencies; the charges of further ones are summed together.
 pub const GROUPS_MAX: usize = 100_000;
-/// Longest range, in days, whose days without charges are shown.
+/// Longest range, in days, whose days are told apart: the ledger is asked for each.
 pub const DAYS_MAX: usize = 3_660;
 /// Decimal places that an amount has at least when it is shown.
 const PLACES_MIN: u32 = 2;
@@ -48,29 +45,33 @@ pub enum By {
 }
 
 impl By {
-    /// The group of a charge; `None` where the ledger does not know.
-    fn group<'e>(self, entry: &'e Entry, day: &'e mut String, zone: &TimeZone) -> Option<&'e str> {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Account,
+        Self::Product,
+        Self::Day,
+        Self::Kind,
+        Self::Connection,
+        Self::Country,
+        Self::Number,
+    ];
+
+    /// The word used in options and output.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Account => Some(&entry.key.account),
-            Self::Product => Some(&entry.product),
-            Self::Kind => Some(&entry.kind),
-            Self::Connection => entry.call.connection_id.as_deref(),
-            Self::Country => entry.call.country.as_deref(),
-            Self::Number => match entry.call.direction.as_deref() {
-                Some("outbound") => entry.call.to.as_deref(),
-                Some("inbound") => entry.call.from.as_deref(),
-                _ => None,
-            },
-            Self::Day => {
-                *day = entry.at.to_zoned(zone.clone()).date().to_string();
-                Some(day)
-            }
+            Self::Account => "account",
+            Self::Product => "product",
+            Self::Day => "day",
+            Self::Kind => "kind",
+            Self::Connection => "connection",
+            Self::Country => "country",
+            Self::Number => "number",
         }
     }
 }
 
 /// A number of charges and what they amount to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SpendSum)]
 pub struct Sum {
     /// How many.
@@ -104,7 +105,6 @@ pub fn tidy(amount: Decimal) -> Decimal {
 #[derive(Debug)]
 pub struct Spend {
     by: By,
-    zone: TimeZone,
     groups_max: usize,
     groups: usize,
     currencies: BTreeMap<String, Currency>,
@@ -120,7 +120,7 @@ struct Currency {
 }
 
 /// What was spent, in the order in which it is shown.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpendReport {
     /// One for each group and currency: by currency and then the most expensive first, or by day.
     pub rows: Vec<Row>,
@@ -131,7 +131,7 @@ pub struct SpendReport {
 }
 
 /// What was spent on one group in one currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SpendRow)]
 pub struct Row {
     /// The group; `None` of what the ledger does not know.
@@ -146,7 +146,7 @@ pub struct Row {
 }
 
 /// What the rows of one currency leave out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SpendOthers)]
 pub struct Others {
     /// ISO 4217 code, or `unknown`.
@@ -161,7 +161,7 @@ pub struct Others {
 }
 
 /// All that was spent in one currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SpendTotal)]
 pub struct Total {
     /// ISO 4217 code, or `unknown`.
@@ -172,21 +172,13 @@ pub struct Total {
 }
 
 impl Spend {
-    /// Nothing so far; `zone` says when a day begins.
-    pub fn new(by: By, zone: TimeZone) -> Self {
-        Self { by, zone, groups_max: GROUPS_MAX, groups: 0, currencies: BTreeMap::new() }
+    /// Nothing so far.
+    pub fn new(by: By) -> Self {
+        Self { by, groups_max: GROUPS_MAX, groups: 0, currencies: BTreeMap::new() }
     }
 
-    /// Counts a charge.
-    pub fn add(&mut self, entry: &Entry) {
-        let charge = Sum { charges: 1, amount: entry.amount };
-        let mut day = String::new();
-        let group = self.by.group(entry, &mut day, &self.zone);
-        self.add_sum(&entry.currency, group, charge);
-    }
-
-    /// Counts charges of one currency and group that were summed up already.
-    pub fn add_sum(&mut self, currency: &str, group: Option<&str>, charges: Sum) {
+    /// Counts charges of one currency and group, summed up; `group` is `None` of what the ledger does not know.
+    pub fn add(&mut self, currency: &str, group: Option<&str>, charges: Sum) {
         if !self.currencies.contains_key(currency) {
             self.currencies.insert(currency.to_owned(), Currency::default());
         }
@@ -281,52 +273,30 @@ fn share(part: Decimal, total: Decimal) -> Option<Decimal> {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use jiff::tz::TimeZone;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rules::{CallContext, LedgerKey};
 
     fn decimal(text: &str) -> Decimal {
         text.parse().expect("decimal")
     }
 
-    fn charge(amount: &str, currency: &str) -> Entry {
-        let at: Timestamp = "2026-03-28T23:30:00Z".parse().expect("time");
-        Entry {
-            key: LedgerKey { account: "main".to_owned(), key: "call:leg".to_owned() },
-            amount: decimal(amount),
-            currency: currency.to_owned(),
-            product: "voice".to_owned(),
-            kind: "call.cost".to_owned(),
-            at,
-            reported_at: at,
-            updated_at: at,
-            call: CallContext::default(),
-        }
+    /// A charge: its amount, its currency, its group.
+    type Charge = (Decimal, String, Option<String>);
+
+    fn charge(amount: &str, currency: &str, group: Option<&str>) -> Charge {
+        (decimal(amount), currency.to_owned(), group.map(str::to_owned))
     }
 
-    fn call(amount: &str, direction: Option<&str>, from: Option<&str>, to: Option<&str>) -> Entry {
-        let text = |text: Option<&str>| text.map(str::to_owned);
-        let call = CallContext {
-            from: text(from),
-            to: text(to),
-            direction: text(direction),
-            connection_id: text(to.map(|_| "c-1")),
-            country: text(to.map(|_| "LV")),
-            ..CallContext::default()
-        };
-        Entry { call, ..charge(amount, "USD") }
+    fn add(spend: &mut Spend, (amount, currency, group): &Charge) {
+        spend.add(currency, group.as_deref(), Sum { charges: 1, amount: *amount });
     }
 
-    fn on(mut entry: Entry, at: &str) -> Entry {
-        entry.at = at.parse().expect("time");
-        entry
-    }
-
-    fn spend(by: By, zone: &str, charges: &[Entry]) -> Spend {
-        let mut spend = Spend::new(by, TimeZone::get(zone).expect("zone"));
-        for entry in charges {
-            spend.add(entry);
+    fn spend(by: By, charges: &[Charge]) -> Spend {
+        let mut spend = Spend::new(by);
+        for charge in charges {
+            add(&mut spend, charge);
         }
         spend
     }
@@ -351,43 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn each_grouping_keeps_what_it_does_not_know() {
-        let (us, lv) = (Some("+12025550131"), Some("+37126123456"));
-        let charges = [
-            call("0.0106", Some("outbound"), us, lv),
-            call("0.0094", Some("inbound"), lv, us),
-            call("0.01", None, us, lv),
-            call("0.02", Some("outbound"), None, None),
-            Entry { product: "messaging".to_owned(), ..charge("0.05", "USD") },
-        ];
-        for (by, expected) in [
-            (By::Account, vec!["main USD 5 0.10 100.0"]),
-            (By::Product, vec!["messaging USD 1 0.05 50.0", "voice USD 4 0.05 50.0"]),
-            (By::Kind, vec!["call.cost USD 5 0.10 100.0"]),
-            (By::Connection, vec!["? USD 2 0.07 70.0", "c-1 USD 3 0.03 30.0"]),
-            (By::Country, vec!["? USD 2 0.07 70.0", "LV USD 3 0.03 30.0"]),
-            // The called number of the first, the calling one of the second: both times the far end.
-            (By::Number, vec!["? USD 3 0.08 80.0", "+37126123456 USD 2 0.02 20.0"]),
-            (By::Day, vec!["2026-03-28 USD 5 0.10 100.0"]),
-        ] {
-            let report = spend(by, "UTC", &charges).report(None, None);
-            let expected = [expected, vec!["total USD 5 0.10"]].concat();
-            // Of equal amounts the one with more charges is first.
-            let expected = if by == By::Product {
-                vec!["voice USD 4 0.05 50.0", "messaging USD 1 0.05 50.0", "total USD 5 0.10"]
-            } else {
-                expected
-            };
-            assert_eq!(lines(&report), expected, "{by:?}");
-        }
-    }
-
-    #[test]
     fn currencies_stand_apart_and_unknown_last() {
+        let voice = |amount, currency| charge(amount, currency, Some("voice"));
         let charges =
-            [charge("1", "unknown"), charge("2.50", "USD"), charge("9", "EUR"), charge("0", "USD")];
+            [voice("1", "unknown"), voice("2.50", "USD"), voice("9", "EUR"), voice("0", "USD")];
         assert_eq!(
-            lines(&spend(By::Product, "UTC", &charges).report(None, None)),
+            lines(&spend(By::Product, &charges).report(None, None)),
             [
                 "voice EUR 1 9.00 100.0",
                 "voice USD 2 2.50 100.0",
@@ -397,49 +336,48 @@ mod tests {
                 "total unknown 1 1.00",
             ]
         );
-        assert_eq!(spend(By::Day, "UTC", &[]).report(None, None), SpendReport::default());
+        assert_eq!(spend(By::Day, &[]).report(None, None), SpendReport::default());
     }
 
     #[test]
-    fn a_day_begins_where_its_zone_says_and_empty_days_are_shown() {
-        // Clocks go forward in Berlin on the 29th: its day has 23 hours.
+    fn empty_days_are_shown() {
+        let on = |amount, currency, day| charge(amount, currency, Some(day));
         let charges = [
-            on(charge("1", "USD"), "2026-03-28T22:59:59Z"),
-            on(charge("2", "USD"), "2026-03-28T23:00:00Z"),
-            on(charge("4", "USD"), "2026-03-29T21:59:59Z"),
-            on(charge("8", "EUR"), "2026-03-29T22:00:00Z"),
+            on("1", "USD", "2026-03-28"),
+            on("6", "USD", "2026-03-29"),
+            on("8", "EUR", "2026-03-30"),
         ];
         let days: (Date, Date) =
             ("2026-03-28".parse().expect("day"), "2026-03-30".parse().expect("day"));
-        let report = spend(By::Day, "Europe/Berlin", &charges).report(None, Some(days));
+        let report = spend(By::Day, &charges).report(None, Some(days));
         assert_eq!(
             lines(&report)[..6],
             [
                 "2026-03-28 EUR 0 0.00 0.0",
                 "2026-03-28 USD 1 1.00 14.3",
                 "2026-03-29 EUR 0 0.00 0.0",
-                "2026-03-29 USD 2 6.00 85.7",
+                "2026-03-29 USD 1 6.00 85.7",
                 "2026-03-30 EUR 1 8.00 100.0",
                 "2026-03-30 USD 0 0.00 0.0",
             ]
         );
         // Only days are filled, and not without end.
-        let report = spend(By::Kind, "UTC", &charges[..1]).report(None, Some(days));
+        let report = spend(By::Kind, &charges[..1]).report(None, Some(days));
         assert_eq!(report.rows.len(), 1);
         let ever = ("0001-01-01".parse().expect("day"), "2026-03-30".parse().expect("day"));
-        let report = spend(By::Day, "UTC", &charges[..1]).report(None, Some(ever));
+        let report = spend(By::Day, &charges[..1]).report(None, Some(ever));
         assert_eq!(report.rows.len(), 1);
     }
 
     #[test]
     fn what_is_left_out_is_summed() {
         let numbers = ["+3711", "+3712", "+3713", "+3714"];
-        let charges: Vec<Entry> = (1_u8..)
+        let charges: Vec<Charge> = (1_u8..)
             .zip(numbers)
-            .map(|(cents, to)| call(&format!("0.0{cents}"), Some("outbound"), None, Some(to)))
-            .chain([charge("0.05", "USD")])
+            .map(|(cents, to)| charge(&format!("0.0{cents}"), "USD", Some(to)))
+            .chain([charge("0.05", "USD", None)])
             .collect();
-        let report = spend(By::Number, "UTC", &charges).report(Some(2), None);
+        let report = spend(By::Number, &charges).report(Some(2), None);
         assert_eq!(
             lines(&report),
             [
@@ -449,12 +387,12 @@ mod tests {
                 "total USD 5 0.15"
             ]
         );
-        let report = spend(By::Number, "UTC", &charges).report(Some(0), None);
+        let report = spend(By::Number, &charges).report(Some(0), None);
         assert_eq!(lines(&report), ["others:5 USD 5 0.15 100.0", "total USD 5 0.15"]);
 
         // Groups beyond the bound are in the rest, those that were there before still count.
-        let mut bounded = Spend { groups_max: 2, ..Spend::new(By::Number, TimeZone::UTC) };
-        charges.iter().chain(&charges[..2]).for_each(|entry| bounded.add(entry));
+        let mut bounded = Spend { groups_max: 2, ..Spend::new(By::Number) };
+        charges.iter().chain(&charges[..2]).for_each(|one| add(&mut bounded, one));
         assert_eq!(
             lines(&bounded.report(None, None)),
             [
@@ -469,8 +407,9 @@ mod tests {
 
     #[test]
     fn corrections_may_leave_less_than_nothing() {
-        let charges = [charge("-0.5", "USD"), charge("0.25", "USD"), charge("-0", "EUR")];
-        let report = spend(By::Product, "UTC", &charges).report(None, None);
+        let voice = |amount, currency| charge(amount, currency, Some("voice"));
+        let charges = [voice("-0.5", "USD"), voice("0.25", "USD"), voice("-0", "EUR")];
+        let report = spend(By::Product, &charges).report(None, None);
         let expected =
             ["voice EUR 1 0.00 -", "voice USD 2 -0.25 -", "total EUR 1 0.00", "total USD 2 -0.25"];
         assert_eq!(lines(&report), expected);
@@ -500,30 +439,33 @@ mod tests {
                 (-1_000_000_i64..1_000_000, 0_u32..8, 0_usize..3, prop::option::of(0_u8..6), 0_i64..9),
                 0..60,
             ),
-            by in prop::sample::select(vec![By::Number, By::Country, By::Day, By::Product]),
+            by in prop::sample::select(vec![By::Number, By::Day]),
             limit in prop::option::of(0_usize..5),
             groups_max in 1_usize..8,
         ) {
-            let charges: Vec<Entry> = charges
+            let begin: Timestamp = "2026-03-28T23:30:00Z".parse().expect("time");
+            let charges: Vec<Charge> = charges
                 .into_iter()
                 .map(|(digits, scale, currency, number, day)| {
-                    let number = number.map(|number| format!("+3712{number}"));
-                    let entry = call("0", Some("outbound"), None, number.as_deref());
-                    let at = entry.at + Span::new().hours(24 * day);
+                    let day = (begin + Span::new().hours(24 * day)).to_zoned(TimeZone::UTC).date();
+                    let group = match by {
+                        By::Day => Some(day.to_string()),
+                        _ => number.map(|number| format!("+3712{number}")),
+                    };
                     let currency = ["USD", "EUR", UNKNOWN][currency].to_owned();
-                    Entry { amount: Decimal::new(digits, scale), currency, at, ..entry }
+                    (Decimal::new(digits, scale), currency, group)
                 })
                 .collect();
-            let mut sums = Spend { groups_max, ..Spend::new(by, TimeZone::UTC) };
-            for entry in &charges {
-                sums.add(entry);
+            let mut sums = Spend { groups_max, ..Spend::new(by) };
+            for charge in &charges {
+                add(&mut sums, charge);
             }
             let report = sums.report(limit, None);
             let mut currencies = 0;
             for currency in ["EUR", "USD", UNKNOWN] {
                 let mut expected = Sum::default();
-                for entry in charges.iter().filter(|entry| entry.currency == currency) {
-                    expected.add(Sum { charges: 1, amount: entry.amount });
+                for (amount, ..) in charges.iter().filter(|charge| charge.1 == currency) {
+                    expected.add(Sum { charges: 1, amount: *amount });
                 }
                 let mut sum = Sum::default();
                 let rows = report.rows.iter().map(|row| (&row.currency, row.sum));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Fingerprint, Matcher};
@@ -94,7 +94,7 @@ impl Default for Timing {
 }
 
 /// What a node of the tree said to an alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// The node's identity.
     pub route: String,
@@ -108,7 +108,7 @@ pub struct Step {
 }
 
 /// Whether a node took an alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer", content = "why")]
 pub enum Answer {
     /// It did.

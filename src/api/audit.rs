@@ -49,8 +49,8 @@ impl Audit {
     pub async fn retry(&self, who: &Principal, selection: Retry) -> Result<Retried, StoreError> {
         let (subject, detail) = match &selection {
             Retry::One(id) => (id.as_str(), ""),
-            Retry::Receiver(receiver) => (receiver.as_str(), "all dead ones of this receiver"),
-            Retry::All => ("all", "all dead ones"),
+            Retry::Receiver(receiver) => (receiver.as_str(), "all to this receiver"),
+            Retry::All => ("all", ""),
         };
         self.note(who, "delivery.retry", subject, detail).await?;
         self.store.retry(selection, self.clock.now()).await

@@ -1,6 +1,8 @@
 //! What the API and the console need.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
@@ -11,12 +13,9 @@ use super::access::Principal;
 use super::audit::Audit;
 use crate::clock::Clock;
 use crate::engine::Policy;
-use crate::notify::{self, MessageTemplates, NotifyError, Outcome, Receiver};
-use crate::store::{Store, StoreError};
+use crate::notify::{self, MessageTemplates, Receiver, TestAnswer};
+use crate::store::{Place, Store, StoreError};
 use crate::tasks::Tasks;
-
-/// What the targets of each integration said to a test, or why the integration cannot be used.
-pub type Tests = Vec<Result<Vec<(String, Outcome)>, NotifyError>>;
 
 /// What the API and the console need.
 #[derive(Debug, Clone)]
@@ -46,10 +45,32 @@ pub struct InForce {
     pub templates: MessageTemplates,
     /// The receivers' names, in the order of the file.
     pub receivers: Vec<String>,
-    /// The accounts' names, in the order of the file.
-    pub accounts: Vec<String>,
+    /// The accounts, in the order of the file.
+    pub accounts: Vec<AccountInForce>,
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// Where the store is.
+    pub place: Place,
     /// Since when it is in force.
     pub since: Timestamp,
+}
+
+/// What is configured of an account, as far as people ask about it.
+#[derive(Debug, Clone)]
+pub struct AccountInForce {
+    /// Its name.
+    pub name: String,
+    /// How many public keys it has.
+    pub public_keys: usize,
+    /// How often its balance is read; `None` without an API key.
+    pub poll_interval: Option<Duration>,
+}
+
+impl InForce {
+    /// The accounts' names, in the order of the file.
+    pub fn account_names(&self) -> Vec<String> {
+        self.accounts.iter().map(|account| account.name.clone()).collect()
+    }
 }
 
 /// How a reload went.
@@ -64,21 +85,31 @@ pub struct LastReload {
 }
 
 impl Deps {
-    /// Sends a test notification to every target of a receiver, and notes first who asked for it. What each integration was
-    /// answered, in their order. One whose targets all took it is left alone no more.
-    pub async fn test(&self, who: &Principal, receiver: &Receiver) -> Result<Tests, StoreError> {
+    /// Sends a test notification to every target of a receiver, and notes first who asked for it; with `ends` as in
+    /// [`notify::send_test`]. What was answered, in the order of the integrations. One whose targets all took it is left alone
+    /// no more.
+    pub async fn test(
+        &self,
+        who: &Principal,
+        receiver: &Receiver,
+        ends: Option<bool>,
+    ) -> Result<Vec<TestAnswer>, StoreError> {
         self.audit.note(who, "receiver.test", &receiver.name, "").await?;
         let in_force = self.in_force.load_full();
         let url = &in_force.policy.routing.external_url;
-        let mut tests = Vec::new();
+        let mut answers = Vec::new();
         for integration in &receiver.integrations {
             let (templates, now) = (&in_force.templates, self.clock.now());
-            let said = notify::send_test(integration, templates, url, &who.name, now).await;
-            if said.as_ref().is_ok_and(|all| all.iter().all(|(_, it)| *it == Outcome::Delivered)) {
-                self.store.lift_pause(&integration.id, self.clock.now()).await?;
+            match notify::send_test(integration, templates, url, &who.name, ends, now).await {
+                Ok(said) => {
+                    if said.iter().all(|answer| answer.delivered) {
+                        self.store.lift_pause(&integration.id, self.clock.now()).await?;
+                    }
+                    answers.extend(said);
+                }
+                Err(error) => answers.push(TestAnswer::unusable(integration, &error)),
             }
-            tests.push(said);
         }
-        Ok(tests)
+        Ok(answers)
     }
 }

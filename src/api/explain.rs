@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use utoipa::ToSchema;
 
-use super::{Deps, InForce, aside};
-use crate::engine::{self, Explanation, Question, Then};
+use super::{InForce, aside};
+use crate::engine::{self, Explanation, Policy, Question, State, Then};
 use crate::event::{Event, Source};
+use crate::notify::MessageTemplates;
 use crate::store::{EventRecord, EventState, Store, StoreError};
 
 /// Said of an event whose payload is gone.
-pub const DROPPED: &str = "Its payload was dropped once it was judged (store.payload: none).";
+const DROPPED: &str = "Its payload was dropped once it was judged (store.payload: none).";
 /// Said of an event that is not judged yet.
 pub const WAITS: &str = "It waits to be judged: this is what would come of it.";
 
 /// What the rules make of one event.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = EventExplained)]
 pub struct Report {
     /// The event.
@@ -48,7 +49,7 @@ pub struct Report {
 }
 
 /// An event, without its payload.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct About {
     /// Identity within the account.
     pub id: String,
@@ -84,59 +85,85 @@ impl About {
     }
 }
 
-/// What the configuration in force makes of an event, by the state as it is kept, and what is to be known before reading on.
-/// `None` without a payload. `rule` is as in [`stored`].
+/// What is asked, and of which configuration.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What is judged by.
+    pub policy: Arc<Policy>,
+    /// The texts of messages.
+    pub templates: MessageTemplates,
+    /// Only rules whose names match, with `*` globs.
+    pub rule: Option<String>,
+    /// As if nothing had happened before: no alerts, series, groups or silences.
+    pub no_state: bool,
+    /// The time now.
+    pub now: Timestamp,
+}
+
+impl Asked {
+    /// Of the configuration in force, by all of its rules, on the state as it is kept.
+    pub fn of(in_force: &InForce, now: Timestamp) -> Self {
+        let (policy, templates) = (Arc::clone(&in_force.policy), in_force.templates.clone());
+        Self { policy, templates, rule: None, no_state: false, now }
+    }
+}
+
+/// What a configuration makes of an event, by the state as it is kept, and what is to be known before reading on. `None`
+/// without a payload.
 pub async fn today(
     store: &Store,
-    in_force: &Arc<InForce>,
+    asked: Asked,
     record: &EventRecord,
-    rule: Option<&str>,
-    now: Timestamp,
 ) -> Result<(Option<Explanation>, Vec<String>), StoreError> {
     if record.payload_dropped {
         return Ok((None, vec![DROPPED.to_owned()]));
     }
-    let (store, in_force) = (store.clone(), Arc::clone(in_force));
-    let (stored, judged) = (record.stored.clone(), record.state != EventState::Waiting);
-    let rule = rule.map(str::to_owned);
+    let (store, stored) = (store.clone(), record.stored.clone());
+    let judged = record.state != EventState::Waiting;
     // All groups and metrics are read back, and every rule that names the kind is asked.
     aside(move || {
-        let InForce { policy, templates, .. } = &*in_force;
-        let question = Question { stored: &stored, judged, only: rule.as_deref(), templates, now };
-        let kept = engine::kept_state(&store, policy, &question);
-        let (state, broken) = Handle::current().block_on(kept)?;
+        let Asked { policy, templates, rule, no_state, now } = &asked;
+        let only = rule.as_deref();
+        let question = Question { stored: &stored, judged, only, templates, now: *now };
+        let (state, broken) = if *no_state {
+            (State::default(), Vec::new())
+        } else {
+            Handle::current().block_on(engine::kept_state(&store, policy, &question))?
+        };
         let notes = broken.into_iter().map(|detail| format!("Cannot be read back: {detail}."));
         Ok((Some(engine::explain(state, policy, &question)), notes.collect()))
     })
     .await?
 }
 
-/// Explains the newest event with this id, of one account only where it is named; `None` when there is none. `rule` limits
-/// it to rules whose names match, with `*` globs.
-pub(super) async fn stored(
-    deps: &Deps,
+/// Explains the newest event with this id, of one account only where it is named; `None` when there is none.
+pub async fn stored(
+    store: &Store,
+    asked: Asked,
     id: &str,
     account: Option<&str>,
-    rule: Option<&str>,
 ) -> Result<Option<Report>, StoreError> {
-    let Some(record) = deps.store.event(id, account).await? else { return Ok(None) };
-    let in_force = deps.in_force.load_full();
-    let now = deps.clock.now();
+    let Some(record) = store.event(id, account).await? else { return Ok(None) };
+    let (config, now) = (asked.policy.config_hash.clone(), asked.now);
+    let (some, no_state) = (asked.rule.is_some(), asked.no_state);
     let judged = record.state != EventState::Waiting;
-    let then = if judged { Some(Then::of(&deps.store, &record).await?) } else { None };
-    let (today, mut notes) = today(&deps.store, &in_force, &record, rule, now).await?;
+    let then = if judged { Some(Then::of(store, &record).await?) } else { None };
+    let (today, mut notes) = today(store, asked, &record).await?;
     if !judged {
         notes.push(WAITS.to_owned());
     }
+    if no_state && today.is_some() {
+        notes.push("Today's rules are asked on an empty state.".to_owned());
+    }
     Ok(Some(Report {
         event: About::of(&record.stored.event),
-        config: in_force.policy.config_hash.clone(),
+        config,
         now,
         notes,
         then,
         today,
         judged,
-        some: rule.is_some(),
+        some,
         all: false,
     }))
 }

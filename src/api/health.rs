@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use crate::notify::Receiver;
 use crate::store::{
-    CANCELLED, Delivery, DeliveryFilter, DeliveryState, Pause, Stats, Store, StoreError,
+    CANCELLED, Delivery, DeliveryFilter, DeliveryState, Pause, ReceiverPause, Stats, Store,
+    StoreError,
 };
 
 /// The last deliveries of a receiver that are looked at.
@@ -15,6 +16,7 @@ const LOOK_MAX: usize = 50;
 pub struct Reached {
     stats: Stats,
     pauses: Vec<Pause>,
+    held: Vec<ReceiverPause>,
 }
 
 /// How one integration is reached.
@@ -35,6 +37,8 @@ pub enum Health {
 pub struct ReceiverHealth {
     /// How each of its integrations is reached, in their order, and when it took a delivery last.
     pub integrations: Vec<(Health, Option<Timestamp>)>,
+    /// The pause that somebody has made of it.
+    pub paused: Option<ReceiverPause>,
     /// Deliveries that wait.
     pub waiting: u64,
     /// Deliveries that were given up.
@@ -44,6 +48,8 @@ pub struct ReceiverHealth {
 /// A receiver's health in one word, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict<'h> {
+    /// Somebody has paused it.
+    Paused(&'h ReceiverPause),
     /// The first of its integrations that is paused or failing.
     Ill(&'h Health),
     /// All is taken now, but so many were given up.
@@ -58,7 +64,8 @@ impl Reached {
     /// Reads it.
     pub async fn of(store: &Store, now: Timestamp) -> Result<Self, StoreError> {
         let pauses = store.pauses(now).await?;
-        Ok(Self { stats: store.stats().await?, pauses })
+        let held = store.receiver_pauses().await?;
+        Ok(Self { stats: store.stats().await?, pauses, held })
     }
 
     /// The figures of the store that it was read with.
@@ -88,6 +95,7 @@ impl Reached {
         };
         Ok(ReceiverHealth {
             integrations: receiver.integrations.iter().map(|one| of(&one.id)).collect(),
+            paused: self.held.iter().find(|held| held.receiver == receiver.name).cloned(),
             waiting: self.count(&receiver.name, DeliveryState::Pending),
             dead: self.count(&receiver.name, DeliveryState::Dead),
         })
@@ -99,6 +107,9 @@ impl ReceiverHealth {
     pub fn verdict(&self) -> Verdict<'_> {
         let all = || self.integrations.iter().map(|(health, _)| health);
         let ill = all().find(|it| matches!(it, Health::Paused(_) | Health::Failing(..)));
+        if let Some(paused) = &self.paused {
+            return Verdict::Paused(paused);
+        }
         match (ill, self.dead) {
             (Some(ill), _) => Verdict::Ill(ill),
             (None, 0) if all().any(|it| *it == Health::Reached) => Verdict::Reached,
@@ -207,8 +218,12 @@ mod tests {
             (vec![], 0, Verdict::Unused),
         ] {
             let integrations = all.into_iter().map(|it| (it, None)).collect();
-            let of = ReceiverHealth { integrations, waiting: 1, dead };
+            let of = ReceiverHealth { integrations, paused: None, waiting: 1, dead };
             assert_eq!(of.verdict(), want);
+            let (receiver, who, comment) = (String::new(), String::new(), String::new());
+            let pause = ReceiverPause { receiver, since: at(0), until: at(1), who, comment };
+            let of = ReceiverHealth { paused: Some(pause.clone()), ..of };
+            assert_eq!(of.verdict(), Verdict::Paused(&pause));
         }
     }
 }

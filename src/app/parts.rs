@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::InForce;
-use crate::config::{Config, Server, StoreSettings};
+use crate::config::{Account, Config, Server, StoreSettings};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::PayloadPolicy;
 use crate::intake;
@@ -55,7 +55,9 @@ pub(super) fn declare(metrics: &Metrics, config: &Config) {
 pub(super) fn in_force(config: Config, now: Timestamp) -> InForce {
     InForce {
         receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
-        accounts: config.accounts.iter().map(|account| account.name.clone()).collect(),
+        accounts: config.accounts.iter().map(Account::in_force).collect(),
+        listen: config.server.listen,
+        place: config.store.place.clone(),
         templates: config.templates.clone(),
         policy: Arc::new(policy(config)),
         since: now,

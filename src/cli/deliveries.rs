@@ -22,7 +22,7 @@ enum Command {
     List(List),
     /// Show one delivery: its attempts and its message
     Show(Show),
-    /// Retry a delivery that waits or is dead, or all dead ones
+    /// Retry a delivery that waits or is dead, those of a receiver, or all
     Retry(RetryArgs),
 }
 
@@ -69,10 +69,10 @@ struct RetryArgs {
 struct Which {
     /// The delivery's id, or its first eight characters or more; ends a pause of its integration
     id: Option<String>,
-    /// All dead deliveries
+    /// All deliveries that wait or are dead; ends the pauses of their integrations
     #[arg(long)]
     all: bool,
-    /// All dead deliveries of this receiver
+    /// All of this receiver that wait or are dead; ends the pauses of its integrations
     #[arg(long)]
     receiver: Option<String>,
 }

@@ -22,6 +22,7 @@ mod man;
 mod notify;
 mod output;
 mod provision;
+mod receivers;
 mod repeats;
 mod replay;
 mod send;
@@ -74,6 +75,8 @@ enum Command {
     Notify(notify::Args),
     /// List and show deliveries; retry dead ones
     Deliveries(deliveries::Args),
+    /// Pause a receiver for a time, resume it, list who is paused
+    Receivers(receivers::Args),
     /// List alerts: what fires, what is suppressed; show the history of one
     Alerts(alerts::Args),
     /// Silence alerts for a time: add, list, update and expire silences
@@ -130,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Notify(args) => notify::run(args),
         Command::Deliveries(args) => deliveries::run(args),
+        Command::Receivers(args) => receivers::run(args),
         Command::Alerts(args) => alerts::run(args),
         Command::Silence(args) => silence::run(args),
         Command::Events(args) => events::run(args),

@@ -12,6 +12,7 @@ use super::section::Section;
 use super::server::http_url;
 use super::words::{AccountWords, ConfigWords};
 use super::{Account, Context, Server, files};
+use crate::api::AccountInForce;
 use crate::diagnostic::{At, Diagnostic, Position};
 use crate::intake::signature::PublicKey;
 use crate::rules::Labels;
@@ -248,4 +249,15 @@ fn is_account_name(name: &str) -> bool {
 
 fn is_currency(code: &str) -> bool {
     code.len() == 3 && code.bytes().all(|c| c.is_ascii_uppercase())
+}
+
+impl Account {
+    /// As far as people ask about it.
+    pub fn in_force(&self) -> AccountInForce {
+        AccountInForce {
+            name: self.name.clone(),
+            public_keys: self.public_keys.len(),
+            poll_interval: self.api.as_ref().map(|api| api.poll_interval),
+        }
+    }
 }

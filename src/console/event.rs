@@ -11,7 +11,7 @@ use super::words::{
     Stamp, count_text, encoded, encoded_path, label, short, span_text, target_name,
 };
 use crate::alerts::{Answer, Step};
-use crate::api::explain;
+use crate::api::explain::{self, Asked};
 use crate::chart::amount_text;
 use crate::engine::{self, Explanation, Outcome};
 use crate::event::Event;
@@ -103,9 +103,8 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
             "No event with the id {id} of the account {account} is kept. Events are kept for store.retention."
         )));
     };
-    let in_force = visit.deps.api.in_force.load_full();
-    let asked = explain::today(visit.store(), &in_force, &record, None, visit.now());
-    let (explanation, notes) = asked.await?;
+    let asked = Asked::of(&visit.deps.api.in_force.load(), visit.now());
+    let (explanation, notes) = explain::today(visit.store(), asked, &record).await?;
     let view = view(&visit, &record, explanation.as_ref(), notes);
     let page = visit.page("/events", format!("{}: {}", view.kind, view.answer)).await?;
     show("event.html", page, view)
@@ -300,7 +299,7 @@ fn group_words(group: &engine::GroupReport, now: jiff::Timestamp) -> String {
     if let Some(muted) = &group.muted {
         words.push(format!("{} by {}", muted.why.as_str(), muted.detail));
     }
-    if let (Some(next), Some(by)) = (group.next, group.next_by) {
+    if let (Some(next), Some(by)) = (group.next, &group.next_by) {
         words.push(format!("notified {} by {by}", Stamp::from_now(next, now).text()));
     }
     words.join(", ")

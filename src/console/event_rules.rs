@@ -32,7 +32,7 @@ struct Term {
 
 /// What a rule says, for people.
 pub(super) fn rule_row(said: &RuleReport) -> RuleRow {
-    let phase = said.series.as_ref().map(|series| series.phase);
+    let phase = said.series.as_ref().map(|series| &*series.phase);
     let state = match said.outcome {
         Outcome::Fires => State::new("warning", "bell", "fires"),
         Outcome::Extends => State::new("", "bell", "goes on firing"),

@@ -75,6 +75,8 @@ pub fn configure(deps: Deps) -> impl Fn(&mut web::ServiceConfig) + Clone {
             .service(get("/deliveries/{id}", web::get().to(page(deliveries::one))))
             .service(get("/receivers", web::get().to(page(receivers::get))))
             .service(get("/receivers/{name}/test", web::post().to(form(receivers::test))))
+            .service(get("/receivers/{name}/pause", web::post().to(form(receivers::pause))))
+            .service(get("/receivers/{name}/resume", web::post().to(form(receivers::resume))))
             .service(get("/rules", web::get().to(page(rules::list))))
             .service(get("/rules/{group}/{alert}", web::get().to(page(rules::one))))
             .service(get("/spend", web::get().to(page(spend::get))))

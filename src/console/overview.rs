@@ -171,6 +171,7 @@ fn well(stats: &Stats, health: &[(&str, ReceiverHealth)], now: Timestamp) -> Vec
     });
     for (name, health) in health {
         let detail = match health.verdict() {
+            Verdict::Paused(pause) => format!("by {}: {}", pause.who, pause.comment),
             Verdict::Ill(ill) => receivers::problem(ill, now),
             Verdict::Dead(_) | Verdict::Reached | Verdict::Unused => String::new(),
         };

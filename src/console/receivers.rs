@@ -1,15 +1,19 @@
 //! The receivers: whether they are reached, what waits for them, and the form that sends a test.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::form::Form;
 use super::page::{Page, State};
-use super::visit::{Trouble, Visit, show};
+use super::visit::{Trouble, Visit, redirect, show};
 use super::words::{Stamp, duration_text, encoded, number_text, target_name};
+use crate::api::pauses::{self, Refused};
 use crate::api::{Health, Reached, ReceiverHealth, Verdict};
-use crate::notify::{self, Integration, Outcome, Receiver};
+use crate::clock;
+use crate::notify::{self, Integration, Receiver, TestAnswer};
 use crate::store::DeliveryState;
 
 /// What is said of a receiver that nothing was sent to, as far as is looked back.
@@ -29,6 +33,8 @@ struct ReceiverView {
     id: String,
     state: State,
     fallback: String,
+    /// Of the pause that somebody has made: until when, by whom and why; empty when there is none.
+    paused: String,
     counts: Vec<(&'static str, String, String)>,
     integrations: Vec<IntegrationView>,
 }
@@ -114,6 +120,10 @@ fn view(
     health: ReceiverHealth,
 ) -> ReceiverView {
     let state = state(&health);
+    let paused = health.paused.as_ref().map_or_else(String::new, |pause| {
+        let ends = Stamp::from_now(pause.until, visit.now());
+        format!("by {}, ends {}: {}", pause.who, ends.text(), pause.comment)
+    });
     let integrations: Vec<IntegrationView> = receiver
         .integrations
         .iter()
@@ -129,6 +139,7 @@ fn view(
         id: super::balances::id_of(&receiver.name),
         name: receiver.name.clone(),
         state,
+        paused,
         fallback: receiver.fallback.as_ref().map_or_else(String::new, |fallback| {
             format!("{fallback}, after {}", duration_text(receiver.fallback_after))
         }),
@@ -144,6 +155,9 @@ fn view(
 /// How a receiver is reached, in one word.
 pub(super) fn state(health: &ReceiverHealth) -> State {
     match (health.verdict(), health.waiting, health.dead) {
+        (Verdict::Paused(_), waiting, _) => {
+            State::new("warning", "warning", format!("paused, {} wait", number_text(waiting)))
+        }
         (Verdict::Ill(_), _, 0) => State::new("warning", "warning", "not reached"),
         (Verdict::Ill(_), _, dead) => {
             State::new("critical", "dead", format!("not reached, {} dead", number_text(dead)))
@@ -208,34 +222,49 @@ pub(super) async fn test(visit: Visit, _form: Form) -> Result<HttpResponse, Trou
     let Some(receiver) = policy.receivers.get(&name) else {
         return Err(Trouble::Missing(format!("There is no receiver {name}.")));
     };
-    let tests = visit.deps.api.test(visit.principal()?, receiver).await?;
-    let mut rows = Vec::new();
-    for (integration, said) in receiver.integrations.iter().zip(tests) {
-        match said {
-            Ok(outcomes) => rows.extend(outcomes.into_iter().map(|(target, outcome)| {
-                let (state, detail) = outcome_state(outcome);
-                TestedRow { to: target_name(&integration.id, &target), state, detail }
-            })),
-            Err(error) => rows.push(TestedRow {
-                to: integration.id.clone(),
-                state: State::new("critical", "dead", "cannot be used"),
-                detail: error.to_string(),
-            }),
-        }
-    }
+    let answers = visit.deps.api.test(visit.principal()?, receiver, None).await?;
+    let rows: Vec<TestedRow> = answers.into_iter().map(tested_row).collect();
     let well = rows.iter().all(|row| row.state.tone == "good");
     shown(&visit, Some(Tested { receiver: name, rows, well })).await
 }
 
-fn outcome_state(outcome: Outcome) -> (State, String) {
-    match outcome {
-        Outcome::Delivered => (State::good("delivered"), String::new()),
-        Outcome::Retry { reason, detail, .. } => (
-            State::new("warning", "warning", "not taken now"),
-            format!("{}: {detail}", reason.as_str()),
-        ),
-        Outcome::Rejected { reason, detail } => {
-            (State::new("critical", "dead", "refused"), format!("{}: {detail}", reason.as_str()))
-        }
+/// `POST /receivers/{name}/pause`
+pub(super) async fn pause(visit: Visit, form: Form) -> Result<HttpResponse, Trouble> {
+    let name = visit.part("name");
+    if !visit.policy().receivers.contains_key(&name) {
+        return Err(Trouble::Missing(format!("There is no receiver {name}.")));
+    }
+    let hours: Option<u64> = form.get("hours").parse().ok();
+    let Some(hours) = hours else {
+        return Err(Trouble::Wrong("It was not said for how many hours.".to_owned()));
+    };
+    let lasts = Duration::from_secs(hours.saturating_mul(3600));
+    let until = clock::add(visit.now(), lasts);
+    let (audit, who) = (&visit.deps.api.audit, visit.principal()?);
+    match pauses::pause(audit, who, &name, until, form.get("comment")).await {
+        Ok(_) => Ok(redirect("/receivers")),
+        Err(Refused::Unfit(why)) => Err(Trouble::Wrong(format!("{name} is not paused: {why}."))),
+        Err(Refused::Store(error)) => Err(Trouble::Store(error)),
+    }
+}
+
+/// `POST /receivers/{name}/resume`
+pub(super) async fn resume(visit: Visit, _form: Form) -> Result<HttpResponse, Trouble> {
+    pauses::resume(&visit.deps.api.audit, visit.principal()?, &visit.part("name")).await?;
+    Ok(redirect("/receivers"))
+}
+
+fn tested_row(answer: TestAnswer) -> TestedRow {
+    let mut to = target_name(&answer.integration, &answer.target);
+    if answer.status == "resolved" {
+        to.push_str(", its end");
+    }
+    match answer.reason {
+        None => TestedRow { to, state: State::good("delivered"), detail: String::new() },
+        Some(reason) => TestedRow {
+            to,
+            state: State::new("critical", "dead", "not taken"),
+            detail: format!("{reason}: {}", answer.detail),
+        },
     }
 }

@@ -116,7 +116,7 @@ impl Visit {
 
     /// The accounts' names, in the order of the configuration.
     pub(super) fn accounts(&self) -> Vec<String> {
-        self.deps.api.in_force.load().accounts.clone()
+        self.deps.api.in_force.load().account_names()
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::lane::{Lane, Sender};
-use super::{Deps, fallback};
+use super::{Deps, fallback, pauses};
 use crate::notify::{MessageTemplates, Notifier, NotifyError, Receiver};
 use crate::tasks::Tasks;
 
@@ -61,6 +61,8 @@ impl Lanes {
         // Not before the receivers are known: a fallback that is not found counts as triggered.
         let fallbacks = fallback::run(lanes.deps.clone(), lanes.tasks.clone());
         lanes.tasks.spawn("fallbacks", fallbacks);
+        let pauses = pauses::run(lanes.deps.clone(), lanes.tasks.clone());
+        lanes.tasks.spawn("pauses", pauses);
         lanes
     }
 

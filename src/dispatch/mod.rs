@@ -10,6 +10,7 @@ mod fallback;
 mod lane;
 mod lanes;
 mod pacer;
+mod pauses;
 mod refresh;
 mod silences;
 

@@ -30,7 +30,7 @@ impl Lane {
             if self.is_paused() || !self.is_ours() {
                 continue;
             }
-            let failed = match self.refresh_once(&sender.integration).await {
+            let failed = match self.refresh_unless_paused(&sender.integration).await {
                 Ok(failed) => failed,
                 Err(error) => Some(error.to_string()),
             };
@@ -51,6 +51,18 @@ impl Lane {
             }
             failing = failed.is_some();
         }
+    }
+
+    /// One round, unless somebody has paused the receiver.
+    async fn refresh_unless_paused(
+        &self,
+        integration: &Integration,
+    ) -> Result<Option<String>, StoreError> {
+        let pauses = self.deps().store.receiver_pauses().await?;
+        if pauses.iter().any(|pause| pause.receiver == integration.receiver) {
+            return Ok(None);
+        }
+        self.refresh_once(integration).await
     }
 
     /// One round; why it was cut short, if it was.

@@ -1,9 +1,10 @@
 //! What was recorded of an event when it was judged.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::store::{
@@ -16,7 +17,7 @@ const DELIVERIES_MAX: usize = 50;
 const STORY_MAX: usize = 50;
 
 /// What was recorded of an event when it was judged.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Then {
     /// Where it stands.
     pub state: EventState,
@@ -32,7 +33,7 @@ pub struct Then {
 }
 
 /// A delivery that the event caused.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Caused {
     /// The delivery.
     pub id: String,
@@ -51,7 +52,7 @@ pub struct Caused {
     /// Why the last attempt failed.
     pub problem: String,
     /// Why it was notified.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 impl Then {
@@ -64,7 +65,11 @@ impl Then {
             let failed: Vec<&str> = failed.into_iter().filter(|text| !text.is_empty()).collect();
             deliveries.push(Caused {
                 problem: failed.join(": "),
-                reason: delivery.message.as_ref().map_or("", |message| message.reason.as_str()),
+                reason: delivery
+                    .message
+                    .as_ref()
+                    .map_or("", |message| message.reason.as_str())
+                    .into(),
                 id: delivery.id,
                 state: delivery.state,
                 integration: delivery.integration,

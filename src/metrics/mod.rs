@@ -131,6 +131,8 @@ declare! {
     notifications_failed: IntCounterVec = "notifications_failed_total" ["integration", "receiver", "reason"];
     /// 1 while an integration is paused because its peer failed repeatedly, asked for a pause, or refused our credentials; else 0.
     integration_paused: IntGaugeVec = "integration_paused" ["integration", "receiver"];
+    /// 1 while somebody has paused a receiver, so that nothing is sent to it; else 0.
+    receiver_paused: IntGaugeVec = "receiver_paused" ["receiver"];
     /// Attempts without an outcome, after a crash most often, that were repeated with the same key.
     notifications_resent: IntCounterVec = "notifications_resent_total" ["integration", "receiver"];
     /// Seconds from the opening of a delivery to its success.
@@ -345,6 +347,11 @@ impl Metrics {
     /// An integration is paused, or no longer.
     pub fn integration_paused(&self, kind: &str, receiver: &str, paused: bool) {
         self.integration_paused.with_label_values(&[kind, receiver]).set(i64::from(paused));
+    }
+
+    /// Somebody has paused a receiver, or it is paused no more.
+    pub fn receiver_paused(&self, receiver: &str, paused: bool) {
+        self.receiver_paused.with_label_values(&[receiver]).set(i64::from(paused));
     }
 
     /// The machine's clock was set.

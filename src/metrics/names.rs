@@ -143,6 +143,7 @@ impl Metrics {
         self.notifications.with_label_values(&[kind, receiver]);
         self.notifications_resent.with_label_values(&[kind, receiver]);
         self.integration_paused.with_label_values(&[kind, receiver]);
+        self.receiver_paused.with_label_values(&[receiver]);
         self.notification_latency.with_label_values(&[kind, receiver]);
         self.dead_letters.with_label_values(&[kind, receiver]);
         self.fallbacks.with_label_values(&[receiver]);
@@ -188,6 +189,7 @@ impl Metrics {
         remove(&self.notifications_failed, "receiver", &receivers);
         remove(&self.notifications_resent, "receiver", &receivers);
         remove(&self.integration_paused, "receiver", &receivers);
+        remove(&self.receiver_paused, "receiver", &receivers);
         remove(&self.notification_latency, "receiver", &receivers);
         remove(&self.dead_letters, "receiver", &receivers);
         remove(&self.fallbacks, "receiver", &receivers);

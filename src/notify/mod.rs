@@ -38,7 +38,7 @@ pub use self::kind::{ChannelKind, Limits, Sending, Transport};
 pub use self::notification::Notification;
 pub use self::outcome::{NotifyError, Outcome, Reason, Sent};
 pub use self::templates::MessageTemplates;
-pub use self::test_message::{channel_name, send_test, test_message};
+pub use self::test_message::{TestAnswer, channel_name, send_test};
 
 /// Hands messages to one integration's peer. Built once for each [`Integration`]; holds its clients and pools.
 #[derive(Debug)]

@@ -1,11 +1,16 @@
 //! The notification by which somebody tries whether a receiver is reached.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::{Channel, Integration, MessageTemplates, Notification, Notifier, NotifyError, Outcome};
+use super::{
+    Channel, Integration, MessageTemplates, Notification, Notifier, NotifyError, Outcome, Sent,
+};
 use crate::alerts::{Fingerprint, Message, MessageAlert, PeerKind, Reason, Status};
 use crate::clock;
 use crate::rules::Labels;
@@ -16,7 +21,7 @@ const NAME: &str = "TestNotification";
 const ENDS_AFTER: Duration = Duration::from_mins(5);
 
 /// The message: one alert of no consequence, marked as a test. Of an incident it also makes the end.
-pub fn test_message(
+fn test_message(
     receiver: &str,
     external_url: &str,
     asked_by: &str,
@@ -68,26 +73,78 @@ pub fn test_message(
     }
 }
 
+/// What one target answered to a test notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TestAnswer {
+    /// The integration.
+    pub integration: String,
+    /// The target within it: a mail address, else empty.
+    pub target: String,
+    /// `firing`, or `resolved` of the end that follows; empty where nothing could be sent.
+    pub status: Cow<'static, str>,
+    /// Whether the peer took it.
+    pub delivered: bool,
+    /// Why not, in the word of the metric's label `reason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'static, str>>,
+    /// One line about it.
+    pub detail: String,
+}
+
+impl TestAnswer {
+    /// That an integration cannot be used.
+    pub fn unusable(integration: &Integration, error: &NotifyError) -> Self {
+        Self {
+            integration: integration.id.clone(),
+            target: String::new(),
+            status: Cow::Borrowed(""),
+            delivered: false,
+            reason: Some(super::Reason::Other.as_str().into()),
+            detail: error.to_string(),
+        }
+    }
+
+    fn of(integration: &Integration, target: &str, status: Status, sent: Sent) -> Self {
+        let (reason, mut detail) = match sent.outcome {
+            Outcome::Delivered => (None, "delivered".to_owned()),
+            Outcome::Retry { reason, detail, .. } => {
+                (Some(reason), format!("{detail} (worth another try)"))
+            }
+            Outcome::Rejected { reason, detail } => (Some(reason), detail),
+        };
+        if sent.template_failed {
+            detail.push_str(" as plain text: the template cannot render this");
+        }
+        Self {
+            integration: integration.id.clone(),
+            target: target.to_owned(),
+            status: status.as_str().into(),
+            delivered: reason.is_none(),
+            reason: reason.map(|reason| reason.as_str().into()),
+            detail,
+        }
+    }
+}
+
 /// Sends a test to each target of an integration, by clients of its own, and past its queue: an operator waits for it.
 ///
-/// Where the peer keeps incidents or alerts, the end follows at once. Gives each target with how the first send that
-/// failed ended, or the last.
+/// With `ends` the end follows what was taken, by default where the peer keeps incidents or alerts. Gives what each target
+/// answered to each.
 pub async fn send_test(
     integration: &Integration,
     templates: &MessageTemplates,
     external_url: &str,
     asked_by: &str,
+    ends: Option<bool>,
     now: Timestamp,
-) -> Result<Vec<(String, Outcome)>, NotifyError> {
+) -> Result<Vec<TestAnswer>, NotifyError> {
     let notifier = Notifier::new(integration, templates)?;
-    let statuses: &[Status] = match integration.channel.peer_kind() {
-        PeerKind::People => &[Status::Firing],
-        _ => &[Status::Firing, Status::Resolved],
-    };
-    let mut outcomes = Vec::new();
+    let ends = ends.unwrap_or(integration.channel.peer_kind() != PeerKind::People);
+    let statuses: &[Status] =
+        if ends { &[Status::Firing, Status::Resolved] } else { &[Status::Firing] };
+    let mut answers = Vec::new();
     for target in integration.channel.targets() {
         let key = uuid::Uuid::new_v4().to_string();
-        let mut last = Outcome::Delivered;
         for (attempt, status) in (1..).zip(statuses) {
             let message = test_message(&integration.receiver, external_url, asked_by, *status, now);
             let notification = Notification {
@@ -97,14 +154,16 @@ pub async fn send_test(
                 now,
                 message,
             };
-            last = notifier.send(&notification).await.outcome;
-            if last != Outcome::Delivered {
+            let sent = notifier.send(&notification).await;
+            let answer = TestAnswer::of(integration, &target, *status, sent);
+            let was_taken = answer.delivered;
+            answers.push(answer);
+            if !was_taken {
                 break;
             }
         }
-        outcomes.push((target, last));
     }
-    Ok(outcomes)
+    Ok(answers)
 }
 
 /// The kind of a channel, for people.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::eval;
 use super::inputs::Inputs;
@@ -18,7 +18,7 @@ const PARTS_MAX: usize = 64;
 const TEXT_CHARS_MAX: usize = 200;
 
 /// What one expression of a rule gave for one event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traced {
     /// `when`, `resolve_on.when`, `by.<label>`, `value`, `fire` or `clear`.
     pub key: String,

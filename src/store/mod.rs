@@ -48,8 +48,8 @@ pub use model::*;
 pub use open::*;
 pub use operations::{
     Alerts, AuditLog, Backend, Claims, Deliveries, Duties, Events, Feeds, Figures, Inbox, Journal,
-    Judging, Ledger, NotificationLog, Outcomes, Retention, Rows, Signals, SilenceList, Soundness,
-    Views,
+    Judging, Ledger, NotificationLog, Outcomes, ReceiverPauses, Retention, Rows, Signals,
+    SilenceList, Soundness, Views,
 };
 pub use outbox::*;
 pub use postgres::{Address, PostgresSettings};

@@ -36,7 +36,7 @@ pub enum Retry {
 /// What became of a wish to try deliveries again. Targets are those of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Retried {
-    /// Deliveries that wait again, one for each target.
+    /// Deliveries that wait to be tried at once: those that were dead, one for each target, and those that waited already.
     pub count: usize,
     /// Targets that have a delivery open already: what they are owed goes out with that.
     pub open: usize,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::model::{Row, Silences, Space};
 use crate::alerts::{Alert, Fingerprint, Group, LogEntry, Member, TargetId};
@@ -67,6 +69,21 @@ pub struct Spent {
     pub group: Option<String>,
     /// How much, in how many charges.
     pub sum: Sum,
+}
+
+/// A receiver that somebody has paused: nothing is sent to it until the pause ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReceiverPause {
+    /// The receiver's name.
+    pub receiver: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself.
+    pub until: Timestamp,
+    /// Who paused it: the name of a principal, such as `token` or `local`.
+    pub who: String,
+    /// Why; one line.
+    pub comment: String,
 }
 
 /// An integration that is left alone for a while.

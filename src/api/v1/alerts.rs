@@ -24,7 +24,7 @@ use crate::api::{Deps, aside};
 pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answered {
     let query = Query::read(&request, &["all", "limit"])?;
     let all = query.word("all", &[("true", true), ("false", false)])?.unwrap_or_default();
-    let limit = query.count("limit", ALERTS_MAX)?;
+    let limit = query.count("limit", 1..=ALERTS_MAX)?;
     let (store, now, here) = (deps.store.clone(), deps.clock.now(), Handle::current());
     answer(&aside(move || here.block_on(alerts::list(&store, now, all, limit))).await??)
 }
@@ -50,7 +50,7 @@ pub(super) async fn show(
     deps: web::Data<Deps>,
 ) -> Answered {
     let query = Query::read(&request, &["lines"])?;
-    let lines = query.count("lines", LINES_MAX)?;
+    let lines = query.count("lines", 1..=LINES_MAX)?;
     let (store, now, here) = (deps.store.clone(), deps.clock.now(), Handle::current());
     let story = move || here.block_on(alerts::story(&store, now, &fingerprint, lines));
     let story = aside(story).await?;

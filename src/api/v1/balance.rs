@@ -73,13 +73,13 @@ pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answere
     Query::read(&request, &[])?;
     let lasts = deps.store.last_readings().await?;
     let mut items = Vec::new();
-    for account in &deps.in_force.load_full().accounts {
-        let last = lasts.iter().find(|reading| reading.account == *account).cloned();
+    for account in deps.in_force.load().account_names() {
+        let last = lasts.iter().find(|reading| reading.account == account).cloned();
         let forecast = match &last {
             Some(last) => Some(forecast(&deps, last).await?),
             None => None,
         };
-        items.push(Balance { account: account.clone(), last, forecast });
+        items.push(Balance { account, last, forecast });
     }
     answer(&BalanceList { items })
 }
@@ -126,7 +126,7 @@ pub(super) async fn readings(
     let mut found = deps.store.readings(&account, since, before, limit + 1).await?;
     found.reverse();
     // One that is no longer configured may still have readings.
-    let known = deps.in_force.load().accounts.contains(&account);
+    let known = deps.in_force.load().accounts.iter().any(|it| it.name == *account);
     if found.is_empty() && !known {
         return Err(Problem::missing(format!("no account has the name {:?}", account.as_str())));
     }

@@ -142,9 +142,9 @@ pub(super) async fn retry(
     path = "/api/v1/deliveries/retry",
     tag = "deliveries",
     operation_id = "retryDeliveries",
-    params(("receiver" = Option<String>, Query, description = "Only dead deliveries to this receiver; otherwise all")),
+    params(("receiver" = Option<String>, Query, description = "Only deliveries to this receiver; otherwise all")),
     responses(
-        (status = 200, description = "How many wait again, and how many were left alone", body = Retried),
+        (status = 200, description = "How many are tried at once, dead ones and those that waited, which ends the pauses of their integrations; and how many were left alone", body = Retried),
         (status = 404, description = "No receiver has this name, and no delivery is to one that had", body = Problem, content_type = "application/problem+json"),
     ),
 )]

@@ -8,7 +8,9 @@ use utoipa::OpenApi;
 use super::page::{Query, VALUE_BYTES_MAX};
 use super::problem::Problem;
 use super::reply::Answered;
-use super::{alerts, audit, balance, deliveries, events, receivers, rules, spend, status, stream};
+use super::{
+    alerts, audit, balance, checks, deliveries, events, receivers, rules, spend, status, stream,
+};
 
 /// All operations.
 #[derive(OpenApi)]
@@ -24,6 +26,7 @@ use super::{alerts, audit, balance, deliveries, events, receivers, rules, spend,
         audit::list,
         balance::list,
         balance::readings,
+        checks::list,
         deliveries::cancel,
         deliveries::list,
         deliveries::retry,
@@ -34,6 +37,8 @@ use super::{alerts, audit, balance, deliveries, events, receivers, rules, spend,
         events::show,
         get,
         receivers::list,
+        receivers::pause,
+        receivers::resume,
         receivers::test,
         rules::list,
         rules::show,

@@ -8,7 +8,7 @@ use super::page::{self, Query};
 use super::problem::Problem;
 use super::reply::{Answered, answer};
 use crate::api::Deps;
-use crate::api::explain::{self as explained, Report};
+use crate::api::explain::{self as explained, Asked, Report};
 use crate::store::{EventFilter, EventRecord, EventState, EventSummary};
 
 /// A page of events.
@@ -86,6 +86,7 @@ pub(super) async fn show(
         ("id" = String, Path, description = "The event's id"),
         ("account" = Option<String>, Query, description = "Its account, where several share the id; the newest by default"),
         ("rule" = Option<String>, Query, description = "Only rules whose names match, with * globs"),
+        ("no_state" = Option<bool>, Query, description = "true: as if nothing had happened before; no alerts, series, groups or silences"),
     ),
     responses(
         (status = 200, description = "What the rules make of it, as `tollbell explain --format json` prints it", body = Report),
@@ -97,9 +98,15 @@ pub(super) async fn explain(
     id: web::Path<String>,
     deps: web::Data<Deps>,
 ) -> Answered {
-    let query = Query::read(&request, &["account", "rule"])?;
-    let (account, rule) = (query.text("account"), query.text("rule"));
-    let found = explained::stored(&deps, &id, account.as_deref(), rule.as_deref()).await?;
+    let query = Query::read(&request, &["account", "rule", "no_state"])?;
+    let no_state = query.word("no_state", &[("true", true), ("false", false)])?;
+    let asked = Asked {
+        rule: query.text("rule"),
+        no_state: no_state.unwrap_or_default(),
+        ..Asked::of(&deps.in_force.load(), deps.clock.now())
+    };
+    let account = query.text("account");
+    let found = explained::stored(&deps.store, asked, &id, account.as_deref()).await?;
     answer(&found.ok_or_else(|| unknown(&id))?)
 }
 

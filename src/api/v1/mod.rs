@@ -7,6 +7,7 @@ mod alerts;
 mod audit;
 mod balance;
 mod body;
+mod checks;
 mod deliveries;
 mod document;
 mod events;
@@ -37,6 +38,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .app_data(web::Data::new(stream::Looks::default()))
         .service(get("/v1/openapi.json", web::get().to(document::get)))
         .service(get("/v1/status", web::get().to(status::get)))
+        .service(get("/v1/checks", web::get().to(checks::list)))
         .service(get("/v1/alerts", web::get().to(alerts::list)))
         .service(get("/v1/alerts/{fingerprint}", web::get().to(alerts::show)))
         .service(get("/v1/events", web::get().to(events::list)))
@@ -51,6 +53,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(post("/v1/deliveries/{id}/cancel", web::post().to(deliveries::cancel)))
         .service(get("/v1/receivers", web::get().to(receivers::list)))
         .service(post("/v1/receivers/{name}/test", web::post().to(receivers::test)))
+        .service(post("/v1/receivers/{name}/pause", web::post().to(receivers::pause)))
+        .service(post("/v1/receivers/{name}/resume", web::post().to(receivers::resume)))
         .service(get("/v1/spend", web::get().to(spend::get)))
         .service(get("/v1/balance", web::get().to(balance::list)))
         .service(get("/v1/balance/{account}/readings", web::get().to(balance::readings)))

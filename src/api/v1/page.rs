@@ -1,6 +1,7 @@
 //! The parameters of a query, and how many of a list come at once.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use actix_web::HttpRequest;
@@ -81,15 +82,22 @@ impl Query {
 
     /// How many items are asked for.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
-        self.count("limit", LIMIT_MAX)
+        self.count("limit", 1..=LIMIT_MAX)
     }
 
     /// A number of items by this name.
-    pub(super) fn count(&self, name: &str, max: usize) -> Result<usize, Problem> {
-        let expected = format!("a number from 1 to {max}");
+    pub(super) fn count(
+        &self,
+        name: &str,
+        within: RangeInclusive<usize>,
+    ) -> Result<usize, Problem> {
+        let expected = format!("a number from {} to {}", within.start(), within.end());
         let count = self.value(name, &expected)?.unwrap_or(LIMIT_DEFAULT);
-        let allowed = (1..=max).contains(&count);
-        if allowed { Ok(count) } else { Err(Problem::bad(format!("{name}: expected {expected}"))) }
+        if within.contains(&count) {
+            Ok(count)
+        } else {
+            Err(Problem::bad(format!("{name}: expected {expected}")))
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-//! Receivers: their integrations and how they are reached; a test notification.
+//! Receivers: their integrations and how they are reached; a test notification; pauses.
+
+use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
 use jiff::Timestamp;
@@ -10,9 +12,11 @@ use super::page::Query;
 use super::problem::Problem;
 use super::reply::{Answered, answer};
 use super::status::StateCount;
-use crate::api::{Deps, Health, Principal, Reached};
-use crate::notify::{Integration, NotifyError, Outcome};
-use crate::store::DeliveryState;
+use crate::api::pauses::{self, RECEIVER_PAUSE_MAX, Refused};
+use crate::api::{Deps, Health, InForce, Principal, Reached};
+use crate::clock;
+use crate::notify::{Integration, Receiver, TestAnswer};
+use crate::store::{DeliveryState, ReceiverPause};
 
 /// The receivers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +32,8 @@ pub(super) struct ReceiverItem {
     name: String,
     /// The receiver that is notified when this one cannot be reached.
     fallback: Option<String>,
+    /// The pause that somebody has made of it; null when there is none. Nothing is sent to it until then.
+    paused: Option<ReceiverPause>,
     /// How it is notified; none without integrations.
     integrations: Vec<IntegrationItem>,
     /// Deliveries to it that are stored, by state.
@@ -68,33 +74,8 @@ pub(super) struct IntegrationItem {
 /// What became of a test notification.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TestResult {
-    /// One for each target; none when the receiver notifies nobody.
-    items: Vec<TestedTarget>,
-}
-
-/// How a test ended for one target.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum TestOutcome {
-    /// The peer took it.
-    Delivered,
-    /// It was not taken now, and could be later.
-    Retry,
-    /// It was refused.
-    Rejected,
-}
-
-/// What one target said to a test notification.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TestedTarget {
-    /// The integration.
-    integration: String,
-    /// The target within it: a mail address, else empty.
-    target: String,
-    /// How it ended.
-    outcome: TestOutcome,
-    /// One line why it was not delivered; empty when it was.
-    detail: String,
+    /// One for each target and what was sent to it; none when the receiver notifies nobody.
+    items: Vec<TestAnswer>,
 }
 
 #[utoipa::path(
@@ -116,6 +97,7 @@ pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answere
         items.push(ReceiverItem {
             name: name.clone(),
             fallback: receiver.fallback.clone(),
+            paused: health.paused,
             integrations: integrations.map(|(of, health)| integration(of, health)).collect(),
             deliveries: DeliveryState::ALL
                 .map(|state| StateCount { state, count: reached.count(name, state) })
@@ -146,9 +128,12 @@ fn integration(
     path = "/api/v1/receivers/{name}/test",
     tag = "receivers",
     operation_id = "testReceiver",
-    params(("name" = String, Path, description = "The receiver's name")),
+    params(
+        ("name" = String, Path, description = "The receiver's name"),
+        ("resolve" = Option<bool>, Query, description = "Whether the end follows at once; by default where the peer keeps incidents or alerts"),
+    ),
     responses(
-        (status = 200, description = "What each of its targets said; within the timeouts of its integrations", body = TestResult),
+        (status = 200, description = "What each of its targets answered; within the timeouts of its integrations", body = TestResult),
         (status = 404, description = "No receiver has this name", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -159,37 +144,102 @@ pub(super) async fn test(
     _: NoBody,
     deps: web::Data<Deps>,
 ) -> Answered {
-    Query::read(&request, &[])?;
+    let query = Query::read(&request, &["resolve"])?;
+    let ends = query.word("resolve", &[("true", true), ("false", false)])?;
     let in_force = deps.in_force.load_full();
-    let unknown = || Problem::missing(format!("no receiver has the name {:?}", name.as_str()));
-    let receiver = in_force.policy.receivers.get(name.as_str()).ok_or_else(unknown)?;
-    let tests = deps.test(&principal, receiver).await?;
-    let mut items = Vec::new();
-    for (one, said) in receiver.integrations.iter().zip(tests) {
-        match said {
-            Ok(outcomes) => {
-                items.extend(outcomes.into_iter().map(|(target, said)| tested(one, target, said)));
-            }
-            Err(error) => items.push(unusable(one, &error)),
+    let receiver = known(&in_force, &name)?;
+    answer(&TestResult { items: deps.test(&principal, receiver, ends).await? })
+}
+
+/// A receiver that was resumed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Resumed {
+    /// Its name.
+    receiver: String,
+    /// Whether it was paused.
+    was_paused: bool,
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/receivers/{name}/pause",
+    tag = "receivers",
+    operation_id = "pauseReceiver",
+    params(
+        ("name" = String, Path, description = "The receiver's name"),
+        ("comment" = String, Query, description = "Why: one line, 200 characters at most"),
+        ("until" = Option<Timestamp>, Query, description = "When the pause ends, seven days from now at most"),
+        ("seconds" = Option<u64>, Query, minimum = 1, maximum = 604_800, description = "How long it lasts, where until is not given"),
+    ),
+    responses(
+        (status = 200, description = "The pause. What is owed to the receiver waits, and is sent when it ends", body = ReceiverPause),
+        (status = 404, description = "No receiver has this name", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn pause(
+    request: HttpRequest,
+    name: web::Path<String>,
+    principal: Principal,
+    _: NoBody,
+    deps: web::Data<Deps>,
+) -> Answered {
+    let query = Query::read(&request, &["comment", "until", "seconds"])?;
+    let max = RECEIVER_PAUSE_MAX.as_secs();
+    let expected = format!("a number from 1 to {max}");
+    let seconds = query.value::<u64>("seconds", &expected)?;
+    if seconds.is_some_and(|seconds| !(1..=max).contains(&seconds)) {
+        return Err(Problem::bad(format!("seconds: expected {expected}")));
+    }
+    let until = match (query.instant("until")?, seconds) {
+        (Some(until), None) => until,
+        (None, Some(seconds)) => clock::add(deps.clock.now(), Duration::from_secs(seconds)),
+        _ => return Err(Problem::bad("give either until or seconds")),
+    };
+    let comment = query.text("comment").ok_or_else(|| Problem::bad("comment: say why"))?;
+    let in_force = deps.in_force.load_full();
+    let receiver = &known(&in_force, &name)?.name;
+    answer(&pauses::pause(&deps.audit, &principal, receiver, until, &comment).await?)
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/receivers/{name}/resume",
+    tag = "receivers",
+    operation_id = "resumeReceiver",
+    params(("name" = String, Path, description = "The receiver's name")),
+    responses(
+        (status = 200, description = "It is paused no more, and what waited is sent", body = Resumed),
+        (status = 404, description = "No receiver has this name, and none that had is paused", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn resume(
+    request: HttpRequest,
+    name: web::Path<String>,
+    principal: Principal,
+    _: NoBody,
+    deps: web::Data<Deps>,
+) -> Answered {
+    Query::read(&request, &[])?;
+    let was_paused = pauses::resume(&deps.audit, &principal, &name).await?;
+    if !was_paused {
+        known(&deps.in_force.load(), &name)?;
+    }
+    answer(&Resumed { receiver: name.into_inner(), was_paused })
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unfit(detail) => Self::bad(detail),
+            Refused::Store(error) => error.into(),
         }
     }
-    answer(&TestResult { items })
 }
 
-fn tested(of: &Integration, target: String, said: Outcome) -> TestedTarget {
-    let (outcome, detail) = match said {
-        Outcome::Delivered => (TestOutcome::Delivered, String::new()),
-        Outcome::Retry { reason, detail, .. } => {
-            (TestOutcome::Retry, format!("{}: {detail}", reason.as_str()))
-        }
-        Outcome::Rejected { reason, detail } => {
-            (TestOutcome::Rejected, format!("{}: {detail}", reason.as_str()))
-        }
-    };
-    TestedTarget { integration: of.id.clone(), target, outcome, detail }
-}
-
-fn unusable(of: &Integration, error: &NotifyError) -> TestedTarget {
-    let (integration, detail) = (of.id.clone(), error.to_string());
-    TestedTarget { integration, target: String::new(), outcome: TestOutcome::Rejected, detail }
+/// A receiver that is configured.
+fn known<'f>(in_force: &'f InForce, name: &str) -> Result<&'f Receiver, Problem> {
+    in_force.policy.receivers.get(name).ok_or_else(|| {
+        let known = in_force.receivers.join(", ");
+        Problem::missing(format!("no receiver has the name {name}: there is {known}"))
+    })
 }

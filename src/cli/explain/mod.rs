@@ -5,20 +5,21 @@ mod words;
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 
-use super::{ConfigArg, Exit, Format, output, runtime};
-use crate::api::explain::{self, About, Report};
+use super::source::{Remote, SourceArgs};
+use super::{Exit, Format, output, runtime};
+use crate::api::explain::{self, About, Asked, Report};
 use crate::clock::{self, Clock};
 use crate::config::{Account, Config};
-use crate::engine::{self, Policy, Question, State, Then};
+use crate::engine::{self, Question, State};
 use crate::event::{self, Event, Incoming};
-use crate::notify::MessageTemplates;
 use crate::policy::policy;
-use crate::store::{EventRecord, EventState, Place, Store, StoredEvent};
+use crate::store::{Place, Store, StoredEvent};
 
 /// An older event in a file is more likely a sample than news.
 const AGE_MAX: Duration = Duration::from_hours(1);
@@ -30,7 +31,7 @@ pub(super) struct Args {
     #[arg(value_name = "FILE|EVENT_ID")]
     what: String,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     /// The event's account; default: the one named default, or the only one
     #[arg(long)]
     account: Option<String>,
@@ -51,37 +52,23 @@ pub(super) struct Args {
     format: Format,
 }
 
-/// What is asked today.
-struct Today {
-    policy: Policy,
-    templates: MessageTemplates,
-    now: Timestamp,
-}
-
 /// What stands in the way, as the user's mistake.
 type Mistake = String;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let Some(config) = args.config.without_secrets() else { return Ok(Exit::Usage) };
-    let now = Clock::system().now();
-    let file = match body(&args.what, config.server.max_body) {
-        Ok(body) => body,
-        Err(mistake) => return Ok(wrong(&mistake)),
+    let report = if let Some(remote) = args.source.remote()? {
+        runtime()?.block_on(of_service(args, &remote))?
+    } else {
+        let Some(config) = args.source.config().without_secrets() else { return Ok(Exit::Usage) };
+        at_hand(args, config)?
     };
-    let event = match file.map(|body| incoming(&config, args, &body, now)).transpose() {
-        Ok(event) => event,
-        Err(mistake) => return Ok(wrong(&mistake)),
-    };
-    let place = config.store.place.clone();
-    let templates = config.templates.clone();
-    let today = Today { policy: policy(config), templates, now };
-    let case = runtime()?.block_on(async {
-        match event {
-            Some(event) => of_body(args, &today, &place, event).await,
-            None => of_store(args, &today, &place).await,
+    let report = match report {
+        Ok(report) => report,
+        Err(mistake) => {
+            output::error(&mistake);
+            return Ok(Exit::Usage);
         }
-    })?;
-    let report = report(args, today, case);
+    };
     match args.format {
         Format::Json => output::json(&report)?,
         Format::Text => output::line(&text::report_text(&report)),
@@ -89,9 +76,49 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn wrong(mistake: &str) -> Exit {
-    output::error(mistake);
-    Exit::Usage
+/// What the running tollbell says of an event that it keeps.
+async fn of_service(args: &Args, remote: &Remote) -> anyhow::Result<Result<Report, Mistake>> {
+    let what = &args.what;
+    if what == "-" || is_file(what) || event::sample(what).is_some() {
+        return Ok(Err(format!(
+            "a running tollbell (--url) explains events that it keeps, by their id; to explain {what} leave --url out"
+        )));
+    }
+    let (account, rule) = (args.account.as_deref(), args.rule.as_deref());
+    let found = remote.explain(&args.what, account, rule, args.no_state).await?;
+    let Some(found) = found else { bail!(unknown(&args.what)) };
+    let judged = found.then.is_some();
+    Ok(Ok(Report { judged, some: rule.is_some(), all: args.all, ..found }))
+}
+
+/// What the configuration at hand makes of it.
+fn at_hand(args: &Args, config: Config) -> anyhow::Result<Result<Report, Mistake>> {
+    let now = Clock::system().now();
+    let event = body(&args.what, config.server.max_body)
+        .and_then(|file| file.map(|body| incoming(&config, args, &body, now)).transpose());
+    let event = match event {
+        Ok(event) => event,
+        Err(mistake) => return Ok(Err(mistake)),
+    };
+    let place = config.store.place.clone();
+    let asked = Asked {
+        templates: config.templates.clone(),
+        policy: Arc::new(policy(config)),
+        rule: args.rule.clone(),
+        no_state: args.no_state,
+        now,
+    };
+    let report = runtime()?.block_on(async {
+        match event {
+            Some(event) => Ok(report(args, &asked, of_body(&asked, &place, event).await?)),
+            None => of_store(args, asked, &place).await,
+        }
+    });
+    report.map(Ok)
+}
+
+fn unknown(what: &str) -> String {
+    format!("no event has the id {what}, and there is no such file")
 }
 
 /// The bytes of a file or of standard input; `None` when an event's id is named.
@@ -101,12 +128,10 @@ fn body(what: &str, max: usize) -> Result<Option<Vec<u8>>, Mistake> {
     // One byte more shows that there is more.
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     let mut body = Vec::new();
-    let path = Path::new(what);
-    let ends = |end: &str| path.extension().is_some_and(|extension| extension == end);
     if what == "-" {
         std::io::stdin().lock().take(limit).read_to_end(&mut body).map_err(failed)?;
-    } else if path.exists() || what.contains('/') || ends("json") || ends("form") {
-        let file = std::fs::File::open(path).map_err(failed)?;
+    } else if is_file(what) {
+        let file = std::fs::File::open(what).map_err(failed)?;
         file.take(limit).read_to_end(&mut body).map_err(failed)?;
     } else if let Some(sample) = event::sample(what) {
         return Ok(Some(sample));
@@ -117,6 +142,13 @@ fn body(what: &str, max: usize) -> Result<Option<Vec<u8>>, Mistake> {
         return Err(format!("{said} is larger than server.max_body ({max} bytes)"));
     }
     Ok(Some(body))
+}
+
+/// Whether a file is named.
+fn is_file(what: &str) -> bool {
+    let path = Path::new(what);
+    let ends = |end: &str| path.extension().is_some_and(|extension| extension == end);
+    path.exists() || what.contains('/') || ends("json") || ends("form")
 }
 
 /// The event that a body becomes.
@@ -150,20 +182,15 @@ fn account<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Account, M
     }
 }
 
-/// An event and all that is to be known to explain it.
+/// An event that comes now, and the state that it meets.
 struct Case {
     stored: StoredEvent,
     state: State,
-    /// Whether it was judged before, and what was recorded then.
-    judged: bool,
-    then: Option<Then>,
-    /// Whether its payload is gone.
-    dropped: bool,
     notes: Vec<String>,
 }
 
 /// A body that comes now.
-async fn of_body(args: &Args, today: &Today, place: &Place, event: Event) -> anyhow::Result<Case> {
+async fn of_body(asked: &Asked, place: &Place, event: Event) -> anyhow::Result<Case> {
     let mut notes = Vec::new();
     let age = event.occurred_at.map(|at| clock::until(at, event.received_at));
     if age.is_some_and(|age| age > AGE_MAX) {
@@ -171,7 +198,7 @@ async fn of_body(args: &Args, today: &Today, place: &Place, event: Event) -> any
             "It happened long ago; --fresh shows what it would be if it happened now.".to_owned(),
         );
     }
-    let store = if args.no_state {
+    let store = if asked.no_state {
         notes.push("Judged as if it came now, on an empty state.".to_owned());
         None
     } else {
@@ -194,68 +221,50 @@ async fn of_body(args: &Args, today: &Today, place: &Place, event: Event) -> any
         }
     }
     let mut stored = StoredEvent { seq: 0, event };
-    let state = state(store.as_ref(), today, &stored, false, &mut notes).await?;
+    let state = state(store.as_ref(), asked, &stored, &mut notes).await?;
     stored.seq = state.cursor().saturating_add(1);
-    Ok(Case { stored, state, judged: false, then: None, dropped: false, notes })
+    Ok(Case { stored, state, notes })
 }
 
 /// An event that was kept.
-async fn of_store(args: &Args, today: &Today, place: &Place) -> anyhow::Result<Case> {
+async fn of_store(args: &Args, asked: Asked, place: &Place) -> anyhow::Result<Report> {
     let store = Store::attach(place).await;
     let store = store.with_context(|| format!("cannot open the store {place}"))?;
-    let Some(record) = store.event(&args.what, args.account.as_deref()).await? else {
-        bail!("no event has the id {}, and there is no such file", args.what);
-    };
-    let mut notes = Vec::new();
-    let judged = record.state != EventState::Waiting;
-    if record.payload_dropped {
-        notes.push(explain::DROPPED.to_owned());
-    }
-    if !judged {
-        notes.push(explain::WAITS.to_owned());
-    }
-    if args.no_state {
-        notes.push("Today's rules are asked on an empty state.".to_owned());
-    }
-    let kept = (!args.no_state).then_some(&store);
-    let state = state(kept, today, &record.stored, judged, &mut notes).await?;
-    let then = if judged { Some(Then::of(&store, &record).await?) } else { None };
-    let EventRecord { stored, payload_dropped: dropped, .. } = record;
-    Ok(Case { stored, state, judged, then, dropped, notes })
+    let found = explain::stored(&store, asked, &args.what, args.account.as_deref()).await?;
+    let Some(found) = found else { bail!(unknown(&args.what)) };
+    Ok(Report { all: args.all, ..found })
 }
 
 /// The state as it is kept, with what it needs to know for this event; empty without a store.
 async fn state(
     store: Option<&Store>,
-    today: &Today,
+    asked: &Asked,
     stored: &StoredEvent,
-    judged: bool,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<State> {
     let Some(store) = store else { return Ok(State::default()) };
-    let Today { policy, templates, now } = today;
-    let question = Question { stored, judged, only: None, templates, now: *now };
-    let (state, broken) = engine::kept_state(store, policy, &question).await?;
+    let (state, broken) =
+        engine::kept_state(store, &asked.policy, &question(asked, stored)).await?;
     notes.extend(broken.into_iter().map(|detail| format!("Cannot be read back: {detail}.")));
     Ok(state)
 }
 
-/// Asks today's rules.
-fn report(args: &Args, today: Today, case: Case) -> Report {
-    let Today { policy, templates, now } = today;
-    let Case { stored, state, judged, then, dropped, notes } = case;
-    let only = args.rule.as_deref();
-    let question = Question { stored: &stored, judged, only, templates: &templates, now };
-    let event = About::of(&stored.event);
-    let today = (!dropped).then(|| engine::explain(state, &policy, &question));
+fn question<'q>(asked: &'q Asked, stored: &'q StoredEvent) -> Question<'q> {
+    let Asked { templates, rule, now, .. } = asked;
+    Question { stored, judged: false, only: rule.as_deref(), templates, now: *now }
+}
+
+/// Asks today's rules of an event that comes now.
+fn report(args: &Args, asked: &Asked, case: Case) -> Report {
+    let Case { stored, state, notes } = case;
     Report {
-        event,
-        config: policy.config_hash,
-        now,
+        event: About::of(&stored.event),
+        config: asked.policy.config_hash.clone(),
+        now: asked.now,
         notes,
-        then,
-        today,
-        judged,
+        then: None,
+        today: Some(engine::explain(state, &asked.policy, &question(asked, &stored))),
+        judged: false,
         some: args.rule.is_some(),
         all: args.all,
     }

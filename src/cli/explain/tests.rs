@@ -82,12 +82,26 @@ fn spend_limit() -> Event {
 fn told(line: &[&str], event: Event, state: State, judged: bool) -> String {
     let args = Line::try_parse_from([&["explain", "x"], line].concat()).expect("line").args;
     let stored = StoredEvent { seq: state.cursor() + 1, event };
-    let notes = Vec::new();
-    let case = Case { stored, state, judged, then: None, dropped: false, notes };
     let config = config();
-    let templates = config.templates.clone();
-    let today = Today { policy: policy(config), templates, now: now() };
-    text::report_text(&report(&args, today, case))
+    let asked = Asked {
+        templates: config.templates.clone(),
+        policy: Arc::new(policy(config)),
+        rule: args.rule.clone(),
+        no_state: false,
+        now: now(),
+    };
+    let again = Question { judged, ..question(&asked, &stored) };
+    let today = Some(engine::explain(state.clone(), &asked.policy, &again));
+    let case = Case { stored: stored.clone(), state, notes: Vec::new() };
+    let report = Report { today, judged, ..report(&args, &asked, case) };
+    let said = text::report_text(&report);
+    // What comes by the API says the same.
+    let json = serde_json::to_string(&report).expect("JSON");
+    let read = serde_json::from_str::<Report>(&json).expect("is read back");
+    assert_eq!(serde_json::to_string(&read).expect("JSON"), json);
+    let read = Report { judged, some: report.some, all: report.all, ..read };
+    assert_eq!(text::report_text(&read), said);
+    said
 }
 
 #[test]

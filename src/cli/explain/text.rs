@@ -246,7 +246,7 @@ impl Page {
             self.field(6, "usual", &format!("{compared} (spread {spread}, by {weeks} weeks)"));
         }
         // Only this one is asked as the alert stands.
-        let asked = if matches!(*phase, "firing" | "keeping") && terms.len() > 1 {
+        let asked = if matches!(&**phase, "firing" | "keeping") && terms.len() > 1 {
             "clear"
         } else {
             "fire"
@@ -254,11 +254,11 @@ impl Page {
         let asked: Vec<&Traced> = terms.iter().filter(|term| term.key == asked).collect();
         self.expressions(&asked, |_| true);
         let since = since.map_or_else(String::new, |at| format!(" since {}", self.when(at)));
-        let word = match *phase {
+        let word = match &**phase {
             "keeping" => "kept firing",
             word => word,
         };
-        let next = match (*phase, next) {
+        let next = match (&**phase, next) {
             ("pending" | "keeping", Some(at)) => format!(", looked at again {}", self.when(*at)),
             _ => String::new(),
         };
@@ -343,7 +343,7 @@ impl Page {
         let notified: Vec<String> = notified.collect();
         self.list(4, "notified", notified);
         if let Some(next) = group.next {
-            let by = group.next_by.unwrap_or_default();
+            let by = group.next_by.as_deref().unwrap_or_default();
             self.field(4, "next", &format!("{}, by {by}", self.when(next)));
         }
         if group.integrations.is_empty() {

@@ -9,7 +9,7 @@ const NAME_WIDTH_MAX: usize = 40;
 
 /// The mark and the words of an outcome.
 pub(super) fn outcome_text(said: &RuleReport) -> (char, &'static str) {
-    let phase = said.series.as_ref().map(|series| series.phase);
+    let phase = said.series.as_ref().map(|series| &*series.phase);
     match said.outcome {
         Outcome::Fires => ('✓', "fires"),
         Outcome::Extends => ('✓', "goes on firing"),

@@ -157,7 +157,7 @@ fn parse_text(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     units::duration(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "expected a duration such as 30m, 2h, 1d or 1h30m".to_owned())

@@ -8,44 +8,100 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, FromArgMatches};
 use jiff::Timestamp;
 
 pub(super) use self::refused::Refused;
-use self::remote::Remote;
+pub(super) use self::remote::Remote;
 use super::args::ConfigArg;
 use crate::alerts::{Alert, Silence, SilenceDraft};
 use crate::api::alerts::{self, ALERTS_MAX, AlertList, AlertStory};
-use crate::api::{Audit, Principal, silences};
+use crate::api::{Audit, Principal, pauses, silences};
 use crate::clock::Clock;
 use crate::store::{
-    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
-    Retry, Store,
+    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading,
+    ReceiverPause, Retried, Retry, Store,
 };
 
 /// Which of both, as options of a command.
+#[derive(Debug)]
+pub(super) struct SourceArgs(Given);
+
 #[derive(Debug, clap::Args)]
-pub(super) struct SourceArgs {
+struct Given {
     #[command(flatten)]
     config: ConfigArg,
     /// Ask the tollbell whose private listener is here, instead of the store of the configuration
     #[arg(long, env = "TOLLBELL_URL", value_name = "URL")]
     url: Option<String>,
     /// A file with a token for it
-    #[arg(long, env = "TOLLBELL_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "TOLLBELL_TOKEN_FILE", value_name = "FILE", value_parser = path())]
     token_file: Option<PathBuf>,
     /// A PEM file of authorities to trust for it, besides the system's
-    #[arg(long, env = "TOLLBELL_CA_FILE", value_name = "FILE")]
+    #[arg(long, env = "TOLLBELL_CA_FILE", value_name = "FILE", value_parser = path())]
     ca_file: Option<PathBuf>,
+}
+
+/// Takes an empty one, which is told apart later: where it comes from is not known yet.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+impl clap::Args for SourceArgs {
+    fn augment_args(command: Command) -> Command {
+        Given::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Given::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for SourceArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = Given::from_arg_matches(matches)?;
+        // A variable that is empty is one that is not set, as everywhere; who writes an empty option means something by it.
+        let by_environment = |name| matches.value_source(name) == Some(ValueSource::EnvVariable);
+        let is_set = |path: &mut PathBuf| !path.as_os_str().is_empty();
+        if by_environment("url") {
+            given.url = given.url.filter(|url| !url.is_empty());
+        }
+        if by_environment("token_file") {
+            given.token_file = given.token_file.take_if(is_set);
+        }
+        if by_environment("ca_file") {
+            given.ca_file = given.ca_file.take_if(is_set);
+        }
+        Ok(Self(given))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 impl SourceArgs {
     /// Opens it. `None` when the configuration has errors, which are printed.
     pub(super) async fn open(&self) -> anyhow::Result<Option<Source>> {
-        if let Some(url) = &self.url {
-            let remote = Remote::new(url, self.token_file.as_deref(), self.ca_file.as_deref())?;
+        if let Some(remote) = self.remote()? {
             return Ok(Some(Source::Remote(remote)));
         }
-        Ok(attach(&self.config).await?.map(Source::Store))
+        Ok(attach(&self.0.config).await?.map(Source::Store))
+    }
+
+    /// The API of a running tollbell, where one is named.
+    pub(super) fn remote(&self) -> anyhow::Result<Option<Remote>> {
+        let Given { url, token_file, ca_file, .. } = &self.0;
+        let Some(url) = url else { return Ok(None) };
+        Remote::new(url, token_file.as_deref(), ca_file.as_deref()).map(Some)
+    }
+
+    /// The configuration, for what is done without one.
+    pub(super) fn config(&self) -> &ConfigArg {
+        &self.0.config
     }
 }
 
@@ -90,7 +146,7 @@ impl Source {
         }
     }
 
-    /// Tries dead deliveries again.
+    /// Tries deliveries again.
     pub(super) async fn retry(&self, which: Retry) -> anyhow::Result<Retried> {
         match self {
             Self::Store(store) => Ok(audit(store).retry(&Principal::local(), which).await?),
@@ -208,6 +264,41 @@ impl Source {
                 Ok(())
             }
             Self::Remote(remote) => remote.expire_silence(id).await,
+        }
+    }
+
+    /// Pauses a receiver.
+    pub(super) async fn pause(
+        &self,
+        receiver: &str,
+        until: Timestamp,
+        comment: &str,
+    ) -> Result<ReceiverPause, Refused> {
+        match self {
+            Self::Store(store) => {
+                let who = Principal::local();
+                Ok(pauses::pause(&audit(store), &who, receiver, until, comment).await?)
+            }
+            Self::Remote(remote) => remote.pause(receiver, until, comment).await,
+        }
+    }
+
+    /// Ends the pause of a receiver; false when there is none.
+    pub(super) async fn resume(&self, receiver: &str) -> Result<bool, Refused> {
+        match self {
+            Self::Store(store) => {
+                let resumed = pauses::resume(&audit(store), &Principal::local(), receiver).await;
+                resumed.map_err(|error| Refused::Failed(error.into()))
+            }
+            Self::Remote(remote) => remote.resume(receiver).await,
+        }
+    }
+
+    /// The receivers that are paused.
+    pub(super) async fn receiver_pauses(&self) -> anyhow::Result<Vec<ReceiverPause>> {
+        match self {
+            Self::Store(store) => Ok(store.receiver_pauses().await?),
+            Self::Remote(remote) => remote.receiver_pauses().await,
         }
     }
 

@@ -1,11 +1,11 @@
-//! Why a silence is not made or changed.
+//! Why what is asked for is not done.
 
-use crate::api::silences;
+use crate::api::{pauses, silences, spend};
 
-/// Why a silence is not made or changed.
+/// Why what is asked for is not done.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum Refused {
-    /// There can be no such silence.
+    /// It cannot be, as it is asked for.
     #[error("{0}")]
     Unfit(String),
     /// It cannot be done now.
@@ -20,6 +20,24 @@ impl From<silences::Refused> for Refused {
             silences::Refused::Unknown | silences::Refused::Store(_) => {
                 Self::Failed(refused.into())
             }
+        }
+    }
+}
+
+impl From<spend::Refused> for Refused {
+    fn from(refused: spend::Refused) -> Self {
+        match refused {
+            spend::Refused::Store(error) => Self::Failed(error.into()),
+            unfit => Self::Unfit(unfit.to_string()),
+        }
+    }
+}
+
+impl From<pauses::Refused> for Refused {
+    fn from(refused: pauses::Refused) -> Self {
+        match refused {
+            pauses::Refused::Store(error) => Self::Failed(error.into()),
+            pauses::Refused::Unfit(unfit) => Self::Unfit(unfit),
         }
     }
 }

@@ -13,18 +13,27 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::refused::Refused;
-use super::wire::{AccountBalance, DeliveryDetail, List, Made, MatcherOfApi, Page, SilenceOfApi};
+use super::wire::{
+    AccountBalance, DeliveryDetail, List, Made, MatcherOfApi, Page, ReceiverOfApi, Resumed,
+    SilenceOfApi,
+};
 use crate::alerts::{Silence, SilenceDraft};
 use crate::api::alerts::{ALERTS_MAX, AlertList, AlertStory, LINES_MAX};
+use crate::api::checks::Checks;
+use crate::api::explain::Report;
+use crate::api::spend::{Asked, Spending};
 use crate::http;
+use crate::notify::TestAnswer;
 use crate::store::{
-    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading, Retried,
-    Retry,
+    Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading,
+    ReceiverPause, Retried, Retry,
 };
 use crate::tls;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the answer to a test notification may take: its targets are asked one after another.
+const TEST_TIMEOUT: Duration = Duration::from_mins(10);
 /// Bytes of an answer at most.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Items of one page.
@@ -61,7 +70,7 @@ impl Remote {
             ("state", filter.state.map(|state| state.as_str().to_owned())),
             ("receiver", filter.receiver),
         ];
-        self.pages(&["api", "v1", "deliveries"], &query, filter.limit).await
+        self.pages(&["api", "v1", "deliveries"], &query, filter.before, filter.limit).await
     }
 
     pub(super) async fn delivery(
@@ -92,7 +101,8 @@ impl Remote {
             ("account", filter.account),
             ("state", filter.state.map(|state| state.as_str().to_owned())),
         ];
-        self.pages(&["api", "v1", "events"], &query, filter.limit).await
+        let before = filter.before.map(|seq| seq.to_string());
+        self.pages(&["api", "v1", "events"], &query, before, filter.limit).await
     }
 
     pub(super) async fn event(
@@ -101,6 +111,69 @@ impl Remote {
         account: Option<&str>,
     ) -> anyhow::Result<Option<EventRecord>> {
         self.find(&["api", "v1", "events", id], &[("account", account.map(str::to_owned))]).await
+    }
+
+    /// What the rules make of an event that is kept; `None` when there is none.
+    pub(in crate::cli) async fn explain(
+        &self,
+        id: &str,
+        account: Option<&str>,
+        rule: Option<&str>,
+        no_state: bool,
+    ) -> anyhow::Result<Option<Report>> {
+        let query = [
+            ("account", account.map(str::to_owned)),
+            ("rule", rule.map(str::to_owned)),
+            ("no_state", no_state.then(|| "true".to_owned())),
+        ];
+        self.find(&["api", "v1", "events", id, "explain"], &query).await
+    }
+
+    /// Whether all is well.
+    pub(in crate::cli) async fn checks(&self) -> anyhow::Result<Checks> {
+        self.get(&["api", "v1", "checks"], &[]).await
+    }
+
+    /// Sends a test notification to every target of a receiver.
+    pub(in crate::cli) async fn test(
+        &self,
+        receiver: &str,
+        ends: bool,
+    ) -> Result<Vec<TestAnswer>, Refused> {
+        let path = ["api", "v1", "receivers", receiver, "test"];
+        let request = self.request(Method::POST, &path, &[("resolve", Some(ends.to_string()))])?;
+        // Each target has the time that its integration gives it.
+        let request = request.timeout(TEST_TIMEOUT);
+        let response = fit(send(request).await?, &[StatusCode::NOT_FOUND]).await?;
+        Ok(read::<List<_>>(response).await?.items)
+    }
+
+    pub(super) async fn pause(
+        &self,
+        receiver: &str,
+        until: Timestamp,
+        comment: &str,
+    ) -> Result<ReceiverPause, Refused> {
+        let path = ["api", "v1", "receivers", receiver, "pause"];
+        let query = [("until", Some(until.to_string())), ("comment", Some(comment.to_owned()))];
+        let request = self.request(Method::POST, &path, &query)?;
+        let unfit = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+        Ok(read(fit(send(request).await?, &unfit).await?).await?)
+    }
+
+    pub(super) async fn resume(&self, receiver: &str) -> Result<bool, Refused> {
+        let path = ["api", "v1", "receivers", receiver, "resume"];
+        let request = self.request(Method::POST, &path, &[])?;
+        let unfit = [StatusCode::NOT_FOUND];
+        let resumed: Resumed = read(fit(send(request).await?, &unfit).await?).await?;
+        Ok(resumed.was_paused)
+    }
+
+    pub(super) async fn receiver_pauses(&self) -> anyhow::Result<Vec<ReceiverPause>> {
+        let list: List<ReceiverOfApi> = self.get(&["api", "v1", "receivers"], &[]).await?;
+        let mut pauses: Vec<_> = list.items.into_iter().filter_map(|one| one.paused).collect();
+        pauses.sort_by(|one, other| one.receiver.cmp(&other.receiver));
+        Ok(pauses)
     }
 
     pub(super) async fn alerts(&self, all: bool, limit: usize) -> anyhow::Result<AlertList> {
@@ -132,10 +205,26 @@ impl Remote {
     ) -> anyhow::Result<Vec<Reading>> {
         let path = ["api", "v1", "balance", account, "readings"];
         let query = [("since", Some(since.to_string()))];
-        let all: Vec<Reading> = self.pages(&path, &query, usize::MAX).await?;
+        let all: Vec<Reading> = self.pages(&path, &query, None, usize::MAX).await?;
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
         let last = all.into_iter().rev().map(|one| (one.at.as_microsecond() / step, one));
         Ok(last.collect::<BTreeMap<_, _>>().into_values().collect())
+    }
+
+    /// What was spent.
+    pub(in crate::cli) async fn spend(&self, asked: &Asked) -> Result<Spending, Refused> {
+        let Asked { by, from, to, account, zone, limit, now: _ } = asked;
+        let query = [
+            ("by", Some(by.as_str().to_owned())),
+            ("since", Some(from.to_string())),
+            ("until", Some(to.to_string())),
+            ("account", account.clone()),
+            ("time_zone", zone.iana_name().map(str::to_owned)),
+            ("limit", Some(limit.to_string())),
+        ];
+        let request = self.request(Method::GET, &["api", "v1", "spend"], &query)?;
+        let unfit = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+        Ok(read(fit(send(request).await?, &unfit).await?).await?)
     }
 
     pub(super) async fn silences(&self) -> anyhow::Result<Vec<Silence>> {
@@ -159,13 +248,8 @@ impl Remote {
         });
         let request = self.request(Method::POST, &["api", "v2", "silences"], &[])?;
         let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
-        let response = send(request).await?;
-        let unfit =
-            matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
-        let response = good(response).await.map_err(|error| {
-            if unfit { Refused::Unfit(error.to_string()) } else { Refused::Failed(error) }
-        })?;
-        let made: Made = read(response).await?;
+        let unfit = [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];
+        let made: Made = read(fit(send(request).await?, &unfit).await?).await?;
         Ok(made.silence_id)
     }
 
@@ -175,15 +259,15 @@ impl Remote {
         Ok(())
     }
 
-    /// Items of a list, page after page, `limit` at most.
+    /// Items of a list behind `before`, page after page, `limit` at most.
     async fn pages<T: DeserializeOwned>(
         &self,
         path: &[&str],
         query: &[(&str, Option<String>)],
+        mut before: Option<String>,
         limit: usize,
     ) -> anyhow::Result<Vec<T>> {
         let mut items: Vec<T> = Vec::new();
-        let mut before = None;
         while items.len() < limit {
             let count = (limit - items.len()).min(PAGE);
             let mut query = query.to_vec();
@@ -282,6 +366,14 @@ async fn good(response: Response) -> anyhow::Result<Response> {
         Some(detail) => bail!("{detail}"),
         None => bail!("it answered {status}: is this the private listener of a tollbell?"),
     }
+}
+
+/// As [`good`], where one of these says that what is asked for cannot be.
+async fn fit(response: Response, unfit: &[StatusCode]) -> Result<Response, Refused> {
+    let unfit = unfit.contains(&response.status());
+    good(response).await.map_err(|error| {
+        if unfit { Refused::Unfit(error.to_string()) } else { Refused::Failed(error) }
+    })
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::{MatchOp, Matcher, Silence};
-use crate::store::{Attempt, Delivery, Reading};
+use crate::store::{Attempt, Delivery, Reading, ReceiverPause};
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
@@ -30,6 +30,18 @@ pub(super) struct DeliveryDetail {
 #[derive(Debug, Deserialize)]
 pub(super) struct AccountBalance {
     pub(super) last: Option<Reading>,
+}
+
+/// What the API says of a receiver, as far as it is looked at.
+#[derive(Debug, Deserialize)]
+pub(super) struct ReceiverOfApi {
+    pub(super) paused: Option<ReceiverPause>,
+}
+
+/// The answer of a receiver that was resumed.
+#[derive(Debug, Deserialize)]
+pub(super) struct Resumed {
+    pub(super) was_paused: bool,
 }
 
 /// What Alertmanager's API calls a silence.

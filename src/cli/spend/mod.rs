@@ -12,17 +12,17 @@ use jiff::tz::TimeZone;
 use self::compare::Compared;
 use self::range::{Range, When};
 use self::show::Shown;
+use super::api as telnyx;
+use super::source::{Refused, Remote, SourceArgs};
 use super::terminal::{Look, LookArgs};
-use super::{ConfigArg, Exit, Sheet, api, output, runtime};
+use super::{Exit, Sheet, output, runtime};
+use crate::api;
+use crate::api::spend::{Asked, Spending};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::spend::{By, Spend, SpendReport};
-use crate::store::{ChargeFilter, Store};
+use crate::spend::{By, GROUPS_MAX};
+use crate::store::Store;
 
-/// Charges read at a time.
-const PAGE_CHARGES: usize = 5_000;
-/// Progress is told after so many charges.
-const PROGRESS_CHARGES: u64 = 500_000;
 /// Groups of each currency that are shown to people, unless they say otherwise; days are all shown.
 const LIMIT: usize = 50;
 
@@ -52,7 +52,7 @@ pub(super) struct Args {
     #[arg(long)]
     compare: bool,
     #[command(flatten)]
-    config: ConfigArg,
+    source: SourceArgs,
     #[command(flatten)]
     look: LookArgs,
     /// How it is printed
@@ -99,13 +99,26 @@ fn parse_zone(name: &str) -> Result<TimeZone, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let config = if args.compare { api::load(&args.config) } else { args.config.without_secrets() };
-    let Some(config) = config else { return Ok(Exit::Usage) };
+    let remote = args.source.remote()?;
+    if remote.is_some() && args.compare {
+        output::error(
+            "--compare asks Telnyx with the account's API key, which is in the configuration: leave --url out",
+        );
+        return Ok(Exit::Usage);
+    }
+    let config = args.source.config();
+    let ledger = if let Some(remote) = remote {
+        Ledger::Service(remote)
+    } else {
+        let config = if args.compare { telnyx::load(config) } else { config.without_secrets() };
+        let Some(config) = config else { return Ok(Exit::Usage) };
+        Ledger::Store(Box::new(config))
+    };
     let now = Clock::system().now();
     let range = Range::new(args.since, args.until, now, &args.time_zone);
     let range = range.and_then(|range| if args.compare { range.whole_days() } else { Ok(range) });
     match range {
-        Ok(range) => runtime()?.block_on(spend(args, &config, range, now)),
+        Ok(range) => runtime()?.block_on(spend(args, &ledger, range, now)),
         Err(wrong) => {
             output::error(&wrong);
             Ok(Exit::Usage)
@@ -113,26 +126,58 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
-async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> anyhow::Result<Exit> {
-    let asked = api::AccountArg { account: args.account.clone() };
-    let client = args.compare.then(|| api::client(config, &asked));
+/// Whose ledger is asked.
+enum Ledger {
+    /// That of this configuration.
+    Store(Box<Config>),
+    /// That of a running tollbell.
+    Service(Remote),
+}
+
+impl Ledger {
+    async fn spent(&self, asked: Asked) -> Result<Spending, Refused> {
+        let config = match self {
+            Self::Service(remote) => return remote.spend(&asked).await,
+            Self::Store(config) => config,
+        };
+        let place = &config.store.place;
+        let store = Store::attach(place).await;
+        let store = store.with_context(|| format!("cannot open the store {place}"))?;
+        let accounts = config.accounts.iter().map(|account| account.name.clone()).collect();
+        Ok(api::spend::spent(&store, asked, accounts).await?)
+    }
+}
+
+async fn spend(args: &Args, ledger: &Ledger, range: Range, now: Timestamp) -> anyhow::Result<Exit> {
+    let by_account = telnyx::AccountArg { account: args.account.clone() };
+    let client = match ledger {
+        Ledger::Store(config) if args.compare => Some(telnyx::client(config, &by_account)),
+        _ => None,
+    };
     // Telnyx tells of one account: then the ledger does too.
     let account = match &client {
         Some(Ok((settings, _))) => Some(settings.account.clone()),
         _ => args.account.clone(),
     };
-    let place = &config.store.place;
-    let store = Store::attach(place).await;
-    let store = store.with_context(|| format!("cannot open the store {place}"))?;
-    let oldest = oldest(&store, account.as_deref()).await?;
-    if let (Some(name), None) = (&account, oldest)
-        && !config.accounts.iter().any(|known| known.name == *name)
-    {
-        let known: Vec<&str> = config.accounts.iter().map(|known| known.name.as_str()).collect();
-        output::error(&format!("no account {name}: there is {}", known.join(", ")));
-        return Ok(Exit::Usage);
-    }
-    let report = read(&store, args, range, account.as_deref(), (oldest, now)).await?;
+    let by = By::from(args.by);
+    let shows_all = args.format != Sheet::Text || by == By::Day;
+    let asked = Asked {
+        by,
+        from: range.from,
+        to: range.to,
+        account: account.clone(),
+        zone: args.time_zone.clone(),
+        limit: args.limit.unwrap_or(if shows_all { GROUPS_MAX } else { LIMIT }).min(GROUPS_MAX),
+        now,
+    };
+    let Spending { oldest_charge: oldest, report } = match ledger.spent(asked).await {
+        Ok(spending) => spending,
+        Err(Refused::Unfit(wrong)) => {
+            output::error(&wrong);
+            return Ok(Exit::Usage);
+        }
+        Err(Refused::Failed(error)) => return Err(error),
+    };
     let compared = match &client {
         None => None,
         Some(Err(wrong)) => Some(Err(wrong.0.clone())),
@@ -149,7 +194,7 @@ async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> an
         _ => None,
     };
     let shown = Shown {
-        by: args.by.into(),
+        by,
         range,
         zone: args.time_zone.clone(),
         account,
@@ -162,57 +207,4 @@ async fn spend(args: &Args, config: &Config, range: Range, now: Timestamp) -> an
     let Some(failed) = failed else { return Ok(Exit::Ok) };
     output::error(&failed);
     Ok(if matches!(client, Some(Err(_))) { Exit::Usage } else { Exit::Failed })
-}
-
-/// When the oldest charge of the ledger was charged.
-async fn oldest(store: &Store, account: Option<&str>) -> anyhow::Result<Option<Timestamp>> {
-    let filter = ChargeFilter {
-        account: account.map(str::to_owned),
-        from: Timestamp::MIN,
-        to: Timestamp::MAX,
-        after: None,
-        limit: 1,
-    };
-    Ok(store.charges(filter).await?.first().map(|entry| entry.at))
-}
-
-/// Sums up the charges of the range, page by page. The ledger may change meanwhile; each page is as of its own moment.
-async fn read(
-    store: &Store,
-    args: &Args,
-    range: Range,
-    account: Option<&str>,
-    (oldest, now): (Option<Timestamp>, Timestamp),
-) -> anyhow::Result<SpendReport> {
-    let by = By::from(args.by);
-    let mut spend = Spend::new(by, args.time_zone.clone());
-    let (mut after, mut seen, mut told) = (None, 0, PROGRESS_CHARGES);
-    loop {
-        let filter = ChargeFilter {
-            account: account.map(str::to_owned),
-            from: range.from,
-            to: range.to,
-            after,
-            limit: PAGE_CHARGES,
-        };
-        let page = store.charges(filter).await?;
-        for entry in &page {
-            spend.add(entry);
-        }
-        seen += u64::try_from(page.len())?;
-        if seen >= told {
-            output::progress(&format!("{seen} charges so far"));
-            told += PROGRESS_CHARGES;
-        }
-        match page.last() {
-            Some(last) if page.len() >= PAGE_CHARGES => after = Some((last.at, last.key.clone())),
-            _ => break,
-        }
-    }
-    // The ledger says nothing of the days before its first charge, and nobody of those to come.
-    let first = range.from.max(oldest.unwrap_or(range.from));
-    let days = range.until(now).days_from(first, &args.time_zone);
-    let shows_all = args.format != Sheet::Text || by == By::Day;
-    let limit = args.limit.or((!shows_all).then_some(LIMIT));
-    Ok(spend.report(limit, days))
 }

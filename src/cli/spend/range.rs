@@ -92,11 +92,6 @@ impl Range {
         Some(Days { start_date: first, end_date: last.checked_add(1.day()).ok()? })
     }
 
-    /// The same until `end` at most.
-    pub(super) fn until(self, end: Timestamp) -> Self {
-        Self { to: self.to.min(end), ..self }
-    }
-
     /// The first and the last day of what is left of it from `first` on; `None` when nothing is.
     pub(super) fn days_from(self, first: Timestamp, zone: &TimeZone) -> Option<(Date, Date)> {
         let last = self.to.checked_sub(1.nanosecond()).ok()?;

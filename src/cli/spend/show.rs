@@ -105,7 +105,7 @@ impl Shown {
         });
         let mut lines: Vec<Vec<String>> = rows.chain(others).chain(totals).collect();
         align(&mut lines, &[2, 3, 4]);
-        let group = word(self.by).to_uppercase();
+        let group = self.by.as_str().to_uppercase();
         output::table_text(&[&group, "CURRENCY", "CHARGES", "AMOUNT", "SHARE"], &lines)
     }
 
@@ -124,9 +124,7 @@ impl Shown {
             Some(_) => (),
         }
         if self.report.others.iter().any(|rest| rest.groups.is_none()) {
-            notes.push(format!(
-                "More than {GROUPS_MAX} groups: those that first came after these are in {OTHERS}, whatever they cost."
-            ));
+            notes.push(format!("More than {GROUPS_MAX} groups: the cheapest are in {OTHERS}."));
         }
         notes
     }
@@ -290,18 +288,6 @@ fn lines(summary: &Summary) -> Vec<Vec<String>> {
 
 fn money(amount: Option<Decimal>) -> String {
     amount.map_or_else(|| "unknown".to_owned(), |amount| tidy(amount).to_string())
-}
-
-fn word(by: By) -> &'static str {
-    match by {
-        By::Account => "account",
-        By::Product => "product",
-        By::Day => "day",
-        By::Kind => "kind",
-        By::Connection => "connection",
-        By::Country => "country",
-        By::Number => "number",
-    }
 }
 
 /// Puts the decimal points of columns of figures one below the other; words stand at the left.

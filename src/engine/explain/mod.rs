@@ -7,12 +7,13 @@
 mod asked;
 mod notified;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::asked::Asked;
 pub use self::asked::Question;
@@ -29,7 +30,7 @@ use crate::rules::{
 };
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// At which time it was judged.
     pub at: Timestamp,
@@ -46,7 +47,7 @@ pub struct Explanation {
 }
 
 /// What came of an event at one rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// An alert begins.
@@ -70,7 +71,7 @@ pub enum Outcome {
 }
 
 /// What one rule says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleReport {
     /// `group/alert`.
     pub rule: String,
@@ -87,7 +88,7 @@ pub struct RuleReport {
 }
 
 /// A series as a rule looks at it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesReport {
     /// Its labels.
     pub labels: Labels,
@@ -104,7 +105,7 @@ pub struct SeriesReport {
     /// The value and what is usual, in words.
     pub compared: Option<String>,
     /// `inactive`, `pending`, `firing` or `keeping` (kept firing).
-    pub phase: &'static str,
+    pub phase: Cow<'static, str>,
     /// Since when it is pending, or its condition ended.
     pub since: Option<Timestamp>,
     /// When it is looked at again without an event.
@@ -272,7 +273,7 @@ impl Asked<'_> {
             count: series.count,
             usual: series.usual,
             compared: of.compared(series, self.at),
-            phase,
+            phase: phase.into(),
             since,
             next: of.deadline(series),
             terms: of.trace_line(series),

@@ -1,9 +1,10 @@
 //! Who would hear of an alert: routes, groups, what keeps it quiet, and the message.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
 use crate::alerts::{
@@ -27,7 +28,7 @@ const TEXT_CHARS_MAX: usize = 16_384;
 const NO_KEY: &str = "explain";
 
 /// An alert that an event concerns, and who would hear of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertReport {
     /// The alert: as it stands after the event; of an event that was judged before, as today's rules would have begun it.
     #[serde(flatten)]
@@ -43,7 +44,7 @@ pub struct AlertReport {
 }
 
 /// Something that keeps an alert quiet.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quiet {
     /// What.
     #[serde(flatten)]
@@ -55,7 +56,7 @@ pub struct Quiet {
 }
 
 /// A group that holds the alert, or would.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupReport {
     /// Its key.
     pub key: String,
@@ -74,7 +75,7 @@ pub struct GroupReport {
     /// When it is notified next.
     pub next: Option<Timestamp>,
     /// Which setting says so: `group_wait`, `group_interval` or `repeat_interval`.
-    pub next_by: Option<&'static str>,
+    pub next_by: Option<Cow<'static, str>>,
     /// What each integration knows of the alert before this event.
     pub told: Vec<NotifiedReport>,
     /// What is notified now, or else at `next`; for an event that was judged before, what a first notification would say.
@@ -82,12 +83,12 @@ pub struct GroupReport {
 }
 
 /// What an integration knows of an alert.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotifiedReport {
     /// The integration's id.
     pub integration: String,
     /// The target within it; empty where there is just one place.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub target: String,
     /// When it was notified last.
     pub at: Timestamp,
@@ -96,12 +97,12 @@ pub struct NotifiedReport {
 }
 
 /// A message by one integration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotificationReport {
     /// The integration's id.
     pub integration: String,
     /// `email`, `slack` and so on.
-    pub channel: &'static str,
+    pub channel: Cow<'static, str>,
     /// Its targets; one empty text where there is just one place.
     pub targets: Vec<String>,
     /// Why.
@@ -181,7 +182,7 @@ fn group_report(asked: &Asked<'_>, route: &Route, alert: &Alert) -> GroupReport 
         alerts,
         muted: muted.map(|why| Quiet { why, detail: String::new(), until: None }),
         next,
-        next_by,
+        next_by: next_by.map(Cow::from),
         told,
         notices: receiver
             .map(|receiver| notices(asked, receiver, (route, &key, labels), alert, next))
@@ -269,7 +270,7 @@ fn rendered(
         .unwrap_or_else(|error| format!("cannot be rendered: {error}"));
     NotificationReport {
         integration: integration.id.clone(),
-        channel: integration.channel.kind(),
+        channel: integration.channel.kind().into(),
         targets,
         reason: message.reason,
         at,

@@ -88,7 +88,7 @@ fn a_new_event_is_shown_with_what_it_would_do_and_nothing_is_done() {
     assert_eq!(outcomes(&said), [("g/Fire", Outcome::Fires), ("g/Sum", Outcome::Observed)]);
     assert_eq!(said.others, ["g/Other"]);
     let series = said.rules[1].series.as_ref().expect("a window");
-    assert_eq!((series.value, series.count, series.phase), (Some(7.into()), 1, "inactive"));
+    assert_eq!((series.value, series.count, &*series.phase), (Some(7.into()), 1, "inactive"));
     assert_eq!((series.of.as_str(), series.terms[0].outcome.as_str()), ("sum over 15m", "false"));
 
     let [alert] = said.alerts.as_slice() else { panic!("{:?}", said.alerts) };
@@ -100,7 +100,7 @@ fn a_new_event_is_shown_with_what_it_would_do_and_nothing_is_done() {
     assert_eq!((notice.at, notice.reason, notice.targets.len()), (at(0), Reason::First, 2));
     assert!(notice.text.starts_with("Subject: [FIRING] x: 7"), "{}", notice.text);
     // Notified now; what is next is the repeat.
-    assert_eq!((group.next, group.next_by), (Some(at(240)), Some("repeat_interval")));
+    assert_eq!((group.next, group.next_by.as_deref()), (Some(at(240)), Some("repeat_interval")));
     assert_eq!(state.alerts().count() + state.groups().count(), 0);
 }
 
@@ -138,7 +138,7 @@ fn what_comes_after_the_group_wait_is_looked_for_ahead() {
     assert_eq!((series.before, series.value), (Some(2.into()), Some(11.into())));
     let group = &said.alerts[1].groups[0];
     assert_eq!((group.route.as_str(), group.next), ("root", Some(at(2))));
-    assert_eq!((group.next_by, group.notices[0].at), (Some("group_wait"), at(2)));
+    assert_eq!((group.next_by.as_deref(), group.notices[0].at), (Some("group_wait"), at(2)));
     assert_eq!(group.notices[0].channel, "slack");
 }
 

@@ -278,4 +278,15 @@ pub(in crate::store) const TABLES: &[&Table] = &[
             ("detail", Text),
         ],
     },
+    &Table {
+        name: "receiver_pauses",
+        key: 1,
+        columns: &[
+            ("receiver", Text),
+            ("since", Big),
+            ("until", Big),
+            ("who", Text),
+            ("comment", Text),
+        ],
+    },
 ];

@@ -8,6 +8,7 @@ mod duties;
 mod events;
 mod judging;
 mod outbox;
+mod pauses;
 mod soundness;
 mod upkeep;
 mod views;
@@ -23,6 +24,7 @@ pub use self::duties::Duties;
 pub use self::events::{Events, Feeds, Inbox};
 pub use self::judging::{Alerts, Journal, Judging, Ledger, Rows, SilenceList};
 pub use self::outbox::{Claims, Deliveries, NotificationLog, Outcomes};
+pub use self::pauses::ReceiverPauses;
 pub use self::soundness::Soundness;
 pub use self::upkeep::{Figures, Retention};
 pub use self::views::Views;
@@ -44,6 +46,7 @@ pub trait Backend:
     + Outcomes
     + Deliveries
     + NotificationLog
+    + ReceiverPauses
     + Duties
     + Figures
     + Views

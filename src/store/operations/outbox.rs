@@ -13,7 +13,7 @@ use crate::store::{
 #[async_trait]
 pub trait Claims {
     /// Deliveries of an integration that are due, longest due first, `limit` at most, with all that their messages are
-    /// composed of. One whose lease ran out is among them.
+    /// composed of. One whose lease ran out is among them. Nothing while its receiver is paused.
     async fn due(
         &self,
         integration: &str,
@@ -25,7 +25,8 @@ pub trait Claims {
     /// [`StoreError::Stale`] when the silences have changed since: nothing is claimed then.
     async fn claim(&self, claim: Claim) -> Result<Vec<i64>, StoreError>;
 
-    /// When [`Claims::due`] will next find something for this integration; `None` while nothing is open.
+    /// When [`Claims::due`] will next find something for this integration; `None` while nothing is open, or its receiver is
+    /// paused.
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError>;
 }
 
@@ -83,8 +84,8 @@ pub trait Deliveries {
     async fn delivery(&self, id: &str) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError>;
 
     /// Lets dead deliveries wait again as if queued now, their attempts kept: the newest of each target of a group, unless it
-    /// was notified of the group later or has a delivery open for it. Says what became of each. One that was asked for by
-    /// itself, be it that it waits already, is tried at once: as by [`NotificationLog::lift_pause`].
+    /// was notified of the group later or has a delivery open for it. Says what became of each. All that is asked for and
+    /// waits then, be it that it waited already, is tried at once: as by [`NotificationLog::lift_pause`].
     async fn retry(&self, selection: Retry, now: Timestamp) -> Result<Retried, StoreError>;
 }
 

@@ -72,14 +72,21 @@ impl operations::Claims for Postgres {
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
-        let sql =
-            "SELECT min(due_at) FROM ~deliveries WHERE integration = $1 AND finished_at IS NULL";
-        let found = self.link.query(sql, params![text(integration)]).await?;
+        let sql = format!(
+            "SELECT min(due_at) FROM ~deliveries \
+             WHERE integration = $1 AND finished_at IS NULL AND {NOT_PAUSED}"
+        );
+        let found = self.link.query(&sql, params![text(integration)]).await?;
         let due_at = found.first().map_or(Ok(None), |row| column::<Option<i64>>(row, 0));
         let due_at = due_at.map_err(Failure::unstorable)?;
         Ok(due_at.map(time).transpose().map_err(Failure::unstorable)?)
     }
 }
+
+/// That the receiver of the integration `$1` is not paused: an integration has one. Asked once, not for each row.
+const NOT_PAUSED: &str = "NOT EXISTS (SELECT 1 FROM ~receiver_pauses AS pauses WHERE pauses.receiver = \
+     (SELECT open.receiver FROM ~deliveries AS open \
+      WHERE open.integration = $1 AND open.finished_at IS NULL LIMIT 1))";
 
 /// A row that is due, as far as it can be read by itself.
 struct Found {
@@ -107,7 +114,7 @@ async fn due(
            AND log.integration = deliveries.integration AND log.target = deliveries.target \
          LEFT JOIN ~deliveries AS original ON original.id = deliveries.fallback_of \
          WHERE deliveries.integration = $1 AND deliveries.finished_at IS NULL \
-         AND deliveries.due_at <= $2 ORDER BY deliveries.due_at, deliveries.n LIMIT $3",
+         AND deliveries.due_at <= $2 AND {NOT_PAUSED} ORDER BY deliveries.due_at, deliveries.n LIMIT $3",
         joins = deliveries::JOINS
     );
     let mut due = DueDeliveries::default();
@@ -197,10 +204,11 @@ async fn send(
 ) -> Result<bool, Failure> {
     let claimed = tx
         .first(
-            "UPDATE ~deliveries SET attempts = attempts + 1, due_at = $3, \
+            "UPDATE ~deliveries AS deliveries SET attempts = attempts + 1, due_at = $3, \
              maybe_repeated = CASE WHEN maybe_repeated <> 0 OR state = 'sending' THEN 2 ELSE 0 END, \
              state = 'sending', revision = $4, why = $5 \
-             WHERE n = $1 AND finished_at IS NULL AND due_at <= $2 \
+             WHERE n = $1 AND finished_at IS NULL AND due_at <= $2 AND NOT EXISTS (SELECT 1 \
+               FROM ~receiver_pauses AS held WHERE held.receiver = deliveries.receiver) \
              RETURNING group_key, integration, target, attempts",
             params![n, now, lease_until, signed(content.revision), content.why],
         )

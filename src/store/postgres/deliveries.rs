@@ -24,11 +24,13 @@ pub(super) const COLUMNS: &str = "deliveries.id, deliveries.integration, deliver
      deliveries.target, deliveries.group_key, deliveries.state, deliveries.attempts, \
      deliveries.created_at, deliveries.due_at, deliveries.finished_at, deliveries.reason, \
      deliveries.detail, deliveries.fallback_of, deliveries.maybe_repeated, contents.message, \
-     paused.paused_until, paused.reason";
+     coalesce(held.until, paused.paused_until), \
+     coalesce('by ' || held.who || ': ' || held.comment, paused.reason)";
 
 /// What [`COLUMNS`] are read from, behind the deliveries.
 pub(super) const JOINS: &str = "LEFT JOIN ~contents AS contents ON contents.delivery = deliveries.n \
-     LEFT JOIN ~integrations AS paused ON paused.id = deliveries.integration";
+     LEFT JOIN ~integrations AS paused ON paused.id = deliveries.integration \
+     LEFT JOIN ~receiver_pauses AS held ON held.receiver = deliveries.receiver";
 
 /// The first column behind [`COLUMNS`].
 pub(super) const BEHIND: usize = 17;
@@ -113,11 +115,12 @@ impl operations::Deliveries for Postgres {
         loop {
             let tx = self.link.begin().await?;
             let revived = revive(&tx, &selection, now).await?;
-            let revived = revived.max(hurry(&tx, &selection, now).await?);
+            let waiting = hurry(&tx, &selection, now).await?;
             tx.commit().await?;
-            self.tell_queued(revived > 0);
-            retried.count += revived;
+            self.tell_queued(waiting > 0);
             if revived < RETRY_ROWS {
+                // Those that were revived before wait, too.
+                retried.count = waiting;
                 return Ok(retried);
             }
         }
@@ -360,10 +363,13 @@ async fn left_alone(tx: &Lent<'_>, selection: &Retry) -> Result<Retried, Failure
     Ok(left)
 }
 
-/// Lets the one delivery that is asked for be tried at once, where it waits; how many that are.
+/// Lets deliveries that are asked for be tried at once, where they wait; how many that are.
 async fn hurry(tx: &Lent<'_>, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
-    let Some((Some(n), _)) = meant(tx, selection).await? else { return Ok(0) };
-    pause::lift_for(tx, n, now).await
+    match meant(tx, selection).await? {
+        Some((Some(n), _)) => pause::lift_for(tx, n, now).await,
+        Some((None, receiver)) => pause::lift_all(tx, receiver.as_deref(), now).await,
+        None => Ok(0),
+    }
 }
 
 /// Lets dead deliveries wait again, [`RETRY_ROWS`] at most: of each target of a group the newest, and none when the target

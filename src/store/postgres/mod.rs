@@ -27,6 +27,7 @@ mod notification_log;
 mod pause;
 mod others;
 mod outcomes;
+mod receiver_pauses;
 mod recorder;
 mod release;
 mod silences;

@@ -28,3 +28,27 @@ pub(super) async fn lift_for(tx: &Lent<'_>, n: i64, now: Timestamp) -> Result<us
     lift(tx, integration, now).await?;
     Ok(1)
 }
+
+/// As [`lift`], for the integrations of all deliveries that wait, or of those to one receiver; how many wait.
+pub(super) async fn lift_all(
+    tx: &Lent<'_>,
+    receiver: Option<&str>,
+    now: Timestamp,
+) -> Result<usize, Failure> {
+    let receiver = receiver.map(text);
+    tx.execute(
+        "DELETE FROM ~integrations WHERE id IN (SELECT integration FROM ~deliveries \
+         WHERE finished_at IS NULL AND state = 'pending' AND ($1::text IS NULL OR receiver = $1))",
+        params![receiver],
+    )
+    .await?;
+    let waiting = tx
+        .execute(
+            "UPDATE ~deliveries SET due_at = least(due_at, $2) \
+             WHERE finished_at IS NULL AND state = 'pending' \
+             AND ($1::text IS NULL OR receiver = $1)",
+            params![receiver, micros(now)],
+        )
+        .await?;
+    Ok(usize::try_from(waiting).unwrap_or(usize::MAX))
+}

@@ -69,24 +69,34 @@ impl operations::Claims for Sqlite {
         let integration = integration.to_owned();
         self.read(move |conn| {
             let due_at: Option<i64> =
-                conn.prepare_cached(NEXT_DUE)?.query_row([integration], |row| row.get(0))?;
+                conn.prepare_cached(&next_due_sql())?.query_row([integration], |row| row.get(0))?;
             due_at.map(time).transpose().map_err(Failure::unstorable)
         })
         .await
     }
 }
 
-/// The earliest time at which something is due.
-pub(super) const NEXT_DUE: &str =
-    "SELECT min(due_at) FROM deliveries WHERE integration = ?1 AND finished_at IS NULL";
+/// That the receiver of the integration `?1` is not paused: an integration has one. Asked once, not for each row.
+const NOT_PAUSED: &str = "NOT EXISTS (SELECT 1 FROM receiver_pauses WHERE receiver_pauses.receiver = \
+     (SELECT open.receiver FROM deliveries AS open INDEXED BY deliveries_due \
+      WHERE open.integration = ?1 AND open.finished_at IS NULL LIMIT 1))";
 
-/// What is due, longest due first.
+/// The earliest time at which something is due; none while the receiver is paused.
+pub(super) fn next_due_sql() -> String {
+    format!(
+        "SELECT min(due_at) FROM deliveries INDEXED BY deliveries_due \
+         WHERE integration = ?1 AND finished_at IS NULL AND {NOT_PAUSED}"
+    )
+}
+
+/// What is due, longest due first; nothing while the receiver is paused.
 pub(super) fn due_sql() -> String {
     format!(
         "SELECT {COLUMNS}, n, revision, by_hand, \
          (SELECT digest FROM contents WHERE contents.n = deliveries.content) \
          FROM deliveries INDEXED BY deliveries_due \
-         WHERE integration = ?1 AND finished_at IS NULL AND due_at <= ?2 ORDER BY due_at LIMIT ?3"
+         WHERE integration = ?1 AND finished_at IS NULL AND due_at <= ?2 AND {NOT_PAUSED} \
+         ORDER BY due_at LIMIT ?3"
     )
 }
 
@@ -210,7 +220,8 @@ impl Prepared {
                         "UPDATE deliveries SET attempts = attempts + 1, due_at = ?3, \
                          maybe_repeated = CASE WHEN maybe_repeated OR state = 'sending' THEN 2 ELSE 0 END, \
                          state = 'sending', content = ?4, revision = ?5, why = ?6 \
-                         WHERE n = ?1 AND finished_at IS NULL AND due_at <= ?2 \
+                         WHERE n = ?1 AND finished_at IS NULL AND due_at <= ?2 AND NOT EXISTS \
+                         (SELECT 1 FROM receiver_pauses AS held WHERE held.receiver = deliveries.receiver) \
                          RETURNING group_key, integration, target, attempts",
                     )?
                     .query_row((n, now, lease_until, content_n, content.revision, content.why), |row| {

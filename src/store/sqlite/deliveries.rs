@@ -17,8 +17,11 @@ use crate::store::{
 pub(super) const COLUMNS: &str = "id, integration, receiver, target, group_key, state, attempts, \
      created_at, due_at, finished_at, reason, detail, fallback_of, maybe_repeated, \
      (SELECT message FROM contents WHERE contents.n = deliveries.content), \
-     (SELECT paused_until FROM integrations WHERE integrations.id = deliveries.integration), \
-     (SELECT integrations.reason FROM integrations WHERE integrations.id = deliveries.integration)";
+     coalesce((SELECT until FROM receiver_pauses AS held WHERE held.receiver = deliveries.receiver), \
+       (SELECT paused_until FROM integrations WHERE integrations.id = deliveries.integration)), \
+     coalesce((SELECT 'by ' || who || ': ' || comment FROM receiver_pauses AS held \
+         WHERE held.receiver = deliveries.receiver), \
+       (SELECT integrations.reason FROM integrations WHERE integrations.id = deliveries.integration))";
 
 /// The first column behind [`COLUMNS`].
 pub(super) const BEHIND: usize = 17;
@@ -58,15 +61,17 @@ impl operations::Deliveries for Sqlite {
         let mut retried = self.read(move |conn| left_alone(conn, &asked)).await?;
         loop {
             let selection = selection.clone();
-            let revived = self
+            let (revived, waiting) = self
                 .write(move |tx, effects| {
-                    let revived = revive(tx, &selection, now)?.max(hurry(tx, &selection, now)?);
-                    effects.queued |= revived > 0;
-                    Ok(revived)
+                    let revived = revive(tx, &selection, now)?;
+                    let waiting = hurry(tx, &selection, now)?;
+                    effects.queued |= waiting > 0;
+                    Ok((revived, waiting))
                 })
                 .await?;
-            retried.count += revived;
             if revived < RETRY_ROWS {
+                // Those that were revived before wait, too.
+                retried.count = waiting;
                 return Ok(retried);
             }
         }
@@ -330,10 +335,13 @@ fn left_alone(conn: &Connection, selection: &Retry) -> Result<Retried, Failure> 
     Ok(left)
 }
 
-/// Lets the one delivery that is asked for be tried at once, where it waits; how many that are.
+/// Lets deliveries that are asked for be tried at once, where they wait; how many that are.
 fn hurry(tx: &Connection, selection: &Retry, now: Timestamp) -> Result<usize, Failure> {
-    let Retry::One(id) = selection else { return Ok(0) };
-    by_id(tx, id)?.map_or(Ok(0), |n| pause::lift_for(tx, n, now))
+    match selection {
+        Retry::One(id) => by_id(tx, id)?.map_or(Ok(0), |n| pause::lift_for(tx, n, now)),
+        Retry::Receiver(receiver) => pause::lift_all(tx, Some(receiver), now),
+        Retry::All => pause::lift_all(tx, None, now),
+    }
 }
 
 /// Lets dead deliveries wait again, [`RETRY_ROWS`] at most: of each target of a group the newest, and none when the target

@@ -27,6 +27,7 @@ mod notification_log;
 mod pause;
 mod outcomes;
 mod readers;
+mod receiver_pauses;
 mod silences;
 mod soundness;
 mod state;

@@ -27,3 +27,23 @@ pub(super) fn lift_for(tx: &Connection, n: i64, now: Timestamp) -> Result<usize,
     lift(tx, &integration, now)?;
     Ok(1)
 }
+
+/// As [`lift`], for the integrations of all deliveries that wait, or of those to one receiver; how many wait.
+pub(super) fn lift_all(
+    tx: &Connection,
+    receiver: Option<&str>,
+    now: Timestamp,
+) -> Result<usize, Failure> {
+    tx.prepare_cached(
+        "DELETE FROM integrations WHERE id IN (SELECT integration FROM deliveries \
+         WHERE finished_at IS NULL AND state = 'pending' AND (?1 IS NULL OR receiver = ?1))",
+    )?
+    .execute([receiver])?;
+    let waiting = tx
+        .prepare_cached(
+            "UPDATE deliveries SET due_at = min(due_at, ?2) \
+             WHERE finished_at IS NULL AND state = 'pending' AND (?1 IS NULL OR receiver = ?1)",
+        )?
+        .execute((receiver, micros(now)))?;
+    Ok(waiting)
+}

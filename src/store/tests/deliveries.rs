@@ -212,8 +212,9 @@ async fn the_dead_are_listed_and_retried(store: &Store) {
     let retry = async |selection| store.retry(selection, at(9)).await.expect("retries").count;
     assert_eq!(retry(Retry::One("0123d".to_owned())).await, 0, "it was delivered");
     assert_eq!(retry(Retry::One("0123c".to_owned())).await, 1);
-    assert_eq!(retry(Retry::Receiver("y".to_owned())).await, 0);
-    assert_eq!(retry(Retry::All).await, 2);
+    assert_eq!(retry(Retry::Receiver("y".to_owned())).await, 1, "it waits");
+    assert_eq!(retry(Retry::Receiver("nobody".to_owned())).await, 0);
+    assert_eq!(retry(Retry::All).await, 3, "two are dead, one waits");
     assert_eq!(claim(store, 8).await, no_ids());
     let again = claim_due(store, 9, 10).await;
     assert_eq!(again.len(), 3);
@@ -245,8 +246,8 @@ async fn the_dead_of_a_target_that_is_owed_or_was_told_later_stay_dead(store: &S
     ] {
         assert_eq!(retry(Retry::One(id.to_owned())).await, expected);
     }
-    let expected = Retried { count: 1, open: 1, notified: 1, ..Retried::default() };
-    assert_eq!(retry(Retry::All).await, expected, "the newest of each target");
+    let expected = Retried { count: 2, open: 1, notified: 1, ..Retried::default() };
+    assert_eq!(retry(Retry::All).await, expected, "the newest of each target, and what is open");
     let expected = "a1 dead, a2 pending, b1 dead, b2 delivered, c1 dead, c2 pending";
     assert_eq!(states(store).await, expected);
 }
@@ -338,6 +339,18 @@ async fn who_asks_for_it_ends_a_pause_and_what_waits_is_due(store: &Store) {
         (paused().await, claim(store, 4).await),
         (vec!["mail".to_owned()], vec!["b".to_owned()])
     );
+    // Nor do those of a receiver, or all.
+    let receiver = kept(store, "b").await.receiver;
+    for (second, selection, all) in [(5, Retry::Receiver(receiver), false), (6, Retry::All, true)] {
+        settle(store, "b", second - 1, Next::RetryAt(at(3600))).await;
+        store.set_pause("slack", pause()).await.expect("notes");
+        let retried = store.retry(selection, at(second.into())).await.expect("retries");
+        let is_mail = kept(store, "m").await.receiver == kept(store, "b").await.receiver;
+        assert_eq!(retried.count, if all || is_mail { 2 } else { 1 });
+        assert!(!paused().await.contains(&"slack".to_owned()));
+        assert_eq!(claim(store, second.into()).await, ["b"]);
+    }
+    assert_eq!(paused().await, no_ids());
 }
 
 on_backends! {

@@ -34,6 +34,7 @@ mod feed;
 mod forget;
 mod notification_log;
 mod postgres;
+mod receiver_pauses;
 mod samples;
 mod state;
 mod upkeep;

@@ -157,7 +157,7 @@ async fn ended_deliveries_are_given_until_they_are_noted(store: &Store) {
     assert_eq!((late.len(), late[0].n, late[0].state), (1, 2, DeliveryState::Delivered));
     settle(store, "d", 1, Next::Dead).await;
     commit(store, Changes { noted: vec![2, 4], ..Changes::default() }).await;
-    assert_eq!(store.retry(Retry::All, at(1)).await.expect("retries").count, 1);
+    assert_eq!(store.retry(Retry::All, at(1)).await.expect("retries").count, 2);
     assert_eq!(ended().await, []);
     let due = store.due("slack", at(1), 10).await.expect("reads");
     let superseded = due.deliveries.iter().filter(|due| due.delivery.id == "d");

@@ -24,7 +24,7 @@ async fn figures_are_told(store: &Store) {
     settle(store, "d1", 1, Next::Delivered).await;
     assert_eq!(counted().await, [1, 1, 2, 0, 0], "it arrived after all");
     settle(store, "d3", 1, Next::Dead).await;
-    assert_eq!(store.retry(Retry::All, at(9)).await.expect("retries").count, 1);
+    assert_eq!(store.retry(Retry::All, at(9)).await.expect("retries").count, 2);
     assert_eq!(counted().await, [2, 0, 2, 0, 0]);
     let count = |state: &str| AlertCount {
         alertname: "LowBalance".to_owned(),

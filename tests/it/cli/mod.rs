@@ -102,6 +102,7 @@ fn help_tells_a_new_user_where_to_go() {
       status       Show on one screen whether all is well
       notify       Send a test notification to a receiver, and show what each peer answers
       deliveries   List and show deliveries; retry dead ones
+      receivers    Pause a receiver for a time, resume it, list who is paused
       alerts       List alerts: what fires, what is suppressed; show the history of one
       silence      Silence alerts for a time: add, list, update and expire silences
       events       List and show stored events, and the judgement of each rule

@@ -1,7 +1,10 @@
 //! The same commands with the same output, by the API of a running service as by its store.
 
 use std::fs;
+use std::time::Duration;
 
+use jiff::Timestamp;
+use tollbell::clock::{self, Clock};
 use tollbell::store::{AuditFilter, DeliveryState};
 
 use super::{Ran, run, run_with};
@@ -9,16 +12,38 @@ use crate::api::two_alerts;
 use crate::dispatch::{deliveries, receiver, routing, webhook};
 use crate::support::app::{Setup, TestApp};
 use crate::support::http::{HttpSink, Reply};
+use crate::support::telnyx::call_cost;
 
 const AUTH: &str = "  auth: {token: write-0123456789abcdef, read_token: read-0123456789abcdef}\n";
+
+/// Two days before now, as a day.
+fn two_days_ago() -> Timestamp {
+    let day = 24 * 3600;
+    let now = Clock::system().now().as_second();
+    Timestamp::from_second((now / day - 2) * day).unwrap()
+}
 
 /// A service on the real clock, since commands know no other; two alerts fire, and nobody takes their notifications, which are
 /// not owed again while a test lasts.
 async fn started(sink: &HttpSink) -> TestApp {
     sink.always("/in", Reply::status(400));
-    let routing = routing(&[receiver("ops", &[&webhook(sink, "/in", "")])]);
+    let routing = routing(&[
+        receiver("ops", &[&webhook(sink, "/in", "")]),
+        receiver("well", &[&webhook(sink, "/well", "")]),
+        receiver("none", &[]),
+    ]);
     let setup = Setup::new(routing.replace("group_interval: 1s", "group_interval: 1h"));
     let app = two_alerts(setup.server(AUTH).real_time()).await;
+    let at = clock::add(two_days_ago(), Duration::from_hours(1));
+    for (id, leg, cost) in [("cost-1", "leg-1", "0.0106"), ("cost-2", "leg-2", "1.5000")] {
+        assert_eq!(app.deliver(call_cost(id, at, leg, Some(cost))).await, 200);
+    }
+    app.settle().await;
+    // Where the listeners really are.
+    let config = fs::read_to_string(app.dir.path().join("test.yaml")).unwrap();
+    let private = format!("private_listen: {}", app.app().private_addr);
+    let config = config.replace("private_listen: 127.0.0.1:0", &private);
+    fs::write(app.dir.path().join("there.yaml"), config).unwrap();
     fs::write(app.dir.path().join("write.txt"), "write-0123456789abcdef\n").unwrap();
     fs::write(app.dir.path().join("read.txt"), "read-0123456789abcdef\n").unwrap();
     app
@@ -49,6 +74,9 @@ async fn a_command_says_the_same_by_the_api_as_by_the_store() {
     let silence = [&silence[..], &["--duration", "1h", "--comment", "why", "--author", "ada"]];
     let made = ran(&app, &silence.concat(), &[&api[..], &["--format", "json"]].concat()).await;
     let made = made.json()["id"].as_str().unwrap().to_owned();
+    let days = [0, 24].map(|hours| clock::add(two_days_ago(), Duration::from_hours(hours)));
+    let [since, until] = days.map(|day| day.to_string());
+    let range = &["--since", &*since, "--until", &*until][..];
     for command in [
         &["alerts"][..],
         &["alerts", "--all", "--format", "json"],
@@ -68,13 +96,71 @@ async fn a_command_says_the_same_by_the_api_as_by_the_store() {
         &["silence", "show", made.get(..8).unwrap()],
         &["silence", "show", "00000000"],
         &["balance"],
+        &["status"],
+        &["status", "--format", "json"],
+        &["explain", "e-1"],
+        &["explain", "e-1", "--account", "default", "--rule", "*/Spend*"],
+        &["explain", "e-1", "--all", "--no-state"],
+        &["explain", "cost-1", "--format", "json"],
+        &["explain", "none"],
+        &[&["spend", "--by", "day"], range].concat(),
+        &[&["spend", "--by", "number", "--format", "json", "--limit", "1"], range].concat(),
+        &[&["spend", "--by", "kind", "--format", "csv", "--account", "default"], range].concat(),
+        &[&["spend", "--time-zone", "Europe/Berlin", "--limit", "0"], range].concat(),
+        &["spend", "--account", "nobody"],
+        &["notify", "test", "ops"],
+        &["notify", "test", "well", "--resolve", "--format", "json"],
+        &["notify", "test", "none"],
+        &["notify", "test", "nobody"],
     ] {
+        // What asks the tollbell on this machine, too, needs to know where it is.
+        let store = if command[0] == "status" { ["--config", "there.yaml"] } else { store };
         let [by_store, by_api] = [ran(&app, command, &store).await, ran(&app, command, &api).await];
         // What is some seconds ago may be a second more.
         let [store, api] = [&by_store, &by_api].map(|it| (it.code, same_time(&it.out), &it.err));
         assert_eq!(store, api, "{command:?}");
     }
+    // Each was looked at by somebody who may only read, but for the test.
+    let read = ["--url", &url, "--token-file", "read.txt"];
+    for command in [&["status"][..], &["explain", "e-1"], &["spend"], &["deliveries", "list"]] {
+        let ran = ran(&app, command, &read).await;
+        assert!(ran.err.is_empty() && !ran.out.is_empty(), "{command:?}: {ran:?}");
+    }
     app.stop().await;
+}
+
+#[tokio::test]
+async fn what_only_the_configuration_at_hand_can_do_is_refused() {
+    let sink = HttpSink::start().await;
+    let app = started(&sink).await;
+    let url = format!("http://{}", app.app().private_addr);
+    let api = ["--url", &url, "--token-file", "write.txt"];
+    for (command, said) in [
+        (&["spend", "--compare"][..], "leave --url out"),
+        (&["explain", "call.cost"], "explains events that it keeps"),
+        (&["explain", "-"], "explains events that it keeps"),
+    ] {
+        let err = ran(&app, command, &api).await.fails(2);
+        assert!(err.contains(said), "{command:?}: {err}");
+    }
+    app.stop().await;
+}
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["TOLLBELL_URL", "TOLLBELL_TOKEN_FILE", "TOLLBELL_CA_FILE"];
+    let err = run_with(dir.path(), &["alerts"], &names.map(|name| (name, ""))).fails(2);
+    assert!(err.contains("config/tollbell.yaml"), "looks at the store: {err}");
+    let env = [("TOLLBELL_URL", "http://127.0.0.1:1"), (names[1], ""), (names[2], "")];
+    let err = run_with(dir.path(), &["alerts"], &env).fails(1);
+    assert!(err.contains("cannot ask http://127.0.0.1:1"), "{err}");
+    for (option, said) in [("--url", "expected http://"), ("--token-file", "--token-file :")] {
+        let url = ["--url", "http://127.0.0.1:1"];
+        let args = [&["alerts"], &url[..if option == "--url" { 0 } else { 2 }], &[option, ""]];
+        let err = run_with(dir.path(), &args.concat(), &[]).fails(1);
+        assert!(err.contains(said), "{err}");
+    }
 }
 
 /// A text without how long ago things were: `now`, `3s ago`, `1m 2s ago`.
@@ -85,7 +171,10 @@ fn same_time(text: &str) -> String {
         let is_number = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit());
         matches!(word, "now" | "ago") || number.is_some_and(is_number)
     };
-    let words = text.split_whitespace().filter(|word| !is_span(word));
+    // When a command looked is in its JSON.
+    let is_now = |line: &str| line.starts_with("  \"now\": ") || line.starts_with("    \"at\": ");
+    let lines = text.lines().filter(|line| !is_now(line));
+    let words = lines.flat_map(str::split_whitespace).filter(|word| !is_span(word));
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -118,10 +207,36 @@ async fn what_is_changed_by_either_way_is_in_the_audit_log() {
         assert!(retried.starts_with("1 delivery will be tried again"), "{retried}");
         app.settle().await;
     }
+    // A receiver is paused, listed and resumed alike.
+    for (way, other) in [(&store[..], &api[..]), (&api, &store)] {
+        let pause = ["receivers", "pause", "well", "--duration", "1h", "--comment", "it moves"];
+        let said = ran(&app, &pause, way).await.ok();
+        assert!(said.starts_with("receiver well is paused until "), "{said}");
+        let listed = ran(&app, &["receivers", "paused"], other).await.ok();
+        assert!(listed.contains("it moves"), "{listed}");
+        assert_eq!(listed, ran(&app, &["receivers", "paused"], way).await.ok());
+        let resume = ["receivers", "resume", "well"];
+        assert_eq!(ran(&app, &resume, way).await.ok(), "receiver well is paused no more\n");
+        assert_eq!(ran(&app, &resume, other).await.ok(), "receiver well was not paused\n");
+        let err = ran(&app, &["receivers", "resume", "nobody"], way).await.fails(2);
+        assert!(err.contains("there is ops, well, none"), "{err}");
+        for (name, duration, said) in
+            [("nobody", "1h", "there is ops, well, none"), ("ops", "8d", "7 days at most")]
+        {
+            let pause = ["receivers", "pause", name, "--duration", duration, "--comment", "c"];
+            let err = ran(&app, &pause, way).await.fails(2);
+            assert!(err.contains(said), "{err}");
+        }
+    }
     let log = app.app().store.audit(AuditFilter { limit: 20, ..AuditFilter::default() }).await;
     let mut log: Vec<(String, String)> =
         log.unwrap().into_iter().map(|it| (it.entry.who, it.entry.action)).collect();
     log.reverse();
+    let pauses: Vec<_> = log.split_off(8);
+    let both = |who: &str| {
+        ["receiver.pause", "receiver.resume"].map(|action| (who.to_owned(), action.to_owned()))
+    };
+    assert_eq!(pauses, [both("local"), both("token")].concat());
     let each = |who: &str| {
         ["silence.create", "silence.update", "silence.expire", "delivery.retry"]
             .map(|action| (who.to_owned(), action.to_owned()))

@@ -135,6 +135,46 @@ async fn a_form_needs_the_token_of_its_page_a_site_of_ours_and_a_user_who_may() 
 }
 
 #[tokio::test]
+async fn a_receiver_is_paused_and_resumed_by_the_buttons_of_its_page() {
+    let sink = HttpSink::start().await;
+    let app = setup(&sink).start().await;
+    let mut visitor = Visitor::new(&app);
+    visitor.sign_in(TOKEN).await;
+    let names = app.app().store.receiver_pauses().await.unwrap();
+    assert_eq!(names, []);
+    let csrf = visitor.csrf("/receivers").await;
+    let page = visitor.get("/receivers").await.text().await.unwrap();
+    let (_, rest) = page.split_once("action=\"/receivers/").expect("a receiver");
+    let name = rest.split('/').next().unwrap().to_owned();
+    let path = format!("/receivers/{name}/pause");
+    assert!(page.contains(&path), "a form to pause it");
+    let form = |hours: &'static str, comment: &'static str, csrf| {
+        [("csrf", csrf), ("hours", hours), ("comment", comment)]
+    };
+    for (hours, comment, csrf, status) in [
+        ("1", "it moves", "", StatusCode::FORBIDDEN),
+        ("x", "it moves", &*csrf, StatusCode::BAD_REQUEST),
+        ("999", "it moves", &csrf, StatusCode::BAD_REQUEST),
+        ("1", "", &csrf, StatusCode::BAD_REQUEST),
+        ("1", "<b>it moves</b>", &csrf, StatusCode::SEE_OTHER),
+    ] {
+        let answer = visitor.post(&path, &form(hours, comment, csrf), HeaderMap::new()).await;
+        assert_eq!(answer.status(), status, "{hours} {comment}");
+    }
+    let page = visitor.get("/receivers").await.text().await.unwrap();
+    assert!(
+        page.contains("by token, ends in 1 hour") || page.contains("by token, ends in"),
+        "{page}"
+    );
+    assert!(!page.contains("<b>it moves") && !page.contains(&path), "{page}");
+    let resume = format!("/receivers/{name}/resume");
+    let answer = visitor.post(&resume, &[("csrf", &csrf)], HeaderMap::new()).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(app.app().store.receiver_pauses().await.unwrap(), []);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn wrong_tokens_are_slowed_down() {
     let sink = HttpSink::start().await;
     let app = setup(&sink).start().await;

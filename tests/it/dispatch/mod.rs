@@ -3,6 +3,7 @@
 mod concurrency;
 mod pace;
 mod fallback;
+mod held;
 mod refusals;
 mod waiting;
 

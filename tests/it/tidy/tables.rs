@@ -116,7 +116,7 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
             "tls",
         ],
     ),
-    ("spend", &["rules"]),
+    ("spend", &[]),
     (
         "simulation",
         &["alerts", "clock", "engine", "event", "notify", "diagnostic", "rules", "store"],
@@ -265,7 +265,6 @@ pub(super) const CIRCLES: &[(&str, usize)] = &[
     ("config::section", 2),
     ("intake::deps", 2),
     ("metrics", 3),
-    ("notify", 2),
     ("notify::kind", 3),
     ("rules::call_context", 20),
     ("rules::series", 2),

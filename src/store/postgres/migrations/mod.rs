@@ -10,9 +10,10 @@ use super::sql::params;
 use super::values::column;
 
 /// Every migration in order; a released one never changes.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("0001_begin", include_str!("0001_begin.sql")),
     ("0002_audit", include_str!("0002_audit.sql")),
+    ("0003_receiver_pauses", include_str!("0003_receiver_pauses.sql")),
 ];
 
 /// Held by whoever migrates, until its transaction ends.

@@ -245,7 +245,7 @@ async fn commits_wait_for_the_disk_whatever_is_set_for_the_role() {
 async fn a_schema_that_is_not_ours_is_refused() {
     let cases = [
         ("DROP TABLE ~migrations", "is not a tollbell database"),
-        ("INSERT INTO ~migrations VALUES (99, 'later', '')", "at version 3"),
+        ("INSERT INTO ~migrations VALUES (99, 'later', '')", "at version 4"),
         ("UPDATE ~migrations SET sha256 = ''", "migration 0001_begin"),
     ];
     for (sql, expected) in cases {

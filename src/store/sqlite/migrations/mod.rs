@@ -14,7 +14,7 @@ const APPLICATION_ID: i64 = 0x746f_6c6c;
 type Fill = fn(&Connection) -> Result<(), Failure>;
 
 /// Every migration in order; a released one never changes.
-const MIGRATIONS: [(&str, &str, Option<Fill>); 5] = [
+const MIGRATIONS: [(&str, &str, Option<Fill>); 6] = [
     ("0001_begin", include_str!("0001_begin.sql"), None),
     ("0002_rules", include_str!("0002_rules.sql"), None),
     ("0003_telnyx", include_str!("0003_telnyx.sql"), None),
@@ -24,6 +24,7 @@ const MIGRATIONS: [(&str, &str, Option<Fill>); 5] = [
         Some(notification_log::fill),
     ),
     ("0005_audit", include_str!("0005_audit.sql"), None),
+    ("0006_receiver_pauses", include_str!("0006_receiver_pauses.sql"), None),
 ];
 
 /// Why a database cannot be used by this binary.

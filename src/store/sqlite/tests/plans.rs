@@ -35,7 +35,7 @@ async fn what_is_asked_often_is_found_by_its_index() {
     ];
     for (sql, index) in [
         (claims::due_sql(), "deliveries_due"),
-        (claims::NEXT_DUE.to_owned(), "deliveries_due"),
+        (claims::next_due_sql(), "deliveries_due"),
         (notification_log::UNNOTED.to_owned(), "deliveries_unnoted"),
         (outcomes::fallback_due_sql(), "deliveries_fallback"),
         (outcomes::HAS_HEARD.to_owned(), "deliveries_to_fallbacks"),

@@ -48,7 +48,7 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_with_all_it_holds
     conn.execute_batch(OLD).expect("fills");
     drop(conn);
     let beside = Store::attach(&settings.path).await;
-    assert!(matches!(beside, Err(OpenError::Older { found: 1, known: 5 })));
+    assert!(matches!(beside, Err(OpenError::Older { found: 1, known: 6 })));
 
     let store = open(&settings).await;
     let resumed = store.resume().await.expect("reads");
