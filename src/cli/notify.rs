@@ -168,5 +168,6 @@ fn notification(receiver: &Receiver, target: &str, status: Status) -> Notificati
         attempt: 1,
         now,
         message,
+        charts: Vec::new(),
     }
 }

@@ -96,6 +96,7 @@ pub async fn send_test(
                 attempt: 1,
                 now,
                 message,
+                charts: Vec::new(),
             };
             last = notifier.send(&notification).await.outcome;
             if last != Outcome::Delivered {
