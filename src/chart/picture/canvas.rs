@@ -9,7 +9,7 @@ use super::png;
 /// Pixels for each unit, for screens that show two.
 const SHARP: u32 = 2;
 /// Steps between nothing of an ink and all of it.
-const LEVELS: u8 = 32;
+const LEVELS: u8 = 16;
 
 /// Colours that can be read on white as well as on what dark mails are shown on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,9 +258,9 @@ mod tests {
         // Three pixels wide, its middle between two pixels: two are full, and one half at each side.
         canvas.stroke(&[[2.0, 5.0], [18.0, 5.0]], 1.5, Ink::Series, 1.0);
         let down = |x: f64| [3.75, 4.25, 4.75, 5.25, 5.75, 6.25].map(|y| canvas.look([x, y]).1);
-        assert_eq!(down(10.0), [0, 16, ALL, ALL, 16, 0]);
+        assert_eq!(down(10.0), [0, 8, ALL, ALL, 8, 0]);
         assert_eq!(down(19.9), [0; 6], "it ends where it ends");
-        assert!(canvas.look([18.25, 5.25]).1 > 16, "and not before");
+        assert!(canvas.look([18.25, 5.25]).1 > 8, "and not before");
     }
 
     #[test]
@@ -269,9 +269,9 @@ mod tests {
         let all = [[0.0, 0.0], [4.0, 4.0]];
         canvas.rect(all, Ink::Series, 0.5);
         canvas.rect(all, Ink::Series, 0.5);
-        assert_eq!(canvas.look([1.0, 1.0]), (Ink::Series, 23));
+        assert_eq!(canvas.look([1.0, 1.0]), (Ink::Series, 11));
         canvas.rect(all, Ink::Text, 0.25);
-        assert_eq!(canvas.look([1.0, 1.0]), (Ink::Series, 23));
+        assert_eq!(canvas.look([1.0, 1.0]), (Ink::Series, 11));
         canvas.rect(all, Ink::Alarm, 1.0);
         assert_eq!(canvas.look([3.9, 3.9]), (Ink::Alarm, ALL));
     }

@@ -95,12 +95,12 @@ mod tests {
         let slot = (RIGHT - left) / 24.0;
         let x = |hour: f64| left + (hour + 0.5) * slot;
         let y = |value: f64| BOTTOM - value / 10.0 * (BOTTOM - TOP);
-        assert_eq!(canvas.look([x(0.0), y(9.9)]), (Ink::Series, 31));
-        assert_eq!(canvas.look([x(2.0), y(4.8)]), (Ink::Series, 31));
+        assert_eq!(canvas.look([x(0.0), y(9.9)]), (Ink::Series, 15));
+        assert_eq!(canvas.look([x(2.0), y(4.8)]), (Ink::Series, 15));
         assert_eq!(canvas.look([x(2.0), y(5.2)]).1, 0);
         // Beside the slim bar, in the hour without any, and in those to come.
         for at in [x(0.0) - 0.35 * slot, x(1.0), x(23.0)] {
-            assert_eq!(canvas.look([at, y(3.5)]), (Ink::Usual, 17));
+            assert_eq!(canvas.look([at, y(3.5)]), (Ink::Usual, 8));
             assert_eq!(canvas.look([at, y(4.4)]).1, 0);
         }
     }
@@ -109,7 +109,7 @@ mod tests {
     fn without_the_usual_bars_are_wide() {
         let picture = hours(&[10, 0, 5], &[]).picture().expect("a picture");
         assert_eq!(picture.keys.len(), 1);
-        assert!(picture.png.len() < 5_000, "{}", picture.png.len());
+        assert!(picture.png.len() < 8_000, "{}", picture.png.len());
         assert_eq!(hours(&[10, 0, 5], &[4; 24]).picture().map(|it| it.keys.len()), Some(2));
         assert_eq!(Hours { spent: Vec::new(), ..hours(&[], &[]) }.picture(), None);
     }

@@ -18,7 +18,7 @@ const BACK_MIN: Duration = Duration::from_hours(2 * 24);
 const AHEAD_MIN: Duration = Duration::from_hours(12);
 const AHEAD_MAX: Duration = Duration::from_hours(72);
 /// One value in so much time is drawn.
-pub(super) const STEP: Duration = Duration::from_mins(15);
+pub(super) const STEP: Duration = Duration::from_mins(30);
 /// Between readings that are further apart nothing is drawn; a forecast from one that is older is none.
 const GAP: Duration = Duration::from_hours(2);
 
