@@ -4,7 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use rust_decimal::Decimal;
 
 use super::canvas::{Canvas, Ink};
-use super::letters::Anchor;
+use super::letters::{self, Anchor};
 use super::{BOTTOM, DIGITS, Picture, RIGHT, SIZE, TOP, numbers, picture};
 use crate::chart::scale::Scale;
 
@@ -53,7 +53,7 @@ impl Hours {
             canvas.rect([[middle - half, y], [middle + half, zero]], ink, much);
         };
         for (n, usual) in (0..).zip(&self.usual) {
-            bar(n, *usual, WIDE, Ink::Usual, 0.55);
+            bar(n, *usual, WIDE, Ink::Usual, 0.6);
         }
         let wide = if self.usual.is_empty() { WIDE } else { SLIM };
         for (n, spent) in (0..).zip(&self.spent) {
@@ -64,9 +64,9 @@ impl Hours {
             canvas.rect([[x - 0.5, BOTTOM], [x + 0.5, BOTTOM + 5.0]], Ink::Text, 0.75);
             let at = self.from.checked_add(jiff::Span::new().hours(n)).ok()?;
             let name = at.to_zoned(TimeZone::UTC).strftime("%H:%M").to_string();
-            let half = super::letters::width(&name, DIGITS) / 2.0;
-            let foot = BOTTOM + 8.0 + DIGITS;
-            canvas.text(&name, Anchor::Middle, [x.min(RIGHT - half), foot], DIGITS);
+            let half = letters::width(&name, DIGITS) / 2.0;
+            let (x, foot) = (x.clamp(left + half, RIGHT - half), BOTTOM + 10.0 + DIGITS);
+            canvas.text(&name, Anchor::Middle, [x, foot], DIGITS);
         }
         Some(canvas)
     }
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(canvas.look([x(2.0), y(5.2)]).1, 0);
         // Beside the slim bar, in the hour without any, and in those to come.
         for at in [x(0.0) - 0.35 * slot, x(1.0), x(23.0)] {
-            assert_eq!(canvas.look([at, y(3.5)]), (Ink::Usual, 8));
+            assert_eq!(canvas.look([at, y(3.5)]), (Ink::Usual, 9));
             assert_eq!(canvas.look([at, y(4.4)]).1, 0);
         }
     }

@@ -70,7 +70,7 @@ impl Line {
             let name = if tick.lasts { tick.label.split(' ').next() } else { Some(&*tick.label) };
             let name = name.unwrap_or_default().to_uppercase();
             if room >= DAY_ROOM && middle < RIGHT - 10.0 {
-                let foot = BOTTOM + 8.0 + DIGITS;
+                let foot = BOTTOM + 10.0 + DIGITS;
                 canvas.text(&name, Anchor::Middle, [middle, foot], DIGITS);
             }
         }

@@ -28,7 +28,7 @@ const TOP: f64 = 10.0;
 const BOTTOM: f64 = 148.0;
 /// Where they end at the right.
 const RIGHT: f64 = 552.0;
-/// Room for numbers beside the axis at most.
+/// Room for the numbers of an axis at most; longer ones are cut off.
 const NUMBERS_MAX: f64 = 160.0;
 /// Bytes of a picture at most; one with more is not drawn.
 const BYTES_MAX: usize = 15_000;

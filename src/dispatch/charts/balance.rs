@@ -11,12 +11,14 @@ use crate::chart::{Forecast, Line, Point, amount_text, hours_text};
 use crate::clock;
 use crate::store::Reading;
 
-/// How far back a balance is shown at most and at least; three times as far as ahead between.
-pub(super) const BACK_MAX: Duration = Duration::from_hours(7 * 24);
-const BACK_MIN: Duration = Duration::from_hours(2 * 24);
-/// How far ahead at least and at most: as far as what is left lasts, and a sixth more.
-const AHEAD_MIN: Duration = Duration::from_hours(12);
+/// How far back a balance is shown at most: as far as where the forecast does not end on the picture.
+pub(super) const BACK_MAX: Duration = Duration::from_hours(168);
+/// How far back at least; else three times as far as ahead.
+const BACK_MIN: Duration = Duration::from_hours(48);
+/// How far ahead at most: a forecast that ends later does not end on the picture.
 const AHEAD_MAX: Duration = Duration::from_hours(72);
+/// How far ahead at least; else as far as what is left lasts, and a sixth more.
+const AHEAD_MIN: Duration = Duration::from_hours(12);
 /// One value in so much time is drawn.
 pub(super) const STEP: Duration = Duration::from_mins(30);
 /// Between readings that are further apart nothing is drawn; a forecast from one that is older is none.
@@ -55,10 +57,10 @@ pub(super) fn line(readings: &[Reading], at: Timestamp) -> Option<Line> {
             until.unwrap_or_default()
         ));
     }
-    let of = if unit.is_empty() { String::new() } else { format!(", {unit}") };
+    let of = if unit.is_empty() { String::new() } else { format!(" ({unit})") };
     Some(Line {
         id: String::new(),
-        title: format!("{}: the last {days} days{of}", last.account),
+        title: format!("Balance of {}, the last {days} days{of}", last.account),
         story,
         unit,
         from,
@@ -124,7 +126,7 @@ mod tests {
             reading(125, "41.5", Some("16.6")),
         ];
         let line = line(&readings, at(126)).expect("a line");
-        assert_eq!(line.title, "prod: the last 3 days, USD");
+        assert_eq!(line.title, "Balance of prod, the last 3 days (USD)");
         assert_eq!(
             line.story,
             "From 100.00 USD to 41.50 USD. At the present pace it lasts 16 h, until Sun 29 Nov 21:36 UTC."

@@ -67,17 +67,7 @@ impl Charts {
     }
 
     async fn drawn(&self, store: &Store, key: Key, until: Instant) -> Option<Picture> {
-        let picture = match timeout_at(until, draw(store, key.clone())).await {
-            Ok(Ok(picture)) => picture,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "a chart could not be read; the notification goes without it");
-                None
-            }
-            Err(_elapsed) => {
-                tracing::warn!("a chart took too long; the notification goes without it");
-                None
-            }
-        };
+        let picture = within(until, draw(store, key.clone())).await;
         let mut remembered = self.lock();
         if remembered.len() >= REMEMBERED_MAX {
             remembered.pop_front();
@@ -88,6 +78,24 @@ impl Charts {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Key, Option<Picture>)>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is drawn by then.
+async fn within(
+    until: Instant,
+    drawing: impl Future<Output = Result<Option<Picture>, StoreError>>,
+) -> Option<Picture> {
+    match timeout_at(until, drawing).await {
+        Ok(Ok(picture)) => picture,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a chart could not be read; the notification goes without it");
+            None
+        }
+        Err(_elapsed) => {
+            tracing::warn!("a chart took too long; the notification goes without it");
+            None
+        }
     }
 }
 
@@ -234,6 +242,13 @@ mod tests {
         }
         let count = alert(&[("account", "prod")], Some(7), json!({"kind": "call.cost"}));
         assert_eq!(subject(&count), None, "a count has no currency");
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_or_fails_is_left_out() {
+        assert_eq!(within(Instant::now(), std::future::pending()).await, None);
+        let later = Instant::now() + TIME_MAX;
+        assert_eq!(within(later, async { Err(StoreError::Closed) }).await, None);
     }
 
     #[test]

@@ -90,15 +90,10 @@ fn by_place(from: Timestamp, amounts: &Amounts) -> [Decimal; HOURS] {
 fn title(filter: &SpendFilter, from: Timestamp, at: Timestamp) -> String {
     let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
     let since = if day(from) == day(at) { "today" } else { "since last evening" };
-    let mut title = filter.account.clone();
-    if let Some(product) = &filter.product {
-        title.push_str(&format!(", {product}"));
-    }
-    title.push_str(&format!(": spend {since} by hour, UTC"));
-    if filter.currency != UNKNOWN {
-        title.push_str(&format!(", {}", filter.currency));
-    }
-    title
+    let on = filter.product.as_ref().map(|product| format!(" on {product}")).unwrap_or_default();
+    let unit = if filter.currency == UNKNOWN { "" } else { &filter.currency };
+    let comma = if unit.is_empty() { "" } else { ", " };
+    format!("Spend of {}{on} {since}, by hour (UTC{comma}{unit})", filter.account)
 }
 
 /// What there is to see: what was spent, most of it when, and what is usual by the end of the present hour.
@@ -174,7 +169,7 @@ mod tests {
         ];
         let hours =
             hours(&filter(Some("voice")), &spent, &before, at("11-30T10:42")).expect("hours");
-        assert_eq!(hours.title, "prod, voice: spend today by hour, UTC, USD");
+        assert_eq!(hours.title, "Spend of prod on voice today, by hour (UTC, USD)");
         // The medians of three weeks: the one without charges does not count.
         assert_eq!(hours.usual[8], Decimal::ONE);
         assert_eq!(hours.usual[10], Decimal::from(4));
@@ -210,6 +205,6 @@ mod tests {
         let hours = hours(&filter(None), &spent, &[], at("11-30T00:05")).expect("hours");
         assert_eq!((hours.spent[5], hours.spent[6]), (Some(50.into()), Some(1.into())));
         assert_eq!(hours.spent[7], None);
-        assert_eq!(hours.title, "prod: spend since last evening by hour, UTC, USD");
+        assert_eq!(hours.title, "Spend of prod since last evening, by hour (UTC, USD)");
     }
 }

@@ -138,8 +138,9 @@ impl operations::Views for Sqlite {
     ) -> Result<Vec<(Timestamp, Decimal)>, StoreError> {
         let (filter, from, to) = (filter.clone(), micros(from), micros(to));
         self.read(move |conn| {
+            // By the time: an account may be all that is in the ledger.
             let mut statement = conn.prepare_cached(
-                "SELECT at, amount FROM ledger WHERE at >= ?1 AND at < ?2 AND account = ?3 \
+                "SELECT at, amount FROM ledger INDEXED BY ledger_charged WHERE at >= ?1 AND at < ?2 AND account = ?3 \
                  AND currency = ?4 AND (?5 IS NULL OR product = ?5)",
             )?;
             let SpendFilter { account, currency, product } = &filter;

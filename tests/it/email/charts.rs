@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -100,21 +101,22 @@ async fn read(app: &TestApp, reading: Reading) {
     feed(app, reading, vec![event]).await;
 }
 
-/// Days of readings; the last is below 50.
+/// Days of readings; the last is below 50. Most is spent by day, and two days ago somebody paid.
 async fn falling(app: &TestApp) {
     let now = app.clock.now();
-    for step in (1..=5 * 48_u32).rev() {
+    let mut left = Decimal::new(415, 1);
+    let mut readings = Vec::new();
+    for step in 1..=5 * 48_u32 {
         let at = clock::sub(now, Duration::from_mins(30) * step);
-        let hours = Decimal::from(step) / Decimal::TWO;
-        // Topped up two days ago; nobody calls at night.
-        let topped_up = if step > 96 { Decimal::from(-60) } else { Decimal::ZERO };
-        let day = Decimal::from(step % 48) / Decimal::from(8);
-        feed(
-            app,
-            reading(at, Decimal::new(415, 1) + hours * Decimal::new(15, 1) + day + topped_up),
-            vec![],
-        )
-        .await;
+        let is_day = (7..19).contains(&at.to_zoned(TimeZone::UTC).hour());
+        left += Decimal::new(if is_day { 16 } else { 2 }, 1);
+        if step == 96 {
+            left -= Decimal::from(90);
+        }
+        readings.push(reading(at, left));
+    }
+    for reading in readings.into_iter().rev() {
+        feed(app, reading, vec![]).await;
     }
     read(app, reading(now, Decimal::new(415, 1))).await;
 }
@@ -141,7 +143,7 @@ async fn a_mail_about_the_balance_shows_it_and_each_attempt_shows_the_same() {
     assert!(again.html.as_ref().unwrap().contains(&format!("src=\"cid:{id}\"")));
     assert_eq!(
         alt(again),
-        "default: the last 3 days, USD. From 89.50 USD to 41.50 USD. At the present pace it lasts 16 h, until Tue 1 Dec \
+        "Balance of default, the last 3 days (USD). From 81.10 USD to 41.50 USD. At the present pace it lasts 16 h, until Tue 1 Dec \
          03:18 UTC."
     );
     assert_eq!(smtp.violations(), Vec::<String>::new());
@@ -192,7 +194,7 @@ async fn a_mail_about_spending_shows_today_beside_the_usual() {
     assert!(images.len() == 1 && images[0].1.len() < 15_000, "{}", images.len());
     assert_eq!(
         alt(&mail),
-        "default, voice: spend today by hour, UTC, USD. 37.80 USD so far, most from 10:00 to 11:00: 28.30 USD. Usual until \
+        "Spend of default on voice today, by hour (UTC, USD). 37.80 USD so far, most from 10:00 to 11:00: 28.30 USD. Usual until \
          11:00: 15.70 USD, by the same hours of the last 4 weeks."
     );
     app.stop().await;
