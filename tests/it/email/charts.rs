@@ -12,7 +12,7 @@ use tollbell::clock;
 use tollbell::event::Event;
 use tollbell::store::{Feed, Reading};
 
-use crate::dispatch::{email, receiver, routing, until_nothing_waits, until_tried};
+use crate::dispatch::{email, receiver, until_nothing_waits, until_tried};
 use crate::support::app::{Setup, TestApp};
 use crate::support::smtp::{Mail, Script, SmtpSink, Stage};
 use crate::support::telnyx;
@@ -48,9 +48,16 @@ groups:
 type Image = (String, Vec<u8>);
 
 async fn app(smtp: &SmtpSink, keys: &str) -> TestApp {
+    start(smtp, keys, &["..."], "0s").await
+}
+
+async fn start(smtp: &SmtpSink, keys: &str, group_by: &[&str], group_wait: &str) -> TestApp {
     let to = email(smtp, "ops@example.com", &format!("tls: none{keys}"));
-    let setup = Setup::new(routing(&[receiver("ops", &[&to])]));
-    setup.begins("2026-11-30T10:42:07Z").rules(RULES).start().await
+    let routing = format!(
+        "route:\n  receiver: ops\n  group_by: {group_by:?}\n  group_wait: {group_wait}\nreceivers:\n{}",
+        receiver("ops", &[&to])
+    );
+    Setup::new(routing).begins("2026-11-30T10:42:07Z").rules(RULES).start().await
 }
 
 fn images(mail: &Mail) -> Vec<Image> {
@@ -242,8 +249,17 @@ async fn charts_are_shown_in_both_themes_and_on_a_phone() {
     spending(&app).await;
     app.settle().await;
     let pages = tempfile::tempdir().unwrap();
-    let mails = smtp.wait_for(2).await;
-    for (mail, name) in mails.iter().zip(["balance", "spend"]) {
+    let mut mails = smtp.wait_for(2).await;
+    app.stop().await;
+    // And one mail of both.
+    let app = start(&smtp, "", &["account"], "10s").await;
+    falling(&app).await;
+    spending(&app).await;
+    app.settle().await;
+    app.pass(Duration::from_secs(10)).await;
+    mails.extend(smtp.wait_for(3).await.split_off(2));
+    assert_eq!(mails.iter().map(|mail| images(mail).len()).collect::<Vec<_>>(), [1, 1, 2]);
+    for (mail, name) in mails.iter().zip(["balance", "spend", "both"]) {
         let mut html = mail.html.clone().unwrap();
         for (id, png) in images(mail) {
             let data = format!("data:image/png;base64,{}", base64(&png));
