@@ -23,6 +23,11 @@ const PLACES_MIN: u32 = 2;
 /// How the ledger calls the currency of amounts that name none.
 const UNKNOWN: &str = "unknown";
 
+/// Weeks before that say what is usual for a time of the week.
+pub const WEEKS: i64 = 4;
+/// How many of them there must be.
+pub const WEEKS_MIN: usize = 2;
+
 /// By what charges are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -99,6 +104,21 @@ pub fn tidy(amount: Decimal) -> Decimal {
         amount.rescale(PLACES_MIN);
     }
     amount
+}
+
+/// What is usual by the same time of some weeks before: the median; `None` where there are too few.
+pub fn usual(mut amounts: Vec<Decimal>) -> Option<Decimal> {
+    if amounts.len() < WEEKS_MIN {
+        return None;
+    }
+    amounts.sort_unstable();
+    let middle = amounts.len() / 2;
+    let upper = *amounts.get(middle)?;
+    if amounts.len() % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = *amounts.get(middle.checked_sub(1)?)?;
+    lower.checked_add(upper)?.checked_div(Decimal::TWO)
 }
 
 /// The sums so far.
@@ -318,6 +338,14 @@ mod tests {
         let totals =
             report.totals.iter().map(|it| line("total", &it.currency, it.sum, String::new()));
         rows.chain(others).chain(totals).map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn usual_is_the_middle_of_some_weeks() {
+        let of = |amounts: &[&str]| usual(amounts.iter().map(|amount| decimal(amount)).collect());
+        assert_eq!(of(&["3"]), None);
+        assert_eq!(of(&["9", "1", "2"]), Some(decimal("2")));
+        assert_eq!(of(&["9", "0.5", "1", "2"]), Some(decimal("1.5")));
     }
 
     #[test]

@@ -251,14 +251,7 @@ impl Line {
         let Some(forecast) = &self.forecast else { return };
         let [slow, fast] = forecast.between;
         let start = [times.at(last.at), scale.at(last.value)];
-        let end = |pace: Decimal| {
-            let hours = self.to.duration_since(last.at).as_secs_f64() / 3_600.0;
-            let (value, pace) = (number(last.value), number(pace));
-            let until_empty = if pace > 0.0 { (value / pace).max(0.0) } else { f64::MAX };
-            let share = (until_empty / hours.max(1e-9)).min(1.0);
-            let left = if until_empty < hours { 0.0 } else { value - pace * hours };
-            [start[0] + share * (frame.right - start[0]), scale.of(left)]
-        };
+        let end = |pace: Decimal| self.end(scale, times, last, pace);
         let (fastest, slowest) = (end(fast), end(slow));
         let corner = [slowest[0], fastest[1]];
         let band = pen(&[start, fastest, corner, slowest]);
@@ -283,6 +276,17 @@ impl Line {
             let class = if n == 0 { "tx halo" } else { "halo" };
             out.text(class, anchor, [x, y + f64::from(n) * TEXT], words);
         }
+    }
+
+    /// Where a forecast by this pace leaves the picture: at its edge, or where nothing is left.
+    pub(super) fn end(&self, scale: &Scale, times: Times, last: Point, pace: Decimal) -> [f64; 2] {
+        let start = times.at(last.at);
+        let hours = self.to.duration_since(last.at).as_secs_f64() / 3_600.0;
+        let (value, pace) = (number(last.value), number(pace));
+        let until_empty = if pace > 0.0 { (value / pace).max(0.0) } else { f64::MAX };
+        let share = (until_empty / hours.max(1e-9)).min(1.0);
+        let left = if until_empty < hours { 0.0 } else { value - pace * hours };
+        [start + share * (times.right - start), scale.of(left)]
     }
 
     /// When it fired, and when somebody was notified.
@@ -320,7 +324,7 @@ impl Line {
     }
 
     /// Runs of points between which something is known.
-    fn pieces(&self) -> impl Iterator<Item = &[Point]> {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[Point]> {
         let gap = self.gap;
         self.points.chunk_by(move |one, next| {
             let apart = next.at.duration_since(one.at).unsigned_abs();
@@ -328,7 +332,7 @@ impl Line {
         })
     }
 
-    fn path(&self, points: &[Point], scale: &Scale, times: Times) -> Vec<[f64; 2]> {
+    pub(super) fn path(&self, points: &[Point], scale: &Scale, times: Times) -> Vec<[f64; 2]> {
         let mut path: Vec<[f64; 2]> = Vec::new();
         let mut before: Option<Point> = None;
         for point in points {

@@ -1,4 +1,4 @@
-//! Charts as SVG text: a line with its forecast, stacked bars, a sparkline, a share.
+//! Charts as SVG text: a line with its forecast, stacked bars, a sparkline, a share; and as PNG for mails ([`picture`]).
 //!
 //! Pure. Receives exact values, and prints them as they are in labels; only where a point lies on the picture is
 //! computed in floating point. A chart is drawn twice, wide and narrow, since text must not be scaled; the stylesheet
@@ -7,12 +7,14 @@
 
 mod bars;
 mod line;
+mod picture;
 mod scale;
 mod spark;
 mod text;
 
 pub use bars::{Bar, Bars};
 pub use line::{Forecast, Limit, Line, Mark, Point, Span};
+pub use picture::{Hours, Picture};
 pub use spark::{share, sparkline};
 pub use text::{amount_text, figure_text, hours_text};
 

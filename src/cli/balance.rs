@@ -12,7 +12,7 @@ use super::{Exit, Format, output, runtime};
 use crate::chart::{amount_text, hours_text};
 use crate::clock::{self, Clock};
 use crate::store::Reading;
-use crate::telnyx::forecast::{Paces, left};
+use crate::telnyx::forecast::Paces;
 use crate::template::ago_text;
 
 /// How far back the picture goes, and how much time one character of it is.
@@ -63,7 +63,7 @@ async fn balance(args: &Args) -> anyhow::Result<Exit> {
         }
         let readings = source.balances(&last.account, clock::sub(now, BACK), STEP).await?;
         let hours_between = Paces::of(&readings, &last).hours(&last);
-        balances.push(Balance { left: left(&last), hours_between, readings, last });
+        balances.push(Balance { left: last.left(), hours_between, readings, last });
     }
     if args.format == Format::Json {
         output::json(&balances)?;
@@ -127,7 +127,7 @@ fn heights(readings: &[Reading], room: usize, now: Timestamp) -> Vec<Option<Deci
             let from = clock::add(clock::sub(now, BACK), step * n);
             let to = clock::add(from, step);
             let inside = readings.iter().rev().find(|one| from <= one.at && one.at < to);
-            inside.and_then(left)
+            inside.and_then(Reading::left)
         })
         .collect()
 }
@@ -163,7 +163,7 @@ mod tests {
             .collect();
         let last = reading(clock::sub(now, Duration::from_secs(21)), 175);
         let balance = Balance {
-            left: left(&last),
+            left: last.left(),
             hours_between: Some([Decimal::from(9), Decimal::from(18)]),
             readings,
             last,

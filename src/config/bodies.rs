@@ -234,5 +234,12 @@ fn sample(names: &Names) -> Notification {
         created_at: at,
         fallback_for: None,
     };
-    Notification { key: "sample".to_owned(), target: String::new(), attempt: 1, now: at, message }
+    Notification {
+        key: "sample".to_owned(),
+        target: String::new(),
+        attempt: 1,
+        now: at,
+        message,
+        charts: Vec::new(),
+    }
 }

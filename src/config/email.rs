@@ -73,7 +73,9 @@ pub(super) fn read(entry: &EmailWords<'_>, context: Context<'_>) -> Option<Ident
     let ca_file = files::ca_file(entry, context);
     let (from, (host, port)) = (from?, smarthost?);
     let target = [format!("{host}:{port}"), from.clone()].into_iter().chain(to.clone()).collect();
-    let settings = EmailSettings { to, from, host, port, tls, ca_file, auth, headers, hello };
+    let charts = entry.charts();
+    let settings =
+        EmailSettings { to, from, host, port, tls, ca_file, auth, headers, hello, charts };
     Some((Channel::Email(settings), target))
 }
 

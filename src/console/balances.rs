@@ -13,7 +13,7 @@ use crate::chart::{Drawn, Forecast, Limit, Line, Mark, Point, amount_text, hours
 use crate::clock;
 use crate::engine::Policy;
 use crate::store::Reading;
-use crate::telnyx::forecast::{Paces, left};
+use crate::telnyx::forecast::Paces;
 
 /// How far back a balance is shown, and how far ahead.
 pub(super) const BACK: Duration = Duration::from_hours(7 * 24);
@@ -70,7 +70,7 @@ pub(super) fn account(
     let Some(last) = last else { return unknown(name) };
     let currency = last.currency.clone().unwrap_or_default();
     let amount = |amount: Decimal| amount_text(amount, &currency);
-    let left_now = left(last);
+    let left_now = last.left();
     let paces = Paces::of(readings, last);
     let (lasts, empty_at) = how_long(last, &paces, now);
     let mut facts = Vec::new();
@@ -165,7 +165,7 @@ fn chart(
     let unit = last.currency.clone().unwrap_or_default();
     let points: Vec<Point> = readings
         .iter()
-        .filter_map(|reading| Some(Point { at: reading.at, value: left(reading)? }))
+        .filter_map(|reading| Some(Point { at: reading.at, value: reading.left()? }))
         .collect();
     let marks = payments(&points, &unit);
     let limits = limits(policy, &unit);
@@ -253,7 +253,7 @@ fn story(
     unit: &str,
 ) -> String {
     let mut story: Vec<String> = Vec::new();
-    if let (Some(first), Some(now)) = (points.first(), left(last)) {
+    if let (Some(first), Some(now)) = (points.first(), last.left()) {
         let (then, now) = (amount_text(first.value, unit), amount_text(now, unit));
         story.push(format!("From {then} to {now}."));
     }

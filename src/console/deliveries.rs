@@ -265,6 +265,7 @@ fn sent_text(visit: &Visit, delivery: &Delivery) -> Option<String> {
         attempt: delivery.attempts.max(1),
         now: delivery.finished_at.unwrap_or_else(|| visit.now()),
         message,
+        charts: Vec::new(),
     };
     let templates = visit.templates();
     notify::preview(&integration.channel, &notification, &templates).ok()

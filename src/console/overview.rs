@@ -15,15 +15,13 @@ use super::words::{count_text, number_text, span_text};
 use crate::api::{Reached, ReceiverHealth, Verdict};
 use crate::chart::amount_text;
 use crate::clock;
+use crate::spend::{self, By};
 use crate::store::{AlertFilter, DeliveryState, Reading, Spent, Stats};
 
 /// Alerts that are shown here at most.
 const ALERTS_MAX: usize = 20;
 /// Accounts whose balance is drawn at most.
 const ACCOUNTS_MAX: usize = 20;
-/// Weeks that say what is usual, and how many of them there must be.
-const WEEKS: i64 = 4;
-const WEEKS_MIN: usize = 2;
 
 #[derive(Debug, Serialize)]
 struct View {
@@ -70,7 +68,7 @@ pub(super) async fn get(visit: Visit) -> Result<HttpResponse, Trouble> {
     let names = visit.accounts();
     let mut accounts = Vec::new();
     for name in names.iter().take(ACCOUNTS_MAX) {
-        let readings = store.balances(name, clock::sub(now, BACK), STEP).await?;
+        let readings = store.balances(name, clock::sub(now, BACK), None, STEP).await?;
         let last = last.iter().find(|reading: &&Reading| reading.account == *name);
         accounts.push(balances::account(name, &readings, last, &situation.policy, now));
     }
@@ -198,9 +196,9 @@ async fn spent_today(visit: &Visit) -> Result<(Vec<SpendRow>, String), Trouble> 
     let (store, now) = (visit.store(), visit.now());
     let today = now.to_zoned(TimeZone::UTC).date();
     let sums = &visit.deps.sums;
-    let spent = sums.of_day(store, today, crate::spend::By::Account, now).await?;
+    let spent = sums.of_day(store, today, By::Account, now).await?;
     let mut before = Vec::new();
-    for week in 1..=WEEKS {
+    for week in 1..=spend::WEEKS {
         let Ok(day) = today.checked_sub(Span::new().weeks(week)) else { continue };
         before.push(sums.by_now(store, day, now).await?);
     }
@@ -222,12 +220,8 @@ fn spend_rows(today: &[Spent], before: &[&[Spent]]) -> Vec<SpendRow> {
     let row = |spent: &Spent| {
         let same =
             |other: &&Spent| other.account == spent.account && other.currency == spent.currency;
-        let mut amounts: Vec<Decimal> = before
-            .iter()
-            .filter_map(|day| day.iter().find(same).map(|found| found.sum.amount))
-            .collect();
-        amounts.sort_unstable();
-        let usual = (amounts.len() >= WEEKS_MIN).then(|| median(&amounts)).flatten();
+        let amounts = before.iter().filter_map(|day| day.iter().find(same));
+        let usual = spend::usual(amounts.map(|found| found.sum.amount).collect());
         let factor = usual.filter(|usual| *usual > Decimal::ZERO).map(|usual| {
             let percent = (spent.sum.amount * Decimal::ONE_HUNDRED / usual).round();
             format!("{} %", crate::chart::figure_text(percent))
@@ -243,17 +237,6 @@ fn spend_rows(today: &[Spent], before: &[&[Spent]]) -> Vec<SpendRow> {
         }
     };
     today.into_iter().map(row).collect()
-}
-
-/// The middle of amounts in order; of an even number the mean of the two in the middle.
-fn median(amounts: &[Decimal]) -> Option<Decimal> {
-    let middle = amounts.len() / 2;
-    let upper = *amounts.get(middle)?;
-    if amounts.len() % 2 == 1 {
-        return Some(upper);
-    }
-    let lower = *amounts.get(middle.checked_sub(1)?)?;
-    Some((lower + upper) / Decimal::TWO)
 }
 
 #[cfg(test)]

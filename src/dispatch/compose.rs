@@ -75,6 +75,7 @@ pub(crate) fn compose(
                 attempt: delivery.attempts,
                 now,
                 message,
+                charts: Vec::new(),
             };
             let sent =
                 Composed { n, delivery, notification, revision, repeats, entry: delivered, news };

@@ -3,6 +3,7 @@
 //! One loop for each integration, with its own pace and its own sends in flight: a hung receiver slows nobody else.
 //! Meets the engine only in the store. A delivery ends delivered, superseded or dead; it never disappears.
 
+mod charts;
 mod compose;
 mod decide;
 mod deps;

@@ -95,6 +95,7 @@ impl Lane {
                 attempt: 1,
                 now,
                 message,
+                charts: Vec::new(),
             };
             let sent = self.sender().notifier.send(&notification).await;
             match sent.outcome {

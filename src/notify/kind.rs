@@ -38,6 +38,11 @@ pub trait ChannelKind {
         MESSAGE_ALERTS_MAX
     }
 
+    /// Whether its notifications are to carry charts. What carries none must say the same in words.
+    fn takes_charts(&self) -> bool {
+        false
+    }
+
     /// The separately settled targets of one message: each mail recipient, or the one URL (empty text).
     fn targets(&self) -> Vec<String> {
         vec![String::new()]

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::view::View;
 use super::{Notification, webhook};
+use crate::chart::Picture;
 use crate::template::{self, TemplateError, Templates};
 
 /// Subject of a mail.
@@ -117,12 +118,30 @@ fn context_json(notification: &Notification) -> serde_json::Value {
     let view = View::of(notification, ALERTS_SHOWN);
     let mut context = serde_json::to_value(&view).unwrap_or_default();
     if let Some(fields) = context.as_object_mut() {
+        fields.insert("charts".to_owned(), charts(notification));
         fields.insert("mark".to_owned(), json!(view.tone.mark()));
         fields.insert("now".to_owned(), json!(notification.now.to_string()));
         let message = webhook::alertmanager(&notification.message, ALERTS_SHOWN, true);
         fields.insert("message".to_owned(), message);
     }
     context
+}
+
+/// The charts that a mail carries, as its HTML shows them.
+fn charts(notification: &Notification) -> serde_json::Value {
+    let chart = |(n, chart): (usize, &Picture)| {
+        let Picture { size: [width, height], title, story, keys, png: _ } = chart;
+        let keys = keys.iter().map(|(color, words)| json!({"color": color, "words": words}));
+        json!({
+            "src": format!("cid:{}", notification.chart_id(n)),
+            "width": width,
+            "height": height,
+            "title": title,
+            "story": story,
+            "keys": keys.collect::<Vec<_>>(),
+        })
+    };
+    notification.charts.iter().enumerate().map(chart).collect()
 }
 
 #[cfg(test)]

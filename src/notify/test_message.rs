@@ -153,6 +153,7 @@ pub async fn send_test(
                 attempt: 1,
                 now,
                 message,
+                charts: Vec::new(),
             };
             let sent = notifier.send(&notification).await;
             let answer = TestAnswer::of(integration, &target, *status, sent);

@@ -74,7 +74,7 @@ pub use inputs::{Inputs, Memory, NewValue, Seen};
 pub use judge::RuleSet;
 pub(crate) use labels::hex;
 pub use labels::{Fingerprint, LabelSet, Labels};
-pub use ledger::{Booked, Entry, LedgerKey, is_reconciled, ledger_key};
+pub use ledger::{Booked, Entry, LedgerKey, books, is_reconciled, ledger_key};
 pub use meter::{Applied, HISTOGRAM_BUCKETS, Meter, MeterRow, MeterValue, Spend, SpendRow};
 pub use metric::Metric;
 pub use observed::{Hold, Observation, Observed};

@@ -206,6 +206,7 @@ impl<'n> Rendered<'n> {
                 attempt: 1,
                 now: *at,
                 message: message.clone(),
+                charts: Vec::new(),
             };
             let render = |name: &str| {
                 let rendered = self.templates.render(name, &notification);

@@ -53,6 +53,14 @@ pub struct Reading {
     pub hours_left: Option<Decimal>,
 }
 
+impl Reading {
+    /// What may still be spent: available credit, else balance and credit limit, else the balance.
+    pub fn left(&self) -> Option<Decimal> {
+        let with_limit = || self.balance?.checked_add(self.credit_limit.unwrap_or_default());
+        self.available_credit.or_else(with_limit)
+    }
+}
+
 /// Which charges to read from the ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChargeFilter {

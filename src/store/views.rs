@@ -86,6 +86,20 @@ pub struct ReceiverPause {
     pub comment: String,
 }
 
+/// Whose charges are summed up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SpendFilter {
+    /// The account.
+    pub account: String,
+    /// ISO 4217 code, or `unknown`.
+    pub currency: String,
+    /// Of this product only.
+    pub product: Option<String>,
+}
+
+/// The microseconds of an hour.
+pub(super) const HOUR: i64 = 3_600_000_000;
+
 /// An integration that is left alone for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {

@@ -151,6 +151,7 @@ fn figures() -> BTreeMap<String, Cost> {
                 attempt: 1,
                 now: at,
                 message: message.clone(),
+                charts: Vec::new(),
             };
             notify::preview(&integration.channel, &notification, &templates).expect("renders")
         };

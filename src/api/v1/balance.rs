@@ -86,7 +86,7 @@ pub(super) async fn list(request: HttpRequest, deps: web::Data<Deps>) -> Answere
 
 async fn forecast(deps: &Deps, last: &Reading) -> Result<BalanceForecast, StoreError> {
     let since = clock::sub(deps.clock.now(), BACK);
-    let readings = deps.store.balances(&last.account, since, STEP).await?;
+    let readings = deps.store.balances(&last.account, since, None, STEP).await?;
     let paces = Paces::of(&readings, last);
     let between = paces.hours(last);
     Ok(BalanceForecast {

@@ -213,7 +213,7 @@ impl Source {
         step: Duration,
     ) -> anyhow::Result<Vec<Reading>> {
         match self {
-            Self::Store(store) => Ok(store.balances(account, since, step).await?),
+            Self::Store(store) => Ok(store.balances(account, since, None, step).await?),
             Self::Remote(remote) => remote.balances(account, since, step).await,
         }
     }

@@ -66,6 +66,7 @@ integration! {
         auth: map(AuthWords), "Credentials.";
         headers: pairs, "Further headers, such as Reply-To.";
         hello: text, "Name in EHLO; the machine's host name by default.";
+        charts: flag(true), "Whether mails about the balance and about spending carry a chart.";
     }, hints {
         "auth_username" => "use auth: {username: …, password_file: …}";
         "auth_password" => "use auth: {username: …, password: …}";

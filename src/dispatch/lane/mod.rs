@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use self::places::Places;
 use super::Deps;
+use super::charts::Charts;
 use super::compose::Composed;
 use super::pacer::Pacer;
 use crate::clock::{self, Clock};
@@ -44,6 +45,7 @@ pub(super) struct Lane {
     sender: ArcSwap<Sender>,
     role: Role,
     pace: Mutex<Pace>,
+    charts: Charts,
     /// A send ended, or an outcome that was hard to record is.
     nudged: Notify,
     /// The settings have changed.
@@ -108,6 +110,7 @@ impl Lane {
         let pace = Pace { pacer, is_ours, places, unrecorded: 0, is_pause_noted: false };
         Self {
             pace: Mutex::new(pace),
+            charts: Charts::default(),
             role,
             nudged: Notify::new(),
             changed: Notify::new(),
@@ -299,6 +302,10 @@ impl Lane {
         let kind = sender.integration.channel.kind();
         if composed.repeats {
             self.deps.metrics.resent(kind, &sender.integration.receiver);
+        }
+        if sender.integration.channel.takes_charts() {
+            let message = &composed.notification.message;
+            composed.notification.charts = self.charts.of(&self.deps.store, message).await;
         }
         composed.notification.now = self.deps.clock.now();
         let mut watch = Watch::new(&self.deps.clock);

@@ -265,6 +265,7 @@ fn rendered(
         attempt: 1,
         now: at,
         message: message.clone(),
+        charts: Vec::new(),
     };
     let text = notify::preview(&integration.channel, &notification, asked.question.templates)
         .unwrap_or_else(|error| format!("cannot be rendered: {error}"));

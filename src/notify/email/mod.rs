@@ -4,21 +4,21 @@
 //! text. One notification is one recipient's copy; all copies show all recipients. Mails of one group of alerts make one
 //! thread: they refer to an identifier that is derived from the group and that no mail has.
 
+mod charts;
 mod settings;
 mod smtp;
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail, MultiPart, SinglePart};
-use sha2::{Digest, Sha256};
 
 pub use self::settings::{Auth, EmailSettings, Mechanism, Tls};
 use self::smtp::{Envelope, Server};
 use crate::alerts::PeerKind;
 use crate::notify::kind::{ChannelKind, Limits, Sending, Transport};
+use crate::notify::notification::digest;
 use crate::notify::templates::{MAIL_HTML, MAIL_SUBJECT, MAIL_TEXT, MessageTemplates};
 use crate::notify::view::{Tone, View};
 use crate::notify::{Notification, NotifyError, Outcome, Reason, Sent, plain};
@@ -186,9 +186,13 @@ impl Composer {
         }
         // The same on every attempt, and nothing that an event's text could foresee.
         let boundary = format!("tollbell-{}", digest(&notification.key));
-        let parts = MultiPart::alternative().boundary(boundary);
+        let parts = MultiPart::alternative().boundary(&boundary);
         let parts = parts.singlepart(SinglePart::plain(rendered.text));
-        builder.multipart(parts.singlepart(SinglePart::html(rendered.html)))
+        let images = charts::images(notification, &rendered.html);
+        builder.multipart(match images.as_slice() {
+            [] => parts.singlepart(SinglePart::html(rendered.html)),
+            _ => parts.multipart(charts::related(rendered.html, images, &boundary)),
+        })
     }
 }
 
@@ -266,14 +270,6 @@ fn ascii_host(address: &Address) -> &str {
     }
 }
 
-/// 32 hexadecimal digits that stand for a text.
-fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(16).fold(String::new(), |mut digits, byte| {
-        write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
-        digits
-    })
-}
-
 impl ChannelKind for EmailSettings {
     fn kind(&self) -> &'static str {
         "email"
@@ -285,6 +281,10 @@ impl ChannelKind for EmailSettings {
 
     fn targets(&self) -> Vec<String> {
         self.to.clone()
+    }
+
+    fn takes_charts(&self) -> bool {
+        self.charts
     }
 
     fn transport(
@@ -313,7 +313,7 @@ impl Transport for Mailer {
 
 #[cfg(test)]
 mod tests {
-    use mail_parser::MessageParser;
+    use mail_parser::{MessageParser, MimeHeaders as _};
     use proptest::prelude::*;
 
     use super::*;
@@ -330,6 +330,7 @@ mod tests {
             auth: None,
             headers: vec![("Reply-To".to_owned(), "ops@example.com".to_owned())],
             hello: None,
+            charts: true,
         }
     }
 
@@ -477,6 +478,68 @@ mod tests {
         assert_eq!(later.references().as_text(), Some(root.as_str()));
         assert_eq!(later.in_reply_to().as_text(), Some(root.as_str()));
         assert!(root.starts_with("group-") && root.ends_with("@example.org"), "{root}");
+    }
+
+    #[test]
+    fn charts_are_images_beside_the_html_that_shows_them() {
+        let notification = samples::charted();
+        let bytes = formatted(&notification);
+        let mail = MessageParser::default().parse(&bytes).expect("a mail");
+        let kind = |part: &mail_parser::MessagePart<'_>| {
+            let kind = part.content_type().expect("a type");
+            format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default())
+        };
+        let kinds: Vec<String> = mail.parts.iter().map(kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                "multipart/alternative",
+                "text/plain",
+                "multipart/related",
+                "text/html",
+                "image/png",
+                "image/png"
+            ]
+        );
+        let related = mail.parts[2].content_type().expect("a type");
+        assert_eq!(related.attribute("type"), Some("text/html"));
+        let html = mail.body_html(0).expect("html");
+        assert_eq!(html.matches("<img ").count(), 2);
+        for (n, chart) in notification.charts.iter().enumerate() {
+            let image = &mail.parts[4 + n];
+            let id = image.content_id().expect("an identity");
+            assert!(html.contains(&format!(r#"<img src="cid:{id}""#)), "{id}");
+            assert_eq!(image.contents(), &*chart.png);
+            assert_eq!(image.content_disposition().map(|it| it.ctype()), Some("inline"));
+            assert_eq!(image.attachment_name(), Some(&*format!("chart-{}.png", n + 1)));
+        }
+        let words = "default: the last 3 days, USD. From 180.00 USD to 41.50 USD.";
+        assert!(html.contains(&format!(r#"alt="{words}""#)) && !html.contains("<script"), "{html}");
+        assert!(html.contains("width=\"560\" height=\"176\""));
+        // What is not there cannot be loaded from elsewhere.
+        assert!(!html.contains("src=\"http") && !html.contains("url("));
+        assert_eq!(bytes, formatted(&notification), "the same again under the same key");
+        let other = Notification { key: "other".to_owned(), ..notification };
+        assert_ne!(formatted(&other), bytes);
+    }
+
+    #[test]
+    fn an_image_that_the_html_does_not_show_stays_away() {
+        let notification = samples::charted();
+        let plain = formatted(&Notification { charts: Vec::new(), ..notification.clone() });
+        let parts = |bytes: &[u8]| MessageParser::default().parse(bytes).map(|it| it.parts.len());
+        assert_eq!(parts(&plain), Some(3));
+        let own = MessageTemplates::new([(
+            MAIL_HTML,
+            "<p>{{ charts[1].title }}<img src='{{ charts[1].src }}'>",
+        )]);
+        let composer = Composer::new(&settings(), &own.expect("compiles")).expect("settings");
+        let target = mailbox(&notification.target).expect("target");
+        let mail = composer.compose(&notification, &target, composer.render(&notification));
+        let bytes = mail.expect("composes").formatted();
+        let mail = MessageParser::default().parse(&bytes).expect("a mail");
+        assert_eq!(mail.parts.len(), 5);
+        assert_eq!(mail.parts[4].contents(), &*notification.charts[1].png);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct EmailSettings {
     pub headers: Vec<(String, String)>,
     /// The name in EHLO; the machine's host name when absent.
     pub hello: Option<String>,
+    /// Whether mails carry charts.
+    pub charts: bool,
 }
 
 /// Transport security of SMTP.

@@ -70,6 +70,7 @@ fn email(port: u16, auth: Option<email::Auth>) -> Channel {
         auth,
         headers: vec![],
         hello: Some("client.example.org".to_owned()),
+        charts: true,
     })
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::alerts::{Fingerprint, Message, MessageAlert, Reason, Status};
+use crate::chart::Picture;
 use crate::notify::{Notification, Outcome};
 use crate::rules::Labels;
 
@@ -70,6 +71,7 @@ pub(in crate::notify) fn notification(alerts: Vec<MessageAlert>) -> Notification
             created_at: at("2026-08-20T19:20:27Z"),
             fallback_for: None,
         },
+        charts: Vec::new(),
     }
 }
 
@@ -105,6 +107,23 @@ pub(in crate::notify) fn spend_limit() -> Notification {
             },
         }),
     )])
+}
+
+/// One that carries charts, the second with markup of others in its words.
+pub(in crate::notify) fn charted() -> Notification {
+    let mut notification = spend_limit();
+    let chart = |byte: u8, title: &str| Picture {
+        png: vec![byte; 300].into(),
+        size: [560, 176],
+        title: title.to_owned(),
+        story: "From 180.00 USD to 41.50 USD.".to_owned(),
+        keys: vec![("#1f8fae".to_owned(), "what is left")],
+    };
+    notification.charts = vec![
+        chart(0x89, "default: the last 3 days, USD"),
+        chart(0xff, "\"><script>alert(1)</script>"),
+    ];
+    notification
 }
 
 /// The same, over.
@@ -266,6 +285,7 @@ pub(in crate::notify) fn all() -> Vec<(&'static str, Notification)> {
         ("expired", expired()),
         ("no-data", no_data()),
         ("missed", missed()),
+        ("charted", charted()),
         ("hostile", hostile()),
         ("bare", bare()),
     ]

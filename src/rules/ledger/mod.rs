@@ -60,6 +60,12 @@ pub struct Booked {
     pub charge: Decimal,
 }
 
+/// Whether events of a kind book charges.
+pub fn books(kind: &str) -> bool {
+    let kinds = ["call.cost", "call.analyzed", "message.finalized", "message.received", RECONCILED];
+    kinds.contains(&kind)
+}
+
 /// The charge that an event speaks of; `None` for kinds that book nothing.
 ///
 /// `message.sent` shows the charge that `message.finalized` books, and books nothing itself. A `call.cost` without a leg

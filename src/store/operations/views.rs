@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use crate::alerts::Alert;
 use crate::spend::By;
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
+use crate::store::{
+    Delivery, Judgement, Pause, Reading, SpendFilter, Spent, Standing, StoreError, StoredEvent,
+};
 
 /// What is asked in order to show it: sums and samples, so that only what is shown leaves the store.
 #[async_trait]
@@ -16,12 +19,13 @@ pub trait Views {
     /// cost what all series and metrics weigh.
     async fn standing(&self) -> Result<Standing, StoreError>;
 
-    /// The last reading of an account's balance in each `step` of time since then, oldest first: few, however often the
-    /// balance is read.
+    /// The last reading of an account's balance in each `step` of time since then and before another time, oldest first:
+    /// few, however often the balance is read.
     async fn balances(
         &self,
         account: &str,
         since: Timestamp,
+        before: Option<Timestamp>,
         step: Duration,
     ) -> Result<Vec<Reading>, StoreError>;
 
@@ -29,6 +33,15 @@ pub trait Views {
     /// no [`By::Day`], which needs a time zone: ask for each day.
     async fn spent(&self, from: Timestamp, to: Timestamp, by: By)
     -> Result<Vec<Spent>, StoreError>;
+
+    /// What was charged from `from` until before `to` in each hour of UTC in which anything was: when the hour begins, and
+    /// how much, exact; in the order of time.
+    async fn spent_by_hour(
+        &self,
+        filter: &SpendFilter,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Timestamp, Decimal)>, StoreError>;
 
     /// The last deliveries to a receiver of one group, newest first; `limit` at most, among the last 20,000 of all.
     async fn deliveries_of(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use tokio_postgres::Row;
 
 use super::failure::Failure;
@@ -15,7 +16,9 @@ use crate::spend::{By, Sum};
 use crate::store::operations;
 use crate::store::values::{micros, rows};
 use crate::store::views;
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
+use crate::store::{
+    Delivery, Judgement, Pause, Reading, SpendFilter, Spent, Standing, StoreError, StoredEvent,
+};
 
 /// Deliveries that are looked at, from the newest back.
 const LOOK_BACK: i64 = 20_000;
@@ -42,16 +45,19 @@ impl operations::Views for Postgres {
         &self,
         account: &str,
         since: Timestamp,
+        before: Option<Timestamp>,
         step: Duration,
     ) -> Result<Vec<Reading>, StoreError> {
+        let before = before.map_or(i64::MAX, micros);
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
         let sql = format!(
             "SELECT {} FROM ~readings WHERE account = $1 AND at IN \
-             (SELECT max(at) FROM ~readings WHERE account = $1 AND at >= $2 GROUP BY at / $3) \
-             ORDER BY at",
+             (SELECT max(at) FROM ~readings WHERE account = $1 AND at >= $2 AND at < $3 \
+             GROUP BY at / $4) ORDER BY at",
             feed::COLUMNS
         );
-        let found = self.link.query(&sql, params![text(account), micros(since), step]).await?;
+        let found =
+            self.link.query(&sql, params![text(account), micros(since), before, step]).await?;
         Ok(feed::read(&found)?)
     }
 
@@ -79,6 +85,29 @@ impl operations::Views for Postgres {
         let found = self.link.query(&sql, params![micros(from), micros(to)]).await?;
         let spent: Result<Vec<_>, String> = found.iter().map(spent).collect();
         Ok(spent.map_err(Failure::unstorable)?)
+    }
+
+    async fn spent_by_hour(
+        &self,
+        filter: &SpendFilter,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Timestamp, Decimal)>, StoreError> {
+        let sql = "SELECT at / $6 * $6 AS hour, sum(amount::numeric)::text FROM ~ledger \
+             WHERE at >= $1 AND at < $2 AND account = $3 AND currency = $4 \
+             AND ($5 IS NULL OR product = $5) GROUP BY hour ORDER BY hour";
+        let SpendFilter { account, currency, product } = filter;
+        let product = product.as_deref().map(text);
+        let (from, to, account, currency) =
+            (micros(from), micros(to), text(account), text(currency));
+        let params = params![from, to, account, currency, product, views::HOUR];
+        let found = self.link.query(sql, params).await?;
+        let hour = |row: &Row| -> Result<(Timestamp, Decimal), String> {
+            let amount: &str = column(row, 1)?;
+            let parsed = amount.parse().map_err(|error| format!("amount {amount}: {error}"))?;
+            Ok((moment(row, 0)?, parsed))
+        };
+        Ok(found.iter().map(hour).collect::<Result<_, _>>().map_err(Failure::unstorable)?)
     }
 
     async fn deliveries_of(

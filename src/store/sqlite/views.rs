@@ -1,6 +1,6 @@
 //! Sums and samples, made while the rows are read: only what is shown leaves the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +15,9 @@ use crate::alerts::Alert;
 use crate::spend::{By, Sum};
 use crate::store::operations;
 use crate::store::views;
-use crate::store::{Delivery, Judgement, Pause, Reading, Spent, Standing, StoreError, StoredEvent};
+use crate::store::{
+    Delivery, Judgement, Pause, Reading, SpendFilter, Spent, Standing, StoreError, StoredEvent,
+};
 
 /// Deliveries and judgements that are looked at, from the newest back.
 const LOOK_BACK: i64 = 20_000;
@@ -46,18 +48,20 @@ impl operations::Views for Sqlite {
         &self,
         account: &str,
         since: Timestamp,
+        before: Option<Timestamp>,
         step: Duration,
     ) -> Result<Vec<Reading>, StoreError> {
         let (account, since) = (account.to_owned(), micros(since));
+        let before = before.map_or(i64::MAX, micros);
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
         self.read(move |conn| {
             let sql = format!(
                 "SELECT {} FROM readings WHERE account = ?1 AND at IN \
-                 (SELECT max(at) FROM readings WHERE account = ?1 AND at >= ?2 GROUP BY at / ?3) \
-                 ORDER BY at",
+                 (SELECT max(at) FROM readings WHERE account = ?1 AND at >= ?2 AND at < ?3 \
+                 GROUP BY at / ?4) ORDER BY at",
                 feed::COLUMNS
             );
-            feed::select(conn, &sql, (account, since, step))
+            feed::select(conn, &sql, (account, since, before, step))
         })
         .await
     }
@@ -122,6 +126,36 @@ impl operations::Views for Sqlite {
                 sum,
             });
             Ok(spent.collect())
+        })
+        .await
+    }
+
+    async fn spent_by_hour(
+        &self,
+        filter: &SpendFilter,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Timestamp, Decimal)>, StoreError> {
+        let (filter, from, to) = (filter.clone(), micros(from), micros(to));
+        self.read(move |conn| {
+            // By the time: an account may be all that is in the ledger.
+            let mut statement = conn.prepare_cached(
+                "SELECT at, amount FROM ledger INDEXED BY ledger_charged WHERE at >= ?1 AND at < ?2 AND account = ?3 \
+                 AND currency = ?4 AND (?5 IS NULL OR product = ?5)",
+            )?;
+            let SpendFilter { account, currency, product } = &filter;
+            let mut found = statement.query((from, to, account, currency, product))?;
+            let mut hours: BTreeMap<i64, Decimal> = BTreeMap::new();
+            while let Some(row) = found.next()? {
+                let amount = row.get_ref(1)?.as_str();
+                let amount = amount.map_err(|error| Failure::unstorable(error.to_string()))?;
+                let amount: Decimal = amount
+                    .parse()
+                    .map_err(|error| Failure::unstorable(format!("amount: {error}")))?;
+                *hours.entry(row.get::<_, i64>(0)?.div_euclid(views::HOUR)).or_default() += amount;
+            }
+            let hours = hours.into_iter().map(|(hour, sum)| Ok((time(hour * views::HOUR)?, sum)));
+            Ok(hours.collect::<Result<_, String>>().map_err(Failure::unstorable)?)
         })
         .await
     }

@@ -8,6 +8,7 @@ on_backends! {
     readings_come_oldest_first_and_the_last_of_each_account_is_known
     the_currency_of_the_last_reading_is_known
     charges_are_read_in_pages_by_time
+    charges_are_summed_up_by_hour_and_readings_thinned_until_a_time
 }
 
 fn decimal(text: &str) -> Decimal {
@@ -99,6 +100,58 @@ async fn the_currency_of_the_last_reading_is_known(store: &Store) {
     assert_eq!(known.of("two"), None);
 }
 
+async fn charges_are_summed_up_by_hour_and_readings_thinned_until_a_time(store: &Store) {
+    let entry = |key: &str, minute: i64, amount: &str| Entry {
+        key: LedgerKey { account: "one".to_owned(), key: key.to_owned() },
+        at: at(minute),
+        ..entry(key, amount, minute)
+    };
+    let of = |account: &str, one: Entry| Entry {
+        key: LedgerKey { account: account.to_owned(), ..one.key.clone() },
+        ..one
+    };
+    let charges = vec![
+        entry("a", 60, "0.0106"),
+        entry("b", 119, "1"),
+        entry("c", 180, "0.20"),
+        entry("d", 181, "-0.05"),
+        entry("e", 240, "9"),
+        Entry { currency: "EUR".to_owned(), ..entry("f", 60, "7") },
+        Entry { product: "messaging".to_owned(), ..entry("g", 61, "3") },
+        of("two", entry("h", 60, "5")),
+    ];
+    let first = charges[0].clone();
+    let changes = Changes { ledger: charges, ..Changes::default() };
+    commit(store, changes).await;
+    let filter = |product: Option<&str>| SpendFilter {
+        account: "one".to_owned(),
+        currency: first.currency.clone(),
+        product: product.map(str::to_owned),
+    };
+    let spent = async |product: Option<&str>, from: i64, to: i64| {
+        store.spent_by_hour(&filter(product), at(from), at(to)).await.expect("reads")
+    };
+    let sums = |all: &[(i64, &str)]| -> Vec<_> {
+        all.iter().map(|(minute, sum)| (at(*minute), decimal(sum))).collect()
+    };
+    assert_eq!(spent(Some(&first.product), 60, 240).await, sums(&[(60, "1.0106"), (180, "0.15")]));
+    assert_eq!(spent(None, 60, 181).await, sums(&[(60, "4.0106"), (180, "0.20")]));
+    assert_eq!(spent(Some("fax"), 0, 1_000).await, []);
+
+    let [one, two, three] = [0, 10, 14].map(|minute| reading("one", minute, "1"));
+    for reading in [&one, &two, &three] {
+        let feed = Feed { reading: Some(reading.clone()), ..Feed::default() };
+        store.feed(feed).await.expect("feeds");
+    }
+    let thinned = async |before: Option<i64>| {
+        let step = Duration::from_mins(15);
+        store.balances("one", at(0), before.map(at), step).await.expect("reads")
+    };
+    assert_eq!(thinned(None).await, [three]);
+    assert_eq!(thinned(Some(14)).await, [two]);
+    assert_eq!(thinned(Some(10)).await, [one]);
+}
+
 async fn charges_are_read_in_pages_by_time(store: &Store) {
     let entry = |account: &str, key: &str, minute: i64| Entry {
         key: LedgerKey { account: account.to_owned(), key: key.to_owned() },
@@ -120,7 +173,7 @@ async fn charges_are_read_in_pages_by_time(store: &Store) {
     ];
     store.record(event("e")).await.expect("records");
     let changes = Changes { cursor: 1, ledger, ..Changes::default() };
-    store.commit(changes).await.expect("commits");
+    commit(store, changes).await;
     let all = ChargeFilter { account: None, from: at(0), to: at(9), after: None, limit: 2 };
     let mut filter = all.clone();
     let mut found = Vec::new();

@@ -149,15 +149,6 @@ impl Window {
     }
 }
 
-/// What may still be spent: available credit, else balance and credit limit, else the balance.
-pub fn left(reading: &Reading) -> Option<Decimal> {
-    let with_limit = || {
-        let balance = reading.balance?;
-        balance.checked_add(reading.credit_limit.unwrap_or_default())
-    };
-    reading.available_credit.or_else(with_limit)
-}
-
 const HALF_UP: RoundingStrategy = RoundingStrategy::MidpointAwayFromZero;
 
 /// What may stand between two points; `None` behind a step of the clock, and where the balance rose.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::{HOURS_MAX, left};
+use super::HOURS_MAX;
 use crate::clock;
 use crate::store::Reading;
 
@@ -40,7 +40,7 @@ impl Paces {
     /// Hours that are left at the fastest pace and at the slowest; `None` where one of them is not known, or none is lost.
     pub fn hours(&self, last: &Reading) -> Option<[Decimal; 2]> {
         let at = |pace: Option<Decimal>| {
-            let (left, pace) = (left(last)?, pace.filter(|pace| *pace > Decimal::ZERO)?);
+            let (left, pace) = (last.left()?, pace.filter(|pace| *pace > Decimal::ZERO)?);
             Some((left.max(Decimal::ZERO).checked_div(pace)?).min(HOURS_MAX))
         };
         Some([at(self.fastest)?, at(self.slowest)?])
@@ -52,7 +52,7 @@ fn pace(readings: &[Reading], since: Timestamp) -> Option<Decimal> {
     let (mut fall, mut seconds) = (Decimal::ZERO, 0_i64);
     for pair in readings.windows(2) {
         let [one, next] = pair else { continue };
-        let (Some(before), Some(after)) = (left(one), left(next)) else { continue };
+        let (Some(before), Some(after)) = (one.left(), next.left()) else { continue };
         if one.at >= since && after <= before {
             fall = fall.checked_add(before.checked_sub(after)?)?;
             seconds += next.at.duration_since(one.at).as_secs();

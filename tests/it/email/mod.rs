@@ -1,5 +1,6 @@
 //! Mail by SMTP: what a mail looks like, that it is never sent in the clear, and every way a server can fail.
 
+mod charts;
 mod peers;
 mod servers;
 

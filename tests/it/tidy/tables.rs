@@ -19,11 +19,26 @@ pub(super) const KNOWS: &[(&str, &[&str])] = &[
     ("alerts", &["clock", "event", "re2", "rules"]),
     (
         "dispatch",
-        &["alerts", "clock", "clock_steps", "event", "metrics", "notify", "store", "tasks"],
+        &[
+            "alerts",
+            "chart",
+            "clock",
+            "clock_steps",
+            "event",
+            "metrics",
+            "notify",
+            "rules",
+            "spend",
+            "store",
+            "tasks",
+        ],
     ),
     (
         "notify",
-        &["address", "alerts", "clock", "http", "rules", "secret", "template", "text", "tls"],
+        &[
+            "address", "alerts", "chart", "clock", "http", "rules", "secret", "template", "text",
+            "tls",
+        ],
     ),
     // The words of its label values, not what these modules do.
     ("metrics", &["event", "notify", "rules", "store"]),

@@ -58,13 +58,13 @@ fn what_is_left_is_the_available_credit_else_what_is_known() {
     let mut reading = reading(0, decimal("-2.00"));
     reading.available_credit = Some(decimal("48.00"));
     reading.credit_limit = Some(decimal("50.00"));
-    assert_eq!(left(&reading), Some(decimal("48.00")));
+    assert_eq!(reading.left(), Some(decimal("48.00")));
     reading.available_credit = None;
-    assert_eq!(left(&reading), Some(decimal("48.00")));
+    assert_eq!(reading.left(), Some(decimal("48.00")));
     reading.credit_limit = None;
-    assert_eq!(left(&reading), Some(decimal("-2.00")));
+    assert_eq!(reading.left(), Some(decimal("-2.00")));
     reading.balance = None;
-    assert_eq!(left(&reading), None);
+    assert_eq!(reading.left(), None);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::balance::{Amounts, AutoRecharge};
-use super::super::forecast::{self, Forecast, Window};
+use super::super::forecast::{Forecast, Window};
 use super::super::{ApiError, ApiSettings};
 use crate::clock;
 use crate::event::{Event, Source};
@@ -91,7 +91,7 @@ pub(super) fn read(
         // What is kept from before the step lies among what is read from now on.
         next.readings_from = place.last.as_ref().map(|last| last.at).max(next.readings_from);
     }
-    let forecast = window.forecast(forecast::left(&reading), now);
+    let forecast = window.forecast(reading.left(), now);
     reading.burn_per_hour = forecast.burn_per_hour;
     reading.hours_left = forecast.hours_left;
     if let Some(balance) = reading.balance {
