@@ -1,0 +1,267 @@
+"""The faults: each is done to a site under load, and returns once it is over."""
+
+import os
+import random
+import signal
+import sqlite3
+import time
+
+from notify import Trouble
+from service import rules
+from stores import Ballast
+
+HOUR, DAY = 3600, 86_400
+
+
+def kill(c):
+    """kill -9, of whichever replica."""
+    longest, restarts = 0.0, 0
+    for _ in range(c.bounds.kills):
+        time.sleep(random.uniform(0.1, 0.6))
+        replica = random.choice(c.site.replicas)
+        replica.kill()
+        replica.spawn()
+        restarts += 1
+        longest = max(longest, c.site.ready(replica))
+    c.site.note(f"{restarts} kills, ready again after {longest:.1f} s at most")
+
+
+def takeovers(c):
+    """kill -9 of the one that judges, which stays away until another judges."""
+    longest = 0.0
+    for _ in range(c.bounds.takeovers):
+        judge = until_someone_judges(c)
+        other = c.site.other(judge)
+        begin = time.monotonic()
+        judge.kill()
+        longest = max(longest, c.site.takeover(other, begin))
+        judge.spawn()
+        c.site.ready(judge)
+        time.sleep(0.5)
+    c.site.note(f"{c.bounds.takeovers} kills, takeover after {longest:.1f} s at most")
+
+
+def stand_still(c):
+    """SIGSTOP and SIGCONT, of the one that judges."""
+    replica = until_someone_judges(c)
+    other = c.site.other(replica)
+    begin = time.monotonic()
+    replica.signal(signal.SIGSTOP)
+    try:
+        if other:
+            c.site.note(f"takeover after {c.site.takeover(other, begin):.1f} s")
+        time.sleep(max(0, begin + c.bounds.stop - time.monotonic()))
+    finally:
+        replica.signal(signal.SIGCONT)
+    c.site.flows()
+
+
+def until_someone_judges(c, within=20):
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        if judge := c.site.judge():
+            return judge
+        time.sleep(0.05)
+    raise Trouble(f"nobody judges within {within} s")
+
+
+def restart(c):
+    """PostgreSQL is restarted, as by its package."""
+    c.cluster.control("restart", "-m", "fast")
+    c.site.flows()
+
+
+def crash(c):
+    """PostgreSQL is killed at once, and is away for a while; then one of its processes is killed, and it recovers by itself."""
+    c.cluster.control("stop", "-m", "immediate")
+    time.sleep(c.bounds.away)
+    c.cluster.control("start")
+    c.site.flows()
+    pid = c.cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1")
+    os.kill(int(pid), signal.SIGKILL)
+    c.site.flows()
+
+
+def drop_connections(c):
+    """All connections are dropped, again and again."""
+    dropped, until = 0, time.monotonic() + c.bounds.away
+    while time.monotonic() < until:
+        dropped += c.cluster.drop_connections()
+        time.sleep(random.uniform(0.05, 0.4))
+    c.site.note(f"{dropped} connections dropped")
+    c.site.flows()
+
+
+def fail_over(c):
+    """The primary is killed; after a while the standby is promoted."""
+    begin = time.monotonic()
+    c.cluster.control("stop", "-m", "immediate")
+    time.sleep(1)
+    c.standby.control("promote")
+    promoted = time.monotonic()
+    c.site.flows()
+    now = time.monotonic()
+    c.site.note(f"acknowledging {now - begin:.1f} s after the fault, {now - promoted:.1f} s after the promotion")
+
+
+def restart_pooler(c):
+    c.pooler.stop()
+    time.sleep(c.bounds.away)
+    c.pooler.start()
+    c.site.flows()
+
+
+def fill_disk(c):
+    ballast = Ballast(c.disk)
+    ballast.hold(c.bounds.away + 2)
+    ballast.free()
+    begin = time.monotonic()
+    c.site.flows()
+    c.site.note(f"acknowledging {time.monotonic() - begin:.1f} s after there was room")
+
+
+def fill_disk_of_the_cluster(c):
+    """PostgreSQL ends when it cannot write its log, and is started again as a supervisor would."""
+    ballast = Ballast(c.disk)
+    ballast.hold(c.bounds.away + 2)
+    ballast.free()
+    try:
+        c.cluster.sql("SELECT 1")
+    except Trouble:
+        c.cluster.control("start")
+        c.site.note("PostgreSQL ended and was started again")
+    c.site.flows()
+
+
+def step_clocks(c, replicas=None):
+    for name, seconds in (("+1 h", HOUR), ("-1 h", -HOUR), ("+3 d", 3 * DAY), ("-3 d", -3 * DAY), ("back", 0)):
+        before = len(c.world.acknowledged)
+        for replica in replicas or c.site.replicas:
+            replica.step(seconds)
+        time.sleep(c.bounds.step)
+        if len(c.world.acknowledged) == before:
+            c.site.note(f"nothing acknowledged at {name}")
+
+
+def step_one_clock(c):
+    """Only the clock of the replica that judges is set, so that the replicas disagree."""
+    step_clocks(c, [until_someone_judges(c)])
+
+
+def step_other_clock(c):
+    """Only the clock of a replica that does not judge is set."""
+    step_clocks(c, [c.site.other(until_someone_judges(c))])
+
+
+def refuse(c):
+    """Slack answers 503."""
+    c.world.refusing.add("slack")
+    time.sleep(c.bounds.away)
+    c.world.refusing.clear()
+    c.site.note(f"{c.world.refused} sends refused")
+
+
+def cut(c):
+    """The cable between the database and the replica that judges is cut for longer than a lease, then that of all."""
+    judge = until_someone_judges(c)
+    at = c.site.replicas.index(judge)
+    begin = time.monotonic()
+    c.networks[at].cut()
+    c.site.note(f"takeover after {c.site.takeover(c.site.other(judge), begin):.1f} s")
+    time.sleep(c.bounds.away)
+    c.networks[at].mend()
+    c.site.flows()
+    time.sleep(1)
+    for network in c.networks:
+        network.cut()
+    time.sleep(c.bounds.away)
+    for network in c.networks:
+        network.mend()
+    c.site.flows()
+
+
+def reload_storm(c):
+    """SIGHUP, POST /-/reload and files rewritten in place, where they stay empty and cut for a moment."""
+    until, asked, taken, rewritten = time.monotonic() + c.bounds.storm, 0, 0, 0
+    while time.monotonic() < until:
+        for replica in c.site.replicas:
+            file = replica.folder / "rules.yaml"
+            whole = rules(word=f"word {rewritten}")
+            with file.open("r+") as opened:
+                opened.truncate(0)
+                time.sleep(0.002)
+                # Cut within a word: what is there is no rule file.
+                opened.write(whole[: whole.index("annotations")+ 5])
+                opened.flush()
+                replica.signal(signal.SIGHUP)
+                time.sleep(0.005)
+                opened.write(whole[whole.index("annotations") + 5 :])
+            rewritten += 1
+            replica.signal(signal.SIGHUP)
+            status, _ = c.world.ask(replica.target, "/-/reload", "POST", timeout=30)
+            asked, taken = asked + 1, taken + (status == 200)
+    c.site.note(f"{rewritten} rewritten in place, {taken} of {asked} reloads by POST taken")
+    c.site.flows()
+
+
+def begin_together(c):
+    """The replicas began together on an empty database, in begin(); again, each time with a database without tables."""
+    c.site.flows()
+
+
+def read_long(c):
+    """A reader holds its snapshot, so that the write-ahead log cannot start over; then a writer holds its lock."""
+    (replica,) = c.site.replicas
+    reader = sqlite3.connect(f"file:{replica.database}?mode=ro", uri=True, isolation_level=None)
+    reader.execute("BEGIN")
+    (count,) = reader.execute("SELECT count(*) FROM inbox").fetchone()
+    time.sleep(c.bounds.away + 2)
+    (after,) = reader.execute("SELECT count(*) FROM inbox").fetchone()
+    reader.execute("COMMIT")
+    if count != after:
+        raise Trouble("the reader has no snapshot: the row tests nothing")
+    wal = replica.database.with_name("tollbell.db-wal").stat().st_size / (1 << 20)
+    reader.close()
+    writer = sqlite3.connect(replica.database, isolation_level=None, timeout=10)
+    writer.execute("BEGIN IMMEDIATE")
+    time.sleep(c.bounds.away)
+    writer.execute("ROLLBACK")
+    writer.close()
+    c.site.note(f"write-ahead log {wal:.0f} MiB")
+    c.site.flows()
+
+
+def take_away(c):
+    """The database's files are moved away for a while, and back."""
+    (replica,) = c.site.replicas
+    away = replica.database.with_name("away")
+    away.mkdir()
+    move(replica.database, away)
+    time.sleep(c.bounds.away)
+    move(away / replica.database.name, replica.database.parent)
+    c.site.flows()
+
+
+def move(database, folder):
+    for suffix in ("", "-wal", "-shm"):
+        file = database.with_name(database.name + suffix)
+        if file.exists():
+            file.rename(folder / file.name)
+
+
+def replace(c):
+    """Another file takes the place of the database: a backup of the same moment, so that nothing may be missing."""
+    (replica,) = c.site.replicas
+    # What is acknowledged between a backup and its use is in no file, and no fault of anybody's.
+    c.world.pause()
+    c.drained()
+    copy = replica.database.with_name("copy.db")
+    done = replica.run("store", "backup", copy)
+    if done.returncode:
+        raise Trouble(f"store backup: {done.stderr[-500:]}")
+    away = replica.database.with_name("away")
+    away.mkdir()
+    move(replica.database, away)
+    copy.rename(replica.database)
+    c.world.resume()
+    c.site.flows()
