@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 
-from network import Network
+from network import DATABASE, PEERS, Network, addresses
 from service import Replica, Site, folder
 from stores import Cluster, Pooler, small_disk
 
@@ -21,7 +21,7 @@ class Context:
         self.site = Site(self.world, place, campaign.rate)
 
     def replica(self, store, number=0, active_for="10m", network=None, database=None):
-        peer_host = network.peer_host if network else "127.0.0.1"
+        peer_host = PEERS if network else "127.0.0.1"
         peer = f"{peer_host}:{self.world.peer(peer_host)}"
         made = Replica(self.campaign.binary, self.place / f"replica{number}", store, peer, active_for, network)
         made.database = database
@@ -31,10 +31,10 @@ class Context:
         database = (at or self.place) / "tollbell.db"
         return [self.replica(f'url: "sqlite:{database}"', database=database, **options)]
 
-    def on_postgres(self, url, count=2, **options):
+    def on_postgres(self, url, networks=(None, None), **options):
         self.schema = f"s{next(SCHEMAS)}"
         store = f'url: "{url}", schema: {self.schema}'
-        return [self.replica(store, number, **options) for number in range(count)]
+        return [self.replica(store, number, network=network, **options) for number, network in enumerate(networks)]
 
 
 class Shared:
@@ -111,16 +111,12 @@ def postgres_with_clocks(context):
 
 
 def postgres_by_cables(context):
+    context.stack.enter_context(addresses())
     for number in range(2):
         network = Network(number)
         context.stack.callback(network.remove)
         context.networks.append(network)
     context.cluster = Cluster(context.place / "far", listen="*")
     context.stack.callback(context.cluster.stop)
-    context.cluster.make()
-    context.schema = "far"
-    replicas = []
-    for number, network in enumerate(context.networks):
-        url = f"postgres://tollbell@{network.database_host}:{context.cluster.port}/postgres?sslmode=disable"
-        replicas.append(context.replica(f'url: "{url}", schema: far', number, network=network))
-    return replicas
+    url = f"postgres://tollbell@{DATABASE}:{context.cluster.make().port}/postgres?sslmode=disable"
+    return context.on_postgres(url, networks=context.networks)

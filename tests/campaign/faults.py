@@ -191,7 +191,7 @@ def reload_storm(c):
                 opened.truncate(0)
                 time.sleep(0.002)
                 # Cut within a word: what is there is no rule file.
-                opened.write(whole[: whole.index("annotations")+ 5])
+                opened.write(whole[: whole.index("annotations") + 5])
                 opened.flush()
                 replica.signal(signal.SIGHUP)
                 time.sleep(0.005)

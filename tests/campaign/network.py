@@ -1,7 +1,9 @@
 """A network namespace for a replica: one cable to the database, which can be cut, and one to the peers, which stays."""
 
 import concurrent.futures
+import contextlib
 import ctypes
+import json
 import os
 import socket
 import subprocess
@@ -9,35 +11,51 @@ import subprocess
 from service import Trouble
 
 CLONE_NEWNET = 0x40000000
-# Of the networks that are for benchmarks (RFC 2544): .1 is this side, .2 the replica's.
-DATABASE, PEERS = "198.18.{}", "198.19.{}"
+# Of the networks that are for benchmarks (RFC 2544): where the database and the peers are, the same for each replica.
+DATABASE, PEERS = "198.18.255.1", "198.19.255.1"
 
 
 def ip(*words):
     done = subprocess.run(["ip", *words], capture_output=True, text=True)
     if done.returncode:
         raise Trouble(f"network namespaces do not work here: ip {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def addresses():
+    """On this machine's loopback, for as long as the row takes."""
+    try:
+        for address in (DATABASE, PEERS):
+            ip("addr", "add", f"{address}/32", "dev", "lo")
+        yield
+    finally:
+        for address in (DATABASE, PEERS):
+            subprocess.run(["ip", "addr", "del", f"{address}/32", "dev", "lo"], capture_output=True)
 
 
 class Network:
     def __init__(self, number):
         self.name = f"tb{os.getpid()}n{number}"
-        self.database, self.peers = f"{self.name}d", f"{self.name}p"
-        self.database_host, self.peer_host = (f"{net.format(number)}.1" for net in (DATABASE, PEERS))
-        self.thread = None
+        self.database, self.thread = f"{self.name}d", None
         ip("netns", "add", self.name)
         ip("-n", self.name, "link", "set", "lo", "up")
-        for cable, host in ((self.database, self.database_host), (self.peers, self.peer_host)):
-            ip("link", "add", cable, "type", "veth", "peer", "name", "far", "netns", self.name)
-            ip("addr", "add", f"{host}/30", "dev", cable)
-            ip("link", "set", cable, "up")
-            inside = "database" if cable == self.database else "peers"
-            ip("-n", self.name, "link", "set", "far", "name", inside)
-            ip("-n", self.name, "addr", "add", f"{host[:-1]}2/30", "dev", inside)
-            ip("-n", self.name, "link", "set", inside, "up")
+        self.cable(self.database, "database", f"198.18.{number}", DATABASE)
+        self.cable(f"{self.name}p", "peers", f"198.19.{number}", PEERS)
         # Only the thread that enters the namespace is in it; its sockets stay there.
         self.thread = concurrent.futures.ThreadPoolExecutor(1)
         self.thread.submit(self.enter).result()
+
+    def cable(self, near, far, net, address):
+        ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", self.name)
+        ip("addr", "add", f"{net}.1/30", "dev", near)
+        ip("link", "set", near, "up")
+        ip("-n", self.name, "addr", "add", f"{net}.2/30", "dev", far)
+        ip("-n", self.name, "link", "set", far, "up")
+        ip("-n", self.name, "route", "add", f"{address}/32", "via", f"{net}.1")
+        # Known for ever: else the replica's side would learn at once that nobody is there any more.
+        hardware = json.loads(ip("-json", "link", "show", near))[0]["address"]
+        ip("-n", self.name, "neigh", "replace", f"{net}.1", "lladdr", hardware, "dev", far, "nud", "permanent")
 
     def enter(self):
         libc = ctypes.CDLL(None, use_errno=True)
@@ -62,6 +80,6 @@ class Network:
     def remove(self):
         if self.thread:
             self.thread.shutdown()
-        subprocess.run(["ip", "link", "del", self.database], capture_output=True)
-        subprocess.run(["ip", "link", "del", self.peers], capture_output=True)
+        for cable in (self.database, f"{self.name}p"):
+            subprocess.run(["ip", "link", "del", cable], capture_output=True)
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)

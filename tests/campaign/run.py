@@ -9,10 +9,11 @@ event notifies Slack, the others a webhook, and those peers keep every event id 
 and the store's, in which `--only` looks for its words. The columns:
 
     acked       events that were answered 200
+    refused     answers other than 200, and none within 8 s; a row whose fault should refuse some, and does not, fails
     once        of these: arrived once
     twice       arrived more than once, under the same key: a crash between a peer's "ok" and the commit
     2 keys      arrived more than once, under different keys: an effect twice, which fails the row
-    dead        deliveries that were given up
+    dead        deliveries that were given up, which nothing here gives a reason for: fails the row
     lost        acknowledged, and not arrived within a minute after the fault ended, dead or not: fails the row
     slowest     seconds from an acknowledgement to its arrival, at most
     yes, no     readiness: for how many seconds it said yes while every webhook of that replica was refused, and no, or nothing,
@@ -50,22 +51,23 @@ from truth import lies
 
 LIE_MAX = 2.0
 
-Row = collections.namedtuple("Row", "store name build fault")
+# `refuses`: the fault keeps webhooks from being taken, else nothing was done.
+Row = collections.namedtuple("Row", "store name build fault refuses", defaults=[False])
 
 ROWS = [
-    Row("sqlite", "kill -9", builds.sqlite, faults.kill),
-    Row("postgres", "kill -9", builds.postgres, faults.kill),
-    Row("postgres", "kill -9 of the judge", builds.postgres, faults.takeovers),
+    Row("sqlite", "kill -9", builds.sqlite, faults.kill, True),
+    Row("postgres", "kill -9", builds.postgres, faults.kill, True),
+    Row("postgres", "kill -9 of the judge", builds.postgres, faults.takeovers, True),
     Row("sqlite", "SIGSTOP, SIGCONT", builds.sqlite, faults.stand_still),
     Row("postgres", "SIGSTOP, SIGCONT", builds.postgres, faults.stand_still),
-    Row("postgres", "database restarted", builds.postgres, faults.restart),
-    Row("postgres", "database killed", builds.postgres, faults.crash),
-    Row("postgres", "connections dropped", builds.postgres, faults.drop_connections),
-    Row("postgres", "failover to a standby", builds.with_standby, faults.fail_over),
-    Row("postgres", "pgbouncer restarted", builds.pooled, faults.restart_pooler),
-    Row("postgres", "network cut", builds.postgres_by_cables, faults.cut),
-    Row("sqlite", "disk full", builds.sqlite_on_a_small_disk, faults.fill_disk),
-    Row("postgres", "disk full", builds.postgres_on_a_small_disk, faults.fill_disk_of_the_cluster),
+    Row("postgres", "database restarted", builds.postgres, faults.restart, True),
+    Row("postgres", "database killed", builds.postgres, faults.crash, True),
+    Row("postgres", "connections dropped", builds.postgres, faults.drop_connections, True),
+    Row("postgres", "failover to a standby", builds.with_standby, faults.fail_over, True),
+    Row("postgres", "pgbouncer restarted", builds.pooled, faults.restart_pooler, True),
+    Row("postgres", "network cut", builds.postgres_by_cables, faults.cut, True),
+    Row("sqlite", "disk full", builds.sqlite_on_a_small_disk, faults.fill_disk, True),
+    Row("postgres", "disk full", builds.postgres_on_a_small_disk, faults.fill_disk_of_the_cluster, True),
     Row("sqlite", "clock set", builds.sqlite_with_a_clock, faults.step_clocks),
     Row("postgres", "clock set", builds.postgres_with_clocks, faults.step_clocks),
     Row("postgres", "clock of the judge set", builds.postgres_with_clocks, faults.step_one_clock),
@@ -76,12 +78,12 @@ ROWS = [
     Row("postgres", "reload storm", builds.postgres, faults.reload_storm),
     Row("postgres", "started together, empty", builds.postgres, faults.begin_together),
     Row("sqlite", "long reader and writer", builds.sqlite, faults.read_long),
-    Row("sqlite", "database taken away", builds.sqlite, faults.take_away),
+    Row("sqlite", "database taken away", builds.sqlite, faults.take_away, True),
     Row("sqlite", "database replaced", builds.sqlite, faults.replace),
 ]
 
-COLUMNS = ("store", "fault", "acked", "once", "twice", "2 keys", "dead", "lost", "slowest", "yes", "no", "")
-WIDTHS = (8, 24, 6, 6, 5, 6, 4, 4, 7, 4, 4, 0)
+COLUMNS = ("store", "fault", "acked", "refused", "once", "twice", "2 keys", "dead", "lost", "slowest", "yes", "no", "")
+WIDTHS = (8, 24, 6, 7, 6, 5, 6, 4, 4, 7, 4, 4, 0)
 
 
 class Bounds:
@@ -136,7 +138,7 @@ def ended(context):
     return wrong
 
 
-def measure(context):
+def measure(context, row):
     """The figures of a row, once its fault is over; and what is wrong."""
     world = context.world
     world.pause()
@@ -153,17 +155,22 @@ def measure(context):
     yes, no = max(lie.yes for lie in told), max(lie.no for lie in told)
     slowest = max((found[0].at - acked[event] for event, found in arrived.items()), default=0.0)
     dead = int(shown.get('tollbell_deliveries{state="dead"}', 0))
+    refused = sum(post.status != 200 for target in world.targets for post in target.posts)
+    if row.refuses and not refused:
+        wrong.append("no webhook was refused: the row tests nothing")
     if not acked:
         wrong.append("nothing was acknowledged: the row tests nothing")
     if lost:
         wrong.append(f"lost: {' '.join(lost[:5])}")
+    if dead:
+        wrong.append(f"{dead} deliveries were given up")
     if two:
         wrong.append(f"two keys: {' '.join(sorted(two)[:5])}")
     if max(yes, no) > LIE_MAX:
         wrong.append("readiness was wrong for too long")
     if wrong:
         evidence(context, lost, two)
-    figures = (len(acked), len(set(arrived) - often), len(often - two), len(two), dead, len(lost))
+    figures = (len(acked), refused, len(set(arrived) - often), len(often - two), len(two), dead, len(lost))
     return [*map(str, figures), f"{slowest:.1f}", f"{yes:.1f}", f"{no:.1f}"], wrong
 
 
@@ -187,16 +194,16 @@ def evidence(context, lost, two):
 def run(campaign, row, keep):
     failed = [False]
     with folder(lambda: keep or failed[0]) as place, contextlib.ExitStack() as stack:
-        figures, wrong = ["-"] * 9, []
+        figures, wrong = ["-"] * 10, []
         context = builds.Context(campaign, place, stack)
         context.drained = lambda: drained(context)
         try:
             replicas = row.build(context)
             stack.callback(lambda: ([replica.stop() for replica in replicas], campaign.world.stop()))
             context.site.begin(replicas)
-            context.site.flows()
+            context.site.flows(50)
             row.fault(context)
-            figures, wrong = measure(context)
+            figures, wrong = measure(context, row)
         except (Trouble, OSError, TimeoutError) as error:
             wrong = [f"could not run: {error}".replace("\n", " / ")]
         except Exception:

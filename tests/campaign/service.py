@@ -205,7 +205,7 @@ class Site:
     def note(self, text):
         self.notes.append(text)
 
-    def flows(self, count=20, within=60):
+    def flows(self, count=50, within=60):
         """Waits until so many more are acknowledged: the fault is over for whoever posts."""
         before, begin = len(self.world.acknowledged), time.monotonic()
         while len(self.world.acknowledged) < before + count:

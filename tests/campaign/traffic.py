@@ -30,7 +30,7 @@ PEER_TAKES = 0.003
 EVENT_ID = re.compile(rb"event (c[0-9]+-[0-9]+) end")
 
 Post = collections.namedtuple("Post", "begin end event status")
-Probe = collections.namedtuple("Probe", "begin end status")
+Probe = collections.namedtuple("Probe", "begin end status why")
 Arrival = collections.namedtuple("Arrival", "at kind key")
 
 
@@ -243,13 +243,13 @@ class World:
             await asyncio.sleep(PROBE_EVERY)
 
     async def probe(self, target):
-        begin, status = time.monotonic(), None
+        begin, status, why = time.monotonic(), None, "no answer"
         target.probing += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
             async with asyncio.timeout(PROBE_TIMEOUT):
-                status, _ = await self.get(target, "/readyz")
+                status, why = await self.get(target, "/readyz")
         target.probing -= 1
-        target.probes.append(Probe(begin, time.monotonic(), status))
+        target.probes.append(Probe(begin, time.monotonic(), status, why.strip()))
 
     async def get(self, target, path, method="GET"):
         reader, writer = await self.connect(target, target.private)

@@ -1,7 +1,7 @@
 """Whether readiness told the truth, by what happened to webhooks at the same time.
 
 It lies in two ways: it says yes while every webhook is refused, and it says no while every webhook is acknowledged. Of each
-the longest time counts, from when it began to be untrue to the last answer that said so. A process that answers neither
+the longest time counts, from the first answer that was untrue to the last one in succession. A process that answers neither
 says nothing. A webhook that is answered later than Telnyx waits counts as refused.
 """
 
@@ -30,14 +30,17 @@ def stretches(posts):
 
 def lies(posts, probes):
     """Seconds for which readiness said yes, and no, wrongly."""
-    yes = no = 0.0
+    probes = sorted(probes, key=lambda probe: probe.begin)
+    longest = {False: 0.0, True: 0.0}
     for begin, end, taken in stretches(posts):
+        since = None
         for probe in probes:
             if probe.begin < begin or probe.end > end:
                 continue
-            if not taken and probe.status == 200:
-                yes = max(yes, probe.end - begin)
             # A probe without an answer while webhooks are answered is a lie as well: whoever asks takes it for a no.
-            elif taken and probe.status != 200:
-                no = max(no, probe.end - begin)
-    return Lies(yes, no)
+            if (probe.status == 200) == taken:
+                since = None
+                continue
+            since = probe.begin if since is None else since
+            longest[taken] = max(longest[taken], probe.end - since)
+    return Lies(yes=longest[False], no=longest[True])
