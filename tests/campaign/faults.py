@@ -104,6 +104,24 @@ def fail_over(c):
     c.site.note(f"acknowledging {now - begin:.1f} s after the fault, {now - promoted:.1f} s after the promotion")
 
 
+def fail_over_to_one_behind(c):
+    """The standby is down, so that commits wait for it; connections are dropped; what came meanwhile is on the primary alone.
+
+    What is sent again then is known there. When the primary is lost, an answer of 200 would have been a lie.
+    """
+    c.standby.control("stop", "-m", "immediate")
+    before, until = len(c.world.acknowledged), time.monotonic() + c.bounds.away
+    while time.monotonic() < until:
+        time.sleep(0.5)
+        c.cluster.drop_connections()
+    time.sleep(c.bounds.away)
+    c.site.note(f"{len(c.world.acknowledged) - before} acknowledged without the standby")
+    c.cluster.control("stop", "-m", "immediate")
+    c.standby.control("start")
+    c.standby.control("promote")
+    c.site.flows()
+
+
 def restart_pooler(c):
     c.pooler.stop()
     time.sleep(c.bounds.away)

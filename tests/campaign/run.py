@@ -64,6 +64,7 @@ ROWS = [
     Row("postgres", "database killed", builds.postgres, faults.crash, True),
     Row("postgres", "connections dropped", builds.postgres, faults.drop_connections, True),
     Row("postgres", "failover to a standby", builds.with_standby, faults.fail_over, True),
+    Row("postgres", "failover to one behind", builds.with_standby, faults.fail_over_to_one_behind, True),
     Row("postgres", "pgbouncer restarted", builds.pooled, faults.restart_pooler, True),
     Row("postgres", "network cut", builds.postgres_by_cables, faults.cut, True),
     Row("sqlite", "disk full", builds.sqlite_on_a_small_disk, faults.fill_disk, True),

@@ -75,9 +75,6 @@ class Cluster:
         if done.returncode:
             raise Trouble(f"pg_ctl {words}: {self.log.read_text()[-800:]}")
 
-    def postmaster(self):
-        return int((self.data / "postmaster.pid").read_text().split()[0])
-
     def sql(self, text):
         command = ["psql", "-XAtq", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tollbell", "postgres", "-c", text]
         return checked(command).strip()
