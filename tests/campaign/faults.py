@@ -171,6 +171,23 @@ def step_other_clock(c):
     step_clocks(c, [c.site.other(until_someone_judges(c))])
 
 
+def set_clock_while_down(c):
+    """As at the boot of a machine: killed, its clock set, started; deliveries and judgements are under way each time."""
+    for seconds in (HOUR, 0, 3 * DAY, 0, -3 * DAY, 0):
+        c.world.refusing.add("slack")
+        time.sleep(c.bounds.step / 2)
+        for replica in c.site.replicas:
+            replica.kill()
+            replica.step(seconds)
+        c.world.refusing.clear()
+        for replica in c.site.replicas:
+            replica.spawn()
+        for replica in c.site.replicas:
+            c.site.ready(replica)
+        time.sleep(c.bounds.step / 2)
+    c.site.flows()
+
+
 def refuse(c):
     """Slack answers 503."""
     c.world.refusing.add("slack")

@@ -5,7 +5,8 @@
 
 Against both stores: SQLite with one process, PostgreSQL with two replicas. For each row tollbell starts afresh on an empty
 database; signed webhooks come throughout (50 a second), what is not acknowledged is sent again, as Telnyx does; every second
-event notifies Slack, the others a webhook, and those peers keep every event id and idempotency key. A row is the fault's name
+event notifies Slack, the others a webhook, each by itself; one of fifty notifies another webhook as a member of one group. Those
+peers keep every event id and idempotency key. A row is the fault's name
 and the store's, in which `--only` looks for its words. The columns:
 
     acked       events that were answered 200
@@ -16,6 +17,7 @@ and the store's, in which `--only` looks for its words. The columns:
     dead        deliveries that were given up, which nothing here gives a reason for: fails the row
     lost        acknowledged, and not arrived within a minute after the fault ended, dead or not: fails the row
     slowest     seconds from an acknowledgement to its arrival, at most
+    after       seconds from the end of the fault to the arrival of what was acknowledged before, at most
     yes, no     readiness: for how many seconds it said yes while every webhook of that replica was refused, and no, or nothing,
                 while every one was acknowledged. Either fails the row above 2 s
 
@@ -46,7 +48,7 @@ import traceback
 import builds
 import faults
 from service import Trouble, folder
-from traffic import World
+from traffic import World, profile_of
 from truth import lies
 
 LIE_MAX = 2.0
@@ -73,6 +75,8 @@ ROWS = [
     Row("postgres", "clock set", builds.postgres_with_clocks, faults.step_clocks),
     Row("postgres", "clock of the judge set", builds.postgres_with_clocks, faults.step_one_clock),
     Row("postgres", "clock of the other set", builds.postgres_with_clocks, faults.step_other_clock),
+    Row("sqlite", "clock set while down", builds.sqlite_with_a_clock, faults.set_clock_while_down),
+    Row("postgres", "clock set while down", builds.postgres_with_clocks, faults.set_clock_while_down),
     Row("sqlite", "Slack refuses", builds.sqlite, faults.refuse),
     Row("postgres", "Slack refuses", builds.postgres, faults.refuse),
     Row("sqlite", "reload storm", builds.sqlite, faults.reload_storm),
@@ -83,8 +87,8 @@ ROWS = [
     Row("sqlite", "database replaced", builds.sqlite, faults.replace),
 ]
 
-COLUMNS = ("store", "fault", "acked", "refused", "once", "twice", "2 keys", "dead", "lost", "slowest", "yes", "no", "")
-WIDTHS = (8, 24, 6, 7, 6, 5, 6, 4, 4, 7, 4, 4, 0)
+COLUMNS = ("store", "fault", "acked", "refused", "once", "twice", "2 keys", "dead", "lost", "slowest", "after", "yes", "no", "")
+WIDTHS = (8, 24, 6, 7, 6, 5, 6, 4, 4, 7, 5, 4, 4, 0)
 
 
 class Bounds:
@@ -139,7 +143,7 @@ def ended(context):
     return wrong
 
 
-def measure(context, row):
+def measure(context, row, over):
     """The figures of a row, once its fault is over; and what is wrong."""
     world = context.world
     world.pause()
@@ -149,12 +153,15 @@ def measure(context, row):
     acked = dict(world.acknowledged)
     arrived = {event: world.arrived[event] for event in acked if event in world.arrived}
     keys = {event: {arrival.key for arrival in found} for event, found in world.arrived.items()}
-    often = {event for event, found in world.arrived.items() if len(found) > 1}
+    # A group's message names again what it named before.
+    often = {event for event, found in world.arrived.items() if len(found) > 1 and profile_of(event) != "grouped"}
     two = {event for event in often if len(keys[event]) > 1}
     lost = sorted(set(acked) - set(arrived))
     told = [lies(target.posts, target.probes) for target in world.targets]
     yes, no = max(lie.yes for lie in told), max(lie.no for lie in told)
     slowest = max((found[0].at - acked[event] for event, found in arrived.items()), default=0.0)
+    before = [found[0].at for event, found in arrived.items() if acked[event] < over]
+    after = max(0.0, max(before, default=0.0) - over)
     dead = int(shown.get('tollbell_deliveries{state="dead"}', 0))
     refused = sum(post.status != 200 for target in world.targets for post in target.posts)
     if row.refuses and not refused:
@@ -172,7 +179,7 @@ def measure(context, row):
     if wrong:
         evidence(context, lost, two)
     figures = (len(acked), refused, len(set(arrived) - often), len(often - two), len(two), dead, len(lost))
-    return [*map(str, figures), f"{slowest:.1f}", f"{yes:.1f}", f"{no:.1f}"], wrong
+    return [*map(str, figures), f"{slowest:.1f}", f"{after:.1f}", f"{yes:.1f}", f"{no:.1f}"], wrong
 
 
 def evidence(context, lost, two):
@@ -195,7 +202,7 @@ def evidence(context, lost, two):
 def run(campaign, row, keep):
     failed = [False]
     with folder(lambda: keep or failed[0]) as place, contextlib.ExitStack() as stack:
-        figures, wrong = ["-"] * 10, []
+        figures, wrong = ["-"] * 11, []
         context = builds.Context(campaign, place, stack)
         context.drained = lambda: drained(context)
         try:
@@ -204,7 +211,8 @@ def run(campaign, row, keep):
             context.site.begin(replicas)
             context.site.flows(50)
             row.fault(context)
-            figures, wrong = measure(context, row)
+            over = time.monotonic()
+            figures, wrong = measure(context, row, over)
         except (Trouble, OSError, TimeoutError) as error:
             wrong = [f"could not run: {error}".replace("\n", " / ")]
         except Exception:

@@ -49,7 +49,11 @@ route:
   repeat_interval: 366d
   routes:
     - {{matchers: ['profile="slack"'], receiver: slack}}
+    - {{matchers: ['profile="grouped"'], receiver: grouped, group_by: [alertname]}}
 receivers:
+  - name: grouped
+    webhook_configs:
+      - {{url: "http://{peer}/grouped", {fast}}}
   - name: hook
     webhook_configs:
       - {{url: "http://{peer}/hook", {fast}}}
