@@ -49,7 +49,7 @@ route:
   repeat_interval: 366d
   routes:
     - {{matchers: ['profile="slack"'], receiver: slack}}
-    - {{matchers: ['profile="grouped"'], receiver: grouped, group_by: [alertname]}}
+    - {{matchers: ['profile="grouped"'], receiver: grouped, group_by: [alertname], group_wait: 1s}}
 receivers:
   - name: grouped
     webhook_configs:
