@@ -17,13 +17,13 @@ class Context:
         self.campaign, self.place, self.stack = campaign, place, stack
         self.world, self.bounds = campaign.world, campaign.bounds
         self.cluster = self.standby = self.pooler = self.disk = None
-        self.networks = []
+        self.networks, self.beside = [], ""
         self.site = Site(self.world, place, campaign.rate)
 
     def replica(self, store, number=0, active_for="10m", network=None, database=None):
         peer_host = PEERS if network else "127.0.0.1"
         peer = f"{peer_host}:{self.world.peer(peer_host)}"
-        made = Replica(self.campaign.binary, self.place / f"replica{number}", store, peer, active_for, network)
+        made = Replica(self.campaign.binary, self.place / f"replica{number}{self.beside}", store, peer, active_for, network)
         made.database = database
         return made
 
@@ -34,6 +34,8 @@ class Context:
     def on_postgres(self, url, networks=(None, None), **options):
         self.schema = f"s{next(SCHEMAS)}"
         store = f'url: "{url}", schema: {self.schema}'
+        # The replicas of the site come first; others are beside it.
+        self.beside = f"-{self.schema}" if self.site.replicas else ""
         return [self.replica(store, number, network=network, **options) for number, network in enumerate(networks)]
 
 

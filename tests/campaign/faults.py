@@ -189,8 +189,8 @@ def set_clock_while_down(c):
 
 
 def refuse(c):
-    """Slack answers 503."""
-    c.world.refusing.add("slack")
+    """Slack and the webhook answer 503."""
+    c.world.refusing.update({"slack", "hook"})
     time.sleep(c.bounds.away)
     c.world.refusing.clear()
     c.site.note(f"{c.world.refused} sends refused")
@@ -240,7 +240,23 @@ def reload_storm(c):
 
 
 def begin_together(c):
-    """The replicas began together on an empty database, in begin(); again, each time with a database without tables."""
+    """Beside the load, which began so itself: replicas start at once on an empty database, and one is killed while it makes it."""
+    longest = 0.0
+    for _ in range(c.bounds.starts):
+        schema, replicas = c.schema, c.on_postgres(c.cluster.url())
+        try:
+            for replica in replicas:
+                replica.spawn()
+            time.sleep(random.uniform(0, 0.3))
+            replicas[0].kill()
+            replicas[0].spawn()
+            longest = max(longest, *(c.site.ready(replica) for replica in replicas))
+        finally:
+            codes = [replica.stop() for replica in replicas]
+        if codes != [0, 0]:
+            raise Trouble(f"ended with {codes}: " + "".join(replica.log()[-500:] for replica in replicas))
+        c.schema = schema
+    c.site.note(f"{c.bounds.starts} times, both ready after {longest:.1f} s at most")
     c.site.flows()
 
 

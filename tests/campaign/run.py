@@ -31,6 +31,7 @@ Short by default, about four minutes. By environment variable, in seconds where 
     CAMPAIGN_TAKEOVERS  kill -9 of the one that judges, count (1)    CAMPAIGN_STOP     SIGSTOP until SIGCONT (7)
     CAMPAIGN_AWAY       database, network or peer is away (3)        CAMPAIGN_STEP     at each setting of the clock (2)
     CAMPAIGN_STORM      reloads (4)                                  CAMPAIGN_BOUND    until what was acknowledged arrived (60)
+    CAMPAIGN_STARTS     both started on an empty database, count (3)
 
 Everything is on this machine's loopback and in network namespaces of its own, in temporary folders; the key that signs is
 known to everyone. It needs root.
@@ -77,8 +78,8 @@ ROWS = [
     Row("postgres", "clock of the other set", builds.postgres_with_clocks, faults.step_other_clock),
     Row("sqlite", "clock set while down", builds.sqlite_with_a_clock, faults.set_clock_while_down),
     Row("postgres", "clock set while down", builds.postgres_with_clocks, faults.set_clock_while_down),
-    Row("sqlite", "Slack refuses", builds.sqlite, faults.refuse),
-    Row("postgres", "Slack refuses", builds.postgres, faults.refuse),
+    Row("sqlite", "Slack, webhook refuse", builds.sqlite, faults.refuse),
+    Row("postgres", "Slack, webhook refuse", builds.postgres, faults.refuse),
     Row("sqlite", "reload storm", builds.sqlite, faults.reload_storm),
     Row("postgres", "reload storm", builds.postgres, faults.reload_storm),
     Row("postgres", "started together, empty", builds.postgres, faults.begin_together),
@@ -98,6 +99,7 @@ class Bounds:
         number = lambda name, usual: float(os.environ.get(f"CAMPAIGN_{name}", usual))
         self.kills, self.takeovers = int(number("KILLS", 5)), int(number("TAKEOVERS", 1))
         self.stop, self.away, self.step = number("STOP", 7), number("AWAY", 3), number("STEP", 2)
+        self.starts = int(number("STARTS", 3))
         self.storm, self.bound = number("STORM", 4), number("BOUND", 60)
         self.rate = number("RATE", 50)
 

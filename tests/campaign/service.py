@@ -59,7 +59,7 @@ receivers:
       - {{url: "http://{peer}/hook", {fast}}}
   - name: slack
     slack_configs:
-      - {{api_url: "http://{peer}/slack", {fast}}}
+      - {{api_url: "http://{peer}/slack", concurrency: 4, {fast}}}
 """
 FAST = "rate_limit: {per_second: 1000, burst: 1000}, retry: {initial_backoff: 50ms, max_backoff: 500ms}"
 

@@ -27,6 +27,8 @@ IN_FLIGHT_MAX = 500
 AGAIN_MAX = 5000
 # How long a peer thinks, so that a crash cuts sends off.
 PEER_TAKES = 0.003
+# How long a peer takes to refuse, as one that has too much to do: so several sends fail together.
+REFUSAL_TAKES = 0.5
 EVENT_ID = re.compile(rb"event (c[0-9]+-[0-9]+) end")
 
 Post = collections.namedtuple("Post", "begin end event status")
@@ -70,16 +72,17 @@ class Peer(asyncio.Protocol):
         kind = head[6:].partition(b" ")[0].decode()
         if kind in self.world.refusing:
             self.world.refused += 1
-            self.transport.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")
+            refusal = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
+            asyncio.get_running_loop().call_later(REFUSAL_TAKES, self.answer, refusal)
             return
         key = lower.partition(b"idempotency-key:")[2].partition(b"\r\n")[0].strip().decode()
         for event in set(EVENT_ID.findall(body)):
             self.world.arrived[event.decode()].append(Arrival(time.monotonic(), kind, key))
         asyncio.get_running_loop().call_later(PEER_TAKES, self.answer)
 
-    def answer(self):
+    def answer(self, answer=b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nok"):
         if not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nok")
+            self.transport.write(answer)
 
 
 def profile_of(event):
