@@ -1,5 +1,6 @@
 """The faults: each is done to a site under load, and returns once it is over."""
 
+import collections
 import os
 import random
 import signal
@@ -77,8 +78,7 @@ def crash(c):
     time.sleep(c.bounds.away)
     c.cluster.control("start")
     c.site.flows()
-    pid = c.cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1")
-    os.kill(int(pid), signal.SIGKILL)
+    strike_backend(c, None)
     c.site.flows()
 
 
@@ -194,6 +194,80 @@ def refuse(c):
     time.sleep(c.bounds.away)
     c.world.refusing.clear()
     c.site.note(f"{c.world.refused} sends refused")
+
+
+def anything(c):
+    """Faults at random, some while another lasts."""
+    kinds = {"kill": strike_kill, "stop": strike_stop, "peer": strike_peer, "reload": strike_reload}
+    if c.cluster:
+        kinds |= {"connections": strike_connections, "backend": strike_backend, "restart": strike_restart}
+    else:
+        kinds |= {"lock": strike_lock}
+    done, until = collections.Counter(), time.monotonic() + c.bounds.anything
+    while time.monotonic() < until:
+        name = random.choice(list(kinds))
+        kinds[name](c, random.choice(c.site.replicas))
+        done[name] += 1
+        time.sleep(random.choice((0, 0.2, 0.5, 2)))
+    c.world.refusing.clear()
+    c.site.note(" ".join(f"{name} {count}" for name, count in sorted(done.items())))
+    c.site.flows()
+
+
+def strike_kill(c, replica):
+    replica.kill()
+    time.sleep(random.choice((0, 0, 1, 5)))
+    replica.spawn()
+    # A SIGHUP that comes before it listens to signals ends it, as it ends any process.
+    wait_for_signals(replica)
+
+
+def wait_for_signals(replica, within=30):
+    until = time.monotonic() + within
+    while replica.process.poll() is None and "tollbell is ready" not in replica.log_since_start():
+        if time.monotonic() > until:
+            return
+        time.sleep(0.05)
+
+
+def strike_stop(c, replica):
+    replica.signal(signal.SIGSTOP)
+    time.sleep(random.choice((0.2, 1, 3, 6)))
+    replica.signal(signal.SIGCONT)
+
+
+def strike_peer(c, replica):
+    """Begins to refuse, or ends it."""
+    c.world.refusing.symmetric_difference_update({random.choice(("slack", "hook", "grouped"))})
+
+
+def strike_reload(c, replica):
+    (replica.folder / "rules.yaml").write_text(rules(word=f"word {random.random()}"))
+    replica.signal(signal.SIGHUP)
+
+
+def strike_connections(c, replica):
+    c.cluster.drop_connections()
+
+
+def strike_backend(c, replica):
+    clients = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1"
+    if pid := c.cluster.sql(clients):
+        os.kill(int(pid), signal.SIGKILL)
+    c.cluster.recovered()
+
+
+def strike_restart(c, replica):
+    c.cluster.control("restart", "-m", random.choice(("fast", "immediate")))
+
+
+def strike_lock(c, replica):
+    """Another process holds the lock of whoever writes."""
+    writer = sqlite3.connect(replica.database, isolation_level=None, timeout=10)
+    writer.execute("BEGIN IMMEDIATE")
+    time.sleep(random.choice((0.2, 1.5, 3)))
+    writer.execute("ROLLBACK")
+    writer.close()
 
 
 def cut(c):

@@ -31,7 +31,7 @@ Short by default, about four minutes. By environment variable, in seconds where 
     CAMPAIGN_TAKEOVERS  kill -9 of the one that judges, count (1)    CAMPAIGN_STOP     SIGSTOP until SIGCONT (7)
     CAMPAIGN_AWAY       database, network or peer is away (3)        CAMPAIGN_STEP     at each setting of the clock (2)
     CAMPAIGN_STORM      reloads (4)                                  CAMPAIGN_BOUND    until what was acknowledged arrived (60)
-    CAMPAIGN_STARTS     both started on an empty database, count (3)
+    CAMPAIGN_STARTS     both started on an empty database, count (3)     CAMPAIGN_ANYTHING  faults at random (10)
 
 Everything is on this machine's loopback and in network namespaces of its own, in temporary folders; the key that signs is
 known to everyone. It needs root.
@@ -86,6 +86,8 @@ ROWS = [
     Row("sqlite", "long reader and writer", builds.sqlite, faults.read_long),
     Row("sqlite", "database taken away", builds.sqlite, faults.take_away, True),
     Row("sqlite", "database replaced", builds.sqlite, faults.replace),
+    Row("sqlite", "anything", builds.sqlite, faults.anything),
+    Row("postgres", "anything", builds.postgres, faults.anything),
 ]
 
 COLUMNS = ("store", "fault", "acked", "refused", "once", "twice", "2 keys", "dead", "lost", "slowest", "after", "yes", "no", "")
@@ -99,6 +101,7 @@ class Bounds:
         number = lambda name, usual: float(os.environ.get(f"CAMPAIGN_{name}", usual))
         self.kills, self.takeovers = int(number("KILLS", 5)), int(number("TAKEOVERS", 1))
         self.stop, self.away, self.step = number("STOP", 7), number("AWAY", 3), number("STEP", 2)
+        self.anything = number("ANYTHING", 10)
         self.starts = int(number("STARTS", 3))
         self.storm, self.bound = number("STORM", 4), number("BOUND", 60)
         self.rate = number("RATE", 50)

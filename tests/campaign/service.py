@@ -53,7 +53,7 @@ route:
 receivers:
   - name: grouped
     webhook_configs:
-      - {{url: "http://{peer}/grouped", {fast}}}
+      - {{url: "http://{peer}/grouped", max_alerts: 10000, {fast}}}
   - name: hook
     webhook_configs:
       - {{url: "http://{peer}/hook", {fast}}}
@@ -109,6 +109,7 @@ class Replica:
     def spawn(self):
         with self.lock:
             self.wanted = True
+            self.begun_at = self.log_bytes()
             with (self.folder / "log").open("ab") as log:
                 self.process = subprocess.Popen(
                     self.command("serve"), stdout=log, stderr=log, cwd=self.folder, env=self.env
@@ -147,6 +148,15 @@ class Replica:
 
     def run(self, *words):
         return subprocess.run(self.command(*words), capture_output=True, text=True, cwd=self.folder)
+
+    def log_bytes(self):
+        file = self.folder / "log"
+        return file.stat().st_size if file.exists() else 0
+
+    def log_since_start(self):
+        with (self.folder / "log").open(errors="replace") as log:
+            log.seek(self.begun_at)
+            return log.read()
 
     def log(self):
         return (self.folder / "log").read_text(errors="replace")

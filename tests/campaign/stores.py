@@ -79,6 +79,17 @@ class Cluster:
         command = ["psql", "-XAtq", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tollbell", "postgres", "-c", text]
         return checked(command).strip()
 
+    def recovered(self, within=30):
+        """Waits until it takes connections again, after a crash of one of its processes."""
+        until = time.monotonic() + within
+        while True:
+            try:
+                return self.sql("SELECT 1")
+            except Trouble:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
     def dump(self, schema):
         return checked([self.bin / "pg_dump", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tollbell", "-n", schema, "postgres"])
 

@@ -1,7 +1,7 @@
 """Whether readiness told the truth, by what happened to webhooks at the same time.
 
 It lies in two ways: it says yes while every webhook is refused, and it says no while every webhook is acknowledged. Of each
-the longest time counts, from the first answer that was untrue to the last one in succession. A process that answers neither
+the longest time counts, from when it was asked first to when it was asked last, of untrue answers in succession. A process that answers neither
 says nothing. A webhook that is answered later than Telnyx waits counts as refused.
 """
 
@@ -42,5 +42,5 @@ def lies(posts, probes):
                 since = None
                 continue
             since = probe.begin if since is None else since
-            longest[taken] = max(longest[taken], probe.end - since)
+            longest[taken] = max(longest[taken], probe.begin - since)
     return Lies(yes=longest[False], no=longest[True])
