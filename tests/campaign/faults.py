@@ -73,7 +73,7 @@ def restart(c):
 
 
 def crash(c):
-    """PostgreSQL is killed at once, and is away for a while; then one of its processes is killed, and it recovers by itself."""
+    """PostgreSQL is killed, and away for a while; then one of its processes is killed, and it recovers by itself."""
     c.cluster.control("stop", "-m", "immediate")
     time.sleep(c.bounds.away)
     c.cluster.control("start")
@@ -105,9 +105,9 @@ def fail_over(c):
 
 
 def fail_over_to_one_behind(c):
-    """The standby is down, so that commits wait for it; connections are dropped; what came meanwhile is on the primary alone.
+    """The standby is down, so that commits wait for it, and connections are dropped: what came is on the primary alone.
 
-    What is sent again then is known there. When the primary is lost, an answer of 200 would have been a lie.
+    What is sent again then is known there. When the primary is lost, an answer of 200 was a lie.
     """
     c.standby.control("stop", "-m", "immediate")
     before, until = len(c.world.acknowledged), time.monotonic() + c.bounds.away
@@ -314,7 +314,7 @@ def reload_storm(c):
 
 
 def begin_together(c):
-    """Beside the load, which began so itself: replicas start at once on an empty database, and one is killed while it makes it."""
+    """Beside the load: replicas start at once on an empty database, and one is killed while it makes the tables."""
     longest = 0.0
     for _ in range(c.bounds.starts):
         schema, replicas = c.schema, c.on_postgres(c.cluster.url())

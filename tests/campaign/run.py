@@ -4,10 +4,10 @@
     nice .tools/venv/bin/python tests/campaign/run.py [--only WORD,WORD] [--keep] BINARY
 
 Against both stores: SQLite with one process, PostgreSQL with two replicas. For each row tollbell starts afresh on an empty
-database; signed webhooks come throughout (50 a second), what is not acknowledged is sent again, as Telnyx does; every second
-event notifies Slack, the others a webhook, each by itself; one of fifty notifies another webhook as a member of one group. Those
-peers keep every event id and idempotency key. A row is the fault's name
-and the store's, in which `--only` looks for its words. The columns:
+database; signed webhooks come throughout (50 a second), what is not acknowledged is sent again, as Telnyx does. Every second
+event notifies Slack, the others a webhook, each by itself; one of fifty notifies another webhook as a member of one group.
+Those peers keep every event id and idempotency key. `--only` looks for its words in the names of stores and faults. The
+columns:
 
     acked       events that were answered 200
     refused     answers other than 200, and none within 8 s; a row whose fault should refuse some, and does not, fails
@@ -18,20 +18,20 @@ and the store's, in which `--only` looks for its words. The columns:
     lost        acknowledged, and not arrived within a minute after the fault ended, dead or not: fails the row
     slowest     seconds from an acknowledgement to its arrival, at most
     after       seconds from the end of the fault to the arrival of what was acknowledged before, at most
-    yes, no     readiness: for how many seconds it said yes while every webhook of that replica was refused, and no, or nothing,
-                while every one was acknowledged. Either fails the row above 2 s
+    yes, no     readiness: for how many seconds it said yes while every webhook of that replica was refused, and no, or
+                nothing, while every one was acknowledged. Either fails the row above 2 s
 
 A row also fails when a process ends otherwise than by the fault or not properly on SIGTERM, panics, or leaves a store that
-`tollbell store check` finds unsound; and when this machine cannot do it: no namespaces, no tmpfs, no libfaketime, not root. It
-is then named; nothing is skipped. The exit code is 1 when any row failed. What failed is kept, and its folder named.
+`tollbell store check` finds unsound; and when this machine cannot do it (no namespaces, no tmpfs, no libfaketime, not root):
+it is then named, and nothing is skipped. The exit code is 1 when any row failed. What failed is kept, and its folder named.
 
-Short by default, about four minutes. By environment variable, in seconds where nothing else is said:
+Short by default, some five minutes. By environment variable, in seconds where nothing else is said:
 
     CAMPAIGN_KILLS      kill -9 of any replica, count (5)            CAMPAIGN_RATE     webhooks a second, count (50)
     CAMPAIGN_TAKEOVERS  kill -9 of the one that judges, count (1)    CAMPAIGN_STOP     SIGSTOP until SIGCONT (7)
     CAMPAIGN_AWAY       database, network or peer is away (3)        CAMPAIGN_STEP     at each setting of the clock (2)
-    CAMPAIGN_STORM      reloads (4)                                  CAMPAIGN_BOUND    until what was acknowledged arrived (60)
-    CAMPAIGN_STARTS     both started on an empty database, count (3)     CAMPAIGN_ANYTHING  faults at random (10)
+    CAMPAIGN_STORM      reloads (4)                                  CAMPAIGN_BOUND    until all has arrived (60)
+    CAMPAIGN_STARTS     started on an empty database, count (3)      CAMPAIGN_ANYTHING faults at random (10)
 
 Everything is on this machine's loopback and in network namespaces of its own, in temporary folders; the key that signs is
 known to everyone. It needs root.
@@ -90,8 +90,11 @@ ROWS = [
     Row("postgres", "anything", builds.postgres, faults.anything),
 ]
 
-COLUMNS = ("store", "fault", "acked", "refused", "once", "twice", "2 keys", "dead", "lost", "slowest", "after", "yes", "no", "")
-WIDTHS = (8, 24, 6, 7, 6, 5, 6, 4, 4, 7, 5, 4, 4, 0)
+# With their widths.
+COLUMNS = {
+    "store": 8, "fault": 24, "acked": 6, "refused": 7, "once": 6, "twice": 5, "2 keys": 6, "dead": 4, "lost": 4,
+    "slowest": 7, "after": 5, "yes": 4, "no": 4, "": 0,
+}
 
 
 class Bounds:
@@ -207,7 +210,7 @@ def evidence(context, lost, two):
 def run(campaign, row, keep):
     failed = [False]
     with folder(lambda: keep or failed[0]) as place, contextlib.ExitStack() as stack:
-        figures, wrong = ["-"] * 11, []
+        figures, wrong = ["-"] * (len(COLUMNS) - 3), []
         context = builds.Context(campaign, place, stack)
         context.drained = lambda: drained(context)
         try:
@@ -230,7 +233,7 @@ def run(campaign, row, keep):
 
 
 def show(*cells):
-    places = zip(cells, WIDTHS, strict=True)
+    places = zip(cells, COLUMNS.values(), strict=True)
     print(" ".join(cell.ljust(width) if n < 2 else cell.rjust(width) for n, (cell, width) in enumerate(places)), flush=True)
 
 

@@ -97,7 +97,7 @@ class Replica:
         }
 
     def step(self, seconds):
-        """Sets its clock, and that of whoever posts to it: a clock that disagrees with Telnyx's refuses, which is another row."""
+        """Sets its clock, and that of whoever posts to it: else it would refuse what does not come in time."""
         self.shift.with_suffix(".new").write_text(f"{seconds:+d}\n")
         self.shift.with_suffix(".new").rename(self.shift)
         self.target.shift = seconds

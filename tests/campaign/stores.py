@@ -91,7 +91,8 @@ class Cluster:
                 time.sleep(0.1)
 
     def dump(self, schema):
-        return checked([self.bin / "pg_dump", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tollbell", "-n", schema, "postgres"])
+        where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "tollbell"]
+        return checked([self.bin / "pg_dump", *where, "-n", schema, "postgres"])
 
     def drop_connections(self):
         """How many were dropped."""

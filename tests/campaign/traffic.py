@@ -1,4 +1,4 @@
-"""The world around tollbell, in one thread of this process: Telnyx that posts, peers that are notified, probes of readiness.
+"""The world around tollbell, in one thread of this process: Telnyx that posts, peers that are notified, probes.
 
 Everything that was answered, and everything that arrived, is kept by the event's id; `truth.py` and `run.py` read it.
 """

@@ -1,8 +1,8 @@
 """Whether readiness told the truth, by what happened to webhooks at the same time.
 
 It lies in two ways: it says yes while every webhook is refused, and it says no while every webhook is acknowledged. Of each
-the longest time counts, from when it was asked first to when it was asked last, of untrue answers in succession. A process that answers neither
-says nothing. A webhook that is answered later than Telnyx waits counts as refused.
+the longest time counts: from when it was asked first to when it was asked last, of untrue answers in succession. A process
+that answers neither says nothing. A webhook that is answered later than Telnyx waits counts as refused.
 """
 
 import collections
