@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benches/load"))
 
-from notify import Trouble, free_ports  # noqa: E402
+from notify import Trouble, await_true, free_ports  # noqa: E402
 from traffic import PUBLIC_KEY, Target  # noqa: E402
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"

@@ -5,11 +5,12 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 
-from service import Trouble, free_ports
+from service import Trouble, await_true, free_ports
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNPACKED = ROOT / ".tools/servers/pgbouncer/usr"
@@ -131,7 +132,15 @@ class Pooler:
         env = {**os.environ, "LD_LIBRARY_PATH": str(UNPACKED / "lib/x86_64-linux-gnu")}
         null = subprocess.DEVNULL
         self.child = subprocess.Popen([*as_other(), binary, self.file], stdout=null, stderr=null, env=env)
+        await_true("pgbouncer listens", self.listens, 0.02)
         return self
+
+    def listens(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        if self.child.poll() is not None:
+            raise Trouble("pgbouncer ended")
+        return False
 
     def stop(self, number=signal.SIGKILL):
         if self.child and self.child.poll() is None:
