@@ -290,26 +290,30 @@ def cut(c):
 
 
 def reload_storm(c):
-    """SIGHUP, POST /-/reload and files rewritten in place, where they stay empty and cut for a moment."""
-    until, asked, taken, rewritten = time.monotonic() + c.bounds.storm, 0, 0, 0
+    """SIGHUP, POST /-/reload and files rewritten in place, where they stay empty and cut: mostly for a moment."""
+    until, answers, rewritten = time.monotonic() + c.bounds.storm, collections.Counter(), 0
     while time.monotonic() < until:
         for replica in c.site.replicas:
-            file = replica.folder / "rules.yaml"
             whole = rules(word=f"word {rewritten}")
-            with file.open("r+") as opened:
-                opened.truncate(0)
+            # Within a word: what is there then is no rule file.
+            at = whole.index("annotations") + 5
+            with (replica.folder / "rules.yaml").open("r+") as file:
+                file.truncate(0)
                 time.sleep(0.002)
-                # Cut within a word: what is there is no rule file.
-                opened.write(whole[: whole.index("annotations") + 5])
-                opened.flush()
+                file.write(whole[:at])
+                file.flush()
                 replica.signal(signal.SIGHUP)
                 time.sleep(0.005)
-                opened.write(whole[whole.index("annotations") + 5 :])
+                if rewritten % 4 == 0:
+                    answers[c.world.ask(replica.target, "/-/reload", "POST", timeout=30)[0]] += 1
+                file.write(whole[at:])
             rewritten += 1
             replica.signal(signal.SIGHUP)
-            status, _ = c.world.ask(replica.target, "/-/reload", "POST", timeout=30)
-            asked, taken = asked + 1, taken + (status == 200)
-    c.site.note(f"{rewritten} rewritten in place, {taken} of {asked} reloads by POST taken")
+            answers[c.world.ask(replica.target, "/-/reload", "POST", timeout=30)[0]] += 1
+    if len(answers) < 2:
+        raise Trouble(f"no reload was refused, or none taken: {answers}")
+    said = ", ".join(f"{count} answered {status}" for status, count in sorted(answers.items()))
+    c.site.note(f"{rewritten} rewritten in place; of reloads by POST {said}")
     c.site.flows()
 
 
