@@ -127,6 +127,12 @@ pub fn sub(at: Timestamp, by: Duration) -> Timestamp {
     at.saturating_sub(by).unwrap_or(Timestamp::MIN)
 }
 
+/// When `wait` has passed since `at`. A time that lies further ahead of `now` than that was written by another clock, or by
+/// ours before it was set back: what waits by it waits no longer, so that nothing waits for as long as two clocks differ.
+pub fn passed(at: Timestamp, wait: Duration, now: Timestamp) -> Timestamp {
+    if at > add(now, wait) { now } else { add(at, wait) }
+}
+
 /// How long from `now` to `deadline`; zero when it is past.
 pub fn until(now: Timestamp, deadline: Timestamp) -> Duration {
     Duration::try_from(deadline.duration_since(now)).unwrap_or(Duration::ZERO)

@@ -18,6 +18,10 @@ const MARK_PERIOD: Duration = Duration::from_secs(10);
 const SWEEP_ROWS_MAX: usize = 1_000;
 /// Between two transactions of a sweep: nine tenths of the time belong to whoever waits for an answer.
 const SWEEP_PAUSE: Duration = Duration::from_millis(30);
+/// How often is looked for deliveries that a clock ahead of ours has opened.
+const AHEAD_PERIOD: Duration = Duration::from_secs(10);
+/// How far ahead the clock of another replica may be without that.
+const AHEAD_MAX: Duration = Duration::from_mins(1);
 
 /// What upkeep needs.
 #[derive(Debug, Clone)]
@@ -87,7 +91,12 @@ impl Upkeep {
     /// Notices when somebody sets the clock, until shutdown.
     pub(super) async fn watch_clock(self) {
         let mut watch = Watch::new(&self.clock);
+        let mut looked = None;
         while !self.tasks.is_stopping() {
+            if looked.is_none_or(|at| self.clock.elapsed().saturating_sub(at) >= AHEAD_PERIOD) {
+                looked = Some(self.clock.elapsed());
+                self.pull_in().await;
+            }
             tokio::select! {
                 () = self.clock.sleep_until(clock::add(self.clock.now(), clock_steps::PERIOD)) => {}
                 () = self.tasks.stopping() => return,
@@ -97,6 +106,25 @@ impl Upkeep {
             tracing::warn!(seconds, "the clock was set; what waits for a time moves along");
             self.metrics.clock_stepped();
             self.write_step(&step).await;
+        }
+    }
+
+    /// Pulls in what was opened by a clock that was ahead: while nobody served, or in a commit that was under way when the
+    /// clock was set.
+    async fn pull_in(&self) {
+        if !self.store.holds(&Role::Judge) {
+            return;
+        }
+        let now = self.clock.now();
+        match self.store.pull_in_deliveries(clock::add(now, AHEAD_MAX), now).await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(
+                count,
+                "deliveries that were opened by a clock ahead of ours are due now"
+            ),
+            Err(error) => {
+                tracing::debug!(%error, "what a clock ahead has opened could not be looked for")
+            }
         }
     }
 

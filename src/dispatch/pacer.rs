@@ -108,7 +108,7 @@ impl Pacer {
 
     /// A send ended.
     pub(super) fn end(&mut self, outcome: &Outcome, now: Timestamp) {
-        self.probing = false;
+        let probed = std::mem::replace(&mut self.probing, false);
         let (reason, after) = match outcome {
             // A refusal of this message says that the peer is there.
             Outcome::Delivered
@@ -126,6 +126,8 @@ impl Pacer {
             Reason::AuthError => self.pause(clock::add(now, AUTH_PAUSE)),
             // It works, only not so fast.
             Reason::RateLimited => self.failures = 0,
+            // Begun before the circuit opened: it says nothing of the peer as it is after the pause.
+            _ if self.half_open() && !probed && now < self.paused_until => {}
             _ => {
                 self.failures = self.failures.saturating_add(1);
                 if let Some(over) = self.failures.checked_sub(CIRCUIT_FAILURES) {
@@ -229,6 +231,20 @@ mod tests {
         pacer.begin(at(15_000));
         pacer.end(&Outcome::Delivered, at(15_000));
         assert_eq!(pacer.allowance(at(15_000)), 9);
+    }
+
+    #[test]
+    fn sends_that_were_in_flight_when_the_circuit_opened_do_not_lengthen_the_pause() {
+        let mut pacer = Pacer::new(RateLimit { per_second: 100.0, burst: 20 }, at(0));
+        (0..16).for_each(|_| pacer.begin(at(0)));
+        (0..16).for_each(|_| pacer.end(&retry(Reason::Timeout, None), at(0)));
+        assert_eq!(pacer.paused_until(at(0)), Some(at(5_000)));
+        // Nor does one that fails while the probe is still to come; what asks for a pause gets it all the same.
+        pacer.end(&retry(Reason::Connect, Some(Duration::from_secs(7))), at(4_000));
+        assert_eq!((pacer.allowance(at(10_999)), pacer.allowance(at(11_000))), (0, 1));
+        pacer.begin(at(11_000));
+        pacer.end(&retry(Reason::Connect, None), at(11_000));
+        assert_eq!(pacer.paused_until(at(11_000)), Some(at(21_000)), "the first probe that failed");
     }
 
     proptest! {

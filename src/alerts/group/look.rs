@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::owed::{has, knows, wants_end};
-use super::{FAILED_INTERVAL_MAX, Group, INTERVAL_MIN, Member};
+use super::{Group, INTERVAL_MIN, Member};
 use crate::alerts::{Alert, Fingerprint, LogEntry, Reason, Suppression, TargetId, Timing};
 use crate::clock;
 
@@ -200,20 +200,18 @@ impl<'a> Look<'a> {
     where
         'a: 'l,
     {
-        // A clock that was set back must not keep anybody from hearing.
-        let notified_at = entry.and_then(|entry| entry.notified_at).map(|at| at.min(self.now));
+        // Times that another clock wrote, or ours before it was set back, keep nobody from hearing.
+        let notified_at = entry.and_then(|entry| entry.notified_at);
         let interval = interval(target, timing);
-        let gate = self
-            .group
-            .gate(&target.id)
-            .map(|gate| gate.until.min(clock::add(self.now, interval.min(FAILED_INTERVAL_MAX))));
+        let gate = self.group.gate(&target.id).map(|gate| gate.opens(interval, self.now));
         if let Some(owed) = self.owed(target, entry) {
-            let waited = clock::add(owed.since.min(self.now), timing.group_wait);
-            let turn = notified_at.map(|at| clock::add(at, interval));
+            let waited = clock::passed(owed.since, timing.group_wait, self.now);
+            let turn = notified_at.map(|at| clock::passed(at, interval, self.now));
             let at = [turn, gate].into_iter().flatten().fold(waited, Timestamp::max);
             return Some(Due { at, owed });
         }
-        let at = clock::add(notified_at?, timing.repeat_interval.max(interval));
+        // What was said already is repeated late rather than at each look.
+        let at = clock::add(notified_at?.min(self.now), timing.repeat_interval.max(interval));
         let owed = self.repeat(target, at)?;
         Some(Due { at: gate.map_or(at, |gate| gate.max(at)), owed })
     }

@@ -26,6 +26,7 @@ pub use compose::{Composed, Envelope, message_alert};
 pub use look::{Due, Listed, Look, Owed, PeerKind, Scope, Target};
 
 use super::{Alert, AlertState, Fingerprint, Suppression, TargetId};
+use crate::clock;
 use crate::rules::Labels;
 
 /// Most alerts of one group.
@@ -84,6 +85,15 @@ pub struct Gate {
     pub until: Timestamp,
     /// Whether a delivery died; false where there was nothing to send after all.
     pub died: bool,
+}
+
+impl Gate {
+    /// From when on the target is owed again, where so long is between two notifications. One that lies further ahead than it
+    /// may was written by another clock, and is over.
+    pub fn opens(&self, interval: Duration, now: Timestamp) -> Timestamp {
+        let latest = clock::add(now, interval.min(FAILED_INTERVAL_MAX));
+        if self.until > latest { now } else { self.until }
+    }
 }
 
 /// An alert of a group.

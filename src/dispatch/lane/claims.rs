@@ -68,36 +68,43 @@ impl Lane {
         let Some(Prepared { claim, mut composed, .. }) = prepared else {
             return Ok(Some(Vec::new()));
         };
+        let ids = composed.iter().map(|one| one.delivery.id.clone()).collect::<Vec<_>>();
         match self.deps.store.claim(claim).await {
             Ok(claimed) => {
                 composed.retain(|one| claimed.contains(&one.n));
                 Ok(Some(composed))
             }
             Err(StoreError::Stale(_)) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                // It may have been committed all the same: they would wait for the end of their lease.
+                self.paced(|pace| pace.unanswered.extend(ids));
+                Err(error)
+            }
         }
     }
 
     /// Records what has ended, and gives back what is not to be sent now.
     pub(super) async fn put_away(self: &Arc<Self>) {
-        let (done, unsent) = self.paced(|pace| {
+        let (done, unsent, unanswered) = self.paced(|pace| {
             let (done, unsent) = pace.places.take(Instant::now());
             pace.pacer.unsent(unsent.len());
-            (done, unsent)
+            (done, unsent, std::mem::take(&mut pace.unanswered))
         });
         let done = done.into_iter().map(|one| self.record(one));
-        tokio::join!(join_all(done), self.release(unsent));
+        let unsent = unsent.into_iter().map(|one: Ready| one.composed.delivery.id);
+        let ids = unsent.chain(unanswered.iter().cloned()).collect();
+        tokio::join!(join_all(done), self.release(ids, unanswered));
     }
 
     /// Gives back what was claimed and is not sent after all: it is to be composed anew.
-    async fn release(&self, unsent: Vec<Ready>) {
-        if unsent.is_empty() {
+    async fn release(&self, ids: Vec<String>, unanswered: Vec<String>) {
+        if ids.is_empty() {
             return;
         }
-        let ids = unsent.into_iter().map(|one| one.composed.delivery.id).collect();
         if let Err(error) = self.deps.store.release(ids).await {
             // The lease runs out, and they are claimed again.
             tracing::warn!(%error, "deliveries could not be given back");
+            self.paced(|pace| pace.unanswered.extend(unanswered));
         }
     }
 }

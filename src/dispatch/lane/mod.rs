@@ -68,6 +68,8 @@ struct Pace {
     /// Whether this process sent for the integration at the last look.
     is_ours: bool,
     places: Places<Ready, Settlement>,
+    /// Ids of deliveries whose claim got no answer: they are given back once the store works. As many as one claim at most.
+    unanswered: Vec<String>,
     /// Outcomes that the store refused so far.
     unrecorded: usize,
     /// Whether the pause is noted in the store.
@@ -107,7 +109,14 @@ impl Lane {
         let role = Role::Send(sender.integration.id.clone());
         let is_ours = deps.store.holds(&role);
         let places = Places::new();
-        let pace = Pace { pacer, is_ours, places, unrecorded: 0, is_pause_noted: false };
+        let pace = Pace {
+            pacer,
+            is_ours,
+            places,
+            unanswered: Vec::new(),
+            unrecorded: 0,
+            is_pause_noted: false,
+        };
         Self {
             pace: Mutex::new(pace),
             charts: Charts::default(),
@@ -232,7 +241,10 @@ impl Lane {
             return Ok(None);
         }
         let sender = self.sender.load_full();
-        self.heed_lift(&sender.integration).await?;
+        if let Err(error) = self.heed_lift(&sender.integration).await {
+            // Outcomes are recorded all the same.
+            tracing::debug!(%error, "whether a pause was ended could not be read");
+        }
         let (now, steady) = (self.deps.clock.now(), steady(&self.deps.clock));
         let places = sender.integration.concurrency;
         let Allowance { limit, ready_at, paused_until } =

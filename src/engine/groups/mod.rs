@@ -75,8 +75,7 @@ impl Batch<'_> {
             self.judged.changes.causes.extend(causes);
         }
         // What it did before, unheard, counts as well.
-        let since =
-            group.members.get(&alert.fingerprint).map_or(at, |one| one.owed_since().min(at));
+        let since = group.members.get(&alert.fingerprint).map_or(at, alerts::Member::owed_since);
         let mut when = self.earliest(&group, route, since, at);
         let rules = &self.policy.routing.inhibit_rules;
         // What waits to be sent must not take along what is inhibited: who composes it asks the member. And when something
@@ -104,7 +103,7 @@ impl Batch<'_> {
         let receiver = self.policy.receivers.get(&route.receiver)?;
         let (open, log) = (self.state.open.get(&group.key), self.state.log.get(&group.key));
         let interval = route.timing.group_interval.max(INTERVAL_MIN);
-        let waited = clock::add(since, route.timing.group_wait).max(at);
+        let waited = clock::passed(since, route.timing.group_wait, at).max(at);
         let integrations = receiver.integrations.iter();
         let targets = integrations.flat_map(|one| {
             one.channel
@@ -118,8 +117,8 @@ impl Batch<'_> {
                     log.and_then(|log| log.get(&id)).and_then(|entry| entry.notified_at);
                 let interval = one.resend.map_or(interval, |own| own.min(interval));
                 let turn = notified_at
-                    .map_or(waited, |notified| clock::add(notified.min(at), interval).max(waited));
-                group.gate(&id).map_or(turn, |gate| gate.until.max(turn))
+                    .map_or(waited, |notified| clock::passed(notified, interval, at).max(waited));
+                group.gate(&id).map_or(turn, |gate| gate.opens(interval, at).max(turn))
             },
         );
         let turn = turns.min();

@@ -27,6 +27,11 @@ pub trait Retention {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
+    /// Lets open deliveries that were opened after `after` have been opened `now`, with what they wait for: another clock
+    /// opened them, or ours before it was set back while nobody saw it. How many there were.
+    async fn pull_in_deliveries(&self, after: Timestamp, now: Timestamp)
+    -> Result<u64, StoreError>;
+
     /// As of when [`Retention::sweep`] last deleted. Before the first time, the newest time that is stored: a clock that is
     /// ahead at the first start must not delete it. `None` when nothing is stored.
     async fn swept_as_of(&self) -> Result<Option<Timestamp>, StoreError>;

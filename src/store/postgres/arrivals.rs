@@ -124,7 +124,9 @@ impl<'r> Statement<'r> {
     }
 
     /// `guard` is evaluated before a place is drawn: no row comes out of the join without it. Rows go in sorted by id: two
-    /// replicas with the same events must not wait for each other.
+    /// replicas with the same events must not wait for each other. `again` writes to what was there before: so the commit of
+    /// a repeated webhook waits for the standby, too, whose copy of the first may have been given up on while the row
+    /// became visible here (PostgreSQL says so in a warning).
     fn sql(link: &Link) -> String {
         let lock = link.lock(LOCK);
         let window = CONTENT_WINDOW.as_micros();
@@ -147,7 +149,13 @@ impl<'r> Statement<'r> {
              added AS (INSERT INTO ~inbox (seq, id, account, kind, type, occurred_at, received_at, \
                attempt, source, cost, charge, currency, content_hashed, payload) \
                SELECT seq, id, account, kind, type, occurred_at, received_at, attempt, source, cost, \
-               charge, currency, hashed, payload FROM fresh JOIN kept USING (seq)) \
+               charge, currency, hashed, payload FROM fresh JOIN kept USING (seq)), \
+             again AS (UPDATE ~dedupe AS known SET until = known.until FROM (\
+               SELECT old.id, old.account FROM ~dedupe AS old JOIN unnest($1, $2) AS new (id, account) \
+               USING (id, account) WHERE NOT EXISTS (SELECT 1 FROM fresh \
+                 WHERE fresh.id = old.id AND fresh.account = old.account) \
+               ORDER BY old.id, old.account FOR NO KEY UPDATE OF old) AS old \
+               WHERE known.id = old.id AND known.account = old.account) \
              SELECT place FROM fresh JOIN kept USING (seq)"
         )
     }

@@ -70,6 +70,25 @@ impl operations::Retention for Postgres {
         Ok(swept.map(time).transpose().map_err(Failure::unstorable)?)
     }
 
+    async fn pull_in_deliveries(
+        &self,
+        after: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let tx = self.link.begin().await?;
+        let pulled = tx
+            .execute(
+                "UPDATE ~deliveries SET due_at = due_at - (created_at - $2), \
+                 fallback_at = fallback_at - (created_at - $2), created_at = $2 \
+                 WHERE finished_at IS NULL AND created_at > $1",
+                params![micros(after), micros(now)],
+            )
+            .await?;
+        tx.commit().await?;
+        self.tell_queued(pulled > 0);
+        Ok(pulled)
+    }
+
     async fn shift_deliveries(
         &self,
         step: SignedDuration,

@@ -74,6 +74,33 @@ impl operations::Retention for Sqlite {
         .await
     }
 
+    async fn pull_in_deliveries(
+        &self,
+        after: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let (after, now) = (micros(after), micros(now));
+        let any = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE finished_at IS NULL AND created_at > ?1)";
+        let is_any: bool = self
+            .read(move |conn| Ok(conn.prepare_cached(any)?.query_row([after], |row| row.get(0))?))
+            .await?;
+        if !is_any {
+            return Ok(0);
+        }
+        self.write(move |tx, effects| {
+            let pulled = tx
+                .prepare_cached(
+                    "UPDATE deliveries SET due_at = due_at - (created_at - ?2), \
+                     fallback_at = fallback_at - (created_at - ?2), created_at = ?2 \
+                     WHERE finished_at IS NULL AND created_at > ?1",
+                )?
+                .execute((after, now))?;
+            effects.queued = true;
+            Ok(u64::try_from(pulled).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
     async fn shift_deliveries(
         &self,
         step: SignedDuration,

@@ -194,6 +194,35 @@ async fn what_is_open_moves_along_with_a_clock_that_is_set(store: &Store) {
     assert_eq!(ids(&due), ["a", "c"]);
 }
 
+async fn what_another_clock_opened_ahead_of_ours_is_pulled_in_with_what_it_waits_for(
+    store: &Store,
+) {
+    let with = |id: &str, from: i64| NewDelivery {
+        fallback_at: Some(at(from + 5)),
+        ..queued(id, id, from)
+    };
+    queue(
+        store,
+        [with("now", 0), with("ahead", 3_600), with("tried", 7_200), with("ended", 7_200)],
+    )
+    .await;
+    assert_eq!(claim(store, 7_200).await.len(), 4);
+    settle(store, "now", 1, Next::RetryAt(at(2))).await;
+    settle(store, "ahead", 1, Next::RetryAt(at(3_600))).await;
+    settle(store, "tried", 1, Next::RetryAt(at(7_300))).await;
+    settle(store, "ended", 1, Next::Delivered).await;
+    assert_eq!(store.pull_in_deliveries(at(60), at(0)).await.expect("pulls"), 2);
+    for (id, created, due) in
+        [("now", 0, 2), ("ahead", 0, 0), ("tried", 0, 100), ("ended", 7_200, 7_200)]
+    {
+        let kept = kept(store, id).await;
+        assert_eq!((kept.created_at, kept.not_before.max(at(due))), (at(created), at(due)), "{id}");
+    }
+    let due = store.fallback_due(at(5), 9).await.expect("reads");
+    assert_eq!(ids(&due), ["now", "ahead", "tried"]);
+    assert_eq!(store.pull_in_deliveries(at(60), at(0)).await.expect("pulls"), 0);
+}
+
 async fn what_the_clock_that_was_set_has_written_itself_stays(store: &Store) {
     let with = |id: &str, from: i64| NewDelivery {
         fallback_at: Some(at(from + 5)),
@@ -229,5 +258,6 @@ on_backends! {
     who_waits_is_told_of_commits
     a_closed_store_says_so
     what_is_open_moves_along_with_a_clock_that_is_set
+    what_another_clock_opened_ahead_of_ours_is_pulled_in_with_what_it_waits_for
     what_the_clock_that_was_set_has_written_itself_stays
 }
