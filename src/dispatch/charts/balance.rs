@@ -40,28 +40,23 @@ pub(super) fn line(readings: &[Reading], at: Timestamp) -> Option<Line> {
     let first = points.first().filter(|_| points.len() >= 2)?;
     let unit = last.currency.clone().unwrap_or_default();
     let days = back.as_secs() / 86_400;
-    let mut story = format!(
-        "From {} to {}.",
-        amount_text(first.value, &unit),
-        amount_text(points.last()?.value, &unit)
-    );
+    let (then, now) = (first.value, points.last()?.value);
+    let mut story =
+        vec![format!("From {} to {}.", amount_text(then, &unit), amount_text(now, &unit))];
     if let Some(hours) = hours_left {
-        let until = (hours * Decimal::from(3_600)).to_u64().map(Duration::from_secs);
-        let until = until.filter(|lasts| *lasts <= AHEAD_MAX).map(|lasts| {
+        let lasts = (hours * Decimal::from(3_600)).to_u64().map(Duration::from_secs);
+        let until = lasts.filter(|lasts| *lasts <= AHEAD_MAX).map(|lasts| {
             let until = clock::add(last.at, lasts).to_zoned(TimeZone::UTC);
             until.strftime(", until %a %-d %b %H:%M UTC").to_string()
         });
-        story.push_str(&format!(
-            " At the present pace it lasts {}{}.",
-            hours_text(hours),
-            until.unwrap_or_default()
-        ));
+        let (hours, until) = (hours_text(hours), until.unwrap_or_default());
+        story.push(format!("At the present pace it lasts {hours}{until}."));
     }
     let of = if unit.is_empty() { String::new() } else { format!(" ({unit})") };
     Some(Line {
         id: String::new(),
         title: format!("Balance of {}, the last {days} days{of}", last.account),
-        story,
+        story: story.join(" "),
         unit,
         from,
         to: clock::add(at, ahead),

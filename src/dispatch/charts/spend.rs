@@ -116,7 +116,7 @@ fn story(
         let at = clock::add(from, HOUR * hours).to_zoned(TimeZone::UTC);
         at.strftime("%H:%M").to_string()
     };
-    let mut story = format!(
+    let most_of_it = format!(
         "{} so far, most from {} to {}: {}.",
         amount(total),
         clock_at(most.0),
@@ -124,18 +124,14 @@ fn story(
         amount(most.1)
     );
     if usual.is_empty() {
-        story.push_str(" What is usual is not known yet.");
-    } else {
-        let until = u32::try_from(present + 1).unwrap_or_default();
-        let by_now = usual.iter().take(present + 1).sum();
-        story.push_str(&format!(
-            " Usual until {}: {}, by the same hours of the last {} weeks.",
-            clock_at(until),
-            amount(by_now),
-            spend::WEEKS
-        ));
+        return format!("{most_of_it} What is usual is not known yet.");
     }
-    story
+    let until = clock_at(u32::try_from(present + 1).unwrap_or_default());
+    let by_now = amount(usual.iter().take(present + 1).sum());
+    let weeks = spend::WEEKS;
+    format!(
+        "{most_of_it} Usual until {until}: {by_now}, by the same hours of the last {weeks} weeks."
+    )
 }
 
 #[cfg(test)]

@@ -510,7 +510,10 @@ mod tests {
             let id = image.content_id().expect("an identity");
             assert!(html.contains(&format!(r#"<img src="cid:{id}""#)), "{id}");
             assert_eq!(image.contents(), &*chart.png);
-            assert_eq!(image.content_disposition().map(|it| it.ctype()), Some("inline"));
+            assert_eq!(
+                image.content_disposition().map(mail_parser::ContentType::ctype),
+                Some("inline")
+            );
             assert_eq!(image.attachment_name(), Some(&*format!("chart-{}.png", n + 1)));
         }
         let words = "default: the last 3 days, USD. From 180.00 USD to 41.50 USD.";

@@ -155,7 +155,7 @@ impl operations::Views for Sqlite {
                 *hours.entry(row.get::<_, i64>(0)?.div_euclid(views::HOUR)).or_default() += amount;
             }
             let hours = hours.into_iter().map(|(hour, sum)| Ok((time(hour * views::HOUR)?, sum)));
-            Ok(hours.collect::<Result<_, String>>().map_err(Failure::unstorable)?)
+            hours.collect::<Result<_, String>>().map_err(Failure::unstorable)
         })
         .await
     }
