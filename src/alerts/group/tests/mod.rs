@@ -145,8 +145,17 @@ fn a_clock_that_is_set_back_postpones_nothing() {
     let look = Look::new(&group, &|_| Some(&a), &|_, _| None, at(1_000));
     for kind in [PeerKind::People, PeerKind::Incident, PeerKind::Alerts] {
         let due = look.due(&target(kind), Some(&entry), &TIMING).expect("owed");
-        assert_eq!(due.at, at(1_300), "{kind:?}");
+        assert_eq!(due.at, at(1_000), "{kind:?}: what waits for another clock's time waits no longer");
     }
+    // A clock that is ahead by less than the interval is waited for, and no longer at the next look.
+    let entry = LogEntry { notified_at: Some(at(5_100)), ..LogEntry::default() };
+    group.gates.clear();
+    for now in [5_000, 5_099, 5_399] {
+        let look = Look::new(&group, &|_| Some(&a), &|_, _| None, at(now));
+        let due = look.due(&target(PeerKind::People), Some(&entry), &TIMING).expect("owed");
+        assert_eq!(due.at, at(5_400), "{now}");
+    }
+    let look = Look::new(&group, &|_| Some(&a), &|_, _| None, at(1_000));
     // The end of time.
     let forever =
         Timing { group_interval: Duration::MAX, repeat_interval: Duration::MAX, ..TIMING };
