@@ -50,8 +50,8 @@ pub async fn pause(
     }
     let pause = ReceiverPause {
         receiver: receiver.to_owned(),
-        since: now,
-        until,
+        since: as_stored(now),
+        until: as_stored(until),
         who: who.name.clone(),
         comment: comment.to_owned(),
     };
@@ -59,6 +59,11 @@ pub async fn pause(
     let entry = audit.entry(who, "receiver.pause", receiver, &detail);
     audit.store.pause_receiver(pause.clone(), entry).await?;
     Ok(pause)
+}
+
+/// A time as the store keeps it, to the microsecond: what is answered is what is read back.
+fn as_stored(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 /// Ends the pause of a receiver; false when there is none.
