@@ -203,7 +203,7 @@ impl<'a> Look<'a> {
         // Times that another clock wrote, or ours before it was set back, keep nobody from hearing.
         let notified_at = entry.and_then(|entry| entry.notified_at);
         let interval = interval(target, timing);
-        let gate = self.group.gate(&target.id).map(|gate| gate.opens(interval, self.now));
+        let gate = self.group.gate(&target.id).map(|gate| gate.opens(self.now));
         if let Some(owed) = self.owed(target, entry) {
             let waited = clock::passed(owed.since, timing.group_wait, self.now);
             let turn = notified_at.map(|at| clock::passed(at, interval, self.now));

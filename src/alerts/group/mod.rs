@@ -88,11 +88,10 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// From when on the target is owed again, where so long is between two notifications. One that lies further ahead than it
-    /// may was written by another clock, and is over.
-    pub fn opens(&self, interval: Duration, now: Timestamp) -> Timestamp {
-        let latest = clock::add(now, interval.min(FAILED_INTERVAL_MAX));
-        if self.until > latest { now } else { self.until }
+    /// From when on the target is owed again. What lies further ahead than [`FAILED_INTERVAL_MAX`] was written by another
+    /// clock, or by ours before it was set back, and is over.
+    pub fn opens(&self, now: Timestamp) -> Timestamp {
+        if self.until > clock::add(now, FAILED_INTERVAL_MAX) { now } else { self.until }
     }
 }
 

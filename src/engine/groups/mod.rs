@@ -118,7 +118,7 @@ impl Batch<'_> {
                 let interval = one.resend.map_or(interval, |own| own.min(interval));
                 let turn = notified_at
                     .map_or(waited, |notified| clock::passed(notified, interval, at).max(waited));
-                group.gate(&id).map_or(turn, |gate| gate.opens(interval, at).max(turn))
+                group.gate(&id).map_or(turn, |gate| gate.opens(at).max(turn))
             },
         );
         let turn = turns.min();

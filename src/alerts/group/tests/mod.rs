@@ -145,7 +145,11 @@ fn a_clock_that_is_set_back_postpones_nothing() {
     let look = Look::new(&group, &|_| Some(&a), &|_, _| None, at(1_000));
     for kind in [PeerKind::People, PeerKind::Incident, PeerKind::Alerts] {
         let due = look.due(&target(kind), Some(&entry), &TIMING).expect("owed");
-        assert_eq!(due.at, at(1_000), "{kind:?}: what waits for another clock's time waits no longer");
+        assert_eq!(
+            due.at,
+            at(1_000),
+            "{kind:?}: what waits for another clock's time waits no longer"
+        );
     }
     // A clock that is ahead by less than the interval is waited for, and no longer at the next look.
     let entry = LogEntry { notified_at: Some(at(5_100)), ..LogEntry::default() };
