@@ -127,7 +127,9 @@ pub fn sub(at: Timestamp, by: Duration) -> Timestamp {
     at.saturating_sub(by).unwrap_or(Timestamp::MIN)
 }
 
-/// When `wait` has passed since `at`. A time that lies further ahead of `now` than that was written by another clock, or by
+/// When `wait` has passed since `at`.
+///
+/// A time that lies further ahead of `now` than that was written by another clock, or by
 /// ours before it was set back: what waits by it waits no longer, so that nothing waits for as long as two clocks differ.
 pub fn passed(at: Timestamp, wait: Duration, now: Timestamp) -> Timestamp {
     if at > add(now, wait) { now } else { add(at, wait) }

@@ -70,20 +70,22 @@ pub(super) struct Acceptors {
 }
 
 impl Acceptors {
-    pub(super) fn new(server: &Server) -> Self {
+    pub(super) fn new(server: &Server, metrics: &Metrics) -> Self {
+        Self::measure(server, metrics);
         Self {
             public: Acceptor::new(server.certificate.as_ref()),
             private: Acceptor::new(server.private_certificate.as_ref()),
         }
     }
 
-    fn take(&self, server: &Server) {
+    fn take(&self, server: &Server, metrics: &Metrics) {
+        Self::measure(server, metrics);
         self.public.set(server.certificate.as_ref());
         self.private.set(server.private_certificate.as_ref());
     }
 
     /// Until when what they show is valid, for who scrapes.
-    pub(super) fn measure(server: &Server, metrics: &Metrics) {
+    fn measure(server: &Server, metrics: &Metrics) {
         let certificates =
             [("public", &server.certificate), ("private", &server.private_certificate)];
         for (listener, certificate) in certificates {
@@ -111,8 +113,7 @@ impl Live {
         address::allow(config.server.allowed_targets.clone());
         let server = &config.server;
         self.access.take(server.tokens.clone(), server.external_url.as_deref());
-        self.acceptors.take(server);
-        Acceptors::measure(server, &self.metrics);
+        self.acceptors.take(server, &self.metrics);
         self.metrics.set_names(&parts::names(&config));
         parts::declare(&self.metrics, &config);
         self.metrics.config_loaded(true, self.clock.now());

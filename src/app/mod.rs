@@ -247,6 +247,13 @@ async fn tidy_up(store: &Store, known: BTreeSet<String>, clock: &Clock) -> anyho
     Ok(())
 }
 
+/// Says what is probably not meant.
+fn advise(config: &Config, now: jiff::Timestamp) {
+    for Diagnostic { key, message, .. } in config.advice(now) {
+        tracing::warn!(key, "{message}");
+    }
+}
+
 /// What every worker is given.
 struct Workers {
     store: Store,
@@ -265,11 +272,8 @@ impl Workers {
         let fixed = Fixed::of(&config);
         let accounts = Arc::new(ArcSwap::from_pointee(parts::intake(&config, fixed.payload())));
         let restored_at = config.store.restored.then(|| clock.now());
-        let acceptors = Acceptors::new(&config.server);
-        Acceptors::measure(&config.server, metrics);
-        for Diagnostic { key, message, .. } in config.advice(clock.now()) {
-            tracing::warn!(key, "{message}");
-        }
+        let acceptors = Acceptors::new(&config.server, metrics);
+        advise(&config, clock.now());
         let known = senders.ids();
         let ended = Arc::new(Notify::new());
         let routing = Arc::new(ArcSwap::<Routing>::default());

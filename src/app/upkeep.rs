@@ -123,7 +123,7 @@ impl Upkeep {
                 "deliveries that were opened by a clock ahead of ours are due now"
             ),
             Err(error) => {
-                tracing::debug!(%error, "what a clock ahead has opened could not be looked for")
+                tracing::debug!(%error, "what a clock ahead has opened could not be looked for");
             }
         }
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_cert::der::Decode as _;
@@ -24,7 +25,7 @@ use x509_cert::der::Decode as _;
 /// Certificates of one chain at most; real ones have two or three.
 const CHAIN_MAX: usize = 16;
 /// How often failed handshakes are logged at most.
-const FAILED_LOGGED_EVERY: Duration = Duration::from_secs(60);
+const FAILED_LOGGED_EVERY: Duration = Duration::from_mins(1);
 
 /// A certificate with those that lead to its authority, and its key.
 #[derive(Debug, Clone)]
