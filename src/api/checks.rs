@@ -126,8 +126,11 @@ pub async fn stored(
             lines.push(balance(&account.name, reading, interval, now));
         }
     }
+    // One without integrations is how to notify nobody of some alerts.
+    let any_notifies = receivers.iter().any(|receiver| !receiver.integrations.is_empty());
     for receiver in receivers {
-        lines.push(of_receiver(&receiver.name, &reached.receiver(store, receiver).await?));
+        let health = reached.receiver(store, receiver).await?;
+        lines.push(of_receiver(&receiver.name, &health, any_notifies));
     }
     let open =
         [DeliveryState::Pending, DeliveryState::Sending].map(|state| stats.deliveries_in(state));
@@ -204,10 +207,10 @@ fn trouble(health: &Health) -> Option<String> {
     }
 }
 
-fn of_receiver(name: &str, health: &ReceiverHealth) -> Check {
+fn of_receiver(name: &str, health: &ReceiverHealth, any_notifies: bool) -> Check {
     let what = format!("receiver {name}");
     if health.integrations.is_empty() {
-        return Check::new(true, what, "has no integration: nobody is notified");
+        return Check::new(any_notifies, what, "has no integration: nobody is notified");
     }
     let mut troubles = Vec::new();
     match health.verdict() {

@@ -103,7 +103,11 @@ impl Deps {
             match notify::send_test(integration, templates, url, &who.name, ends, now).await {
                 Ok(said) => {
                     if said.iter().all(|answer| answer.delivered) {
-                        self.store.lift_pause(&integration.id, self.clock.now()).await?;
+                        // What was answered is not lost with it.
+                        let lifted = self.store.lift_pause(&integration.id, self.clock.now()).await;
+                        if let Err(error) = lifted {
+                            tracing::warn!(%error, "the pause of an integration that works could not be ended");
+                        }
                     }
                     answers.extend(said);
                 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::notify::Receiver;
 use crate::store::{
-    CANCELLED, Delivery, DeliveryFilter, DeliveryState, Pause, ReceiverPause, Stats, Store,
-    StoreError,
+    CANCELLED, Delivery, DeliveryFilter, DeliveryState, Pause, RECEIVER_REMOVED, ReceiverPause,
+    Stats, Store, StoreError,
 };
 
 /// The last deliveries of a receiver that are looked at.
@@ -136,14 +136,15 @@ fn health(pause: Option<&Pause>, own: &[&Delivery]) -> (Health, Option<Timestamp
     (health, last)
 }
 
-/// Whether a delivery was given up, and nothing was taken by its target since. What somebody cancelled says nothing of the peer.
+/// Whether a delivery was given up, and nothing was taken by its target since. What somebody cancelled, or nobody was
+/// configured to send, says nothing of the peer.
 fn was_refused(dead: &Delivery, own: &[&Delivery]) -> bool {
     let taken_since = |one: &&Delivery| {
         one.state == DeliveryState::Delivered
             && one.target == dead.target
             && one.finished_at >= dead.finished_at
     };
-    dead.reason != CANCELLED && !own.iter().any(taken_since)
+    ![CANCELLED, RECEIVER_REMOVED].contains(&dead.reason.as_str()) && !own.iter().any(taken_since)
 }
 
 #[cfg(test)]

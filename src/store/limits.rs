@@ -33,7 +33,7 @@ pub(super) const LOOK_BACK: i64 = 1_000_000;
 pub(super) const ENDED_ROWS: usize = 256;
 
 /// Why a delivery to an integration that is no longer configured is dead.
-pub(super) const RECEIVER_REMOVED: &str = "receiver removed";
+pub const RECEIVER_REMOVED: &str = "receiver removed";
 /// Why a delivery was given up that somebody cancelled.
 pub const CANCELLED: &str = "cancelled";
 

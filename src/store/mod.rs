@@ -39,11 +39,11 @@ pub use feed::*;
 pub use forget::{Forgotten, PhoneNumber};
 pub use handle::Store;
 pub use journal::*;
-pub use limits::CANCELLED;
 use limits::{
     ATTEMPTS_KEPT, CALL_KEPT, CALLS_MAX, ENDED_ROWS, ENTRY_KEPT_MIN, ID_PREFIX_MIN, LOOK_BACK,
-    RECEIVER_REMOVED, RETENTION_MIN, RETRY_ROWS, SAME_LINES_MAX, SILENCES_MAX,
+    RETENTION_MIN, RETRY_ROWS, SAME_LINES_MAX, SILENCES_MAX,
 };
+pub use limits::{CANCELLED, RECEIVER_REMOVED};
 pub use model::*;
 pub use open::*;
 pub use operations::{

@@ -201,7 +201,8 @@ async fn add(args: Add) -> anyhow::Result<Exit> {
     };
     let silences = source.silences().await?;
     let silence = find(&silences, &id)?;
-    print(silence, &source.firing().await?, now, args.format)?;
+    // As of now that it is made: it began meanwhile.
+    print(silence, &source.firing().await?, Clock::system().now(), args.format)?;
     source.close().await?;
     Ok(Exit::Ok)
 }

@@ -1,5 +1,6 @@
 //! Where a command looks and acts: at the store of a configuration, or at a running tollbell by its API.
 
+mod answer;
 mod refused;
 mod remote;
 mod wire;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, FromArgMatches};
 use jiff::Timestamp;
@@ -74,6 +76,14 @@ impl FromArgMatches for SourceArgs {
         if by_environment("ca_file") {
             given.ca_file = given.ca_file.take_if(is_set);
         }
+        let by_hand = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        if by_hand("config") && by_hand("url") {
+            let message =
+                "--url and --config are two ways to say which tollbell: give one of them\n";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        // What was written by hand goes before what the environment says.
+        given.url = given.url.filter(|_| !by_hand("config"));
         Ok(Self(given))
     }
 

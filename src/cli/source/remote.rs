@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::answer::{fit, good, read, send};
 use super::refused::Refused;
 use super::wire::{
     AccountBalance, DeliveryDetail, List, Made, MatcherOfApi, Page, ReceiverOfApi, Resumed,
@@ -22,7 +23,6 @@ use crate::api::alerts::{ALERTS_MAX, AlertList, AlertStory, LINES_MAX};
 use crate::api::checks::Checks;
 use crate::api::explain::Report;
 use crate::api::spend::{Asked, Spending};
-use crate::http;
 use crate::notify::TestAnswer;
 use crate::store::{
     Attempt, Delivery, DeliveryFilter, EventFilter, EventRecord, EventSummary, Reading,
@@ -34,10 +34,13 @@ use crate::tls;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the answer to a test notification may take: its targets are asked one after another.
 const TEST_TIMEOUT: Duration = Duration::from_mins(10);
-/// Bytes of an answer at most.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Items of one page.
 const PAGE: usize = 1000;
+/// Readings of a balance at most: more than 29 days have at one a minute, several times.
+const READINGS_MAX: usize = 200_000;
+
+/// The type of the API's own errors (RFC 9457).
+const PROBLEM: &str = "application/problem+json";
 
 /// A client of one tollbell.
 pub(in crate::cli) struct Remote {
@@ -54,7 +57,12 @@ impl Remote {
         ca_file: Option<&Path>,
     ) -> anyhow::Result<Self> {
         let base = Url::parse(url).ok().filter(|base| matches!(base.scheme(), "http" | "https"));
-        let Some(base) = base else { bail!("--url {url}: expected http://… or https://…") };
+        // A URL may hold a password: of one that cannot be used only as much is shown as holds none.
+        let shown = url.rsplit('@').next().unwrap_or_default();
+        let Some(base) = base else { bail!("--url {shown}: expected http://… or https://…") };
+        if !base.username().is_empty() || base.password().is_some() {
+            bail!("--url: a name and a password are of no use: give a token by --token-file");
+        }
         let token = token_file.map(token).transpose()?;
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -177,7 +185,7 @@ impl Remote {
     }
 
     pub(super) async fn alerts(&self, all: bool, limit: usize) -> anyhow::Result<AlertList> {
-        let limit = limit.clamp(1, ALERTS_MAX);
+        let limit = within(limit, ALERTS_MAX)?;
         let query = [("all", all.then(|| "true".to_owned())), ("limit", Some(limit.to_string()))];
         self.get(&["api", "v1", "alerts"], &query).await
     }
@@ -187,7 +195,7 @@ impl Remote {
         fingerprint: &str,
         lines: usize,
     ) -> anyhow::Result<AlertStory> {
-        let query = [("lines", Some(lines.clamp(1, LINES_MAX).to_string()))];
+        let query = [("lines", Some(within(lines, LINES_MAX)?.to_string()))];
         self.get(&["api", "v1", "alerts", fingerprint], &query).await
     }
 
@@ -205,7 +213,7 @@ impl Remote {
     ) -> anyhow::Result<Vec<Reading>> {
         let path = ["api", "v1", "balance", account, "readings"];
         let query = [("since", Some(since.to_string()))];
-        let all: Vec<Reading> = self.pages(&path, &query, None, usize::MAX).await?;
+        let all: Vec<Reading> = self.pages(&path, &query, None, READINGS_MAX).await?;
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
         let last = all.into_iter().rev().map(|one| (one.at.as_microsecond() / step, one));
         Ok(last.collect::<BTreeMap<_, _>>().into_values().collect())
@@ -298,7 +306,9 @@ impl Remote {
         query: &[(&str, Option<String>)],
     ) -> anyhow::Result<Option<T>> {
         let response = send(self.request(Method::GET, path, query)?).await?;
-        if response.status() == StatusCode::NOT_FOUND {
+        // Whoever else answers 404 is no tollbell, and says nothing of the thing.
+        let is_ours = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM);
+        if response.status() == StatusCode::NOT_FOUND && is_ours {
             return Ok(None);
         }
         Ok(Some(read(good(response).await?).await?))
@@ -311,6 +321,10 @@ impl Remote {
         path: &[&str],
         query: &[(&str, Option<String>)],
     ) -> anyhow::Result<RequestBuilder> {
+        // What a URL takes as a step within the path is the name of nothing.
+        if let Some(part) = path.iter().find(|part| ["", ".", ".."].contains(*part)) {
+            bail!("{part:?} is no id or name");
+        }
         let mut url = self.base.clone();
         match url.path_segments_mut() {
             Ok(mut parts) => parts.pop_if_empty().extend(path),
@@ -329,6 +343,14 @@ impl Remote {
     }
 }
 
+/// A limit, where that is one that the API takes.
+fn within(limit: usize, max: usize) -> anyhow::Result<usize> {
+    if (1..=max).contains(&limit) {
+        return Ok(limit);
+    }
+    bail!("with --url a list has 1 to {max} entries, not {limit}")
+}
+
 /// The first token of a file; several stand one in each line.
 fn token(path: &Path) -> anyhow::Result<SecretString> {
     let text = std::fs::read_to_string(path)
@@ -337,60 +359,6 @@ fn token(path: &Path) -> anyhow::Result<SecretString> {
         Some(token) => Ok(token.into()),
         None => bail!("--token-file {}: there is no token in it", path.display()),
     }
-}
-
-async fn send(request: RequestBuilder) -> anyhow::Result<Response> {
-    request.send().await.map_err(|error| {
-        let at = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-        anyhow::anyhow!("cannot ask {at}: {}", http::describe(error))
-    })
-}
-
-/// An answer with what was asked for; else what it says is wrong.
-async fn good(response: Response) -> anyhow::Result<Response> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    let said: Option<Value> =
-        body(response).await.ok().and_then(|it| serde_json::from_slice(&it).ok());
-    // tollbell's own API answers a problem, Alertmanager's a text or a message.
-    let said = said.as_ref().and_then(|said| {
-        let named = ["detail", "message"].iter().find_map(|name| said.get(name)?.as_str());
-        named.or_else(|| said.as_str())
-    });
-    match said {
-        Some(detail) if status == StatusCode::UNAUTHORIZED => {
-            bail!("{detail}: give a token by --token-file or TOLLBELL_TOKEN_FILE")
-        }
-        Some(detail) => bail!("{detail}"),
-        None => bail!("it answered {status}: is this the private listener of a tollbell?"),
-    }
-}
-
-/// As [`good`], where one of these says that what is asked for cannot be.
-async fn fit(response: Response, unfit: &[StatusCode]) -> Result<Response, Refused> {
-    let unfit = unfit.contains(&response.status());
-    good(response).await.map_err(|error| {
-        if unfit { Refused::Unfit(error.to_string()) } else { Refused::Failed(error) }
-    })
-}
-
-async fn read<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
-    let body = body(response).await?;
-    serde_json::from_slice(&body)
-        .context("its answer cannot be read: is it a tollbell of another version?")
-}
-
-async fn body(mut response: Response) -> anyhow::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            bail!("its answer is larger than {} MiB", ANSWER_BYTES_MAX >> 20);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 #[cfg(test)]
@@ -413,16 +381,30 @@ mod tests {
     }
 
     #[test]
+    fn a_step_within_the_path_is_no_name() {
+        let remote = Remote::new("https://bell.example.com", None, None).expect("a URL");
+        for part in ["", ".", ".."] {
+            let refused =
+                remote.request(Method::POST, &["api", "v1", "deliveries", part, "retry"], &[]);
+            let refused = refused.expect_err("is refused").to_string();
+            assert!(refused.ends_with("is no id or name"), "{refused}");
+        }
+    }
+
+    #[test]
     fn what_is_no_address_or_no_token_is_said() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         for (url, token, said) in [
             ("bell.example.com:9464", None, "expected http://… or https://…"),
             ("nowhere", None, "--url nowhere: expected http://"),
+            ("ftp://me:secret@there", None, "--url there: expected http://"),
+            ("http://me:secret@there", None, "give a token by --token-file"),
             ("http://127.0.0.1:1", Some(file.path()), "there is no token in it"),
             ("http://127.0.0.1:1", Some(Path::new("/nowhere")), "--token-file /nowhere"),
         ] {
             let refused = Remote::new(url, token, None).err().expect("is refused");
             assert!(format!("{refused:#}").contains(said), "{refused:#}");
+            assert!(!format!("{refused:#}").contains("secret"), "{refused:#}");
         }
     }
 }

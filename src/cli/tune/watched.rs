@@ -1,6 +1,7 @@
 //! A rule that is looked at: its series as they would have been, and what its file says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,8 +22,8 @@ pub(super) struct Watched<'r> {
     pub(super) side: Side,
     /// The number with which `value` is compared.
     pub(super) threshold: Option<Decimal>,
-    /// The comparison with it, as written.
-    compared: Option<&'r str>,
+    /// Where the comparison with it stands in what is written.
+    compared: Option<Range<usize>>,
     pub(super) levels: Levels,
     series: BTreeMap<Fingerprint, (usize, Series)>,
     /// When each of them is to be judged again.
@@ -45,7 +46,7 @@ impl<'r> Watched<'r> {
             fire,
             side: if is_below { Side::Below } else { Side::Above },
             threshold: found.as_ref().map(|found| found.value),
-            compared: found.and_then(|found| fire.get(found.place)),
+            compared: found.map(|found| found.place),
             levels: Levels::default(),
             series: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -106,18 +107,47 @@ impl<'r> Watched<'r> {
     pub(super) fn patch(&self, threshold: Decimal) -> Option<String> {
         let (_, place) = self.of.fire()?;
         let text = std::fs::read_to_string(&*place.file).ok()?;
-        let compared = self.compared?;
         let first = usize::try_from(place.line).ok()?.checked_sub(1)?;
-        let (n, line) =
-            text.lines().enumerate().skip(first).find(|(_, line)| line.contains(compared))?;
-        // Not the number of a rule further down.
-        let is_own = self.fire.lines().any(|own| line.contains(own.trim()));
         let written =
             if threshold.scale() == 0 { format!("{threshold}.0") } else { threshold.to_string() };
-        let (before, after) = line.split_once(compared).filter(|_| is_own)?;
-        let term = compared.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-        let changed = format!("{before}{term}{written}{after}");
+        let (own, changed) = spliced(self.fire, self.compared.clone()?, &written)?;
+        // Its own line, and not that of a rule further down.
+        let (n, line) =
+            text.lines().enumerate().skip(first).find(|(_, line)| line.contains(own))?;
+        let changed = line.replacen(own, &changed, 1);
         let (file, n) = (&place.file, n + 1);
         Some(format!("--- {file}\n+++ {file}\n@@ -{n} +{n} @@\n-{line}\n+{changed}"))
+    }
+}
+
+/// The line of an expression that holds a comparison, as it is and with another number; `None` where it stands on several.
+fn spliced<'f>(fire: &'f str, compared: Range<usize>, number: &str) -> Option<(&'f str, String)> {
+    let begin = fire.get(..compared.start)?.rfind('\n').map_or(0, |at| at + 1);
+    let end = fire.get(compared.end..)?.find('\n').map_or(fire.len(), |at| compared.end + at);
+    let (before, after) = (fire.get(begin..compared.start)?, fire.get(compared.end..end)?);
+    let term = fire.get(compared).filter(|term| !term.contains('\n'))?;
+    let term = term.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    let own = fire.get(begin..end)?;
+    Some((own.trim(), format!("{before}{term}{number}{after}").trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_that_is_compared_is_exchanged_and_no_other() {
+        for (fire, want) in [
+            ("value > 50.0", "value > 7.0"),
+            ("value > 50.0 * usual && value > 5", "value > 50.0 * usual && value > 7.0"),
+            ("my_value > 3.0 && value > 3.0", "my_value > 3.0 && value > 7.0"),
+            ("count >= 3\n  && value<5.0", "&& value<7.0"),
+        ] {
+            let place = rules::threshold(fire).expect("there is one").place;
+            let (own, changed) = spliced(fire, place, "7.0").expect("on one line");
+            assert!(fire.contains(own), "{own}");
+            assert_eq!(changed, want);
+        }
+        assert_eq!(spliced("value >\n5.0", 0..11, "7.0"), None);
     }
 }

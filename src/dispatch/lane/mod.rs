@@ -72,7 +72,11 @@ struct Pace {
     unanswered: Vec<String>,
     /// Outcomes that the store refused so far.
     unrecorded: usize,
-    /// Whether the pause is noted in the store.
+    /// The pause as people see it: until when, and why.
+    pause: Option<(Timestamp, String)>,
+    /// Whether that is yet to be written to the store.
+    is_pause_changed: bool,
+    /// Whether a pause is noted in the store.
     is_pause_noted: bool,
 }
 
@@ -115,6 +119,8 @@ impl Lane {
             places,
             unanswered: Vec::new(),
             unrecorded: 0,
+            pause: None,
+            is_pause_changed: false,
             is_pause_noted: false,
         };
         Self {
@@ -156,8 +162,10 @@ impl Lane {
         self.paced(|pace| {
             if is_ours && !std::mem::replace(&mut pace.is_ours, is_ours) {
                 pace.pacer.empty(steady);
-                // What was noted went with the role.
-                pace.is_pause_noted = false;
+                // What another noted of itself, and what was noted of us, is put right.
+                (pace.is_pause_changed, pace.is_pause_noted) = (true, false);
+                pace.pause =
+                    pace.pause.take().filter(|_| pace.pacer.paused_until(steady).is_some());
             }
             pace.is_ours = is_ours;
         });
@@ -241,6 +249,7 @@ impl Lane {
             return Ok(None);
         }
         let sender = self.sender.load_full();
+        self.note_pause(&sender.integration).await;
         if let Err(error) = self.heed_lift(&sender.integration).await {
             // Outcomes are recorded all the same.
             tracing::debug!(%error, "whether a pause was ended could not be read");
@@ -333,7 +342,7 @@ impl Lane {
             self.deps.metrics.template_error(kind);
         }
         // Before anything is written: what the peer asked for holds for the very next send.
-        self.pause_after(&sender.integration, &outcome, now).await;
+        self.pause_after(&sender.integration, &outcome, now);
         let settlement = self.settlement(&sender.integration, &composed, &outcome, now);
         self.report(&sender.integration, &composed, &settlement, &outcome);
         settlement

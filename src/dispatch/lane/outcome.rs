@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Lane, POLL, steady};
+use super::{Lane, POLL, Pace, steady};
 use crate::alerts::{Fingerprint, LogEntry};
 use crate::clock;
 use crate::dispatch::compose::Composed;
@@ -17,43 +17,56 @@ use crate::store::{Attempt, JournalEntry, Next, Settlement, StoreError};
 const SETTLE_TRIES: u32 = 20;
 
 impl Lane {
-    /// Notes what an outcome means for the pace, and makes a pause visible: in the log, in a metric, in the store.
-    pub(super) async fn pause_after(
-        &self,
-        integration: &Integration,
-        outcome: &Outcome,
-        now: Timestamp,
-    ) {
+    /// Notes what an outcome means for the pace, and makes a pause visible in the log and in a metric; [`Lane::note_pause`]
+    /// does in the store.
+    pub(super) fn pause_after(&self, integration: &Integration, outcome: &Outcome, now: Timestamp) {
         let steady = steady(&self.deps.clock);
+        let (_, reason, _) = decide::describe(outcome);
         let (before, after) = self.paced(|pace| {
             let before = pace.pacer.paused_until(steady);
             pace.pacer.end(outcome, steady);
             let after = pace.pacer.paused_until(steady);
-            pace.is_pause_noted &= after == before;
+            if after != before {
+                pace.pause = after.map(|until| {
+                    let until = clock::add(now, clock::until(steady, until));
+                    (until, reason.map(Reason::as_str).unwrap_or_default().to_owned())
+                });
+                (pace.is_pause_changed, pace.is_pause_noted) = (true, false);
+            }
             (before, after)
         });
+        if after == before {
+            return;
+        }
         let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
-        let (_, reason, _) = decide::describe(outcome);
-        let pause = match after {
-            after if after == before => return,
-            Some(until) => {
+        match after {
+            Some(until) if before.is_none() => {
                 let until = clock::add(now, clock::until(steady, until));
                 let reason = reason.map(Reason::as_str).unwrap_or_default();
-                if before.is_none() {
-                    tracing::warn!(receiver, integration = kind, reason, %until, "the integration is paused");
-                }
-                Some((until, reason.to_owned()))
+                tracing::warn!(receiver, integration = kind, reason, %until, "the integration is paused");
             }
+            Some(_) => {}
             None => {
                 tracing::info!(receiver, integration = kind, "the integration is no longer paused");
-                None
             }
+        }
+        self.deps.metrics.integration_paused(kind, receiver, after.is_some());
+    }
+
+    /// Makes a pause, or that there is none, visible in the store, as it is now: until the store has taken it, for a pause
+    /// that nobody sees nobody can end.
+    pub(super) async fn note_pause(&self, integration: &Integration) {
+        let changed = |pace: &mut Pace| {
+            std::mem::take(&mut pace.is_pause_changed).then(|| pace.pause.clone())
         };
+        let Some(pause) = self.paced(changed) else { return };
         let is_paused = pause.is_some();
-        self.deps.metrics.integration_paused(kind, receiver, is_paused);
         match self.deps.store.set_pause(&integration.id, pause).await {
-            Ok(()) => self.paced(|pace| pace.is_pause_noted = is_paused),
-            Err(error) => tracing::debug!(%error, "a pause could not be recorded"),
+            Ok(()) => self.paced(|pace| pace.is_pause_noted = is_paused && !pace.is_pause_changed),
+            Err(error) => {
+                tracing::debug!(%error, "a pause could not be recorded");
+                self.paced(|pace| pace.is_pause_changed = true);
+            }
         }
     }
 
@@ -73,7 +86,7 @@ impl Lane {
         }
         let steady = steady(&self.deps.clock);
         self.paced(|pace| {
-            pace.is_pause_noted = false;
+            (pace.is_pause_noted, pace.pause) = (false, None);
             pace.pacer.lift(steady);
         });
         let (kind, receiver) = (integration.channel.kind(), integration.receiver.as_str());
