@@ -208,14 +208,30 @@ impl Answers {
             self.accounts.push("default".to_owned());
         }
         // The file takes them from where it stands, and whoever answers from here.
-        let files =
-            [&mut self.api_key_file, &mut self.mail_password_file, &mut self.slack_url_file];
-        for path in files.into_iter().flatten() {
+        let files = [
+            ("--api-key-file", &mut self.api_key_file),
+            ("--mail-password-file", &mut self.mail_password_file),
+            ("--slack-url-file", &mut self.slack_url_file),
+        ];
+        for (option, path) in files {
+            let Some(path) = path else { continue };
+            // Not shown: it is a secret.
+            if is_secret(&path.to_string_lossy()) {
+                return Err(format!(
+                    "{option} is the path of a file: write what you gave into one, and name that"
+                ));
+            }
             *path = std::path::absolute(&*path).map_err(|error| error.to_string())?;
         }
         if self.public_key.is_some() && self.accounts.len() > 1 {
             return Err(
                 "--public-key is for one account; with several the file takes each from a variable"
+                    .to_owned(),
+            );
+        }
+        if self.api_key_file.is_some() && self.accounts.len() > 1 {
+            return Err(
+                "--api-key-file is the key of one account; with several write each into the file"
                     .to_owned(),
             );
         }
@@ -292,4 +308,9 @@ impl Answers {
             accounts => accounts.iter().map(|name| format!("/webhooks/telnyx/{name}")).collect(),
         }
     }
+}
+
+/// Whether this is what belongs into a file rather than the path of one: a webhook's URL, or a key of Telnyx.
+fn is_secret(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://") || text.starts_with("KEY0")
 }

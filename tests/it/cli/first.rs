@@ -142,9 +142,15 @@ fn init_says_what_is_wrong_and_writes_nothing() {
         (&["--home-country", "germany"], "is no country code"),
         (&["--low-balance", "0"], "above zero"),
         (&["--low-balance", "much"], "invalid value"),
+        (&["--slack-url-file", "https://hooks.example.com/PLANTED"], "is the path of a file"),
+        (&["--api-key-file", "KEY0PLANTED"], "is the path of a file"),
+        (
+            &["--account", "a", "--account", "b", "--api-key-file", "key.txt"],
+            "is the key of one account",
+        ),
     ] {
         let err = wrong(args).fails(2);
-        assert!(err.contains(said), "{args:?}: {err}");
+        assert!(err.contains(said) && !err.contains("PLANTED"), "{args:?}: {err}");
     }
     assert!(!dir.path().join("tollbell").exists());
 }
