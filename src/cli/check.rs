@@ -39,8 +39,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     } else {
         config::load(&args.config.config, &config::system_env)
     };
-    let advice = loaded.config.as_ref().map(|it| it.advice(Clock::system().now()));
-    loaded.diagnostics.extend(advice.unwrap_or_default());
+    let expiring = loaded.config.as_ref().map(|it| it.server.expiring(Clock::system().now()));
+    loaded.diagnostics.extend(expiring.unwrap_or_default());
     let count = |severity| loaded.diagnostics.iter().filter(|p| p.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let refused = args.strict && warnings > 0;

@@ -10,7 +10,7 @@ use crate::tls::Certificate;
 const EXPIRES_WITHIN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 impl Config {
-    /// Warnings for who checks or starts it.
+    /// Warnings for who starts it.
     pub fn advice(&self, now: Timestamp) -> Vec<Diagnostic> {
         let mut advice = self.server.expiring(now);
         // A receiver without integrations is how to notify nobody of some alerts; only such ones are a mistake.

@@ -70,7 +70,10 @@ for _ in $(seq 300); do
   read -r -t 0.1 <> <(:) || true
 done
 /usr/bin/tollbell healthcheck || { cat /run/log; exit 1; }
-/usr/bin/tollbell status || { cat /run/log; exit 1; }
+# What is shipped notifies nobody, which is the one thing that is not well.
+/usr/bin/tollbell status >/run/status && { cat /run/status; exit 1; }
+cat /run/status
+[ "$(grep '^!!' /run/status | grep -vc 'has no integration: nobody is notified')" = 0 ] || { cat /run/status /run/log; exit 1; }
 [ "$(stat -c '%U %a' /var/lib/tollbell/tollbell.db)" = 'tollbell 600' ]
 kill -TERM "$server"
 wait "$server"
