@@ -141,9 +141,13 @@ async fn a_mail_about_the_balance_shows_it_and_each_attempt_shows_the_same() {
     app.crash().await;
     until_nothing_waits(&app).await;
     let seen = smtp.transmissions();
-    let [first, again] = seen.as_slice() else { panic!("{} transmissions", seen.len()) };
-    assert_eq!(first.message_id, again.message_id);
-    assert_eq!(images(first), images(again));
+    // The former process may have tried once more before it crashed.
+    assert!((2..=3).contains(&seen.len()), "{} transmissions", seen.len());
+    let (first, again) = (&seen[0], &seen[seen.len() - 1]);
+    for one in &seen {
+        assert_eq!(one.message_id, first.message_id);
+        assert_eq!(images(one), images(first));
+    }
     let images = images(again);
     let [(id, png)] = images.as_slice() else { panic!("{} images", images.len()) };
     assert!(png.starts_with(b"\x89PNG") && png.len() < 15_000, "{}", png.len());
